@@ -1,0 +1,19 @@
+"""The unit every stage works on: one question about one passage."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A question in SQuAD's shape.
+
+    ``answers[i]`` is a reference text and ``answer_starts[i]`` its offset in ``context`` in Unicode code points,
+    so that ``context[start : start + len(text)] == text``. Both are empty for an unanswerable question (v2.0).
+    """
+
+    id: str
+    title: str
+    context: str
+    question: str
+    answers: tuple[str, ...]
+    answer_starts: tuple[int, ...]

@@ -1,0 +1,103 @@
+"""Where every file of a study lies, and how files are written so that none is ever half there.
+
+runs/<study>/                                   build products of one study
+    selection                                   the models and seeds asked for
+    stages/<stage>-<model>.json                 what of the study file a stage depends on
+    <model>/seed-<seed>/checkpoint/             fine-tuned weights and tokenizer
+    <model>/seed-<seed>/{training,evaluation}.json   result records
+    <model>/seed-<seed>/{history,predictions}.parquet
+    <model>/{profile.json,timings.parquet}
+    .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside what they wrote
+reports/<study>/index.html                      the report
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one study's run; ``folder`` is ``runs/<study>``."""
+
+    folder: Path
+
+    def seed_folder(self, model: str, seed: int) -> Path:
+        """Folder of one fine-tuning: a model with one seed."""
+        return self.folder / model / f"seed-{seed}"
+
+    def checkpoint(self, model: str, seed: int) -> Path:
+        """Fine-tuned weights (safetensors), config and tokenizer."""
+        return self.seed_folder(model, seed) / "checkpoint"
+
+    def training(self, model: str, seed: int) -> Path:
+        """Records of one fine-tuning."""
+        return self.seed_folder(model, seed) / "training.json"
+
+    def history(self, model: str, seed: int) -> Path:
+        """Loss and learning rate, one row per logged step."""
+        return self.seed_folder(model, seed) / "history.parquet"
+
+    def evaluation(self, model: str, seed: int) -> Path:
+        """Records of one evaluation."""
+        return self.seed_folder(model, seed) / "evaluation.json"
+
+    def predictions(self, model: str, seed: int) -> Path:
+        """One row per question."""
+        return self.seed_folder(model, seed) / "predictions.parquet"
+
+    def profile(self, model: str) -> Path:
+        """Records of one model's timings and sizes."""
+        return self.folder / model / "profile.json"
+
+    def timings(self, model: str) -> Path:
+        """Raw timings, one row per repeat."""
+        return self.folder / model / "timings.parquet"
+
+    def notebooks(self, model: str, seeds: Sequence[int], *, trained: bool) -> list[Path]:
+        """The executed notebooks of one model, in the order in which they ran."""
+        by_seed = [
+            self.seed_folder(model, seed) / name
+            for seed in seeds
+            for name in (("1-train.ipynb", "2-evaluate.ipynb") if trained else ("2-evaluate.ipynb",))
+        ]
+        return [*by_seed, self.folder / model / "3-profile.ipynb"]
+
+    def page_name(self, notebook: Path) -> str:
+        """File name of an executed notebook's page in the report: bert-seed-0-1-train.html."""
+        return "-".join(notebook.relative_to(self.folder).with_suffix(".html").parts)
+
+
+@contextmanager
+def written_atomically(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; move it into place only if the block succeeds.
+
+    The data reach the disk before the name does, so a crash leaves the old file or the new one, never a half.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    with written_atomically(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_if_changed(target: Path, text: str) -> None:
+    """Write ``text`` only where it differs, so that make re-runs nothing for an edit that changes nothing."""
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        write_text(target, text)
