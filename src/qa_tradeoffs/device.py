@@ -44,8 +44,9 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def use_all_cores() -> None:
-    """One thread per core that this process may run on: a kernel started elsewhere may have been told fewer."""
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))))
+    """One thread per core that this process may run on, unless OMP_NUM_THREADS, which torch obeys, says another."""
+    if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):  # macOS has no such thing
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
 def _processor() -> str:

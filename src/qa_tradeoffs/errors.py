@@ -5,7 +5,13 @@ from collections.abc import Callable
 
 
 class StudyError(Exception):
-    """Something the user can put right. The message is one sentence: what is wrong, where, what would be right."""
+    """Something the user can put right. The message is one sentence: what is wrong, where, what would be right.
+
+    Whatever names and texts are quoted in it, it is one line.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(" ".join(sentence.splitlines()))
 
 
 def exit_cleanly(main: Callable[[], int | None]) -> None:

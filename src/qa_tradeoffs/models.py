@@ -1,0 +1,224 @@
+"""Build a question-answering model from a config, or load a checkpoint: safetensors and fast tokenizers only."""
+
+import inspect
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer
+
+from qa_tradeoffs.config import Model, one_line
+from qa_tradeoffs.errors import StudyError
+
+# In notebooks the library's bars and reports are floods; what is missing is checked here and said in a sentence.
+transformers.logging.disable_progress_bar()
+transformers.logging.set_verbosity_error()
+
+# Everything a checkpoint needs, and nothing that could hold code or pickles.
+_CHECKPOINT_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
+                     "special_tokens_map.json", "added_tokens.json", "merges.txt"]  # fmt: skip
+_VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
+
+
+def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
+    """The transformers config of an ``architecture``; keys that it does not know are refused.
+
+    ``vocabulary_size`` replaces the config's ``vocab_size`` limit by the size that the tokenizer really reached.
+    """
+    # Keys that every config has say how a model is run, not what it is.
+    known = AutoConfig.for_model(spec.architecture).to_dict().keys() - transformers.PretrainedConfig().to_dict().keys()
+    if unknown := spec.config.keys() - known:
+        raise StudyError(
+            f"models: config.{min(unknown)} is no key of a {spec.architecture}; they are {', '.join(sorted(known))}"
+        )
+    settings = spec.config | ({} if vocabulary_size is None else {"vocab_size": vocabulary_size})
+    try:
+        return AutoConfig.for_model(spec.architecture, **settings)
+    except Exception as error:  # the config classes raise types of their own for a wrong value
+        raise StudyError(f"models: the config of this {spec.architecture} is not valid ({one_line(error)})") from None
+
+
+def locate(spec: Model) -> Path | None:
+    """The folder of the model's checkpoint, fetched from the Hub where needed; None for an ``architecture``."""
+    if spec.architecture is not None:
+        return None
+    folder = spec.path if spec.path is not None else _fetch(str(spec.hub), str(spec.revision))
+    check_checkpoint(folder)
+    return folder
+
+
+def revision(spec: Model, folder: Path | None) -> str | None:
+    """The commit hash that was really fetched: the Hub's cache names the snapshot's folder after it."""
+    return folder.name if spec.hub is not None and folder is not None else None
+
+
+def load_tokenizer(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any:
+    """The checkpoint's fast tokenizer; for an ``architecture`` a WordPiece vocabulary of ``training_texts``."""
+    if folder is None:
+        return train_wordpiece(training_texts, configure(spec).vocab_size)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # from_pretrained raises many types for a broken folder
+        raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
+    if not tokenizer.is_fast:
+        raise StudyError(f"{folder}: has a slow tokenizer, without character offsets; save it with a tokenizer.json")
+    # transformers makes do without: a vocabulary of five special tokens, in which every word is unknown.
+    if not any((folder / name).is_file() for name in _VOCABULARY_FILES):
+        raise StudyError(f"{folder}: has no tokenizer; expected one of {', '.join(_VOCABULARY_FILES)}")
+    return tokenizer
+
+
+def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: int) -> Any:
+    """The network in fp32 on the CPU; weights that no checkpoint brings are drawn with ``seed``."""
+    torch.manual_seed(seed)
+    if folder is None:
+        config = configure(spec, vocabulary_size)
+        try:
+            return AutoModelForQuestionAnswering.from_config(config)
+        except Exception as error:  # sizes that do not go together raise whatever the layer raises
+            raise StudyError(
+                f"models: no {spec.architecture} can be built from this config ({one_line(error)})"
+            ) from None
+    network = from_checkpoint(folder, needs_head=spec.fine_tuned)
+    if network.config.vocab_size < vocabulary_size:
+        raise StudyError(
+            f"{folder}: its tokenizer has {vocabulary_size} tokens, but its network only {network.config.vocab_size}; "
+            "they do not belong together"
+        )
+    return network
+
+
+def from_checkpoint(folder: Path, *, needs_head: bool = True) -> Any:
+    """A question-answering network from a checked folder. Raises StudyError when weights are missing.
+
+    ``needs_head``: the checkpoint must bring the answer head; otherwise a missing head is drawn at random.
+    """
+    check_checkpoint(folder)
+    try:
+        network, loading = AutoModelForQuestionAnswering.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
+        )
+    except Exception as error:  # from_pretrained raises many types for a broken folder
+        raise StudyError(f"{folder}: cannot be loaded for question answering ({one_line(error)})") from None
+    missing = sorted(loading["missing_keys"])
+    encoder = [key for key in missing if not key.startswith("qa_outputs.")]
+    if encoder:
+        raise StudyError(
+            f"{folder}: its weights lack {encoder[0]} and {len(encoder) - 1} more; is config.json another's?"
+        )
+    if missing and needs_head:
+        raise StudyError(f"{folder}: has no answer head (qa_outputs); fine-tune it first, without `fine_tuned: true`")
+    return network
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Refuse a folder that is no checkpoint, or one whose weights are only there as a pickle."""
+    if not (folder / "config.json").is_file():
+        raise StudyError(f"{folder}: is no checkpoint folder; expected config.json, tokenizer.json, model.safetensors")
+    try:
+        settings = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise StudyError(f"{folder}/config.json: is not JSON ({one_line(error)})") from None
+    if not isinstance(settings, dict):
+        raise StudyError(f"{folder}/config.json: must be a mapping of keys, not {type(settings).__name__}")
+    if "auto_map" in settings:
+        raise StudyError(
+            f"{folder}/config.json: needs code of its own (auto_map), and code from checkpoints is never run"
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise StudyError(
+            f"{folder}: has no weights as safetensors, and pickles are never opened; convert it where it comes from: "
+            "AutoModel.from_pretrained(...).save_pretrained(...) of transformers 5 writes safetensors"
+        )
+
+
+def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:
+    """An uncased BERT tokenizer whose WordPiece vocabulary, of at most ``vocabulary_size``, comes from ``texts``.
+
+    Equal texts give equal vocabularies. Raises StudyError when there is not even room for the single characters.
+    """
+    texts = list(texts)
+    core = tokenizers.BertWordPieceTokenizer(lowercase=True)
+    alphabet, continuations = _characters(core, set(texts))
+    # The trainer numbers continuations in the order of a hash table and breaks ties between merges by these numbers:
+    # each process would learn another vocabulary. Given as special tokens, they are numbered in our order.
+    first = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *continuations]
+    if (needed := len(first) + len(alphabet)) > vocabulary_size:
+        raise StudyError(
+            f"models: config.vocab_size is {vocabulary_size}, but the characters of these texts take {needed}; "
+            "give it some times more"
+        )
+    core.train_from_iterator(
+        texts, vocabulary_size, min_frequency=2, limit_alphabet=len(alphabet), initial_alphabet=alphabet,
+        special_tokens=first, show_progress=False,
+    )  # fmt: skip
+    return transformers.BertTokenizerFast(vocab=core.get_vocab(), do_lower_case=True)
+
+
+def _characters(core: Any, texts: set[str]) -> tuple[list[str], list[str]]:
+    """The most frequent characters, at most a thousand, and as ##c those of them that stand inside a word."""
+    words = Counter(
+        word for text in texts for word, _ in core.pre_tokenizer.pre_tokenize_str(core.normalizer.normalize_str(text))
+    )
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        counts.update({character: count * word.count(character) for character in set(word)})
+    alphabet = sorted(counts, key=lambda character: (-counts[character], character))[:1000]
+    inside = {character for word in words for character in word[1:]}
+    return sorted(alphabet), [f"##{character}" for character in sorted(inside.intersection(alphabet))]
+
+
+def accepted_inputs(network: Any) -> set[str]:
+    """Names that the network's forward takes: DistilBERT, for one, knows no token types."""
+    return set(inspect.signature(network.forward).parameters)
+
+
+def parameters(network: Any) -> int:
+    """Number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def summary(network: Any) -> dict[str, str]:
+    """What the network is, for a reader."""
+    config = network.config
+    return {
+        "architecture": type(network).__name__,
+        "layers × width": f"{config.num_hidden_layers} × {config.hidden_size}",
+        "parameters": f"{parameters(network):,}",
+        "vocabulary": f"{config.vocab_size:,}",
+        "attention": attention(network),
+    }
+
+
+def attention(network: Any) -> str:
+    """Which attention runs: 'sdpa' is fused, 'eager' is not; SqueezeBERT has only the latter."""
+    return str(network.config._attn_implementation)
+
+
+def save(network: Any, tokenizer: Any, folder: Path) -> None:
+    """Write weights (safetensors), config and tokenizer; what was in the folder goes only when all is written."""
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    network.save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+
+
+def _fetch(name: str, wanted: str) -> Path:
+    """The Hub's checkpoint at a revision, in the Hub's own cache; a StudyError says why it could not be had."""
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(name, revision=wanted, allow_patterns=_CHECKPOINT_FILES))
+    except Exception as error:  # some ten types: not found, gated, offline, connection lost, disk full
+        raise StudyError(
+            f"models: {name} at {wanted} could not be fetched from the Hub ({one_line(error)}); "
+            "check the name, the network, and HF_HUB_OFFLINE; for a private one log in with `hf auth login`"
+        ) from None

@@ -1,0 +1,74 @@
+"""The generated set: seeded, in SQuAD's shape, with held-out questions, and such that it can be got wrong."""
+
+import re
+
+import numpy as np
+import pytest
+
+from qa_tradeoffs import synthetic
+from qa_tradeoffs.errors import StudyError
+
+TRAIN = synthetic.generate(200, 4, "train", 0)
+VALIDATION = synthetic.generate(200, 4, "validation", 0)
+
+
+@pytest.mark.parametrize("examples", [TRAIN, VALIDATION])
+def test_every_answer_is_at_its_offset_and_occurs_once(examples):
+    for example in examples:
+        (text,), (start,) = example.answers, example.answer_starts
+        assert example.context[start : start + len(text)] == text
+        assert len(re.findall(rf"(?<![\w-]){re.escape(text)}(?![\w-])", example.context)) == 1
+
+
+def test_the_same_seed_gives_the_same_set_and_another_seed_another():
+    assert synthetic.generate(200, 4, "train", 0) == TRAIN
+    assert synthetic.generate(200, 4, "train", 1) != TRAIN
+
+
+def test_ids_are_unique_over_both_splits_and_passages_are_not_shared():
+    ids = [example.id for example in TRAIN + VALIDATION]
+    assert len(ids) == len(set(ids)) == 1600
+    assert TRAIN[0].id == "train-000000-0"
+    assert not {example.context for example in TRAIN} & {example.context for example in VALIDATION}
+
+
+def test_validation_asks_only_in_forms_that_training_never_uses():
+    def forms(examples):
+        return {example.question.replace(example.title, "{name}") for example in examples}
+
+    assert not forms(TRAIN) & forms(VALIDATION)
+    for number in range(len(synthetic.ATTRIBUTES)):
+        asked, held_out = synthetic.questions(number, "train"), synthetic.questions(number, "validation")
+        assert (len(asked), len(held_out)) == (4, 2)
+        assert not set(asked) & set(held_out)
+
+
+def test_words_of_validation_questions_occur_in_training_questions():
+    def words(split):
+        forms = [form for n in range(len(synthetic.ATTRIBUTES)) for form in synthetic.questions(n, split)]
+        return {word for form in forms for word in form.lower().strip("?").split()}
+
+    assert words("validation") <= words("train")
+
+
+def test_picking_any_value_of_the_right_kind_answers_five_of_six_questions():
+    passages = 2000
+    rng = np.random.default_rng(0)
+    chances = []
+    for _ in range(passages):
+        kinds = [synthetic.ATTRIBUTES[fact.attribute].kind for fact in synthetic._facts("Ada Lindberg", rng)]
+        chances += [1 / kinds.count(kind) for kind in kinds]
+    assert np.mean(chances) == pytest.approx(5 / 6, abs=0.02)
+    assert np.mean(np.array(chances) < 1) == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_passages_differ_in_length_and_some_answers_have_several_words():
+    lengths = [len(example.context.split()) for example in TRAIN]
+    assert max(lengths) > 1.5 * min(lengths)
+    assert any(" " in example.answers[0] for example in TRAIN)
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_more_questions_than_facts_are_refused(count):
+    with pytest.raises(StudyError, match=r"questions_per_passage: is \d; it must be from 1 to 5"):
+        synthetic.generate(1, count, "train", 0)
