@@ -1,0 +1,126 @@
+"""The one record format on disk: value, unit, n, interval, conditions, and where all of it came from."""
+
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from qa_tradeoffs.config import Strict, first_problem
+from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.paths import ROOT, write_text
+
+Condition = str | int | float | bool | None
+
+# The packages whose version can change a number.
+_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
+
+
+class Interval(Strict):
+    """Bounds of an uncertainty, and which uncertainty it is."""
+
+    low: float
+    high: float
+    level: float = Field(default=0.95, gt=0, lt=1)
+    over: Literal["questions", "seeds", "repeats"]
+
+
+class Record(Strict):
+    """One measured number. ``n`` observations are behind ``value``; ``conditions`` are those it was taken under."""
+
+    metric: str
+    value: float
+    unit: str
+    n: int = Field(ge=1)
+    interval: Interval | None = None
+    conditions: dict[str, Condition] = Field(default_factory=dict)
+
+
+class Provenance(Strict):
+    """Where a result file came from: enough to make it again."""
+
+    study: str = Field(description="name of the study file")
+    study_sha256: str = Field(description="of the study file's bytes")
+    inputs_sha256: str = Field(description="of the part of the study that this stage depends on")
+    data_sha256: str
+    git_commit: str | None = Field(description="None outside a git checkout")
+    git_dirty: bool | None = Field(description="whether tracked files differed from the commit")
+    seed: int | None
+    checkpoint: str
+    revision: str | None = Field(description="commit hash of a Hub checkpoint")
+    device: dict[str, Condition]
+    python: str
+    versions: dict[str, str]
+
+
+class Results(Strict):
+    """What one stage measured of one model."""
+
+    format: Literal[1] = 1
+    stage: Literal["train", "evaluate", "profile"]
+    model: str
+    provenance: Provenance
+    records: tuple[Record, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+
+    def find(self, metric: str, **conditions: Condition) -> Record:
+        """The one record of this metric under these conditions. Raises StudyError when there is none or several."""
+        found = [
+            record
+            for record in self.records
+            if record.metric == metric and conditions.items() <= record.conditions.items()
+        ]
+        if len(found) != 1:
+            raise StudyError(
+                f"results of stage {self.stage} of {self.model}: {len(found)} records of {metric} under {conditions}, "
+                "expected one; run the stage again"
+            )
+        return found[0]
+
+    def all(self, metric: str) -> list[Record]:
+        """Every record of this metric, in the order in which it was measured."""
+        return [record for record in self.records if record.metric == metric]
+
+
+def write(path: Path, results: Results) -> None:
+    """Write the file atomically, keys in a fixed order: equal results give equal bytes."""
+    write_text(path, results.model_dump_json(indent=1) + "\n")
+
+
+def read(path: Path) -> Results:
+    """Read a result file back, checked. Raises StudyError naming the file."""
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        raise StudyError(f"{path}: is not a result file of this program ({first_problem(error, Results)})") from None
+
+
+def software() -> dict[str, Any]:
+    """Versions of Python and of the packages that can change a number, and the commit of this code."""
+    return {
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": None if (status := _git("status", "--porcelain", "-uno")) is None else bool(status),
+    }
+
+
+def records(rows: Iterable[Mapping[str, Any]], **conditions: Condition) -> tuple[Record, ...]:
+    """Records from keyword rows; ``conditions`` hold for all of them, a row's own come on top."""
+    return tuple(Record(**{**row, "conditions": conditions | dict(row.get("conditions", {}))}) for row in rows)
+
+
+def _git(*arguments: str) -> str | None:
+    """What git prints, or None where there is no checkout or no git."""
+    try:
+        run = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()

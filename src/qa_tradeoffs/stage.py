@@ -1,0 +1,123 @@
+"""What every notebook opens with: the checked study, one model of it, the device, and where results go."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from qa_tradeoffs import config, data, device, models, results
+from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.paths import ROOT, RunPaths
+
+Name = Literal["train", "evaluate", "profile"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of one model (and, but for profiling, one seed) of a study."""
+
+    name: Name
+    study_file: Path
+    study: config.Study
+    slug: str
+    seed: int | None
+    device: torch.device
+    paths: RunPaths
+
+    @property
+    def model(self) -> config.Model:
+        """The model's entry in the study file."""
+        return self.study.model(self.slug)
+
+    def summary(self) -> dict[str, Any]:
+        """What this run is, for a reader."""
+        machine = device.describe(self.device)
+        return {
+            "study": self.study.title,
+            "model": self.model.label,
+            "seed": self.seed,
+            "device": f"{machine['name']}, {machine['threads']} threads",
+        }
+
+    @property
+    def inputs(self) -> str:
+        """Digest of what of the study this stage's result depends on."""
+        return config.digest(config.stage_inputs(self.study, self.name, self.slug) | {"seed": self.seed})
+
+    @cached_property
+    def splits(self) -> data.Splits:
+        """The study's questions, read and checked once."""
+        return data.load(self.study.data)
+
+    @cached_property
+    def checkpoint(self) -> Path | None:
+        """Folder of the published or local checkpoint; None for an architecture built from its config."""
+        return models.locate(self.model)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The checkpoint's tokenizer, or one whose vocabulary comes from the training split."""
+        texts = (text for example in self.splits.train for text in (example.context, example.question))
+        return models.load_tokenizer(self.model, self.checkpoint, texts)
+
+    @cached_property
+    def trained_tokenizer(self) -> Any:
+        """The tokenizer that lies beside the trained weights."""
+        return models.load_tokenizer(self.model, self.trained_folder, [])
+
+    def untrained_network(self) -> Any:
+        """The network as training begins: published weights or random ones, and a random answer head."""
+        return models.load_network(self.model, self.checkpoint, len(self.tokenizer), self.seed or 0)
+
+    @property
+    def trained_folder(self) -> Path:
+        """The checkpoint that is evaluated: what training wrote, or the one that came fine-tuned."""
+        if self.model.fine_tuned:
+            assert self.checkpoint is not None
+            return self.checkpoint
+        assert self.seed is not None
+        return self.paths.checkpoint(self.slug, self.seed)
+
+    def collect(self, rows: list[dict[str, Any]], **conditions: results.Condition) -> results.Results:
+        """These rows as a result file's content, with this stage's provenance."""
+        return results.Results(
+            stage=self.name,
+            model=self.slug,
+            provenance=self._provenance(),
+            records=results.records(rows, **conditions),
+            notes=self.splits.notes,
+        )
+
+    def _provenance(self) -> results.Provenance:
+        spec = self.model
+        return results.Provenance(
+            study=self.study_file.name,
+            study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
+            inputs_sha256=self.inputs,
+            data_sha256=self.splits.fingerprint,
+            seed=self.seed,
+            checkpoint=spec.hub or (spec.path.name if spec.path else f"{spec.architecture} from a config"),
+            revision=models.revision(spec, self.checkpoint),
+            device=device.describe(self.device),
+            **results.software(),
+        )
+
+
+def start(
+    name: Name, study: str, model: str, seed: int | None = None, device_name: str = "auto", run: str = ""
+) -> Stage:
+    """Open a stage of ``study`` (a path, relative to the repository's root) for one of its models.
+
+    ``run`` is the folder of results, by default ``runs/<name of the study file>``. Raises StudyError.
+    """
+    study_file = ROOT / study
+    checked = config.load(study_file)
+    checked.model(model)
+    if seed is not None and not 0 <= seed < 2**31:
+        raise StudyError(f"seed: {seed} is no seed; give a whole number from 0 to 2147483647")
+    device.use_all_cores()
+    paths = RunPaths(ROOT / (run or f"runs/{study_file.stem}"))
+    return Stage(name, study_file, checked, model, seed, device.choose(device_name), paths)

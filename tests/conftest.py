@@ -1,0 +1,201 @@
+"""Tiny questions, tokenizers and networks, and hand-made result files, shared by the tests."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from qa_tradeoffs import config, results, tables
+from qa_tradeoffs.example import Example
+
+PLACES = {"Ada": "Rome", "Bob": "Paris", "Carla": "Lima", "Dan": "Oslo", "Eve": "Cairo"}
+SIZES: dict[str, dict[str, Any]] = {
+    "bert": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32},
+    "distilbert": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32},
+    "squeezebert": {
+        "hidden_size": 16, "embedding_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 32,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> None:
+    """Bit-equal results need a fixed order of sums; tiny networks gain nothing from more threads."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def examples() -> list[Example]:
+    """Five questions about one passage, each answered by another word."""
+    context = " ".join(f"{name} lives in {place}." for name, place in PLACES.items())
+    return [
+        Example(name, "places", context, f"Where does {name} live?", (place,), (context.index(place),))
+        for name, place in PLACES.items()
+    ]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(examples: list[Example]) -> Any:
+    from qa_tradeoffs import models
+
+    return models.train_wordpiece([text for e in examples for text in (e.context, e.question)], 200)
+
+
+@pytest.fixture(scope="session")
+def network_of(one_thread: None, tokenizer: Any) -> Callable[..., Any]:
+    """A function that builds a network of an architecture; ``seed`` draws its weights."""
+    from qa_tradeoffs import models
+
+    def build(architecture: str = "bert", seed: int = 0, **settings: Any) -> Any:
+        sizes = {"max_position_embeddings": 64, **SIZES[architecture], **settings}
+        spec = config.Model(label="tiny", architecture=architecture, config=sizes)
+        return models.load_network(spec, None, len(tokenizer), seed)
+
+    return build
+
+
+MODELS: dict[str, Any] = {
+    "bert": {"label": "BERT", "hub": "some/bert", "revision": "a" * 40},
+    "distilbert": {"label": "DistilBERT", "hub": "some/distilbert", "revision": "b" * 40},
+}
+
+
+@pytest.fixture
+def study_of() -> Callable[..., config.Study]:
+    """A function that builds a study of published checkpoints; keywords replace its keys."""
+
+    def build(**keys: Any) -> config.Study:
+        grid = {"batch_sizes": [1, 8], "lengths": [32, 128]}
+        content = {
+            "title": "A study",
+            "about": "It studies.",
+            "data": {"source": "hub", "name": "some/squad", "revision": "c" * 40},
+            "models": MODELS,
+            "profile": {"forward": grid, "training_step": grid},
+            "price": "gpu",
+        }
+        return config.Study.model_validate(content | keys)
+
+    return build
+
+
+@pytest.fixture
+def price_at() -> Callable[..., config.Price]:
+    """A function that makes a price of today from USD per hour."""
+
+    def build(usd_per_hour: Any, date: datetime.date | None = None) -> config.Price:
+        return config.Price(
+            provider="Some Cloud",
+            machine="a GPU",
+            usd_per_hour=usd_per_hour,
+            date=date or datetime.date.today(),
+            source="its price list",
+        )
+
+    return build
+
+
+def results_of(
+    study: config.Study, stage: str, slug: str, seed: int | None, rows: list[dict[str, Any]], data: str = "d" * 64
+) -> results.Results:
+    """A result file with these rows, as this stage of the study would write it."""
+    provenance = results.Provenance(
+        study="some.yaml",
+        study_sha256="e" * 64,
+        inputs_sha256=config.digest(config.stage_inputs(study, stage, slug) | {"seed": seed}),
+        data_sha256=data,
+        git_commit="f" * 40,
+        git_dirty=False,
+        seed=seed,
+        checkpoint=str(study.models[slug].hub),
+        revision=study.models[slug].revision,
+        device={"type": "cpu", "name": "some processor", "software": "AVX2", "threads": 2},
+        python="3.11.0",
+        versions={"torch": "2"},
+    )
+    return results.Results(stage=stage, model=slug, provenance=provenance, records=results.records(rows))
+
+
+def training_results(study: config.Study, slug: str, seed: int, seconds: float) -> results.Results:
+    rows = [
+        {"metric": "train_seconds", "value": seconds, "unit": "s", "n": 10},
+        {"metric": "train_windows", "value": 360, "unit": "windows", "n": 10},
+    ]
+    return results_of(study, "train", slug, seed, rows)
+
+
+def evaluation_results(study: config.Study, slug: str, seed: int, f1: float, n: int) -> results.Results:
+    def row(metric: str, value: float, low: float, high: float) -> dict[str, Any]:
+        interval = {"low": low, "high": high, "over": "questions"}
+        return {"metric": metric, "value": value, "unit": "points", "n": n, "interval": interval}
+
+    rows = [row("f1", f1, f1 - 1, f1 + 1), row("baseline_exact_match", 10, 9, 11), row("baseline_f1", 20, 18, 22)]
+    return results_of(study, "evaluate", slug, seed, rows)
+
+
+def profile_results(study: config.Study, slug: str, parameters: float, seconds: float) -> results.Results:
+    """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens, known to 10 %."""
+    rows: list[dict[str, Any]] = [
+        {"metric": "parameters", "value": parameters, "unit": "parameters", "n": 1},
+        {"metric": "bytes_on_disk", "value": 4 * parameters, "unit": "bytes", "n": 1},
+    ]
+    for work, factor in (("forward", 1), ("training_step", 3)):
+        for batch in (1, 8):
+            for length in (32, 128):
+                value = factor * seconds * batch * length / 128
+                rows.append(
+                    {
+                        "metric": f"{work}_seconds",
+                        "value": value,
+                        "unit": "s per call",
+                        "n": 12,
+                        "interval": {"low": 0.9 * value, "high": 1.1 * value, "over": "repeats"},
+                        "conditions": {"batch_size": batch, "length": length},
+                    }
+                )
+    return results_of(study, "profile", slug, None, rows)
+
+
+def predictions_of(scores: list[float]) -> pd.DataFrame:
+    """One question per score, of which an exact match is one of F1 1; the ids q0, q1, ... in falling order."""
+    frame = pd.DataFrame({"id": [f"q{row}" for row in range(len(scores))], "f1": scores})
+    return frame.assign(exact_match=(frame["f1"] == 1).astype(float)).iloc[::-1]
+
+
+@pytest.fixture
+def collected_of(
+    study_of: Callable[..., config.Study], price_at: Callable[..., config.Price]
+) -> Callable[..., tables.Collected]:
+    """A function from model slug → one list of F1 scores per seed to all that the analysis reads of such a study.
+
+    BERT has 100 million parameters, takes 200 ms forward and an hour to train; the others half of each.
+    """
+
+    def build(scores: dict[str, list[list[float]]], usd_per_hour: Any = 1.55, **keys: Any) -> tables.Collected:
+        study = study_of(**keys)
+        runs = {(slug, seed): row for slug, rows in scores.items() for seed, row in enumerate(rows)}
+        trained = [key for key in runs if not study.models[key[0]].fine_tuned]
+        size = {slug: 1.0 if slug == "bert" else 0.5 for slug in scores}
+        return tables.Collected(
+            study=study,
+            price=price_at(usd_per_hour),
+            slugs=tuple(scores),
+            seeds=tuple(range(max(map(len, scores.values())))),
+            trainings={(s, seed): training_results(study, s, seed, 3600 * size[s]) for s, seed in trained},
+            evaluations={
+                (s, seed): evaluation_results(study, s, seed, 100 * sum(row) / len(row), len(row))
+                for (s, seed), row in runs.items()
+            },
+            predictions={key: predictions_of(row) for key, row in runs.items()},
+            profiles={s: profile_results(study, s, 100e6 * size[s], 0.2 * size[s]) for s in scores},
+            histories={
+                key: pd.DataFrame({"step": [1, 2], "epoch": [0.5, 1.0], "loss": [4.0 + key[1], 2.0]}) for key in trained
+            },
+        )
+
+    return build
