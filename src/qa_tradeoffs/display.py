@@ -1,0 +1,140 @@
+"""What a notebook shows: tables and figures as plain HTML, every text escaped, every picture described."""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Html:
+    """Markup that a notebook displays as it is; only this module makes it, from escaped texts."""
+
+    markup: str
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+
+def table(frame: pd.DataFrame, caption: str) -> Html:
+    """The frame as a table with a caption and header cells; texts are escaped, numbers stand right."""
+    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
+    head = "".join(
+        f'<th scope="col"{_right(n)}>{_text(column)}</th>' for column, n in zip(frame.columns, numeric, strict=True)
+    )
+    body = "".join(f"<tr>{_cells(row, numeric)}</tr>" for row in frame.itertuples(index=False, name=None))
+    return Html(
+        '<div class="scroll" tabindex="0"><table>'
+        f"<caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def facts(pairs: Mapping[str, Any], caption: str) -> Html:
+    """Names and values, two columns."""
+    rows = "".join(f'<tr><th scope="row">{_text(k)}</th><td>{_text(v)}</td></tr>' for k, v in pairs.items())
+    return Html(f'<div class="scroll" tabindex="0"><table><caption>{_text(caption)}</caption>{rows}</table></div>')
+
+
+def figure(drawn: "Figure", *, alt: str, caption: str) -> Html:
+    """The figure as an embedded vector picture with a text that says what it shows, closed afterwards."""
+    from matplotlib import pyplot
+
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    pyplot.close(drawn)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return Html(
+        f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{_text(alt)}">'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )
+
+
+def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
+    """Each sentence a paragraph; ``kind`` is a style class such as 'notice'."""
+    inner = "".join(f"<p>{_text(sentence)}</p>" for sentence in sentences)
+    return Html(f'<div class="{_text(kind)}">{inner}</div>' if kind else inner)
+
+
+def links(targets: Mapping[str, Sequence[tuple[str, str]]]) -> Html:
+    """A list: each name, then its links, given as (text, address of a page beside this one)."""
+
+    def item(name: str, pages: Sequence[tuple[str, str]]) -> str:
+        anchors = (f'<a href="{_text(address)}">{_text(text)}</a>' for text, address in pages)
+        return f"<li>{_text(name)}: {', '.join(anchors)}</li>"
+
+    return Html(f"<ul>{''.join(item(*row) for row in targets.items())}</ul>")
+
+
+def points(value: float, low: float, high: float) -> str:
+    """'81.2 (80.4 to 82.0)': points with their interval."""
+    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+
+
+def seconds(value: float) -> str:
+    """Seconds in the unit people read them in; NaN is a training that there was not."""
+    if pd.isna(value):
+        return "not trained"
+    for unit, size_of_unit, below in (("ms", 1e-3, 1), ("s", 1, 120), ("min", 60, 7200)):
+        if value < below:
+            return f"{plain(value / size_of_unit)} {unit}"
+    return f"{plain(value / 3600)} h"
+
+
+def usd(low: float, high: float) -> str:
+    """USD with three significant digits, as a range where the price is one."""
+    if pd.isna(low):
+        return "not trained"
+    return plain(low) if low == high else f"{plain(low)} to {plain(high)}"
+
+
+def plain(value: float) -> str:
+    """Three significant digits without an exponent: 0.0000264, 4.65, 12,300."""
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.3g}")
+    decimals = 2 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:,.{max(decimals, 0)}f}"
+
+
+def ratio(value: float) -> str:
+    """How many times: one decimal below 10, none above."""
+    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in KiB or MiB."""
+    return f"{n_bytes / 2**20:.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:.0f} KiB"
+
+
+def parameters(number: float) -> str:
+    """A number of parameters: in millions from a hundred thousand on."""
+    return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e6:.2f} M" if number >= 1e5 else f"{number:,.0f}"
+
+
+def _cells(row: tuple[Any, ...], numeric: Sequence[bool]) -> str:
+    """The first cell names the row."""
+    tags = ["th", *["td"] * (len(row) - 1)]
+    return "".join(_cell(*cell) for cell in zip(tags, row, numeric, strict=True))
+
+
+def _cell(tag: str, value: Any, number: bool) -> str:
+    scope = ' scope="row"' if tag == "th" else ""
+    return f"<{tag}{scope}{_right(number)}>{_text(value)}</{tag}>"
+
+
+def _right(number: bool) -> str:
+    return ' class="number"' if number else ""
+
+
+def _text(value: Any) -> str:
+    """Any value as escaped text; nothing that came from a data set is ever markup."""
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return html.escape(shown, quote=True)

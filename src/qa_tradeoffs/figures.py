@@ -1,0 +1,155 @@
+"""Finished tables → axes; computes nothing. One colour per model everywhere, safe for the colour-blind."""
+
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.transforms import Bbox
+
+WIDTH = 6.4  # inches: legible on a phone without zooming
+_F1 = "F1 (points, 95 % interval over questions)"
+_DOT = 6  # half the side of a point with some room, in pixels
+# Where a label may stand beside its point: offset in typographic points, and which of its corners is there.
+_PLACES = [
+    ((10, 6), "left", "bottom"),
+    ((-10, 6), "right", "bottom"),
+    ((10, -6), "left", "top"),
+    ((-10, -6), "right", "top"),
+    ((10, 20), "left", "bottom"),
+    ((-10, 20), "right", "bottom"),
+    ((10, -20), "left", "top"),
+    ((-10, -20), "right", "top"),
+]
+
+
+def use_style() -> None:
+    """The look of every chart of the report. Fixed identifiers, so that equal charts are equal files."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind", font_scale=0.9)
+    mpl.rcParams.update({"svg.hashsalt": "qa-tradeoffs", "figure.constrained_layout.use": True})
+
+
+def palette(models: pd.DataFrame) -> dict[str, Any]:
+    """Model label → colour, by the order of the study."""
+    return dict(zip(models["model"], sns.color_palette("colorblind", len(models)), strict=True))
+
+
+def f1_against_latency(models: pd.DataFrame) -> Figure:
+    """F1 (points, interval over questions) against the time of one forward pass (milliseconds)."""
+    at = models.iloc[0]
+    x, low, high = (models[column] * 1e3 for column in ("latency", "latency_low", "latency_high"))
+    label = f"one forward pass (ms, median; batch {at['latency_batch']} × {at['latency_at']} tokens)"
+    return _tradeoff(models, x, low, high, label, palette(models))
+
+
+def f1_against_training_cost(models: pd.DataFrame) -> Figure:
+    """F1 (points) against what fine-tuning cost (USD or cents; a bar where the price is a range)."""
+    trained = models[models["train_seconds"].notna()]
+    scale, unit = (100, "US cents") if models["train_usd_high"].max() < 0.1 else (1, "USD")
+    low, high = trained["train_usd_low"] * scale, trained["train_usd_high"] * scale
+    return _tradeoff(trained, (low + high) / 2, low, high, f"fine-tuning once ({unit})", palette(models))
+
+
+def seconds_against_length(timings: pd.DataFrame, work: str, colours: dict[str, Any]) -> Figure:
+    """Time of a call against tokens per row, one panel per batch size, both axes logarithmic."""
+    chosen = timings[timings["work"] == work]
+    sizes, lengths = sorted(chosen["batch_size"].unique()), sorted(chosen["length"].unique())
+    width = max(WIDTH, 3.4 * len(sizes))
+    figure, panels = plt.subplots(1, len(sizes), figsize=(width, 3.6), sharey=True, squeeze=False)
+    for axes, size in zip(panels[0], sizes, strict=True):
+        axes.set(title=f"batch {size}", xlabel="tokens per row", xscale="log", yscale="log")
+        for model, rows in chosen[chosen["batch_size"] == size].groupby("model", sort=False):
+            error = [rows["seconds"] - rows["low"], rows["high"] - rows["seconds"]]
+            colour = colours[str(model)]
+            axes.errorbar(rows["length"], rows["seconds"], yerr=error, marker="o", capsize=3, color=colour, label=model)
+        axes.set_xticks(lengths, labels=lengths)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(_in_units))
+        axes.minorticks_off()
+    panels[0][0].set_ylabel("time per call (median)")
+    panels[0][0].legend(title=None)
+    return figure
+
+
+def loss(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
+    """Training loss against epoch, a line per model, thin lines for further seeds."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
+    axes.set(xlabel="epoch", ylabel="training loss (nats, mean since the point before)")
+    if losses.empty:
+        return _nothing_trained(figure, axes)
+    for (model, seed), rows in losses.groupby(["model", "seed"], sort=False):
+        first = seed == losses["seed"].min()
+        axes.plot(
+            rows["epoch"],
+            rows["loss"],
+            color=colours[str(model)],
+            linewidth=1.8 if first else 0.8,
+            label=model if first else None,
+        )
+    axes.set_ylim(0, None)
+    axes.legend(title=None)
+    return figure
+
+
+def _tradeoff(
+    models: pd.DataFrame, x: "pd.Series[float]", low: "pd.Series[float]", high: "pd.Series[float]",
+    xlabel: str, colours: dict[str, Any],
+) -> Figure:  # fmt: skip
+    """A labelled point per model with its intervals in both directions; the horizontal axis begins at zero."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 4))
+    axes.set(xlabel=xlabel, ylabel=_F1)
+    if models.empty:
+        return _nothing_trained(figure, axes)
+    for at, left, right, (_, row) in zip(x, low, high, models.iterrows(), strict=True):
+        axes.errorbar(
+            at,
+            row["f1"],
+            xerr=[[at - left], [right - at]],
+            yerr=[[row["f1"] - row["f1_low"]], [row["f1_high"] - row["f1"]]],
+            marker="o",
+            markersize=8,
+            capsize=4,
+            color=colours[row["model"]],
+            clip_on=False,
+            zorder=3,
+        )
+    axes.set_xlim(0, float(high.max()) * 1.15)
+    room = max(2.0, 0.15 * (models["f1_high"].max() - models["f1_low"].min()))
+    axes.set_ylim(max(0.0, models["f1_low"].min() - room), min(100.0, models["f1_high"].max() + room))
+    _label(axes, models["model"].tolist(), list(zip(x, models["f1"], strict=True)), colours)
+    return figure
+
+
+def _label(axes: Axes, names: list[str], points: list[tuple[float, float]], colours: dict[str, Any]) -> None:
+    """Write each name beside its point, where it leaves neither the axes nor covers a point or another name."""
+    axes.figure.draw_without_rendering()  # type: ignore[union-attr]
+    inside = axes.get_window_extent()
+    dots = [axes.transData.transform(point) for point in points]
+    taken = [Bbox.from_bounds(x, y, 0, 0).padded(_DOT) for x, y in dots]
+    for name, point in zip(names, points, strict=True):
+        text = axes.annotate(
+            name, point, xytext=(0, 0), textcoords="offset points", color=colours[name], zorder=4,
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        )  # fmt: skip
+        for offset, horizontal, vertical in _PLACES:
+            text.set(position=offset, horizontalalignment=horizontal, verticalalignment=vertical)
+            box = text.get_window_extent()
+            free = not any(box.overlaps(other) for other in taken)
+            if free and inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1):
+                break
+        taken.append(text.get_window_extent())
+
+
+def _in_units(value: float, _: int | None) -> str:
+    return f"{value * 1e3:g} ms" if value < 1 else f"{value:g} s"
+
+
+def _nothing_trained(figure: Figure, axes: Axes) -> Figure:
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, "no model was fine-tuned in this study", ha="center", transform=axes.transAxes)
+    return figure

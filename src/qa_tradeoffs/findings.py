@@ -1,0 +1,193 @@
+"""Sentences that read the tables: they say what the numbers show, and never more than their intervals do."""
+
+import datetime
+from typing import Any
+
+import pandas as pd
+
+from qa_tradeoffs import config, tables
+from qa_tradeoffs.display import plain, points, ratio, seconds
+
+_SIGNIFICANT = 0.05
+
+
+def kind_of_study(study: config.Study) -> str:
+    """What was studied, so that nobody takes a demonstration for a result."""
+    generated = isinstance(study.data, config.GeneratedData)
+    built = [model.label for model in study.models.values() if model.architecture]
+    texts = "generated text" if generated else "real text"
+    if not built:
+        weights = "published checkpoints"
+    elif len(built) == len(study.models):
+        weights = "models trained from scratch"
+    else:
+        weights = f"published checkpoints, but {_listed(built)} trained from scratch"
+    warning = "It shows the method; it says nothing about these models' accuracy on SQuAD. " if generated else ""
+    return (
+        f"This study: {texts}, {weights}. {warning}Speed and memory were measured on untrained weights, which cost the "
+        "same to compute as trained ones."
+    )
+
+
+def accuracy(models: pd.DataFrame, differences: pd.DataFrame, baseline: dict[str, float], n: int) -> list[str]:
+    """Who answers best, whether that is more than chance, and how far all are from what needs no training."""
+    return [
+        f"{_best(models, n)} {_lead(models, differences)}{_against_baseline(models, baseline)}",
+        *(_difference(row) for row in differences.itertuples()),
+    ]
+
+
+def savings(models: pd.DataFrame) -> list[str]:
+    """What each other model saves or costs against the model with the most parameters: both figures, and the ratio."""
+    large = models.loc[models["parameters"].idxmax()]
+    return [_saving(row, large) for _, row in models[models["slug"] != large["slug"]].iterrows()]
+
+
+def price(collected: tables.Collected) -> list[str]:
+    """Which price the costs are computed with, where it comes from, and whether it is out of date."""
+    row = collected.price
+    low, high = row.range_usd_per_hour
+    rate = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    said = f"Costs are at USD {rate} an hour: {row.machine}, {row.provider}, {row.date} ({row.source}"
+    return [
+        f"{said}{'; ' + row.note if row.note else ''}).",
+        "They are this machine's seconds at that price: what the priced machine would cost only if it is as fast.",
+        *filter(None, [row.age_warning(datetime.date.today())]),
+    ]
+
+
+def table_caption(collected: tables.Collected, n: int) -> str:
+    """What the table of models shows."""
+    return (
+        f"Models of the study '{collected.study.title}'. EM and F1 in points with 95 % intervals over "
+        f"{_counted(n, 'question')}; forward pass and fine-tuning as measured on this machine."
+    )
+
+
+def describe(models: pd.DataFrame, column: str) -> str:
+    """A tradeoff chart in words, for those who cannot see it."""
+    what = {"latency": "the time of a forward pass", "train_usd_low": "the cost of fine-tuning"}[column]
+    shown = models[models[column].notna()]
+    if shown.empty:
+        return f"Empty chart of F1 against {what}: no model was fine-tuned in this study."
+    values = [
+        seconds(row[column]) if column == "latency" else f"USD {plain(row[column])}" for _, row in shown.iterrows()
+    ]
+    named = [
+        f"{model} at {value} and F1 {f1:.1f}"
+        for model, value, f1 in zip(shown["model"], values, shown["f1"], strict=True)
+    ]
+    return f"Scatter chart of F1 against {what}: {'; '.join(named)}."
+
+
+def describe_losses(losses: pd.DataFrame) -> str:
+    """The chart of losses in words: where each model's loss begins and ends, mean over seeds."""
+    if losses.empty:
+        return "Empty chart of training losses: no model was fine-tuned in this study."
+    ends = losses.groupby(["model", "seed"], sort=False)["loss"].agg(["first", "last"])
+    means = ends.groupby("model", sort=False).mean()
+    named = [f"{model} from {row['first']:.2f} to {row['last']:.2f}" for model, row in means.iterrows()]
+    return f"Line chart of training losses: {'; '.join(named)}."
+
+
+def describe_timings(timings: pd.DataFrame, work: str) -> str:
+    """A chart of timings in words."""
+    chosen = timings[timings["work"] == work]
+    longest = chosen[chosen["length"] == chosen["length"].max()]
+    named = [f"{row.model} {seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
+    what = {"forward": "forward pass", "training_step": "training step"}[work]
+    return (
+        f"Line chart of the time of a {what} against tokens per row; at {chosen['length'].max()} tokens: "
+        f"{'; '.join(named)}."
+    )
+
+
+def _best(models: pd.DataFrame, n: int) -> str:
+    """'BERT has the highest F1, 81.2 (80.4 to 82.0) points over 900 questions.'"""
+    top = models[models["f1"] == models["f1"].max()]
+    best = top.iloc[0]
+    has = "reaches an F1 of" if len(models) == 1 else "has the highest F1," if len(top) == 1 else "have the highest F1,"
+    means = f" (mean over {best['seeds']} seeds)" if best["seeds"] > 1 else ""
+    figure = points(best["f1"], best["f1_low"], best["f1_high"])
+    return f"{_listed(list(top['model']))} {has} {figure} points over {_counted(n, 'question')}{means}."
+
+
+def _lead(models: pd.DataFrame, differences: pd.DataFrame) -> str:
+    """From which models the best one's lead cannot be told from chance; empty where it can from all, or all tie."""
+    best = models.loc[models["f1"].idxmax(), "model"]
+    pairs = [row for row in differences.itertuples() if best in (row.model, row.other) and row.f1_difference != 0]
+    near = [row.other if row.model == best else row.model for row in pairs if not _is_told(row)]
+    return f"Its lead over {_listed(near)} cannot be told from chance. " if near else ""
+
+
+def _against_baseline(models: pd.DataFrame, baseline: dict[str, float]) -> str:
+    """What needs no training, and which models are not shown to answer better."""
+    below = models[models["f1_low"] <= baseline["f1_high"]]["model"].tolist()
+    reached = f"Lexical overlap without any training reaches {baseline['f1']:.1f}"
+    if below:
+        return f"{reached}, and {_listed(below)} {_is(below)} not shown to do better than that."
+    above = models["model"].tolist()
+    return f"{reached}, which {'all models' if len(above) > 1 else above[0]} clearly exceed{'s' * (len(above) == 1)}."
+
+
+def _saving(row: Any, large: Any) -> str:
+    """One model's size and times against the largest one's."""
+    parts = [f"{_pass(row)} {_compared(row, large)}"]
+    if row["train_seconds"] > 0 and large["train_seconds"] > 0:
+        ours, theirs = row["train_seconds"], large["train_seconds"]
+        parts.append(f"fine-tuning it {_times(ours, theirs)}")
+    share = f"{row['parameters'] / large['parameters']:.0%} of the parameters of {large['model']}"
+    return f"{row['model']} has {share}; {', and '.join(parts)}."
+
+
+def _pass(row: Any) -> str:
+    return f"its forward pass of {row['latency_batch']} × {row['latency_at']} tokens"
+
+
+def _compared(row: Any, large: Any) -> str:
+    """The times of a forward pass; no ratio where their intervals overlap."""
+    if row["latency_low"] <= large["latency_high"] and large["latency_low"] <= row["latency_high"]:
+        both = f"({seconds(row['latency'])} against {seconds(large['latency'])})"
+        return f"took a time that cannot be told from the other's {both}"
+    return _times(row["latency"], large["latency"])
+
+
+def _times(ours: float, theirs: float) -> str:
+    """'was 2.0 times as fast (100 ms against 200 ms)', or 'took 1.3 times as long (…)'."""
+    both = f"({seconds(ours)} against {seconds(theirs)})"
+    faster, slower = ratio(theirs / ours), ratio(ours / theirs)
+    if "1.0" in (faster, slower):
+        return f"took about as long {both}"
+    return f"was {faster} times as fast {both}" if ours < theirs else f"took {slower} times as long {both}"
+
+
+def _is_told(row: Any) -> bool:
+    """Whether a difference is shown: by the corrected p value and by an interval that leaves out zero."""
+    return bool(row.p_holm < _SIGNIFICANT and (row.low > 0 or row.high < 0))
+
+
+def _difference(row: Any) -> str:
+    """One paired comparison in words."""
+    model, other = row.model, row.other
+    gap, low, high, p = row.f1_difference, row.low, row.high, row.p_holm
+    if not _is_told(row):
+        return (
+            f"No difference in F1 between {model} and {other} can be told from chance (difference {gap:+.1f} points, "
+            f"95 % interval {low:+.1f} to {high:+.1f}, corrected p = {p:.2g})."
+        )
+    ahead, behind, gap, low, high = (model, other, gap, low, high) if gap > 0 else (other, model, -gap, -high, -low)
+    interval = f"95 % interval {low:.1f} to {high:.1f}, corrected p = {p:.2g}"
+    return f"{ahead} is {gap:.1f} points of F1 ahead of {behind} ({interval})."
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def _listed(names: list[str]) -> str:
+    """'A', 'A and B', 'A, B and C'."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"

@@ -1,0 +1,355 @@
+"""Result files → finished tables: everything that charts and sentences of the report are made from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qa_tradeoffs import config, costs, intervals, results
+from qa_tradeoffs.display import parameters, points, seconds, size, usd
+from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.paths import ROOT, RunPaths
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All result files of the models and seeds that the report is about, read and checked."""
+
+    study: config.Study
+    price: config.Price
+    slugs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    trainings: dict[tuple[str, int], results.Results]
+    evaluations: dict[tuple[str, int], results.Results]
+    predictions: dict[tuple[str, int], pd.DataFrame]
+    profiles: dict[str, results.Results]
+    histories: dict[tuple[str, int], pd.DataFrame]
+
+    def label(self, slug: str) -> str:
+        """The model's name in tables and charts."""
+        return self.study.models[slug].label
+
+
+def for_analysis(study: str, slugs: str = "", seeds: str = "", run: str = "") -> tuple[Collected, RunPaths]:
+    """All results of a study and the folder they are in; ``slugs`` and ``seeds``, separated by blanks, choose some.
+
+    Raises StudyError naming what is missing.
+    """
+    study_file = ROOT / study
+    checked = config.load(study_file)
+    price = config.price_of(checked, config.load_prices(ROOT / "studies" / "prices.yaml"))
+    paths = RunPaths(ROOT / (run or f"runs/{study_file.stem}"))
+    chosen_seeds = [_seed(text) for text in str(seeds).split()] or list(checked.seeds)
+    return collect(checked, price, paths, slugs.split() or list(checked.models), chosen_seeds), paths
+
+
+def collect(
+    study: config.Study, price: config.Price, run: RunPaths, slugs: Sequence[str], seeds: Sequence[int]
+) -> Collected:
+    """Read every result file that the report needs.
+
+    Raises StudyError naming the first file that is missing, that was made from other inputs than the study now has, or
+    whose questions are not those of the others.
+    """
+    trained = [(slug, seed) for slug in slugs for seed in seeds if not study.model(slug).fine_tuned]
+    evaluated = [(slug, seed) for slug in slugs for seed in evaluation_seeds(study, slug, seeds)]
+    collected = Collected(
+        study=study,
+        price=price,
+        slugs=tuple(slugs),
+        seeds=tuple(seeds),
+        trainings={key: _fresh(study, run.training(*key), "train", *key) for key in trained},
+        evaluations={key: _fresh(study, run.evaluation(*key), "evaluate", *key) for key in evaluated},
+        predictions={key: _parquet(run.predictions(*key), ["id", "exact_match", "f1"]) for key in evaluated},
+        profiles={slug: _fresh(study, run.profile(slug), "profile", slug, None) for slug in slugs},
+        histories={key: _parquet(run.history(*key), ["step", "epoch", "loss"]) for key in trained},
+    )
+    _check_same_questions(collected, run)
+    return collected
+
+
+def evaluation_seeds(study: config.Study, slug: str, seeds: Sequence[int]) -> Sequence[int]:
+    """The seeds a model is evaluated with: one that came fine-tuned has no seeds, it is evaluated once."""
+    return seeds[:1] if study.model(slug).fine_tuned else seeds
+
+
+def models(collected: Collected) -> pd.DataFrame:
+    """One row per model, in the study's order.
+
+    EM and F1 are points, means over seeds, with 95 % bootstrap intervals over questions (of each question's mean over
+    seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed.
+    ``latency`` is the median seconds of one forward pass of ``latency_batch`` rows, 1 or the smallest measured, at
+    ``latency_at`` tokens, with its interval over repeats; ``million_usd_low``/``_high`` is the cost of 10⁶ such passes
+    one after the other. ``train_seconds`` is the mean over seeds, ``train_usd_low``/``_high`` its cost; NaN where a
+    model came fine-tuned. Costs are USD at the study's price, lowest and highest where that is a range.
+    """
+    return pd.DataFrame([_model_row(collected, slug) for slug in collected.slugs])
+
+
+def baseline(collected: Collected) -> dict[str, float]:
+    """EM and F1, in points, of lexical overlap without training, on the same questions; ``f1_high`` bounds its F1."""
+    first = next(iter(collected.evaluations.values()))
+    exact_match, f1 = (first.find(f"baseline_{key}") for key in ("exact_match", "f1"))
+    return {
+        "exact_match": exact_match.value,
+        "f1": f1.value,
+        "f1_high": f1.interval.high if f1.interval else f1.value,
+    }
+
+
+def questions(collected: Collected) -> int:
+    """Number of questions that each model was scored on."""
+    return next(iter(collected.evaluations.values())).find("f1").n
+
+
+def differences(collected: Collected) -> pd.DataFrame:
+    """F1 of every two models compared question by question, in points: estimate, interval, p adjusted after Holm.
+
+    With several seeds, a question's score is its mean over them; the interval is over questions only.
+    """
+    rng = np.random.default_rng(0)
+    pairs = [(a, b) for i, a in enumerate(collected.slugs) for b in collected.slugs[i + 1 :]]
+    found = [
+        intervals.paired_difference(
+            _per_question(collected, a, "f1"), _per_question(collected, b, "f1"), rng, resamples=10_000
+        )
+        for a, b in pairs
+    ]
+    adjusted = intervals.holm([difference.p_value for difference in found]).tolist() if found else []
+    return pd.DataFrame(
+        [
+            {
+                "model": collected.label(a),
+                "other": collected.label(b),
+                "f1_difference": difference.estimate,
+                "low": difference.interval.low,
+                "high": difference.interval.high,
+                "p_holm": p,
+            }
+            for (a, b), difference, p in zip(pairs, found, adjusted, strict=True)
+        ],
+        columns=["model", "other", "f1_difference", "low", "high", "p_holm"],
+    )
+
+
+def timings(collected: Collected) -> pd.DataFrame:
+    """One row per timed point: model, work, batch_size, length, seconds (median), low, high, repeats."""
+    return pd.DataFrame(
+        [
+            {
+                "model": collected.label(slug),
+                "work": work,
+                "batch_size": record.conditions["batch_size"],
+                "length": record.conditions["length"],
+                "seconds": record.value,
+                **dict(zip(("low", "high"), _bounds(record), strict=True)),
+                "repeats": record.n,
+            }
+            for slug, profile in collected.profiles.items()
+            for work in ("forward", "training_step")
+            for record in profile.all(f"{work}_seconds")
+        ]
+    )
+
+
+def losses(collected: Collected) -> pd.DataFrame:
+    """The loss histories one below the other: model, seed, step, epoch, loss."""
+    frames = [
+        history.assign(model=collected.label(slug), seed=seed) for (slug, seed), history in collected.histories.items()
+    ]
+    columns = ["model", "seed", "step", "epoch", "loss"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def notebook_pages(collected: Collected, run: RunPaths) -> dict[str, list[tuple[str, str]]]:
+    """Model label → its executed notebooks as (where and what, page of the report)."""
+    pages = {}
+    for slug in collected.slugs:
+        trained = not collected.study.models[slug].fine_tuned
+        notebooks = run.notebooks(slug, evaluation_seeds(collected.study, slug, collected.seeds), trained=trained)
+        names = [" ".join(notebook.relative_to(run.folder / slug).with_suffix("").parts) for notebook in notebooks]
+        pages[collected.label(slug)] = [(n, run.page_name(b)) for n, b in zip(names, notebooks, strict=True)]
+    return pages
+
+
+def provenance(collected: Collected) -> pd.DataFrame:
+    """Where each result file came from, one row per file."""
+    files = [*collected.trainings.values(), *collected.evaluations.values(), *collected.profiles.values()]
+    return pd.DataFrame(
+        [
+            {
+                "stage": file.stage,
+                "model": collected.label(file.model),
+                "seed": "" if file.provenance.seed is None else str(file.provenance.seed),
+                "checkpoint": f"{file.provenance.checkpoint} {file.provenance.revision or ''}".strip(),
+                "device": f"{file.provenance.device['name']}, {file.provenance.device['threads']} threads",
+                "code": (file.provenance.git_commit or "no git")[:10] + " + edits" * bool(file.provenance.git_dirty),
+                "data": file.provenance.data_sha256[:10],
+                "study": file.provenance.study_sha256[:10],
+            }
+            for file in files
+        ]
+    )
+
+
+def shown(models: pd.DataFrame, collected: Collected) -> pd.DataFrame:
+    """The table of models as a reader sees it."""
+    price = collected.price
+    return pd.DataFrame(
+        {
+            "model": models["model"],
+            "EM": [points(*row) for row in models[["exact_match", "exact_match_low", "exact_match_high"]].to_numpy()],
+            "F1": [points(*row) for row in models[["f1", "f1_low", "f1_high"]].to_numpy()],
+            "F1 by seed": [
+                f"{row.f1_seed_low:.1f} to {row.f1_seed_high:.1f} ({row.seeds})" if row.seeds > 1 else "one seed"
+                for row in models.itertuples()
+            ],
+            "parameters": [parameters(value) for value in models["parameters"]],
+            "on disk": [size(value) for value in models["bytes"]],
+            "forward pass": [seconds(value) for value in models["latency"]],
+            "fine-tuning": [seconds(value) for value in models["train_seconds"]],
+            f"fine-tuning, USD at {price.machine}": [
+                usd(*row) for row in models[["train_usd_low", "train_usd_high"]].to_numpy()
+            ],
+            "a million forward passes, USD": [
+                usd(*row) for row in models[["million_usd_low", "million_usd_high"]].to_numpy()
+            ],
+        }
+    )
+
+
+def shown_differences(differences: pd.DataFrame) -> pd.DataFrame:
+    """The paired differences as a reader sees them."""
+    return pd.DataFrame(
+        {
+            "model": differences["model"],
+            "against": differences["other"],
+            "F1 difference": [
+                f"{row.f1_difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})" for row in differences.itertuples()
+            ],
+            "p (Holm)": [f"{p:.2g}" for p in differences["p_holm"]],
+        }
+    )
+
+
+def shown_timings(timings: pd.DataFrame) -> pd.DataFrame:
+    """The timings as a reader sees them: a column per model."""
+    cells = timings.assign(
+        shown=[f"{seconds(r.seconds)} ({seconds(r.low)} to {seconds(r.high)})" for r in timings.itertuples()]
+    )
+    wide = cells.pivot(index=["work", "batch_size", "length"], columns="model", values="shown")
+    wide = wide[list(dict.fromkeys(timings["model"]))].reset_index()
+    return wide.replace({"work": {"training_step": "training step"}}).rename(
+        columns={"batch_size": "batch", "length": "tokens per row"}
+    )
+
+
+def _model_row(collected: Collected, slug: str) -> dict[str, Any]:
+    """The row of one model in the table of models."""
+    rng = np.random.default_rng(0)
+    profile = collected.profiles[slug]
+    latency = min(
+        profile.all("forward_seconds"), key=lambda r: (r.conditions["batch_size"], -int(r.conditions["length"] or 0))
+    )
+    latency_low, latency_high = _bounds(latency)
+    million_low, million_high = (
+        costs.usd_per_million_questions(latency.value, price) for price in collected.price.range_usd_per_hour
+    )
+    row: dict[str, Any] = {
+        "slug": slug,
+        "model": collected.label(slug),
+        "parameters": profile.find("parameters").value,
+        "bytes": profile.find("bytes_on_disk").value,
+        "latency": latency.value,
+        "latency_low": latency_low,
+        "latency_high": latency_high,
+        "latency_batch": latency.conditions["batch_size"],
+        "latency_at": latency.conditions["length"],
+        "million_usd_low": million_low,
+        "million_usd_high": million_high,
+    }
+    for metric in ("exact_match", "f1"):
+        scores = _per_question(collected, slug, metric)
+        interval = intervals.bootstrap_mean(scores, rng)
+        row |= {metric: scores.mean(), f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+    by_seed = [file.find("f1").value for (s, _), file in collected.evaluations.items() if s == slug]
+    row |= {"seeds": len(by_seed), "f1_seed_low": min(by_seed), "f1_seed_high": max(by_seed)}
+    return row | _training_cost(collected, slug)
+
+
+def _training_cost(collected: Collected, slug: str) -> dict[str, float]:
+    """Seconds to fine-tune, mean over seeds, their cost, and windows per second; NaN where it came fine-tuned."""
+    files = [file for (s, _), file in collected.trainings.items() if s == slug]
+    if not files:
+        return dict.fromkeys(("train_seconds", "train_usd_low", "train_usd_high", "train_windows_per_second"), np.nan)
+    spent = float(np.mean([file.find("train_seconds").value for file in files]))
+    windows = float(np.mean([file.find("train_windows").value for file in files]))
+    low, high = costs.usd_range(spent, collected.price.range_usd_per_hour)
+    return {
+        "train_seconds": spent,
+        "train_usd_low": low,
+        "train_usd_high": high,
+        "train_windows_per_second": windows / spent,
+    }
+
+
+def _bounds(record: results.Record) -> tuple[float, float]:
+    """The record's interval; the value itself twice where it has none."""
+    return (record.interval.low, record.interval.high) if record.interval else (record.value, record.value)
+
+
+def _per_question(collected: Collected, slug: str, metric: str) -> Any:
+    """(n_questions,) float64: each question's score in points, mean over seeds, questions in the order of their ids."""
+    columns = [
+        frame.set_index("id")[metric].sort_index() for (s, _), frame in collected.predictions.items() if s == slug
+    ]
+    return 100 * np.mean([column.to_numpy(dtype=float) for column in columns], axis=0)
+
+
+def _fresh(study: config.Study, path: Path, stage: str, slug: str, seed: int | None) -> results.Results:
+    """The result file, refused when what the study says of this stage has changed since."""
+    found = results.read(path)
+    wanted = config.digest(config.stage_inputs(study, stage, slug) | {"seed": seed})
+    if found.provenance.inputs_sha256 != wanted:
+        raise StudyError(f"{path}: was made from other settings than the study file now has; run make all")
+    return found
+
+
+def _check_same_questions(collected: Collected, run: RunPaths) -> None:
+    """Refuse predictions that cannot be compared question by question, and files made from different data."""
+    first, *others = collected.predictions
+    reference = set(collected.predictions[first]["id"])
+    for key in (first, *others):
+        ids = collected.predictions[key]["id"]
+        if twice := sorted(ids[ids.duplicated()]):
+            raise StudyError(f"{run.predictions(*key)}: has question {twice[0]} twice; run make all")
+        if differing := sorted(reference.symmetric_difference(ids)):
+            raise StudyError(
+                f"{run.predictions(*key)}: its questions are not those of {run.predictions(*first)} ({differing[0]} is "
+                "only in one); run make all"
+            )
+    data = collected.evaluations[first].provenance.data_sha256
+    files = [(run.training(*key), file) for key, file in collected.trainings.items()]
+    files += [(run.evaluation(*key), file) for key, file in collected.evaluations.items()]
+    for path, file in files:
+        if file.provenance.data_sha256 != data:
+            raise StudyError(f"{path}: was made from other data than {run.evaluation(*first)}; run make all")
+
+
+def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:
+    """These columns of a table."""
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except FileNotFoundError:
+        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: is not a table of this program ({config.one_line(error)})") from None
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise StudyError(f"SEEDS: '{text}' is no seed; give whole numbers from 0, separated by blanks")
+    return int(text)
