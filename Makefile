@@ -1,0 +1,157 @@
+# The study as a table of rules: which notebook makes which file from what. `make help` says what can be asked for.
+
+# Variables, to be set on the command line: make all STUDY=squad MODELS="bert distilbert" SEEDS="0 1" DEVICE=cuda
+STUDY  ?= demo
+MODELS ?=
+SEEDS  ?=
+DEVICE ?= auto
+# Where Python is, and where the environment goes; in an active conda environment: VENV=$CONDA_PREFIX
+PYTHON ?= python3
+VENV   ?= .venv
+
+STUDY_FILE := $(if $(filter %.yaml %.yml,$(STUDY)),$(STUDY),studies/$(STUDY).yaml)
+NAME       := $(basename $(notdir $(STUDY_FILE)))
+RUN        := runs/$(NAME)
+REPORT     := reports/$(NAME)/index.html
+GRAPH      := $(RUN)/graph.mk
+READY      := $(VENV)/.qa-tradeoffs-ready
+PY         := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Training and profiling measure time: two notebooks at once would measure each other.
+.NOTPARALLEL:
+.PHONY: help all train evaluate profile report setup lab test lint types smoke clean FORCE
+
+ifeq ($(filter grouped-target,$(.FEATURES)),)
+$(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
+endif
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo '  with STUDY=demo|squad|path/to/study.yaml  MODELS="bert distilbert"  SEEDS="0 1"  DEVICE=cpu|cuda|auto'
+
+# --- the environment ---------------------------------------------------------------------------------------------------
+
+setup: $(READY) ## create the environment in .venv (the other commands do it by themselves)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'error: Python 3.11 or newer is needed; set PYTHON=path/to/python' >&2; exit 1; }
+	@echo 'installing into $(VENV) (some minutes, once)'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# --- the study ---------------------------------------------------------------------------------------------------------
+
+# Models, seeds and data files come from the study file; only what builds a study needs to read it.
+ifneq ($(filter all train evaluate profile report runs/% reports/%,$(MAKECMDGOALS)),)
+ifeq ($(wildcard $(STUDY_FILE)),)
+$(error error: STUDY: there is no file $(STUDY_FILE); give demo, squad, or the path of a study file)
+endif
+include $(GRAPH)
+endif
+
+CHOSEN_MODELS := $(or $(strip $(MODELS)),$(STUDY_MODELS))
+CHOSEN_SEEDS  := $(or $(strip $(SEEDS)),$(STUDY_SEEDS))
+ifdef STUDY_MODELS
+UNKNOWN := $(firstword $(filter-out $(STUDY_MODELS),$(CHOSEN_MODELS)))
+$(if $(UNKNOWN),$(error error: MODELS: there is no model '$(UNKNOWN)' in $(STUDY_FILE); it has $(STUDY_MODELS)))
+endif
+
+# What each stage's result depends on, beside its notebook, the study and the data: editing figures.py trains nothing.
+code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
+SHARED_CODE   := config data synthetic example features models grouped device
+TRAIN_CODE    := $(call code,$(SHARED_CODE) training)
+EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics evaluation baseline intervals)
+PROFILE_CODE  := $(call code,$(SHARED_CODE) profiling intervals)
+ANALYSIS_CODE := $(call code,config results costs intervals tables findings figures display)
+REPORT_CODE   := $(call code,report) $(wildcard src/qa_tradeoffs/templates/*)
+
+$(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,config graph) | $(READY)
+	@mkdir -p $(RUN)
+	@$(PY) -m qa_tradeoffs.graph $(STUDY_FILE) $(RUN) > $@.new && mv $@.new $@
+
+# Written with the graph, and only when their content changes.
+$(RUN)/stages/%.json: $(GRAPH) ;
+
+# What was asked for on the command line, touched only when it changes.
+$(RUN)/selection: asked = $(CHOSEN_MODELS) with seeds $(CHOSEN_SEEDS)
+$(RUN)/device: asked = $(DEVICE)
+$(RUN)/selection $(RUN)/device: FORCE
+	@mkdir -p $(@D)
+	@echo '$(asked)' | cmp -s - $@ || echo '$(asked)' > $@
+
+# $(1) model, $(2) seed
+define train_rule
+$(RUN)/$(1)/seed-$(2)/training.json $(RUN)/$(1)/seed-$(2)/1-train.ipynb &: \
+  notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) | $(READY)
+	@$(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
+	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
+endef
+
+define evaluate_rule
+$(RUN)/$(1)/seed-$(2)/evaluation.json $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb &: \
+  notebooks/2-evaluate.ipynb $(RUN)/stages/evaluate-$(1).json $(EVALUATE_CODE) $(DATA_FILES) \
+  $(if $(filter $(1),$(STUDY_TRAINED)),$(RUN)/$(1)/seed-$(2)/1-train.ipynb) | $(READY)
+	@$(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb --result $(RUN)/$(1)/seed-$(2)/evaluation.json \
+	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
+endef
+
+define profile_rule
+$(RUN)/$(1)/profile.json $(RUN)/$(1)/3-profile.ipynb &: \
+  notebooks/3-profile.ipynb $(RUN)/stages/profile-$(1).json $(PROFILE_CODE) $(DATA_FILES) $(RUN)/device | $(READY)
+	@$(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/3-profile.ipynb --result $(RUN)/$(1)/profile.json \
+	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p device $(DEVICE)
+endef
+
+# A model that came fine-tuned is not trained, and is evaluated once.
+seeds_of  = $(if $(filter $(1),$(STUDY_TRAINED)),$(CHOSEN_SEEDS),$(firstword $(CHOSEN_SEEDS)))
+notebooks = $(foreach model,$(2),$(foreach seed,$(call seeds_of,$(model)),$(RUN)/$(model)/seed-$(seed)/$(1).ipynb))
+TRAINED   := $(call notebooks,1-train,$(filter $(STUDY_TRAINED),$(CHOSEN_MODELS)))
+EVALUATED := $(call notebooks,2-evaluate,$(CHOSEN_MODELS))
+PROFILED  := $(foreach model,$(CHOSEN_MODELS),$(RUN)/$(model)/3-profile.ipynb)
+
+$(foreach model,$(filter $(STUDY_TRAINED),$(CHOSEN_MODELS)),$(foreach seed,$(CHOSEN_SEEDS),\
+  $(eval $(call train_rule,$(model),$(seed)))))
+$(foreach model,$(CHOSEN_MODELS),$(foreach seed,$(call seeds_of,$(model)),$(eval $(call evaluate_rule,$(model),$(seed)))))
+$(foreach model,$(CHOSEN_MODELS),$(eval $(call profile_rule,$(model))))
+
+$(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PROFILED) \
+  $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml $(ANALYSIS_CODE) | $(READY)
+	@$(PY) -m qa_tradeoffs.run $< $@ -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
+	  -p models '"$(CHOSEN_MODELS)"' -p seeds '"$(CHOSEN_SEEDS)"'
+
+$(REPORT): $(RUN)/4-analysis.ipynb $(REPORT_CODE) | $(READY)
+	@$(PY) -m qa_tradeoffs.report $(STUDY_FILE) $(RUN) $(@D) $(TRAINED) $(EVALUATED) $(PROFILED) > /dev/null
+
+all: $(REPORT) ## run the study and render its report
+	@echo '$(abspath $(REPORT))'
+
+train: $(TRAINED)      ## fine-tune the models
+evaluate: $(EVALUATED) ## fine-tune and score them
+profile: $(PROFILED)   ## measure time and size only
+report: all            ## the same as all
+
+# --- the rest ----------------------------------------------------------------------------------------------------------
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	@$(VENV)/bin/jupyter lab --notebook-dir=. notebooks/1-train.ipynb
+
+smoke: ## a tiny study from end to end, in under a minute
+	@$(MAKE) --no-print-directory all STUDY=smoke MODELS= SEEDS=
+
+test: $(READY) ## run the tests
+	@$(PY) -m pytest
+
+lint: $(READY) ## check style, and that notebooks are stored without outputs
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/nbstripout --verify notebooks/*.ipynb
+
+types: $(READY) ## check types
+	@$(VENV)/bin/mypy
+
+clean: ## remove this study's results and report
+	rm -rf $(RUN) reports/$(NAME)

@@ -1,0 +1,115 @@
+"""Run one notebook headless, as make does: parameters checked first, nothing half-finished left under a finished name.
+
+python -m qa_tradeoffs.run notebooks/1-train.ipynb OUT.ipynb --result OUT.json -p model bert -p seed 0
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from qa_tradeoffs import progress
+from qa_tradeoffs.config import one_line
+from qa_tradeoffs.errors import StudyError, exit_cleanly
+from qa_tradeoffs.paths import ROOT
+
+
+def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Path | None = None) -> None:
+    """Execute ``notebook`` with ``parameters`` into ``output``; ``result`` is the file it must have written by then.
+
+    While it runs, and when it fails, the executed copy is called ``partial-<name>``: it is there for reading, and make
+    does not take it for the finished one. Raises StudyError.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
+
+    _check_parameters(notebook, parameters)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f"partial-{output.name}")
+    before = _signature(result)
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short, which TMPDIR may not be
+        report = Path(folder) / "progress"
+        os.environ |= {progress.VARIABLE: str(report), "JUPYTER_RUNTIME_DIR": folder}
+        title = " ".join([notebook.stem, *(str(parameters[key]) for key in ("model", "seed") if key in parameters)])
+        try:
+            with progress.shown_on_terminal(title, report):
+                papermill.execute_notebook(
+                    str(notebook),
+                    str(partial),
+                    dict(parameters),
+                    cwd=str(ROOT),
+                    progress_bar=False,
+                    log_output=False,
+                    config=Config({"KernelManager": {"transport": "ipc"}}),  # sockets that only this user can open
+                )
+        except papermill.PapermillExecutionError as error:
+            raise StudyError(_failure(error, partial)) from None
+        except DeadKernelError:
+            raise StudyError(f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}") from None
+        finally:
+            del os.environ[progress.VARIABLE], os.environ["JUPYTER_RUNTIME_DIR"]
+    if result is not None and _signature(result) in (None, before):
+        raise StudyError(f"{notebook.name}: ended without writing {result}; read {partial}")
+    partial.replace(output)
+
+
+def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse a parameter that the notebook does not have: papermill would warn and run on with the default."""
+    import papermill
+
+    if not notebook.is_file():
+        raise StudyError(f"{notebook}: no such notebook")
+    try:
+        known = papermill.inspect_notebook(str(notebook))
+    except Exception as error:  # the notebook format's libraries raise types of their own
+        raise StudyError(f"{notebook}: is not a notebook ({one_line(error)})") from None
+    for name in parameters:
+        if name not in known:
+            raise StudyError(f"{notebook.name}: has no parameter '{name}'; it has {', '.join(known)}")
+
+
+def _signature(path: Path | None) -> tuple[int, int] | None:
+    """Identity of a file's present content, or None where there is no file; an atomic write changes it."""
+    if path is None or not path.exists():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def _failure(error: Any, partial: Path) -> str:
+    """The sentence of a StudyError raised in the notebook; for anything else also where to read on."""
+    if error.ename == "StudyError":
+        return str(error.evalue)
+    name = partial.name.removeprefix("partial-")
+    return f"{name}: {error.ename}: {one_line(error.evalue)}; the notebook as far as it came is {partial}"
+
+
+def _value(name: str, text: str) -> Any:
+    """A parameter as YAML reads it: 0 is a number."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise StudyError(f"{name}: '{text}' is not valid YAML; put texts with special characters in quotes") from None
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="Run one notebook headless.")
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--result", type=Path, help="file that the notebook must write to count as done")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
+    options = parser.parse_args(arguments)
+    parameters = {name: _value(name, text) for name, text in options.parameters}
+    run(options.notebook, options.output, parameters, options.result)
+    print(f"done: {options.output}", file=sys.stderr if options.result is None else sys.stdout)
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)

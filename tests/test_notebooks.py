@@ -1,0 +1,208 @@
+"""The whole study, run by make in a copy of the repository: what it writes, and what it does not do twice."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from qa_tradeoffs import config, results
+
+ROOT = Path(__file__).parents[1]
+PARTS = ["Makefile", "pyproject.toml", "constraints.txt", "notebooks", "src", "studies"]
+
+
+class Checkout:
+    """A copy of the repository in which make runs with the interpreter of the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
+            copy(ROOT / part, folder / part)
+        ready = folder / "venv" / ".qa-tradeoffs-ready"
+        ready.parent.mkdir()
+        ready.touch()
+
+    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        environment |= {"PYTHONPATH": str(self.folder / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
+        command = ["make", f"PY={sys.executable}", "VENV=venv", *arguments]
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def would_run(self, *arguments: str) -> set[str]:
+        """Notebooks that make would execute now, as 'bert/seed-0/1-train'."""
+        printed = self.make("--dry-run", "all", "STUDY=smoke", *arguments)
+        assert printed.returncode == 0, printed.stderr
+        return set(re.findall(r"runs/smoke/(\S+)\.ipynb(?= --result| -p)", printed.stdout.replace("\\\n", " ")))
+
+    def touch(self, name: str) -> None:
+        os.utime(self.folder / name)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Checkout:
+    """The smoke study, run once from end to end."""
+    checkout = Checkout(tmp_path_factory.mktemp("checkout"))
+    done = checkout.make("all", "STUDY=smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == str(checkout.folder / "reports/smoke/index.html")
+    assert done.stderr == ""
+    return checkout
+
+
+@pytest.fixture
+def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished checkout, modification times included, for tests that change it."""
+    copied = object.__new__(Checkout)
+    copied.folder = tmp_path / "checkout"
+    shutil.copytree(finished.folder, copied.folder)
+    return copied
+
+
+def test_every_stage_writes_its_checked_results(finished):
+    run = finished.folder / "runs/smoke"
+    study = config.load(finished.folder / "studies/smoke.yaml")
+    for slug in study.models:
+        training = results.read(run / slug / "seed-0/training.json")
+        evaluation = results.read(run / slug / "seed-0/evaluation.json")
+        profile = results.read(run / slug / "profile.json")
+        # 24 passages × 3 questions, one window each; batches of 8
+        assert training.find("train_windows").value == 72
+        assert training.find("train_steps").value == 9
+        assert evaluation.find("f1").n == 24
+        assert profile.find("forward_seconds", batch_size=1, length=32).value > 0
+        assert training.provenance.data_sha256 == evaluation.provenance.data_sha256
+        frame = pd.read_parquet(run / slug / "seed-0/predictions.parquet")
+        assert len(frame) == 24
+        assert evaluation.find("f1").value == pytest.approx(100 * frame["f1"].mean())
+        raw = pd.read_parquet(run / slug / "timings.parquet")
+        at = raw[(raw["work"] == "forward") & (raw["length"] == 32)]
+        assert profile.find("forward_seconds", length=32).value == pytest.approx(at["seconds"].median())
+
+
+def test_checkpoints_are_safetensors_and_nothing_is_left_to_resume_from(finished):
+    files = {path.name for path in (finished.folder / "runs/smoke/bert/seed-0").rglob("*") if path.is_file()}
+    assert "model.safetensors" in files
+    assert not [name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl")) or name.startswith("partial-")]
+
+
+def test_executed_notebooks_hold_no_errors_no_floods_and_no_tokens(finished):
+    notebooks = list((finished.folder / "runs/smoke").rglob("*.ipynb"))
+    assert len(notebooks) == 7
+    for notebook in notebooks:
+        outputs = [o for cell in json.loads(notebook.read_text())["cells"] for o in cell.get("outputs", [])]
+        assert {o["output_type"] for o in outputs} <= {"execute_result", "display_data"}
+        assert notebook.stat().st_size < 1_000_000
+
+
+def test_the_report_is_one_folder_that_asks_for_nothing(finished):
+    pages = list((finished.folder / "reports/smoke").iterdir())
+    assert sorted(page.suffix for page in pages) == [".html"] * 7
+    names = {page.name for page in pages}
+    for page in pages:
+        text = page.read_text()
+        assert "<script" not in text
+        assert set(re.findall(r'(?:src|href)="([^"#]*)"', text)) <= names | {"data:,"} | set(
+            re.findall(r'src="(data:image/svg\+xml;base64,[^"]*)"', text)
+        )
+        assert all(alt for alt in re.findall(r'<img[^>]* alt="([^"]*)"', text))
+        assert len(re.findall(r"<img", text)) == len(re.findall(r'<img[^>]* alt="', text))
+
+
+def test_a_second_run_does_nothing_and_takes_under_two_seconds(finished):
+    began = time.monotonic()
+    again = finished.make("all", "STUDY=smoke")
+    assert time.monotonic() - began < 2
+    assert again.stdout.splitlines() == [str(finished.folder / "reports/smoke/index.html")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("src/qa_tradeoffs/figures.py", {"4-analysis"}),
+        ("studies/prices.yaml", {"4-analysis"}),
+        ("src/qa_tradeoffs/report.py", set()),
+        ("src/qa_tradeoffs/profiling.py", {"bert/3-profile", "distilbert/3-profile", "4-analysis"}),
+        (
+            "src/qa_tradeoffs/predictions.py",
+            {"bert/seed-0/2-evaluate", "distilbert/seed-0/2-evaluate", "4-analysis"},
+        ),
+        (
+            "notebooks/1-train.ipynb",
+            {f"{m}/seed-0/{n}" for m in ("bert", "distilbert") for n in ("1-train", "2-evaluate")} | {"4-analysis"},
+        ),
+    ],
+)
+def test_touching_an_input_repeats_only_what_depends_on_it(checkout, changed, expected):
+    checkout.touch(changed)
+    assert checkout.would_run() == expected
+
+
+def test_an_edit_of_one_model_retrains_only_that_model(checkout):
+    study = checkout.folder / "studies/smoke.yaml"
+    study.write_text(study.read_text().replace("n_layers: 1", "n_layers: 2"))
+    assert checkout.make("runs/smoke/graph.mk", "STUDY=smoke").returncode == 0
+    assert checkout.would_run() == {
+        "distilbert/seed-0/1-train",
+        "distilbert/seed-0/2-evaluate",
+        "distilbert/3-profile",
+        "4-analysis",
+    }
+
+
+def test_a_comment_in_the_study_file_repeats_nothing(checkout):
+    study = checkout.folder / "studies/smoke.yaml"
+    study.write_text(study.read_text() + "# a comment\n")
+    assert checkout.make("runs/smoke/graph.mk", "STUDY=smoke").returncode == 0
+    assert checkout.would_run() == set()
+
+
+def test_a_new_seed_adds_its_own_runs(finished):
+    wanted = {f"{m}/seed-7/{n}" for m in ("bert", "distilbert") for n in ("1-train", "2-evaluate")}
+    assert wanted <= finished.would_run("SEEDS=0 7")
+    assert "bert/seed-0/1-train" not in finished.would_run("SEEDS=0 7")
+
+
+def test_a_lost_result_is_made_again(checkout):
+    (checkout.folder / "runs/smoke/bert/seed-0/evaluation.json").unlink()
+    assert checkout.would_run() == {"bert/seed-0/2-evaluate", "4-analysis"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["STUDY=nowhere"], "STUDY: there is no file studies/nowhere.yaml"),
+        (["STUDY=smoke", "MODELS=bert albert"], "MODELS: there is no model 'albert' in studies/smoke.yaml"),
+    ],
+)
+def test_make_refuses_what_the_study_does_not_have(finished, arguments, sentence):
+    refused = finished.make("all", *arguments)
+    assert refused.returncode != 0
+    assert sentence in refused.stderr
+
+
+def test_a_misspelt_key_stops_make_with_one_sentence(checkout):
+    study = checkout.folder / "studies/smoke.yaml"
+    study.write_text(study.read_text().replace("epochs:", "epoch:"))
+    refused = checkout.make("all", "STUDY=smoke")
+    assert refused.returncode != 0
+    assert [line for line in refused.stderr.splitlines() if line.startswith("error:")] == [
+        "error: studies/smoke.yaml: training.epoch: unknown key; the keys here are "
+        + ", ".join(config.Training.model_fields)
+    ]
+    assert results.read(checkout.folder / "runs/smoke/bert/seed-0/training.json").stage == "train"
+
+
+def test_make_help_lists_every_command_that_is_explained():
+    makefile = (ROOT / "Makefile").read_text()
+    explained = re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
+    printed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"^  make ([a-z-]+)", printed, re.MULTILINE) == explained
+    assert {"all", "test", "setup", "lab", "lint", "smoke", "clean", "profile"} <= set(explained)

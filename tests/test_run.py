@@ -1,0 +1,198 @@
+"""A headless run ends in a finished notebook, or in one sentence with everything that was finished untouched."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+from nbclient.exceptions import DeadKernelError
+
+from qa_tradeoffs import errors, progress, run
+from qa_tradeoffs.errors import StudyError
+
+PARAMETERS = "path: str = ''  # where the answer goes\nseed: int = 0"
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a notebook with two parameters and these cells."""
+
+    def write(*cells: str, name: str = "small.ipynb") -> Path:
+        content = nbformat.v4.new_notebook()
+        content.metadata.kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        content.cells = [nbformat.v4.new_code_cell(source) for source in (PARAMETERS, *cells)]
+        content.cells[0].metadata.tags = ["parameters"]
+        nbformat.write(content, tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> tuple[Path, Path]:
+    """An executed notebook and a result of an earlier run, in a folder of their own."""
+    output, result = tmp_path / "out" / "small.ipynb", tmp_path / "out" / "answer.json"
+    output.parent.mkdir()
+    output.write_text("finished before")
+    result.write_text("answered before")
+    return output, result
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that puts ``act`` where papermill would start a kernel; it is given the file of the executed copy."""
+
+    def replace(act: Callable[[Path], None]) -> None:
+        def execute_notebook(notebook: str, output: str, parameters: dict[str, Any], **options: Any) -> None:
+            Path(output).write_text("executed")
+            act(Path(output))
+
+        monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
+
+    return replace
+
+
+def sentence(error: pytest.ExceptionInfo[StudyError]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_run_that_succeeds_moves_its_notebook_into_place(notebook, tmp_path):
+    answer = "from pathlib import Path\nPath(path).write_text(str(seed + 1))"
+    output, result = tmp_path / "out" / "small.ipynb", tmp_path / "answer.json"
+    run.run(notebook(answer), output, {"path": str(result), "seed": 41}, result)
+    assert result.read_text() == "42"
+    assert [path.name for path in output.parent.iterdir()] == ["small.ipynb"]
+    executed = json.loads(output.read_text())
+    assert [cell["execution_count"] for cell in executed["cells"]] == [1, 2, 3]  # papermill adds one with parameters
+
+
+def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_untouched(notebook, finished):
+    output, result = finished
+    failing = notebook("from qa_tradeoffs.errors import StudyError", "raise StudyError('data: q1\\nis empty')", "1 / 0")
+    with pytest.raises(StudyError) as error:
+        run.run(failing, output, {"path": str(result)}, result)
+    assert sentence(error) == "data: q1 is empty"
+    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
+    partial = json.loads((output.parent / "partial-small.ipynb").read_text())
+    assert [out["ename"] for cell in partial["cells"] for out in cell.get("outputs", []) if "ename" in out] == [
+        "StudyError"
+    ]
+
+
+def test_any_other_failure_says_where_to_read_on(notebook, finished, kernel):
+    def fail(executed: Path) -> None:
+        raise papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division\nby zero", [])
+
+    kernel(fail)
+    output, result = finished
+    with pytest.raises(StudyError) as error:
+        run.run(notebook(), output, {}, result)
+    partial = output.parent / "partial-small.ipynb"
+    assert sentence(error) == (
+        f"small.ipynb: ZeroDivisionError: division by zero; the notebook as far as it came is {partial}"
+    )
+
+
+def test_a_kernel_that_dies_is_one_sentence(notebook, finished, kernel):
+    def die(executed: Path) -> None:
+        raise DeadKernelError("Kernel died")
+
+    kernel(die)
+    output, result = finished
+    with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
+        run.run(notebook(), output, {}, result)
+    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
+
+
+def test_a_notebook_that_ends_without_writing_its_result_is_not_finished(notebook, finished, kernel):
+    kernel(lambda executed: None)
+    output, result = finished
+    with pytest.raises(StudyError) as error:
+        run.run(notebook(), output, {}, result)
+    assert sentence(error) == (
+        f"small.ipynb: ended without writing {result}; read {output.parent / 'partial-small.ipynb'}"
+    )
+    assert output.read_text() == "finished before"
+    result.unlink()
+    with pytest.raises(StudyError, match="ended without writing"):
+        run.run(notebook(), output, {}, result)
+
+
+def test_a_result_written_again_with_the_same_content_counts(notebook, finished, kernel):
+    output, result = finished
+
+    def rewrite(executed: Path) -> None:
+        (result.parent / "new").write_text(result.read_text())
+        (result.parent / "new").replace(result)
+
+    kernel(rewrite)
+    run.run(notebook(), output, {}, result)
+    assert output.read_text() == "executed"
+
+
+def test_while_it_runs_the_notebook_is_told_where_to_report_progress(notebook, tmp_path, kernel, monkeypatch):
+    monkeypatch.delenv(progress.VARIABLE, raising=False)
+    reported = []
+
+    def work(executed: Path) -> None:
+        progress.counter("training")(1, 2)
+        reported.append(json.loads(Path(run.os.environ[progress.VARIABLE]).read_text())["done"])
+
+    kernel(work)
+    run.run(notebook(), tmp_path / "out.ipynb", {})
+    assert reported == [1]
+    assert progress.VARIABLE not in run.os.environ
+
+
+def no_kernel(executed: Path) -> None:
+    raise AssertionError("a kernel was started")
+
+
+def test_a_misspelt_parameter_is_refused_before_anything_starts(notebook, tmp_path, kernel):
+    kernel(no_kernel)
+    with pytest.raises(StudyError) as error:
+        run.run(notebook(), tmp_path / "out" / "small.ipynb", {"seed": 1, "sed": 2})
+    assert sentence(error) == "small.ipynb: has no parameter 'sed'; it has path, seed"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", [None, "{", "{}", "[]", "no notebook"])
+def test_what_is_no_notebook_is_refused(tmp_path, kernel, text):
+    kernel(no_kernel)
+    path = tmp_path / "bad.ipynb"
+    said = "no such notebook"
+    if text is not None:
+        path.write_text(text)
+        said = r"is not a notebook \("
+    with pytest.raises(StudyError, match=rf"bad\.ipynb: {said}"):
+        run.run(path, tmp_path / "out" / "small.ipynb", {})
+    assert not (tmp_path / "out").exists()
+
+
+def ends_with(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, str, str]:
+    with pytest.raises(SystemExit) as end:
+        errors.exit_cleanly(lambda: run.main(arguments))
+    printed = capsys.readouterr()
+    return end.value.code, printed.out, printed.err
+
+
+def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(notebook, tmp_path, capsys, kernel):
+    kernel(no_kernel)
+    path = notebook()
+    code, out, err = ends_with([str(path), str(tmp_path / "o.ipynb"), "-p", "sed", "1"], capsys)
+    assert (code, out, err) == (2, "", "error: small.ipynb: has no parameter 'sed'; it has path, seed\n")
+    code, out, err = ends_with([str(path), str(tmp_path / "o.ipynb"), "-p", "path", "[1"], capsys)
+    assert (code, out) == (2, "")
+    assert err == "error: path: '[1' is not valid YAML; put texts with special characters in quotes\n"
+
+
+def test_the_command_reads_parameters_as_yaml_and_names_its_output(notebook, tmp_path, capsys, monkeypatch):
+    given = []
+    monkeypatch.setattr(run, "run", lambda *arguments: given.extend(arguments))
+    arguments = ["n.ipynb", "o.ipynb", "--result", "r.json", "-p", "path", '"1 2"', "-p", "seed", "3"]
+    assert ends_with(arguments, capsys) == (0, "done: o.ipynb\n", "")
+    assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json")]
