@@ -125,7 +125,7 @@ def test_a_cost_is_one_figure_or_a_range():
 
 
 def test_points_sizes_and_numbers_of_parameters():
-    assert display.points(81.24, 80.36, 82.0) == "81.2 (80.4 to 82.0)"
+    assert display.points(81.24, 80.36, 82.0) == "81.2 (80.4–82.0)"
     assert [display.size(n) for n in (2**10 * 37, 2**20, 438e6)] == ["37 KiB", "1.0 MiB", "417.7 MiB"]
     assert [display.parameters(n) for n in (9_234, 940_000, 109.4e6)] == ["9,234", "0.94 M", "109.4 M"]
 

@@ -4,9 +4,11 @@ import copy
 
 import pytest
 import torch
+from pydantic import ValidationError
 from transformers import BertConfig, BertForQuestionAnswering, SqueezeBertConfig, SqueezeBertForQuestionAnswering
 
-from qa_tradeoffs import grouped
+from qa_tradeoffs import grouped, models
+from qa_tradeoffs.config import Model
 from qa_tradeoffs.errors import StudyError
 
 GROUPS = ["q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"]
@@ -139,3 +141,18 @@ def test_a_model_without_squeezebert_is_refused():
     config = BertConfig(vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
     with pytest.raises(StudyError, match="BertForQuestionAnswering has no SqueezeBERT encoder"):
         grouped.to_matmul(BertForQuestionAnswering(config))
+
+
+def test_a_study_switches_it_on_for_the_same_weights():
+    sizes = {"hidden_size": 16, "embedding_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4}
+    spec = Model(label="x", architecture="squeezebert", config=sizes | {"intermediate_size": 16})
+    published = models.load_network(spec, None, 50, seed=0).eval()
+    rewritten = models.load_network(spec.model_copy(update={"grouped_matmul": True}), None, 50, seed=0).eval()
+    assert (models.attention(published), models.attention(rewritten)) == ("eager", "sdpa")
+    wanted, found = published(**padded_batch()), rewritten(**padded_batch())
+    torch.testing.assert_close(found.start_logits, wanted.start_logits, rtol=0, atol=1e-5)
+
+
+def test_a_study_cannot_switch_it_on_for_bert():
+    with pytest.raises(ValidationError, match="rewrites SqueezeBERT's convolutions; a bert has none"):
+        Model(label="x", architecture="bert", grouped_matmul=True)

@@ -93,6 +93,7 @@ class Model(Section):
     architecture: Literal["bert", "distilbert", "squeezebert"] | None = None
     config: dict[str, Any] = Field(default_factory=dict, description="single values, with transformers' names")
     fine_tuned: bool = False
+    grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
 
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
@@ -105,6 +106,8 @@ class Model(Section):
             raise ValueError("`config` only goes with `architecture`; a checkpoint brings its own")
         if self.fine_tuned and self.architecture:
             raise ValueError("an `architecture` has random weights and cannot be `fine_tuned` already")
+        if self.grouped_matmul and self.architecture not in (None, "squeezebert"):
+            raise ValueError(f"`grouped_matmul` rewrites SqueezeBERT's convolutions; a {self.architecture} has none")
         return self
 
     @field_validator("config")

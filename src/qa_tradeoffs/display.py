@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+_LONGEST_UNBROKEN = 40  # characters of a cell that stay on one line
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -74,8 +76,8 @@ def links(targets: Mapping[str, Sequence[tuple[str, str]]]) -> Html:
 
 
 def points(value: float, low: float, high: float) -> str:
-    """'81.2 (80.4 to 82.0)': points with their interval."""
-    return f"{value:.1f} ({low:.1f} to {high:.1f})"
+    """'81.2 (80.4–82.0)': points with their interval."""
+    return f"{value:.1f} ({low:.1f}–{high:.1f})"
 
 
 def seconds(value: float) -> str:
@@ -127,7 +129,9 @@ def _cells(row: tuple[Any, ...], numeric: Sequence[bool]) -> str:
 
 def _cell(tag: str, value: Any, number: bool) -> str:
     scope = ' scope="row"' if tag == "th" else ""
-    return f"<{tag}{scope}{_right(number)}>{_text(value)}</{tag}>"
+    shown = _text(value)
+    style = ' class="prose"' if not number and len(shown) > _LONGEST_UNBROKEN else _right(number)
+    return f"<{tag}{scope}{style}>{shown}</{tag}>"
 
 
 def _right(number: bool) -> str:

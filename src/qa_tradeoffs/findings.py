@@ -60,7 +60,8 @@ def table_caption(collected: tables.Collected, n: int) -> str:
     """What the table of models shows."""
     return (
         f"Models of the study '{collected.study.title}'. EM and F1 in points with 95 % intervals over "
-        f"{_counted(n, 'question')}; forward pass and fine-tuning as measured on this machine."
+        f"{_counted(n, 'question')}; forward pass and fine-tuning as measured on this machine, "
+        f"at the price of {collected.price.machine}."
     )
 
 

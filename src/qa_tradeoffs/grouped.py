@@ -69,9 +69,10 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
 
 def _attend(attention: Any, x: Tensor, mask: Tensor | None, with_scores: bool) -> tuple[Tensor, Tensor | None]:
     """Self-attention over x (b, L, C); the scores (b, heads, L, L), mask included, only where asked for."""
+    rows, length, _ = x.shape
     heads = (attention.num_attention_heads, attention.attention_head_size)
     query, key, value = (
-        _grouped_linear(conv, x).unflatten(-1, heads).transpose(1, 2)  # (b, heads, L, C / heads)
+        _grouped_linear(conv, x).view(rows, length, *heads).transpose(1, 2)  # (b, heads, L, C / heads)
         for conv in (attention.query, attention.key, attention.value)
     )
     dropout = attention.dropout.p if attention.training else 0.0
@@ -119,9 +120,9 @@ def _per_group(conv: Conv1d, x: Tensor) -> Tensor:
 
 def _split(x: Tensor, groups: int) -> Tensor:
     """(b, L, C) → (groups, b · L, C / groups), without a copy."""
-    return x.flatten(0, 1).unflatten(-1, (groups, -1)).transpose(0, 1)
+    return x.reshape(-1, groups, x.shape[-1] // groups).transpose(0, 1)
 
 
 def _merge(x: Tensor, like: Tensor) -> Tensor:
     """(groups, b · L, C / groups) → (b, L, C), with the b and L of ``like``."""
-    return x.transpose(0, 1).flatten(1).unflatten(0, like.shape[:2])
+    return x.transpose(0, 1).reshape(*like.shape[:2], -1)

@@ -13,6 +13,7 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer
 
+from qa_tradeoffs import grouped
 from qa_tradeoffs.config import Model, one_line
 from qa_tradeoffs.errors import StudyError
 
@@ -78,14 +79,9 @@ def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: i
     """The network in fp32 on the CPU; weights that no checkpoint brings are drawn with ``seed``."""
     torch.manual_seed(seed)
     if folder is None:
-        config = configure(spec, vocabulary_size)
-        try:
-            return AutoModelForQuestionAnswering.from_config(config)
-        except Exception as error:  # sizes that do not go together raise whatever the layer raises
-            raise StudyError(
-                f"models: no {spec.architecture} can be built from this config ({one_line(error)})"
-            ) from None
-    network = from_checkpoint(folder, needs_head=spec.fine_tuned)
+        network = from_config(configure(spec, vocabulary_size))
+        return grouped.to_matmul(network) if spec.grouped_matmul else network
+    network = from_checkpoint(folder, needs_head=spec.fine_tuned, grouped_matmul=spec.grouped_matmul)
     if network.config.vocab_size < vocabulary_size:
         raise StudyError(
             f"{folder}: its tokenizer has {vocabulary_size} tokens, but its network only {network.config.vocab_size}; "
@@ -94,10 +90,19 @@ def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: i
     return network
 
 
-def from_checkpoint(folder: Path, *, needs_head: bool = True) -> Any:
+def from_config(config: Any) -> Any:
+    """A question-answering network with random weights. Raises StudyError for sizes that do not go together."""
+    try:
+        return AutoModelForQuestionAnswering.from_config(config)
+    except Exception as error:  # each layer raises its own types
+        raise StudyError(f"models: no {config.model_type} can be built from this config ({one_line(error)})") from None
+
+
+def from_checkpoint(folder: Path, *, needs_head: bool = True, grouped_matmul: bool = False) -> Any:
     """A question-answering network from a checked folder. Raises StudyError when weights are missing.
 
     ``needs_head``: the checkpoint must bring the answer head; otherwise a missing head is drawn at random.
+    ``grouped_matmul``: a SqueezeBERT computes its convolutions as batched matrix products.
     """
     check_checkpoint(folder)
     try:
@@ -114,7 +119,7 @@ def from_checkpoint(folder: Path, *, needs_head: bool = True) -> Any:
         )
     if missing and needs_head:
         raise StudyError(f"{folder}: has no answer head (qa_outputs); fine-tune it first, without `fine_tuned: true`")
-    return network
+    return grouped.to_matmul(network) if grouped_matmul else network
 
 
 def check_checkpoint(folder: Path) -> None:
@@ -197,8 +202,8 @@ def summary(network: Any) -> dict[str, str]:
 
 
 def attention(network: Any) -> str:
-    """Which attention runs: 'sdpa' is fused, 'eager' is not; SqueezeBERT has only the latter."""
-    return str(network.config._attn_implementation)
+    """Which attention runs: 'sdpa' is fused, 'eager' is not; SqueezeBERT as published has only the latter."""
+    return "sdpa" if grouped.is_matmul(network) else str(network.config._attn_implementation)
 
 
 def save(network: Any, tokenizer: Any, folder: Path) -> None:

@@ -72,6 +72,10 @@ class Stage:
         """The network as training begins: published weights or random ones, and a random answer head."""
         return models.load_network(self.model, self.checkpoint, len(self.tokenizer), self.seed or 0)
 
+    def trained_network(self) -> Any:
+        """The network with its trained weights."""
+        return models.from_checkpoint(self.trained_folder, grouped_matmul=self.model.grouped_matmul)
+
     @property
     def trained_folder(self) -> Path:
         """The checkpoint that is evaluated: what training wrote, or the one that came fine-tuned."""

@@ -195,30 +195,26 @@ def provenance(collected: Collected) -> pd.DataFrame:
     )
 
 
-def shown(models: pd.DataFrame, collected: Collected) -> pd.DataFrame:
+def shown(models: pd.DataFrame) -> pd.DataFrame:
     """The table of models as a reader sees it."""
-    price = collected.price
-    return pd.DataFrame(
-        {
-            "model": models["model"],
-            "EM": [points(*row) for row in models[["exact_match", "exact_match_low", "exact_match_high"]].to_numpy()],
-            "F1": [points(*row) for row in models[["f1", "f1_low", "f1_high"]].to_numpy()],
-            "F1 by seed": [
-                f"{row.f1_seed_low:.1f} to {row.f1_seed_high:.1f} ({row.seeds})" if row.seeds > 1 else "one seed"
-                for row in models.itertuples()
-            ],
-            "parameters": [parameters(value) for value in models["parameters"]],
-            "on disk": [size(value) for value in models["bytes"]],
-            "forward pass": [seconds(value) for value in models["latency"]],
-            "fine-tuning": [seconds(value) for value in models["train_seconds"]],
-            f"fine-tuning, USD at {price.machine}": [
-                usd(*row) for row in models[["train_usd_low", "train_usd_high"]].to_numpy()
-            ],
-            "a million forward passes, USD": [
-                usd(*row) for row in models[["million_usd_low", "million_usd_high"]].to_numpy()
-            ],
-        }
-    )
+    columns = {
+        "model": models["model"],
+        "EM": [points(*row) for row in models[["exact_match", "exact_match_low", "exact_match_high"]].to_numpy()],
+        "F1": [points(*row) for row in models[["f1", "f1_low", "f1_high"]].to_numpy()],
+        "F1, lowest and highest seed": [
+            f"{row.f1_seed_low:.1f}–{row.f1_seed_high:.1f} ({row.seeds})" if row.seeds > 1 else "one seed"
+            for row in models.itertuples()
+        ],
+        "parameters": [parameters(value) for value in models["parameters"]],
+        "on disk": [size(value) for value in models["bytes"]],
+        "forward pass": [seconds(value) for value in models["latency"]],
+        "fine-tuning": [seconds(value) for value in models["train_seconds"]],
+        "fine-tuning, USD": [usd(*row) for row in models[["train_usd_low", "train_usd_high"]].to_numpy()],
+        "million passes, USD": [usd(*row) for row in models[["million_usd_low", "million_usd_high"]].to_numpy()],
+    }
+    if models["seeds"].max() == 1:
+        del columns["F1, lowest and highest seed"]
+    return pd.DataFrame(columns)
 
 
 def shown_differences(differences: pd.DataFrame) -> pd.DataFrame:
