@@ -65,8 +65,8 @@ code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
 SHARED_CODE   := config data synthetic example features models grouped device
 TRAIN_CODE    := $(call code,$(SHARED_CODE) training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics evaluation baseline intervals)
-PROFILE_CODE  := $(call code,$(SHARED_CODE) profiling intervals)
-ANALYSIS_CODE := $(call code,config results costs intervals tables findings figures display)
+PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads profiling scenarios memory predictions metrics evaluation intervals)
+ANALYSIS_CODE := $(call code,config results costs intervals flops published audit audit_findings tables compute findings figures display)
 REPORT_CODE   := $(call code,report) $(wildcard src/qa_tradeoffs/templates/*)
 
 $(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,config graph) | $(READY)
@@ -119,7 +119,7 @@ $(foreach model,$(CHOSEN_MODELS),$(foreach seed,$(call seeds_of,$(model)),$(eval
 $(foreach model,$(CHOSEN_MODELS),$(eval $(call profile_rule,$(model))))
 
 $(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PROFILED) \
-  $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml $(ANALYSIS_CODE) | $(READY)
+  $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml studies/published.yaml $(ANALYSIS_CODE) | $(READY)
 	@$(PY) -m qa_tradeoffs.run $< $@ -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
 	  -p models '"$(CHOSEN_MODELS)"' -p seeds '"$(CHOSEN_SEEDS)"'
 

@@ -1,173 +1,170 @@
-"""Timing with a clock of our own, and what the timed calls really do."""
-
-from types import SimpleNamespace
-from typing import Any
+"""The grid, what is recorded of it, and that a share above the peak is called an error."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from qa_tradeoffs import device as devices
 from qa_tradeoffs import profiling
-from qa_tradeoffs.config import Profile
+from qa_tradeoffs.clock import Repeats
+from qa_tradeoffs.config import Grid, Profile
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.models import parameters
+from qa_tradeoffs.profiling import Timing
 from qa_tradeoffs.results import records
+from qa_tradeoffs.workloads import Subject
 
-CPU = torch.device("cpu")
-
-
-class Clock:
-    """A clock that only calls move: the k-th call takes ``durations[k]`` seconds, later ones the last of them."""
-
-    def __init__(self, *durations: float) -> None:
-        self.now, self.calls, self.durations = 100.0, 0, durations
-
-    def perf_counter(self) -> float:
-        return self.now
-
-    def call(self) -> None:
-        self.now += self.durations[min(self.calls, len(self.durations) - 1)]
-        self.calls += 1
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+PLAN = Profile(forward=Grid(batch_sizes=(1,), lengths=(8,)), training_step=Grid(batch_sizes=(1,), lengths=(8,)),
+               warmup=1, min_repeats=3, min_seconds=1e-9)  # fmt: skip
 
 
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def replace(clock: Clock) -> Clock:
-        monkeypatch.setattr(profiling, "time", SimpleNamespace(perf_counter=clock.perf_counter))
-        return clock
-
-    return replace
+@pytest.fixture(autouse=True)
+def known_peak(monkeypatch):
+    """The first peak measured is 1 TFLOP/s, the second 2."""
+    found = iter([1e12, 2e12])
+    monkeypatch.setattr(profiling, "peak_flops", lambda device, precision: next(found))
 
 
-def test_warm_up_calls_are_not_counted(use):
-    clock = use(Clock(64, 32, 1, 2, 4))
-    seconds = profiling.repeat(clock.call, CPU, warmup=2, at_least=3, for_seconds=0.5)
-    assert seconds.tolist() == [1, 2, 4]
-    assert clock.calls == 5
+def subject(network, length=8, **changes):
+    grid = Grid(batch_sizes=(1, 2), lengths=(length,))
+    return Subject(**({"name": "study", "network": network, "weights": "random", "forward": grid,
+                       "training_step": grid, "min_repeats": 3} | changes))  # fmt: skip
 
 
-def test_calls_are_repeated_until_they_are_many_enough(use):
-    clock = use(Clock(8))
-    assert profiling.repeat(clock.call, CPU, warmup=1, at_least=4, for_seconds=1).tolist() == [8, 8, 8, 8]
+def measure(*subjects):
+    return profiling.measure(subjects, PLAN, device=CPU, formats=["fp32"], seed=0)
 
 
-def test_calls_are_repeated_until_they_lasted_long_enough(use):
-    clock = use(Clock(0.25))
-    assert len(profiling.repeat(clock.call, CPU, warmup=1, at_least=3, for_seconds=2)) == 8
-
-
-def test_questions_per_second_are_the_batch_over_the_median():
-    assert profiling.Timing("forward", 8, 128, np.array([1.0, 2.0, 9.0])).questions_per_second == 4
-
-
-def test_a_random_batch_has_its_shape_and_is_the_seeds(network_of):
-    network = network_of()
-    batch = profiling.random_batch(network, 3, 7, CPU, seed=0)
-    assert {name: tuple(values.shape) for name, values in batch.items()} == {
-        "input_ids": (3, 7),
-        "attention_mask": (3, 7),
-        "start_positions": (3,),
-        "end_positions": (3,),
-    }
-    assert batch["attention_mask"].all()
-    assert 0 <= batch["input_ids"].min() <= batch["input_ids"].max() < network.config.vocab_size
-    assert (batch["start_positions"] <= batch["end_positions"]).all()
-    assert (batch["end_positions"] < 7).all()
-    assert torch.equal(batch["input_ids"], profiling.random_batch(network, 3, 7, CPU, seed=0)["input_ids"])
-    assert not torch.equal(batch["input_ids"], profiling.random_batch(network, 3, 7, CPU, seed=1)["input_ids"])
-
-
-def weights(network: Any) -> torch.Tensor:
-    return torch.cat([parameter.detach().clone().flatten() for parameter in network.parameters()])
-
-
-@pytest.mark.parametrize("architecture", ["bert", "distilbert", "squeezebert"])
-def test_a_training_step_moves_the_weights_and_a_forward_pass_does_not(architecture, network_of):
-    network = network_of(architecture)
-    batch = profiling.random_batch(network, 2, 16, CPU, seed=0)
-    before = weights(network)
-    logits = profiling.forward(network, batch, "fp32")()
-    assert logits.shape == (2, 16)
-    assert not network.training
-    assert torch.equal(weights(network), before)
-    profiling.training_step(network, batch, "fp32")()
-    assert network.training
-    assert not torch.equal(weights(network), before)
-
-
-def test_bf16_is_used_where_it_is_asked_for(network_of):
-    network = network_of()
-    batch = profiling.random_batch(network, 1, 8, CPU, seed=0)
-    assert profiling.forward(network, batch, "bf16")().dtype == torch.bfloat16
-    assert profiling.forward(network, batch, "fp32")().dtype == torch.float32
-
-
-def plan(length: int = 8) -> Profile:
-    grid = {"batch_sizes": [1, 2], "lengths": [length]}
-    return Profile(forward=grid, training_step=grid, warmup=1, min_repeats=3, min_seconds=1e-9)
-
-
-def test_every_point_of_the_grids_is_measured(network_of):
-    timings = list(profiling.measure(network_of(), plan(), device=CPU, precision="fp32", seed=0))
-    assert [(timing.work, timing.batch_size, timing.length) for timing in timings] == [
-        ("forward", 1, 8),
-        ("forward", 2, 8),
-        ("training_step", 1, 8),
-        ("training_step", 2, 8),
+def test_every_point_of_the_grids_is_measured_and_the_higher_peak_counts(network_of):
+    timings, peaks = measure(subject(network_of()))
+    parts = ["training_step", "training_forward", "training_backward", "training_optimizer"]
+    assert [(t.work, t.conditions["batch_size"], t.conditions["length"]) for t in timings] == [
+        *[("forward", batch, 8) for batch in (1, 2)],
+        *[(part, batch, 8) for batch in (1, 2) for part in parts],
     ]
     assert all(len(timing.seconds) == 3 and (timing.seconds > 0).all() for timing in timings)
+    assert peaks == {"fp32": 2e12}
 
 
-def test_a_length_that_the_network_does_not_take_is_refused(network_of):
-    with pytest.raises(StudyError, match=r"profile.forward.lengths: 65 tokens, but the network takes 64"):
-        list(profiling.measure(network_of(), plan(65), device=CPU, precision="fp32", seed=0))
+def test_the_parts_of_a_training_step_add_up_in_time_and_in_operations(network_of):
+    timings, _ = measure(subject(network_of()))
+    step, forward, backward, optimizer = timings[2:6]
+    assert step.seconds.tolist() == pytest.approx((forward.seconds + backward.seconds + optimizer.seconds).tolist())
+    assert step.flops == forward.flops + backward.flops
+    assert optimizer.flops is None
+    assert timings[0].flops == forward.flops
+
+
+def test_a_control_has_no_training_step(network_of):
+    timings, _ = measure(subject(network_of(), training_step=None, eager_control=True))
+    assert [timing.work for timing in timings] == ["forward", "forward"]
+    assert {timing.conditions["attention"] for timing in timings} == {"eager"}
+
+
+@pytest.mark.parametrize(("name", "key"), [("study", "profile.forward"), ("full size", "profile.full_size_forward")])
+def test_a_length_that_the_network_does_not_take_is_refused_before_anything_is_measured(name, key, network_of):
+    with pytest.raises(StudyError, match=rf"^{key}.lengths: 65 tokens, but the network takes 64"):
+        measure(subject(network_of(), 65, name=name))
+
+
+def test_running_out_of_memory_is_a_result(network_of, monkeypatch):
+    def fail(*arguments, **settings):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(profiling, "repeat", fail)
+    timings, peaks = measure(subject(network_of()))
+    found = records(profiling.timing_rows(timings, peaks, seed=0))
+    assert [(r.conditions["work"], r.conditions["batch_size"]) for r in found if r.metric == "out_of_memory"] == [
+        ("forward", 1), ("forward", 2), ("training_step", 1), ("training_step", 2)
+    ]  # fmt: skip
+    assert profiling.summary(timings, peaks)["p50 (s)"].tolist() == ["out of memory"] * 4
+    assert profiling.invalid(timings, peaks) == []
+
+
+def test_energy_is_recorded_where_it_is_metered(network_of, monkeypatch):
+    monkeypatch.setattr(profiling, "repeat", lambda phases, device, **settings: Repeats(np.ones((3, len(phases))), 7.0))
+    timings, peaks = measure(subject(network_of()))
+    found = records(profiling.timing_rows(timings, peaks, seed=0))
+    energies = {r.metric: r.value for r in found if r.unit == "J per call"}
+    assert energies == {"forward_joules": 7, "training_step_joules": 7}
+
+
+@pytest.mark.parametrize(
+    ("own", "named", "has_bf16", "expected"),
+    [
+        ("auto", [], False, ["fp32"]),
+        ("auto", ["fp32", "tf32", "bf16"], False, ["fp32"]),
+        ("auto", ["fp32", "tf32", "bf16"], True, ["bf16", "fp32", "tf32"]),
+        ("fp32", ["bf16"], True, ["fp32", "bf16"]),
+    ],
+)
+def test_the_recipes_precision_comes_first_and_others_only_where_the_device_has_them(
+    own, named, has_bf16, expected, study_of, monkeypatch
+):
+    monkeypatch.setattr(
+        devices, "precision", lambda asked, device: ("bf16" if has_bf16 else "fp32") if asked == "auto" else asked
+    )
+    profile = {"forward": PLAN.forward.model_dump(), "training_step": PLAN.forward.model_dump(), "precisions": named}
+    study = study_of(training={"precision": own}, profile=profile)
+    assert profiling.precisions(study, CUDA) == expected
+
+
+AT = {"network": "study", "attention": "sdpa", "precision": "fp32", "batch_size": 4, "length": 8}
+PEAKS = {"fp32": 100.0}
+
+
+def test_a_record_is_a_median_with_its_interval_and_percentiles_beside_it():
+    timing = Timing("forward", np.array([1.0, 2.0, 3.0]), AT, flops=50)
+    middle, p90, p99, peak = records(profiling.timing_rows([timing], PEAKS, seed=0))
+    assert (middle.metric, middle.value, middle.unit, middle.n) == ("forward_seconds", 2, "s per call", 3)
+    assert middle.interval.low <= 2 <= middle.interval.high
+    assert middle.interval.over == "repeats"
+    # 50 operations in 2 s of 100 a second
+    assert middle.conditions == AT | {"flops": 50, "share_of_peak": 0.25, "valid": True}
+    assert (p90.metric, p90.value) == ("forward_seconds_p90", pytest.approx(2.8))
+    assert (p99.metric, p99.value) == ("forward_seconds_p99", pytest.approx(2.98))
+    assert (peak.metric, peak.value, peak.conditions["precision"]) == ("peak_flops_per_second", 100, "fp32")
+
+
+def test_a_share_above_the_peak_is_flagged_and_said():
+    right = Timing("forward", np.array([0.5, 0.5]), AT, flops=50)
+    wrong = Timing("forward", np.array([0.4, 0.4]), AT, flops=50)
+    assert right.share(PEAKS) == 1
+    assert profiling.invalid([right, wrong], PEAKS) == [
+        "Invalid measurement: forward of the study network at batch 4 × 8 would be 1.25 of this machine's peak."
+    ]
+    flagged = records(profiling.timing_rows([right, wrong], PEAKS, seed=0))
+    assert [r.conditions["valid"] for r in flagged if r.metric == "forward_seconds"] == [True, False]
+    assert profiling.summary([right, wrong], PEAKS)["share of peak"].tolist() == ["100%", "125% INVALID"]
+
+
+def test_what_has_no_counted_operations_has_no_share():
+    timing = Timing("training_optimizer", np.array([1.0, 1.0]), AT)
+    assert timing.share(PEAKS) is None
+    assert records(profiling.timing_rows([timing], PEAKS, seed=0))[0].conditions == AT
 
 
 def test_weights_on_disk_take_four_bytes_a_parameter(network_of):
     network = network_of()
-    size = profiling.size_rows(network)
+    size = profiling.size_rows([subject(network), subject(network, eager_control=True)])
     assert [row["value"] for row in size] == [parameters(network), profiling.bytes_on_disk(network)]
+    assert size[0]["conditions"] == {"network": "study", "weights": "random"}
     overhead = size[1]["value"] - 4 * parameters(network)
     assert 0 < overhead < 4000  # the names of the tensors
 
 
-TIMINGS = [
-    profiling.Timing("forward", 1, 8, np.array([1.0, 2.0, 3.0])),
-    profiling.Timing("training_step", 4, 8, np.array([5.0, 5.0, 8.0, 8.0])),
-]
-
-
-def test_the_record_is_a_median_with_its_interval_and_conditions(network_of):
-    network = network_of(hidden_dropout_prob=0.2)
-    rows = profiling.timing_rows(TIMINGS, network, "fp32", seed=0)
-    forward, step = records(rows)
-    assert (forward.metric, forward.value, forward.unit, forward.n) == ("forward_seconds", 2, "s per call", 3)
-    assert (step.metric, step.value, step.n) == ("training_step_seconds", 6.5, 4)
-    for record in (forward, step):
-        assert record.interval.low <= record.value <= record.interval.high
-        assert record.interval.over == "repeats"
-    assert step.conditions == {
-        "batch_size": 4,
-        "length": 8,
-        "precision": "fp32",
-        "attention": "sdpa",
-        "dropout": 0.2,
-        "inputs": "random tokens, no padding",
-        "weights": "untrained",
-    }
-    assert forward.conditions["dropout"] == 0
-
-
-def test_the_summary_has_percentiles_by_hand():
-    row = profiling.summary(TIMINGS[:1]).iloc[0].to_dict()
-    assert (row["p50 (s)"], row["p90 (s)"], row["repeats"]) == (2, pytest.approx(2.8), 3)
-    assert row["questions/s"] == 0.5
-
-
-def test_every_raw_value_is_kept(tmp_path):
-    profiling.write_timings(TIMINGS, tmp_path / "timings.parquet")
+def test_every_raw_value_is_kept_with_its_conditions(tmp_path):
+    timings = [
+        Timing("forward", np.array([1.0, 2.0]), AT),
+        Timing("forward", np.empty(0), AT),
+        Timing("offline", np.array([5.0]), {"network": "full size", "batch_size": 16}),
+    ]
+    profiling.write_timings(timings, tmp_path / "timings.parquet")
     frame = pd.read_parquet(tmp_path / "timings.parquet")
-    assert frame["seconds"].tolist() == [1, 2, 3, 5, 5, 8, 8]
-    assert frame["repeat"].tolist() == [0, 1, 2, 0, 1, 2, 3]
-    assert frame["work"].unique().tolist() == ["forward", "training_step"]
+    assert frame["seconds"].tolist() == [1, 2, 5]
+    assert frame["repeat"].tolist() == [0, 1, 0]
+    assert frame["work"].tolist() == ["forward", "forward", "offline"]
+    assert frame["network"].tolist() == ["study", "study", "full size"]
+    assert frame[frame["work"] == "forward"]["length"].tolist() == [8, 8]

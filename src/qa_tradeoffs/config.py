@@ -158,13 +158,24 @@ class Grid(Section):
 
 
 class Profile(Section):
-    """What is timed, and for how long."""
+    """What is measured, and for how long: grids of the study's own network, then those of the full-size one."""
 
     forward: Grid
     training_step: Grid
     warmup: int = Field(default=2, ge=1, description="calls before the clock starts")
     min_repeats: int = Field(default=10, ge=3)
     min_seconds: float = Field(default=1.0, gt=0)
+    memory: tuple[Grid, ...] = Field(default=(), strict=False, description="forward passes, a process for each")
+    full_size_forward: Grid = Grid(batch_sizes=(1, 4), lengths=(128,))
+    full_size_training_step: Grid = Grid(batch_sizes=(4,), lengths=(128,))
+    full_size_memory: tuple[Grid, ...] = Field(default=(), strict=False)
+    full_size_min_repeats: int = Field(default=5, ge=3)
+    questions: int = Field(default=200, gt=0, description="validation questions of the scenarios and phases")
+    full_size_questions: int = Field(default=16, gt=0)
+    offline_batch_sizes: tuple[Annotated[int, Field(gt=0)], ...] = Field(default=(8, 32), min_length=1, strict=False)
+    precisions: tuple[Literal["fp32", "tf32", "bf16"], ...] = Field(
+        default=(), strict=False, description="besides the recipe's; tf32 and bf16 only on a GPU that has them"
+    )
 
 
 class Study(Section):
@@ -320,7 +331,7 @@ def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
     keys = {
         "train": ("data", "training"),
         "evaluate": ("data", "training", "evaluation"),
-        "profile": ("data", "training", "profile"),
+        "profile": ("data", "training", "evaluation", "profile"),
     }[stage]
     model = {key: value for key, value in content["models"][slug].items() if key != "label"}
     return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys}

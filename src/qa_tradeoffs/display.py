@@ -65,6 +65,16 @@ def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
     return Html(f'<div class="{_text(kind)}">{inner}</div>' if kind else inner)
 
 
+def sections(parts: Sequence[tuple[str, Mapping[str, str]]]) -> Html:
+    """Each part a heading of the third level and, below it, named sentences."""
+
+    def section(title: str, sentences: Mapping[str, str]) -> str:
+        rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(sentence)}</dd>" for name, sentence in sentences.items())
+        return f"<h3>{_text(title)}</h3><dl>{rows}</dl>"
+
+    return Html("".join(section(*part) for part in parts))
+
+
 def links(targets: Mapping[str, Sequence[tuple[str, str]]]) -> Html:
     """A list: each name, then its links, given as (text, address of a page beside this one)."""
 

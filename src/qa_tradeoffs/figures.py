@@ -81,7 +81,7 @@ def loss(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
     axes.set(xlabel="epoch", ylabel="training loss (nats, mean since the point before)")
     if losses.empty:
-        return _nothing_trained(figure, axes)
+        return _nothing(figure, axes)
     for (model, seed), rows in losses.groupby(["model", "seed"], sort=False):
         first = seed == losses["seed"].min()
         axes.plot(
@@ -96,6 +96,56 @@ def loss(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     return figure
 
 
+def memory_against_batch(peaks: pd.DataFrame, colours: dict[str, Any]) -> Figure:
+    """Peak memory (MiB) against batch size, a panel per number of tokens per row; a cross where it did not suffice."""
+    if peaks.empty:
+        return _nothing(*plt.subplots(figsize=(WIDTH, 2)), "the study file asks for no measurement of memory")
+    lengths = sorted(peaks["length"].unique())
+    figure, panels = plt.subplots(
+        1, len(lengths), figsize=(max(WIDTH, 3.4 * len(lengths)), 3.6), sharey=True, squeeze=False
+    )
+    for axes, length in zip(panels[0], lengths, strict=True):
+        for model, rows in peaks[peaks["length"] == length].groupby("model", sort=False):
+            axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colours[str(model)], label=model)
+            short = rows[rows["mib"].isna()]
+            axes.plot(short["batch_size"], [0] * len(short), linestyle="", marker="x", color=colours[str(model)])
+        axes.set(title=f"{length} tokens per row", xlabel="batch size", ylim=(0, None))
+    panels[0][0].set_ylabel("peak memory (MiB)")
+    panels[0][0].legend(title=None)
+    return figure
+
+
+def published_f1_against_cost(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> Figure:
+    """The original study's F1 (points) against our measured cost of a million questions (USD)."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 4))
+    if tradeoff.empty:
+        return _nothing(figure, axes, "no model of this study has published figures")
+    for _, row in tradeoff.iterrows():
+        axes.plot(row["usd"], row["f1"], marker="o", markersize=8, color=colours[row["model"]])
+        axes.annotate(row["model"], (row["usd"], row["f1"]), xytext=(0, 9), textcoords="offset points", ha="center",
+                      color=colours[row["model"]])  # fmt: skip
+    low, high = tradeoff["f1"].min(), tradeoff["f1"].max()
+    axes.set(
+        xlabel="a million questions one by one on this machine (USD, full size, random weights)",
+        ylabel="F1 on SQuAD as published in 2021 (points)",
+        xlim=(0, float(tradeoff["usd"].max()) * 1.2),
+        ylim=(low - 1, min(high + 1, 100)),
+    )
+    return figure
+
+
+def break_even(money: pd.DataFrame, colours: dict[str, Any]) -> Figure:
+    """USD spent in all, training included, against the number of questions answered; both axes logarithmic."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 4))
+    questions = [10**power for power in range(2, 10)]
+    for _, row in money.iterrows():
+        total = [row["training_usd"] + row["question_usd"] * n for n in questions]
+        axes.plot(questions, total, color=colours[row["model"]], label=row["model"])
+    axes.set(xscale="log", yscale="log", xlabel="questions answered", ylabel="USD in all, fine-tuning included")
+    axes.legend(title=None)
+    return figure
+
+
 def _tradeoff(
     models: pd.DataFrame, x: "pd.Series[float]", low: "pd.Series[float]", high: "pd.Series[float]",
     xlabel: str, colours: dict[str, Any],
@@ -104,7 +154,7 @@ def _tradeoff(
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
     axes.set(xlabel=xlabel, ylabel=_F1)
     if models.empty:
-        return _nothing_trained(figure, axes)
+        return _nothing(figure, axes)
     for at, left, right, (_, row) in zip(x, low, high, models.iterrows(), strict=True):
         axes.errorbar(
             at,
@@ -149,7 +199,7 @@ def _in_units(value: float, _: int | None) -> str:
     return f"{value * 1e3:g} ms" if value < 1 else f"{value:g} s"
 
 
-def _nothing_trained(figure: Figure, axes: Axes) -> Figure:
+def _nothing(figure: Figure, axes: Axes, why: str = "no model was fine-tuned in this study") -> Figure:
     axes.set(xticks=[], yticks=[])
-    axes.text(0.5, 0.5, "no model was fine-tuned in this study", ha="center", transform=axes.transAxes)
+    axes.text(0.5, 0.5, why, ha="center", transform=axes.transAxes)
     return figure

@@ -192,3 +192,27 @@ def _listed(names: list[str]) -> str:
 
 def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
+
+
+def describe_memory(peaks: pd.DataFrame) -> str:
+    """The chart of memory in words."""
+    largest = peaks[peaks["batch_size"] == peaks["batch_size"].max()]
+    return "Line chart of peak memory against batch size; at the largest: " + "; ".join(
+        f"{row.model} {'out of memory' if pd.isna(row.mib) else f'{row.mib:,.0f} MiB'} at {row.length} tokens"
+        for row in largest.itertuples()
+    )
+
+
+def describe_published(tradeoff: pd.DataFrame) -> str:
+    """The chart of published F1 against measured cost in words."""
+    return "Scatter chart of published F1 against measured cost: " + "; ".join(
+        f"{row.model} at {plain(row.usd)} USD and F1 {row.f1}" for row in tradeoff.itertuples()
+    )
+
+
+def describe_break_even(money: pd.DataFrame) -> str:
+    """The chart of costs against questions in words."""
+    return "Line chart of USD in all against questions answered: " + "; ".join(
+        f"{row.model} starts at {plain(row.training_usd)} USD and rises by {plain(row.single_usd)} USD a million"
+        for row in money.itertuples()
+    )

@@ -135,7 +135,21 @@ def differences(collected: Collected) -> pd.DataFrame:
     )
 
 
-def timings(collected: Collected) -> pd.DataFrame:
+def measured(collected: Collected, slug: str, metric: str, network: str = "study") -> list[results.Record]:
+    """The profile's records of a metric for the study's own network, or for 'full size', as the study runs it.
+
+    That is in the recipe's precision, which is measured first, and with the network's own attention.
+    """
+    found = [
+        record
+        for record in collected.profiles[slug].all(metric)
+        if record.conditions.get("network", "study") == network and not record.conditions.get("eager_control")
+    ]
+    precision = found[0].conditions.get("precision") if found else None
+    return [record for record in found if record.conditions.get("precision") == precision]
+
+
+def timings(collected: Collected, network: str = "study") -> pd.DataFrame:
     """One row per timed point: model, work, batch_size, length, seconds (median), low, high, repeats."""
     return pd.DataFrame(
         [
@@ -148,9 +162,9 @@ def timings(collected: Collected) -> pd.DataFrame:
                 **dict(zip(("low", "high"), _bounds(record), strict=True)),
                 "repeats": record.n,
             }
-            for slug, profile in collected.profiles.items()
+            for slug in collected.slugs
             for work in ("forward", "training_step")
-            for record in profile.all(f"{work}_seconds")
+            for record in measured(collected, slug, f"{work}_seconds", network)
         ]
     )
 
@@ -246,9 +260,9 @@ def shown_timings(timings: pd.DataFrame) -> pd.DataFrame:
 def _model_row(collected: Collected, slug: str) -> dict[str, Any]:
     """The row of one model in the table of models."""
     rng = np.random.default_rng(0)
-    profile = collected.profiles[slug]
     latency = min(
-        profile.all("forward_seconds"), key=lambda r: (r.conditions["batch_size"], -int(r.conditions["length"] or 0))
+        measured(collected, slug, "forward_seconds"),
+        key=lambda r: (r.conditions["batch_size"], -int(r.conditions["length"] or 0)),
     )
     latency_low, latency_high = _bounds(latency)
     million_low, million_high = (
@@ -257,8 +271,8 @@ def _model_row(collected: Collected, slug: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "slug": slug,
         "model": collected.label(slug),
-        "parameters": profile.find("parameters").value,
-        "bytes": profile.find("bytes_on_disk").value,
+        "parameters": measured(collected, slug, "parameters")[0].value,
+        "bytes": measured(collected, slug, "bytes_on_disk")[0].value,
         "latency": latency.value,
         "latency_low": latency_low,
         "latency_high": latency_high,

@@ -1,0 +1,261 @@
+"""What real questions take: MLPerf's SingleStream and Offline scenarios, and the phases from text to score.
+
+The scenarios' names and meaning are those of MLPerf inference (Reddi et al. 2020, arXiv 1911.02549, section 3): one
+query at a time as soon as the last is answered, and all of them at once. Their lengths are those of the study's
+validation questions. A query is a question with all windows of its passage, on the device before the clock starts.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from qa_tradeoffs import clock, evaluation, features, predictions
+from qa_tradeoffs.config import Profile, Study
+from qa_tradeoffs.data import is_v2
+from qa_tradeoffs.example import Example
+from qa_tradeoffs.features import Int64, Windows
+from qa_tradeoffs.models import accepted_inputs
+from qa_tradeoffs.profiling import Timing, attempt
+from qa_tradeoffs.workloads import Conditions, Forward, Subject, autocast, number_format, placed
+
+_PASSES = 3  # of all questions, at least
+
+
+def sample(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
+    """``n`` of the examples, or all where there are fewer, in their order."""
+    chosen = np.random.default_rng(seed).permutation(len(examples))[:n]
+    return [examples[i] for i in sorted(chosen)]
+
+
+def measure(
+    subjects: Sequence[Subject], study: Study, examples: Sequence[Example], tokenizer: Any, *,
+    device: torch.device, formats: Sequence[str], seed: int,
+) -> list[Timing]:  # fmt: skip
+    """Both scenarios for every subject but the controls, in every precision, on a sample of the examples.
+
+    Tokens are those of the study's tokenizer for the full-size network too: only their number matters.
+    """
+    timings = []
+    for subject in subjects:
+        if subject.eager_control:
+            continue
+        chosen = sample(examples, subject.questions, seed)
+        windows = features.build(chosen, tokenizer, study.training.max_length, study.training.stride)
+        for precision in formats:
+            with placed(subject, device) as network, number_format(precision):
+                make = _Inputs(network, windows, device, precision, tokenizer.pad_token_id)
+                conditions = subject.conditions(device, precision) | _lengths(windows, len(chosen))
+                timings.append(_single_stream(make, windows, study.profile, device, conditions))
+                timings += [
+                    _offline(make, windows, size, study.profile, device, conditions)
+                    for size in study.profile.offline_batch_sizes
+                ]
+    return timings
+
+
+def rows(timings: Sequence[Timing]) -> list[dict[str, Any]]:
+    """Record rows of Offline's questions per second, ``best`` marking each network's best batch size."""
+    offline = [t for t in timings if t.work == "offline" and len(t.seconds)]
+    found = []
+    for timing in offline:
+        rivals = [t for t in offline if _same_but_batch(t, timing)]
+        found.append(
+            {
+                "metric": "offline_questions_per_second",
+                "value": _per_second(timing),
+                "unit": "questions/s",
+                "n": len(timing.seconds),
+                "conditions": timing.conditions | {"best": timing.median == min(t.median for t in rivals)},
+            }
+        )
+    return found
+
+
+def summary(timings: Sequence[Timing]) -> pd.DataFrame:
+    """Both scenarios for a reader: percentiles of a question's latency, questions per second of a pass."""
+    return pd.DataFrame([_summary(timing) for timing in timings])
+
+
+def phase_summary(timings: Sequence[Timing]) -> pd.DataFrame:
+    """The phases for a reader."""
+    total = sum(timing.median for timing in timings)
+    return pd.DataFrame(
+        [
+            {
+                "phase": timing.conditions["phase"],
+                "ms per question": 1000 * timing.median,
+                "share": f"{timing.median / total:.0%}",
+                "passes": len(timing.seconds),
+            }
+            for timing in timings
+        ]
+    )
+
+
+def phases(
+    subject: Subject, study: Study, examples: Sequence[Example], tokenizer: Any, *,
+    device: torch.device, precision: str, seed: int,
+) -> list[Timing]:  # fmt: skip
+    """Seconds per question of each phase of notebook 2, on a sample: tokenise, forward, post-process, score.
+
+    'post-process' is all of predicting that is not the network: padding, copying to and from the device, spans.
+    """
+    chosen = sample(examples, subject.questions, seed)
+    with placed(subject, device) as network, number_format(precision), autocast(device, precision):
+        pipeline = _Pipeline(network, study, chosen, tokenizer, device)
+        with pipeline.forward_timed():
+            found = clock.repeat(
+                [pipeline.tokenise, pipeline.predict, pipeline.score],
+                device, warmup=1, at_least=_PASSES, for_seconds=study.profile.min_seconds,
+            ).seconds  # fmt: skip
+    forward = np.array(pipeline.forward[-len(found) :])
+    conditions = subject.conditions(device, precision) | {"questions": len(chosen)}
+    parts = {
+        "tokenise": found[:, 0],
+        "forward": forward,
+        "post-process": found[:, 1] - forward,
+        "score": found[:, 2],
+    }
+    return [
+        Timing("phase", seconds / len(chosen), conditions | {"phase": name, "inputs": "validation questions"})
+        for name, seconds in parts.items()
+    ]
+
+
+class _Inputs:
+    """Calls that answer some of the windows."""
+
+    def __init__(self, network: Any, windows: Windows, device: torch.device, precision: str, pad_token_id: int) -> None:
+        self._network, self._windows, self._device = network, windows, device
+        self._precision, self._pad = precision, pad_token_id
+        self._accepted = accepted_inputs(network)
+
+    def __call__(self, window_rows: Int64) -> Forward:
+        padded = features.pad(self._windows, window_rows, self._pad)
+        batch = {k: torch.from_numpy(v).to(self._device) for k, v in padded.items() if k in self._accepted}
+        return Forward(self._network, batch, self._precision)
+
+
+class _Pipeline:
+    """The phases of answering and scoring questions, each to be called after the one before."""
+
+    def __init__(
+        self, network: Any, study: Study, examples: list[Example], tokenizer: Any, device: torch.device
+    ) -> None:
+        self._network, self._study, self._examples = network, study, examples
+        self._tokenizer, self._device = tokenizer, device
+        self.forward: list[float] = []
+
+    def tokenise(self) -> None:
+        recipe = self._study.training
+        self._windows = features.build(self._examples, self._tokenizer, recipe.max_length, recipe.stride)
+
+    def predict(self) -> None:
+        plan = self._study.evaluation
+        self.forward.append(0.0)
+        self._answers = predictions.predict(
+            self._network, self._windows, self._examples, device=self._device, max_tokens=plan.batch_tokens,
+            pad_token_id=self._tokenizer.pad_token_id, max_answer_tokens=plan.max_answer_tokens,
+            v2=is_v2(self._study.data),
+        )  # fmt: skip
+
+    def score(self) -> None:
+        threshold = self._study.evaluation.no_answer_threshold
+        evaluation.score(self._answers, self._examples, v2=is_v2(self._study.data), threshold=threshold)
+
+    @contextmanager
+    def forward_timed(self) -> Iterator[None]:
+        """Within the block, the network's own seconds are added up in the last element of ``forward``."""
+        began: list[float] = []
+
+        def begin(*_: Any) -> None:
+            began.append(clock.now(self._device))
+
+        def end(*_: Any) -> None:
+            self.forward[-1] += clock.now(self._device) - began.pop()
+
+        hooks = [self._network.register_forward_pre_hook(begin), self._network.register_forward_hook(end)]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def _single_stream(
+    make: Callable[[Int64], Forward], windows: Windows, plan: Profile, device: torch.device, conditions: Conditions
+) -> Timing:
+    """Each question by itself, one after the other."""
+    stops = np.flatnonzero(np.diff(windows.example)) + 1
+    stream = cycle([make(of_question) for of_question in np.split(np.arange(len(windows.lengths)), stops)])
+    padding = "none: each question alone"
+    questions = int(conditions["questions"] or 0)
+    found = attempt(lambda: [lambda: next(stream)()], device, plan, warmup=plan.warmup, at_least=questions)
+    conditions = conditions | {"scenario": "SingleStream", "batch_size": 1, "padding": padding}
+    return Timing("single_stream", _seconds(found), conditions, joules=found.joules if found else None)
+
+
+def _offline(
+    make: Callable[[Int64], Forward], windows: Windows, batch_size: int, plan: Profile, device: torch.device,
+    conditions: Conditions,
+) -> Timing:  # fmt: skip
+    """All questions at once, in batches of windows of like length."""
+    order = np.argsort(-windows.lengths, kind="stable")
+    batches = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
+
+    def prepare() -> list[clock.Call]:
+        calls = [make(batch) for batch in batches]
+        return [lambda: [call() for call in calls]]
+
+    found = attempt(prepare, device, plan, warmup=1, at_least=_PASSES)
+    padding = "windows sorted by length, padded to the longest of a batch"
+    conditions = conditions | {"scenario": "Offline", "batch_size": batch_size, "padding": padding}
+    return Timing("offline", _seconds(found), conditions, joules=found.joules if found else None)
+
+
+def _summary(timing: Timing) -> dict[str, Any]:
+    at, done = timing.conditions, len(timing.seconds) > 0
+    single = timing.work == "single_stream"
+    missing = "" if done else "out of memory"
+    return {
+        "network": f"{at['network']}, {at['attention']}",
+        "precision": at["precision"],
+        "scenario": at["scenario"],
+        "batch": at["batch_size"],
+        **{
+            f"p{q} (ms)": f"{1000 * np.percentile(timing.seconds, q):.2f}" if single and done else missing
+            for q in (50, 90, 99)
+        },
+        "questions/s": f"{_per_second(timing):.1f}" if done else missing,
+        "mean tokens": at["mean_tokens"],
+    }
+
+
+def _per_second(timing: Timing) -> float:
+    """Questions per median second."""
+    questions = 1 if timing.work == "single_stream" else int(timing.conditions["questions"] or 0)
+    return questions / timing.median
+
+
+def _seconds(found: clock.Repeats | None) -> Any:
+    return found.seconds[:, 0] if found else np.empty(0)
+
+
+def _lengths(windows: Windows, questions: int) -> Conditions:
+    lengths = windows.lengths
+    return {
+        "inputs": "validation questions",
+        "questions": questions,
+        "windows": len(lengths),
+        "mean_tokens": float(lengths.mean()),
+        "longest_tokens": int(lengths.max()),
+    }
+
+
+def _same_but_batch(a: Timing, b: Timing) -> bool:
+    return a.conditions | {"batch_size": 0} == b.conditions | {"batch_size": 0}
