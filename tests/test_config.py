@@ -224,7 +224,7 @@ def test_absolute_paths_stay(tmp_path):
         (("models.bert.config.hidden_size", 32), {"train", "evaluate", "profile"}),
         (("data.seed", 1), {"train", "evaluate", "profile"}),
         (("training.learning_rate", 1.0e-3), {"train", "evaluate", "profile"}),
-        (("evaluation.max_answer_tokens", 10), {"evaluate"}),
+        (("evaluation.max_answer_tokens", 10), {"evaluate", "profile"}),
         (("profile.min_repeats", 20), {"profile"}),
     ],
 )

@@ -26,6 +26,7 @@ class Checkout:
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
             copy(ROOT / part, folder / part)
+        shutil.copy2(ROOT / "tests" / "tiny.yaml", folder / "studies")
         ready = folder / "venv" / ".qa-tradeoffs-ready"
         ready.parent.mkdir()
         ready.touch()
@@ -38,9 +39,9 @@ class Checkout:
 
     def would_run(self, *arguments: str) -> set[str]:
         """Notebooks that make would execute now, as 'bert/seed-0/1-train'."""
-        printed = self.make("--dry-run", "all", "STUDY=smoke", *arguments)
+        printed = self.make("--dry-run", "all", "STUDY=tiny", *arguments)
         assert printed.returncode == 0, printed.stderr
-        return set(re.findall(r"runs/smoke/(\S+)\.ipynb(?= --result| -p)", printed.stdout.replace("\\\n", " ")))
+        return set(re.findall(r"runs/tiny/(\S+)\.ipynb(?= --result| -p)", printed.stdout.replace("\\\n", " ")))
 
     def touch(self, name: str) -> None:
         os.utime(self.folder / name)
@@ -48,11 +49,11 @@ class Checkout:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Checkout:
-    """The smoke study, run once from end to end."""
+    """The tiny study, run once from end to end."""
     checkout = Checkout(tmp_path_factory.mktemp("checkout"))
-    done = checkout.make("all", "STUDY=smoke")
+    done = checkout.make("all", "STUDY=tiny")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == str(checkout.folder / "reports/smoke/index.html")
+    assert done.stdout.splitlines()[-1] == str(checkout.folder / "reports/tiny/index.html")
     assert done.stderr == ""
     return checkout
 
@@ -67,8 +68,8 @@ def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
 
 
 def test_every_stage_writes_its_checked_results(finished):
-    run = finished.folder / "runs/smoke"
-    study = config.load(finished.folder / "studies/smoke.yaml")
+    run = finished.folder / "runs/tiny"
+    study = config.load(finished.folder / "studies/tiny.yaml")
     for slug in study.models:
         training = results.read(run / slug / "seed-0/training.json")
         evaluation = results.read(run / slug / "seed-0/evaluation.json")
@@ -88,13 +89,13 @@ def test_every_stage_writes_its_checked_results(finished):
 
 
 def test_checkpoints_are_safetensors_and_nothing_is_left_to_resume_from(finished):
-    files = {path.name for path in (finished.folder / "runs/smoke/bert/seed-0").rglob("*") if path.is_file()}
+    files = {path.name for path in (finished.folder / "runs/tiny/bert/seed-0").rglob("*") if path.is_file()}
     assert "model.safetensors" in files
     assert not [name for name in files if name.endswith((".bin", ".pt", ".pth", ".pkl")) or name.startswith("partial-")]
 
 
 def test_executed_notebooks_hold_no_errors_no_floods_and_no_tokens(finished):
-    notebooks = list((finished.folder / "runs/smoke").rglob("*.ipynb"))
+    notebooks = list((finished.folder / "runs/tiny").rglob("*.ipynb"))
     assert len(notebooks) == 7
     for notebook in notebooks:
         outputs = [o for cell in json.loads(notebook.read_text())["cells"] for o in cell.get("outputs", [])]
@@ -103,7 +104,7 @@ def test_executed_notebooks_hold_no_errors_no_floods_and_no_tokens(finished):
 
 
 def test_the_report_is_one_folder_that_asks_for_nothing(finished):
-    pages = list((finished.folder / "reports/smoke").iterdir())
+    pages = list((finished.folder / "reports/tiny").iterdir())
     assert sorted(page.suffix for page in pages) == [".html"] * 7
     names = {page.name for page in pages}
     for page in pages:
@@ -118,9 +119,9 @@ def test_the_report_is_one_folder_that_asks_for_nothing(finished):
 
 def test_a_second_run_does_nothing_and_takes_under_two_seconds(finished):
     began = time.monotonic()
-    again = finished.make("all", "STUDY=smoke")
+    again = finished.make("all", "STUDY=tiny")
     assert time.monotonic() - began < 2
-    assert again.stdout.splitlines() == [str(finished.folder / "reports/smoke/index.html")]
+    assert again.stdout.splitlines() == [str(finished.folder / "reports/tiny/index.html")]
 
 
 @pytest.mark.parametrize(
@@ -129,9 +130,10 @@ def test_a_second_run_does_nothing_and_takes_under_two_seconds(finished):
         ("src/qa_tradeoffs/figures.py", {"4-analysis"}),
         ("studies/prices.yaml", {"4-analysis"}),
         ("src/qa_tradeoffs/report.py", set()),
+        ("studies/published.yaml", {"4-analysis"}),
         ("src/qa_tradeoffs/profiling.py", {"bert/3-profile", "distilbert/3-profile", "4-analysis"}),
         (
-            "src/qa_tradeoffs/predictions.py",
+            "src/qa_tradeoffs/baseline.py",
             {"bert/seed-0/2-evaluate", "distilbert/seed-0/2-evaluate", "4-analysis"},
         ),
         (
@@ -146,9 +148,9 @@ def test_touching_an_input_repeats_only_what_depends_on_it(checkout, changed, ex
 
 
 def test_an_edit_of_one_model_retrains_only_that_model(checkout):
-    study = checkout.folder / "studies/smoke.yaml"
+    study = checkout.folder / "studies/tiny.yaml"
     study.write_text(study.read_text().replace("n_layers: 1", "n_layers: 2"))
-    assert checkout.make("runs/smoke/graph.mk", "STUDY=smoke").returncode == 0
+    assert checkout.make("runs/tiny/graph.mk", "STUDY=tiny").returncode == 0
     assert checkout.would_run() == {
         "distilbert/seed-0/1-train",
         "distilbert/seed-0/2-evaluate",
@@ -158,9 +160,9 @@ def test_an_edit_of_one_model_retrains_only_that_model(checkout):
 
 
 def test_a_comment_in_the_study_file_repeats_nothing(checkout):
-    study = checkout.folder / "studies/smoke.yaml"
+    study = checkout.folder / "studies/tiny.yaml"
     study.write_text(study.read_text() + "# a comment\n")
-    assert checkout.make("runs/smoke/graph.mk", "STUDY=smoke").returncode == 0
+    assert checkout.make("runs/tiny/graph.mk", "STUDY=tiny").returncode == 0
     assert checkout.would_run() == set()
 
 
@@ -171,7 +173,7 @@ def test_a_new_seed_adds_its_own_runs(finished):
 
 
 def test_a_lost_result_is_made_again(checkout):
-    (checkout.folder / "runs/smoke/bert/seed-0/evaluation.json").unlink()
+    (checkout.folder / "runs/tiny/bert/seed-0/evaluation.json").unlink()
     assert checkout.would_run() == {"bert/seed-0/2-evaluate", "4-analysis"}
 
 
@@ -179,7 +181,7 @@ def test_a_lost_result_is_made_again(checkout):
     ("arguments", "sentence"),
     [
         (["STUDY=nowhere"], "STUDY: there is no file studies/nowhere.yaml"),
-        (["STUDY=smoke", "MODELS=bert albert"], "MODELS: there is no model 'albert' in studies/smoke.yaml"),
+        (["STUDY=tiny", "MODELS=bert albert"], "MODELS: there is no model 'albert' in studies/tiny.yaml"),
     ],
 )
 def test_make_refuses_what_the_study_does_not_have(finished, arguments, sentence):
@@ -189,15 +191,15 @@ def test_make_refuses_what_the_study_does_not_have(finished, arguments, sentence
 
 
 def test_a_misspelt_key_stops_make_with_one_sentence(checkout):
-    study = checkout.folder / "studies/smoke.yaml"
+    study = checkout.folder / "studies/tiny.yaml"
     study.write_text(study.read_text().replace("epochs:", "epoch:"))
-    refused = checkout.make("all", "STUDY=smoke")
+    refused = checkout.make("all", "STUDY=tiny")
     assert refused.returncode != 0
     assert [line for line in refused.stderr.splitlines() if line.startswith("error:")] == [
-        "error: studies/smoke.yaml: training.epoch: unknown key; the keys here are "
+        "error: studies/tiny.yaml: training.epoch: unknown key; the keys here are "
         + ", ".join(config.Training.model_fields)
     ]
-    assert results.read(checkout.folder / "runs/smoke/bert/seed-0/training.json").stage == "train"
+    assert results.read(checkout.folder / "runs/tiny/bert/seed-0/training.json").stage == "train"
 
 
 def test_make_help_lists_every_command_that_is_explained():

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from qa_tradeoffs import features, training
+from qa_tradeoffs import features, models, training
 from qa_tradeoffs.config import Training
 from qa_tradeoffs.errors import StudyError
 
@@ -278,11 +278,11 @@ def test_the_recipes_dropout_reaches_every_dropout(architecture, network_of):
     def varies() -> bool:
         return not torch.equal(network(input_ids=ids).start_logits, network(input_ids=ids).start_logits)
 
-    training._set_dropout(network, None)
+    models.set_dropout(network, None)
     assert varies()
-    training._set_dropout(network, 0.0)
+    models.set_dropout(network, 0.0)
     assert not varies()
-    training._set_dropout(network, 0.2)
+    models.set_dropout(network, 0.2)
     assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.2}
 
 

@@ -184,6 +184,13 @@ def accepted_inputs(network: Any) -> set[str]:
     return set(inspect.signature(network.forward).parameters)
 
 
+def set_dropout(network: Any, probability: float | None) -> None:
+    """Every dropout of the network to one probability; None leaves what its config says."""
+    for module in network.modules():
+        if probability is not None and isinstance(module, torch.nn.Dropout):
+            module.p = probability
+
+
 def parameters(network: Any) -> int:
     """Number of trainable parameters."""
     return sum(p.numel() for p in network.parameters())

@@ -86,8 +86,13 @@ def measure(
     points = [(s, p, *point) for s in subjects for p in formats for point in _points(s)]
     progress = Progress("measurement", len(points))
     timings = []
+    # A batch takes its size times the operations of one row, so each length is counted once.
+    lengths = {(subject.name, length): subject.network for subject, *_, length in points}
+    one_row = {key: flops(network, 1, key[1]) for key, network in lengths.items()}
     for done, point in enumerate(points):
-        timings += _time_point(*point, plan, device, seed)
+        subject, _, _, batch_size, length = point
+        counted = [batch_size * operations for operations in one_row[subject.name, length]]
+        timings += _time_point(*point, counted, plan, device, seed)
         progress.update(done + 1)
     after = _peaks(device, formats)
     return timings, {p: max(before[p], after[p]) for p in formats}
@@ -114,17 +119,16 @@ def bytes_on_disk(network: Any) -> int:
 
 
 def size_rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
-    """Record rows of the networks' sizes."""
-    return [
-        {"metric": metric, "value": value, "unit": unit, "n": 1,
-         "conditions": {"network": subject.name, "weights": subject.weights}}
-        for subject in subjects
-        if not subject.eager_control
-        for metric, value, unit in (
-            ("parameters", models.parameters(subject.network), "parameters"),
-            ("bytes_on_disk", bytes_on_disk(subject.network), "bytes"),
-        )
-    ]  # fmt: skip
+    """Record rows of the networks' sizes; only the study's own is one that is ever stored."""
+    rows = []
+    for subject in (subject for subject in subjects if not subject.eager_control):
+        common = {"n": 1, "conditions": {"network": subject.name, "weights": subject.weights}}
+        number = models.parameters(subject.network)
+        rows.append({"metric": "parameters", "value": number, "unit": "parameters", **common})
+        if subject.name == "study":
+            size = bytes_on_disk(subject.network)
+            rows.append({"metric": "bytes_on_disk", "value": size, "unit": "bytes", **common})
+    return rows
 
 
 def timing_rows(timings: Sequence[Timing], peaks: dict[str, float], seed: int) -> list[dict[str, Any]]:
@@ -188,8 +192,8 @@ def _points(subject: Subject) -> Iterator[tuple[str, int, int]]:
 
 
 def _time_point(
-    subject: Subject, precision: str, work: str, batch_size: int, length: int, plan: Profile, device: torch.device,
-    seed: int,
+    subject: Subject, precision: str, work: str, batch_size: int, length: int, counted: Sequence[int], plan: Profile,
+    device: torch.device, seed: int,
 ) -> list[Timing]:  # fmt: skip
     """The timing of a forward pass, or those of a training step and its three parts."""
 
@@ -208,7 +212,6 @@ def _time_point(
         "dropout": dropout(subject.network) if training else 0.0,
         "inputs": "random tokens, no padding",
     }
-    counted = flops(subject.network, batch_size, length)
     with placed(subject, device) as network, number_format(precision):
         found = attempt(prepare, device, plan, warmup=plan.warmup, at_least=subject.min_repeats)
     if found is None:

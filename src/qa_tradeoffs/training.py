@@ -23,7 +23,7 @@ from qa_tradeoffs import device as devices
 from qa_tradeoffs.config import Training
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.features import Windows, pad
-from qa_tradeoffs.models import accepted_inputs
+from qa_tradeoffs.models import accepted_inputs, set_dropout
 from qa_tradeoffs.paths import write_text, written_atomically
 from qa_tradeoffs.progress import Progress
 
@@ -80,7 +80,7 @@ def fit(
     not resumed from. Raises StudyError when the loss is no longer a number, or windows are too long for the network.
     """
     _check_length(network, windows)
-    _set_dropout(network, recipe.dropout)
+    set_dropout(network, recipe.dropout)
     _keep_only_if_same(workspace, inputs)
     order = LengthGrouped(windows.lengths, recipe.batch_size, seed)
     collator = _Collator(windows, pad_token_id, device, accepted_inputs(network))
@@ -321,13 +321,6 @@ def _arguments(recipe: Training, seed: int, device: torch.device, workspace: Pat
     # Where a process sees several GPUs, the Trainer would multiply the batch by their number; the recipe says its size.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
-
-
-def _set_dropout(network: Any, probability: float | None) -> None:
-    """Every dropout of the network to one probability; None leaves what its config says."""
-    for module in network.modules():
-        if probability is not None and isinstance(module, torch.nn.Dropout):
-            module.p = probability
 
 
 def _keep_only_if_same(workspace: Path, inputs: str) -> None:

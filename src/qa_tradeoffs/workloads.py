@@ -64,7 +64,7 @@ def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject
     if (twin := full_size(network, seed)) is not None:
         found.append(_twin(twin, plan))
     for subject in found:
-        set_dropout(subject.network, study.training.dropout)
+        models.set_dropout(subject.network, study.training.dropout)
     large = found[-1]
     if large.attention != "eager" and not grouped.is_matmul(large.network):
         found.append(replace(large, training_step=None, memory=(), questions=0, eager_control=True))
@@ -191,13 +191,6 @@ def number_format(precision: str) -> Iterator[None]:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Mixed precision where bf16 was asked for: weights stay fp32, as in training."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
-def set_dropout(network: Any, probability: float | None) -> None:
-    """Every dropout of the network to one probability; None leaves what its config says."""
-    for module in network.modules():
-        if probability is not None and isinstance(module, torch.nn.Dropout):
-            module.p = probability
 
 
 def dropout(network: Any) -> float:
