@@ -98,7 +98,8 @@ def test_a_shown_figure_is_closed_and_equal_figures_are_equal_files(picture):
 
 def test_a_notebook_shows_the_markup():
     assert display.paragraphs(["a"])._repr_html_() == "<p>a</p>"
-    assert display.paragraphs([], "notice").markup == '<div class="notice"></div>'
+    assert display.paragraphs(["a"], "notice").markup == '<div class="notice"><p>a</p></div>'
+    assert display.paragraphs([], "notice").markup == ""
 
 
 @pytest.mark.parametrize(
@@ -133,3 +134,10 @@ def test_points_sizes_and_numbers_of_parameters():
 @pytest.mark.parametrize(("value", "shown"), [(1.04, "1.0"), (9.94, "9.9"), (9.96, "10"), (2604.0, "2,604")])
 def test_ratios_are_never_in_powers_of_ten(value, shown):
     assert display.ratio(value) == shown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_sections_have_a_heading_and_named_sentences_and_escape_both(text):
+    read = Reader(display.sections([(text, {"Published": text, "It implies": "more"}), ("last", {})]).markup)
+    assert [tag for tag, _ in read.tags] == ["h3", "dl", "dt", "dd", "dt", "dd", "h3", "dl"]
+    assert read.text == f"{text}Published{text}It impliesmorelast"

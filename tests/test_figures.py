@@ -133,3 +133,67 @@ def test_times_have_a_panel_a_batch_size_with_readable_ticks():
     ticks = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert {"5 ms", "10 ms", "200 ms"} <= set(ticks)
     assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["32", "128"]
+
+
+def peaks(rows: list[tuple[str, int, int, float]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["model", "batch_size", "length", "mib"])
+
+
+COLOURS = dict(zip(NAMES, "rgbcm", strict=True))
+
+
+def test_memory_has_a_panel_a_length_and_a_cross_where_it_ran_out():
+    rows = [("BERT", 8, 128, 900.0), ("BERT", 1, 128, 500.0), ("BERT", 8, 512, np.nan), ("DistilBERT", 8, 512, 700.0)]
+    figure = figures.memory_against_batch(peaks(rows), COLOURS)
+    assert [axes.get_title() for axes in figure.axes] == ["128 tokens per row", "512 tokens per row"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["batch size", "batch size (×: out of memory)"]
+    assert [list(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "o"] == [[1, 8]]
+    ((cross,),) = [
+        line.get_xydata() for line in figure.axes[1].lines if line.get_marker() == "x" and len(line.get_xdata())
+    ]
+    assert cross.tolist() == [8, 0]
+    assert all(axes.get_ylim()[0] == 0 for axes in figure.axes)
+
+
+def test_memory_panels_share_a_scale_that_holds_the_highest_point_of_each():
+    for rows in (
+        [("BERT", 1, 128, 500.0), ("BERT", 1, 512, 9000.0)],
+        [("BERT", 1, 128, 9000.0), ("BERT", 1, 512, 5.0)],
+    ):
+        figure = figures.memory_against_batch(peaks(rows), COLOURS)
+        assert all(axes.get_ylim()[1] > 9000 for axes in figure.axes)
+
+
+def test_charts_without_anything_to_show_say_so():
+    columns = ["model", "f1", "usd", "usd_low", "usd_high"]
+    for figure, why in (
+        (figures.memory_against_batch(peaks([]), {}), "no memory was measured"),
+        (figures.published_f1_against_cost(pd.DataFrame(columns=columns), {}),
+         "no model of this study has published figures"),
+    ):  # fmt: skip
+        assert [text.get_text() for text in figure.axes[0].texts] == [why]
+
+
+@pytest.mark.parametrize("usd", [[100.0, 51.0, 50.0], [50.0, 50.0, 50.0], [0.0, 0.0, 0.0]])
+def test_published_labels_neither_leave_the_axes_nor_collide(usd):
+    cost = np.array(usd)
+    table = pd.DataFrame(
+        {"model": NAMES[:3], "f1": [88.13, 85.57, 85.57], "usd": cost, "usd_low": cost / 2, "usd_high": 1.5 * cost}
+    )
+    figure = figures.published_f1_against_cost(table, COLOURS)
+    boxes = [label.get_window_extent() for label in labels(figure)]
+    inside = figure.axes[0].get_window_extent()
+    assert [label.get_text() for label in labels(figure)] == NAMES[:3]
+    assert all(inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1) for box in boxes)
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    assert figure.axes[0].get_xlim()[1] > 1.5 * cost.max()
+
+
+def test_costs_in_all_begin_with_the_training_and_cross_at_break_even():
+    table = pd.DataFrame(
+        {"model": NAMES[:3], "training_usd": [1.0, 2.0, np.nan], "question_usd": [0.0002, 0.0001, 0.0001]}
+    )
+    bert, distilbert, fine_tuned = (line.get_xydata() for line in figures.break_even(table, COLOURS).axes[0].lines)
+    assert bert[0].tolist() == pytest.approx([100, 1.02])
+    assert fine_tuned[0].tolist() == pytest.approx([100, 0.01])  # nothing was paid for its training here
+    assert bert[2].tolist() == distilbert[2].tolist() == pytest.approx([10_000, 3])

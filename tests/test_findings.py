@@ -24,7 +24,7 @@ def accuracy(collected: tables.Collected) -> list[str]:
 def test_a_clear_lead_is_said_with_its_interval(collected_of):
     first, pair = accuracy(collected_of(RIGHT_TWICE_AS_OFTEN))
     assert first == (
-        "BERT has the highest F1, 80.0 (72.0 to 87.0) points over 100 questions. Lexical overlap without any training "
+        "BERT has the highest F1, 80.0 (72.0–87.0) points over 100 questions. Lexical overlap without any training "
         "reaches 20.0, which all models clearly exceed."
     )
     # Of 100 questions 40 differ, by 100 points: 40 ± 1.96 × 49 / √100, to within the resampling.
@@ -211,3 +211,29 @@ def test_chance_is_not_called_a_difference_more_often_than_promised(collected_of
         scores = {slug: [(rng.random(60) < 0.7).astype(float).tolist()] for slug in ("bert", "distilbert")}
         told += "ahead of" in accuracy(collected_of(scores))[1]
     assert told <= 5
+
+
+def test_the_chart_of_memory_is_described_at_its_largest_batch():
+    columns = ["model", "batch_size", "length", "mib"]
+    rows = [("BERT", 1, 128, 500.0), ("BERT", 8, 128, np.nan), ("DistilBERT", 8, 128, 1234.4)]
+    assert findings.describe_memory(pd.DataFrame(rows, columns=columns)) == (
+        "Line chart of peak memory against batch size; at batch 8: BERT out of memory at 128 tokens; "
+        "DistilBERT 1,234 MiB at 128 tokens."
+    )
+    assert findings.describe_memory(pd.DataFrame(columns=columns)).startswith("Empty chart of peak memory")
+
+
+def test_the_chart_of_published_f1_is_described_with_its_values():
+    columns = ["model", "usd", "f1"]
+    assert findings.describe_published(pd.DataFrame([("BERT", 48.94, 88.1)], columns=columns)) == (
+        "Scatter chart of published F1 against measured cost: BERT at USD 48.9 and F1 88.10."
+    )
+    assert findings.describe_published(pd.DataFrame(columns=columns)).startswith("Empty chart of published F1")
+
+
+def test_the_chart_of_costs_is_described_with_where_lines_start_and_how_they_rise():
+    rows = [("BERT", 4.65, 48.9), ("DistilBERT", np.nan, 24.5)]  # the second one came fine-tuned
+    assert findings.describe_break_even(pd.DataFrame(rows, columns=["model", "training_usd", "single_usd"])) == (
+        "Line chart of USD in all against questions answered: BERT starts at USD 4.65 and rises by USD 48.9 a million; "
+        "DistilBERT starts at USD 0 and rises by USD 24.5 a million."
+    )

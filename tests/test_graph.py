@@ -86,7 +86,13 @@ def test_every_stage_of_every_model_has_a_file_with_its_inputs(tmp_path):
     [
         ({}, set()),
         ({"title": "Another"}, {"analysis.json"}),
-        ({"evaluation": {"max_answer_tokens": 5}}, {"analysis.json", "evaluate-bert.json", "evaluate-ready.json"}),
+        (
+            {"evaluation": {"max_answer_tokens": 5}},
+            {
+                "analysis.json",
+                *(f"{stage}-{slug}.json" for stage in ("evaluate", "profile") for slug in ("bert", "ready")),
+            },
+        ),
     ],
 )
 def test_only_files_whose_content_changes_are_written_again(tmp_path, keys, rewritten):

@@ -60,9 +60,9 @@ def figure(drawn: "Figure", *, alt: str, caption: str) -> Html:
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
-    """Each sentence a paragraph; ``kind`` is a style class such as 'notice'."""
+    """Each sentence a paragraph, nothing for none; ``kind`` is a style class such as 'notice'."""
     inner = "".join(f"<p>{_text(sentence)}</p>" for sentence in sentences)
-    return Html(f'<div class="{_text(kind)}">{inner}</div>' if kind else inner)
+    return Html(f'<div class="{_text(kind)}">{inner}</div>' if kind and inner else inner)
 
 
 def sections(parts: Sequence[tuple[str, Mapping[str, str]]]) -> Html:

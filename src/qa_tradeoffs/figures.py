@@ -99,46 +99,47 @@ def loss(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
 def memory_against_batch(peaks: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     """Peak memory (MiB) against batch size, a panel per number of tokens per row; a cross where it did not suffice."""
     if peaks.empty:
-        return _nothing(*plt.subplots(figsize=(WIDTH, 2)), "the study file asks for no measurement of memory")
+        return _nothing(*plt.subplots(figsize=(WIDTH, 2)), "no memory was measured")
     lengths = sorted(peaks["length"].unique())
-    figure, panels = plt.subplots(
-        1, len(lengths), figsize=(max(WIDTH, 3.4 * len(lengths)), 3.6), sharey=True, squeeze=False
-    )
+    width = max(WIDTH, 3.4 * len(lengths))
+    figure, panels = plt.subplots(1, len(lengths), figsize=(width, 3.6), sharey=True, squeeze=False)
     for axes, length in zip(panels[0], lengths, strict=True):
-        for model, rows in peaks[peaks["length"] == length].groupby("model", sort=False):
+        chosen = peaks[peaks["length"] == length].sort_values("batch_size")
+        for model, rows in chosen.groupby("model", sort=False):
             axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colours[str(model)], label=model)
             short = rows[rows["mib"].isna()]
-            axes.plot(short["batch_size"], [0] * len(short), linestyle="", marker="x", color=colours[str(model)])
-        axes.set(title=f"{length} tokens per row", xlabel="batch size", ylim=(0, None))
-    panels[0][0].set_ylabel("peak memory (MiB)")
+            axes.plot(short["batch_size"], [0] * len(short), "x", color=colours[str(model)], clip_on=False)
+        crosses = " (×: out of memory)" if chosen["mib"].isna().any() else ""
+        axes.set(title=f"{length} tokens per row", xlabel=f"batch size{crosses}")
+        axes.set_xticks(chosen["batch_size"].unique())
+    panels[0][0].set(ylabel="peak memory (MiB)", ylim=(0, None))  # last, as it ends the scaling that panels share
     panels[0][0].legend(title=None)
     return figure
 
 
 def published_f1_against_cost(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> Figure:
-    """The original study's F1 (points) against our measured cost of a million questions (USD)."""
+    """The original study's F1 (points) against our measured cost of a million questions (USD; a bar for a range)."""
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
     if tradeoff.empty:
         return _nothing(figure, axes, "no model of this study has published figures")
-    for _, row in tradeoff.iterrows():
-        axes.plot(row["usd"], row["f1"], marker="o", markersize=8, color=colours[row["model"]])
-        axes.annotate(row["model"], (row["usd"], row["f1"]), xytext=(0, 9), textcoords="offset points", ha="center",
-                      color=colours[row["model"]])  # fmt: skip
-    low, high = tradeoff["f1"].min(), tradeoff["f1"].max()
+    for row in tradeoff.itertuples():
+        bar = [[row.usd - row.usd_low], [row.usd_high - row.usd]]
+        axes.errorbar(row.usd, row.f1, xerr=bar, marker="o", markersize=8, capsize=4, color=colours[str(row.model)])
     axes.set(
-        xlabel="a million questions one by one on this machine (USD, full size, random weights)",
+        xlabel="a million questions, one by one, on this machine (USD)",
         ylabel="F1 on SQuAD as published in 2021 (points)",
-        xlim=(0, float(tradeoff["usd"].max()) * 1.2),
-        ylim=(low - 1, min(high + 1, 100)),
+        xlim=(0, float(tradeoff["usd_high"].max()) * 1.15 or 1),
+        ylim=(tradeoff["f1"].min() - 1, min(tradeoff["f1"].max() + 1, 100)),
     )
+    _label(axes, tradeoff["model"].tolist(), list(zip(tradeoff["usd"], tradeoff["f1"], strict=True)), colours)
     return figure
 
 
 def break_even(money: pd.DataFrame, colours: dict[str, Any]) -> Figure:
-    """USD spent in all, training included, against the number of questions answered; both axes logarithmic."""
+    """USD paid here, training included, against the number of questions answered; both axes logarithmic."""
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
     questions = [10**power for power in range(2, 10)]
-    for _, row in money.iterrows():
+    for _, row in money.fillna({"training_usd": 0}).iterrows():
         total = [row["training_usd"] + row["question_usd"] * n for n in questions]
         axes.plot(questions, total, color=colours[row["model"]], label=row["model"])
     axes.set(xscale="log", yscale="log", xlabel="questions answered", ylabel="USD in all, fine-tuning included")

@@ -103,8 +103,38 @@ def describe_timings(timings: pd.DataFrame, work: str) -> str:
     )
 
 
+def describe_memory(peaks: pd.DataFrame) -> str:
+    """The chart of memory in words."""
+    if peaks.empty:
+        return "Empty chart of peak memory against batch size: none was measured."
+    largest = peaks[peaks["batch_size"] == peaks["batch_size"].max()]
+    named = [
+        f"{row.model} {'out of memory' if pd.isna(row.mib) else f'{row.mib:,.0f} MiB'} at {row.length} tokens"
+        for row in largest.itertuples()
+    ]
+    batch = f"at batch {peaks['batch_size'].max()}"
+    return f"Line chart of peak memory against batch size; {batch}: {'; '.join(named)}."
+
+
+def describe_published(tradeoff: pd.DataFrame) -> str:
+    """The chart of published F1 against measured cost in words."""
+    if tradeoff.empty:
+        return "Empty chart of published F1 against measured cost: no model of this study has published figures."
+    named = [f"{row.model} at USD {plain(row.usd)} and F1 {row.f1:.2f}" for row in tradeoff.itertuples()]
+    return f"Scatter chart of published F1 against measured cost: {'; '.join(named)}."
+
+
+def describe_break_even(money: pd.DataFrame) -> str:
+    """The chart of costs against questions in words."""
+    named = [
+        f"{row.model} starts at USD {plain(row.training_usd)} and rises by USD {plain(row.single_usd)} a million"
+        for row in money.fillna({"training_usd": 0}).itertuples()
+    ]
+    return f"Line chart of USD in all against questions answered: {'; '.join(named)}."
+
+
 def _best(models: pd.DataFrame, n: int) -> str:
-    """'BERT has the highest F1, 81.2 (80.4 to 82.0) points over 900 questions.'"""
+    """'BERT has the highest F1, 81.2 (80.4–82.0) points over 900 questions.'"""
     top = models[models["f1"] == models["f1"].max()]
     best = top.iloc[0]
     has = "reaches an F1 of" if len(models) == 1 else "has the highest F1," if len(top) == 1 else "have the highest F1,"
@@ -192,27 +222,3 @@ def _listed(names: list[str]) -> str:
 
 def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
-
-
-def describe_memory(peaks: pd.DataFrame) -> str:
-    """The chart of memory in words."""
-    largest = peaks[peaks["batch_size"] == peaks["batch_size"].max()]
-    return "Line chart of peak memory against batch size; at the largest: " + "; ".join(
-        f"{row.model} {'out of memory' if pd.isna(row.mib) else f'{row.mib:,.0f} MiB'} at {row.length} tokens"
-        for row in largest.itertuples()
-    )
-
-
-def describe_published(tradeoff: pd.DataFrame) -> str:
-    """The chart of published F1 against measured cost in words."""
-    return "Scatter chart of published F1 against measured cost: " + "; ".join(
-        f"{row.model} at {plain(row.usd)} USD and F1 {row.f1}" for row in tradeoff.itertuples()
-    )
-
-
-def describe_break_even(money: pd.DataFrame) -> str:
-    """The chart of costs against questions in words."""
-    return "Line chart of USD in all against questions answered: " + "; ".join(
-        f"{row.model} starts at {plain(row.training_usd)} USD and rises by {plain(row.single_usd)} USD a million"
-        for row in money.itertuples()
-    )

@@ -5,7 +5,6 @@ python -m qa_tradeoffs.run notebooks/1-train.ipynb OUT.ipynb --result OUT.json -
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     parameters = {name: _value(name, text) for name, text in options.parameters}
     run(options.notebook, options.output, parameters, options.result)
-    print(f"done: {options.output}", file=sys.stderr if options.result is None else sys.stdout)
+    print(f"done: {options.output}")
 
 
 if __name__ == "__main__":
