@@ -112,13 +112,15 @@ notebooks = $(foreach model,$(2),$(foreach seed,$(call seeds_of,$(model)),$(RUN)
 TRAINED   := $(call notebooks,1-train,$(filter $(STUDY_TRAINED),$(CHOSEN_MODELS)))
 EVALUATED := $(call notebooks,2-evaluate,$(CHOSEN_MODELS))
 PROFILED  := $(foreach model,$(CHOSEN_MODELS),$(RUN)/$(model)/3-profile.ipynb)
+RESULTS   := $(TRAINED:1-train.ipynb=training.json) $(EVALUATED:2-evaluate.ipynb=evaluation.json) \
+  $(PROFILED:3-profile.ipynb=profile.json)
 
 $(foreach model,$(filter $(STUDY_TRAINED),$(CHOSEN_MODELS)),$(foreach seed,$(CHOSEN_SEEDS),\
   $(eval $(call train_rule,$(model),$(seed)))))
 $(foreach model,$(CHOSEN_MODELS),$(foreach seed,$(call seeds_of,$(model)),$(eval $(call evaluate_rule,$(model),$(seed)))))
 $(foreach model,$(CHOSEN_MODELS),$(eval $(call profile_rule,$(model))))
 
-$(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PROFILED) \
+$(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PROFILED) $(RESULTS) \
   $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml studies/published.yaml $(ANALYSIS_CODE) | $(READY)
 	@$(PY) -m qa_tradeoffs.run $< $@ -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
 	  -p models '"$(CHOSEN_MODELS)"' -p seeds '"$(CHOSEN_SEEDS)"'

@@ -3,4 +3,9 @@
 One module per stage; importing the package itself loads none of them, so that commands start fast.
 """
 
+import warnings
+
 __version__ = "0.1.0"
+
+# tqdm, which the libraries use, complains in every notebook that it cannot draw its widgets; none are wanted.
+warnings.filterwarnings("ignore", message="IProgress not found")
