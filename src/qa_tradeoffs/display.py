@@ -35,14 +35,14 @@ def table(frame: pd.DataFrame, caption: str) -> Html:
     body = "".join(f"<tr>{_cells(row, numeric)}</tr>" for row in frame.itertuples(index=False, name=None))
     return Html(
         '<div class="scroll" tabindex="0"><table>'
-        f"<caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"{_caption(caption)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def facts(pairs: Mapping[str, Any], caption: str) -> Html:
     """Names and values, two columns."""
     rows = "".join(f'<tr><th scope="row">{_text(k)}</th><td>{_text(v)}</td></tr>' for k, v in pairs.items())
-    return Html(f'<div class="scroll" tabindex="0"><table><caption>{_text(caption)}</caption>{rows}</table></div>')
+    return Html(f'<div class="scroll" tabindex="0"><table>{_caption(caption)}{rows}</table></div>')
 
 
 def figure(drawn: "Figure", *, alt: str, caption: str) -> Html:
@@ -129,6 +129,11 @@ def size(n_bytes: float) -> str:
 def parameters(number: float) -> str:
     """A number of parameters: in millions from a hundred thousand on."""
     return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e6:.2f} M" if number >= 1e5 else f"{number:,.0f}"
+
+
+def _caption(text: str) -> str:
+    """The caption, in an element of its own so that it can be narrower than a table that is scrolled."""
+    return f"<caption><span>{_text(text)}</span></caption>"
 
 
 def _cells(row: tuple[Any, ...], numeric: Sequence[bool]) -> str:
