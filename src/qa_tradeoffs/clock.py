@@ -74,7 +74,7 @@ def peak_flops(device: torch.device, precision: str) -> float:
     # Random values: a GPU multiplies matrices of ones at a higher clock than any real ones.
     a, b = torch.randn(2, n, n, dtype=kind, device=device).unbind()
     with torch.inference_mode():
-        seconds = repeat([lambda: a @ b], device, warmup=1, at_least=5, for_seconds=0.5).seconds
+        seconds = repeat([lambda: a @ b], device, warmup=1, at_least=3, for_seconds=0.2).seconds
     return 2.0 * n**3 / float(seconds.min())
 
 
