@@ -65,7 +65,7 @@ code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
 SHARED_CODE   := config data synthetic example features models grouped device
 TRAIN_CODE    := $(call code,$(SHARED_CODE) training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics evaluation baseline intervals)
-PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads profiling scenarios memory predictions metrics evaluation intervals)
+PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics evaluation intervals)
 ANALYSIS_CODE := $(call code,config results costs intervals flops published audit audit_findings tables compute findings figures display)
 REPORT_CODE   := $(call code,report) $(wildcard src/qa_tradeoffs/templates/*)
 

@@ -70,7 +70,7 @@ def study_of() -> Callable[..., config.Study]:
     """A function that builds a study of published checkpoints; keywords replace its keys."""
 
     def build(**keys: Any) -> config.Study:
-        grid = {"batch_sizes": [1, 8], "lengths": [32, 128]}
+        grid = {"batch_sizes": [1, 8], "lengths": [32, 64]}
         content = {
             "title": "A study",
             "about": "It studies.",
@@ -154,7 +154,7 @@ def profile_results(study: config.Study, slug: str, parameters: float, seconds: 
                         "value": value,
                         "unit": "s per call",
                         "n": 12,
-                        "interval": {"low": 0.9 * value, "high": 1.1 * value, "over": "repeats"},
+                        "interval": {"low": 0.9 * value, "high": 1.1 * value, "over": "passes"},
                         "conditions": {"batch_size": batch, "length": length},
                     }
                 )

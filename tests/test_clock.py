@@ -126,13 +126,19 @@ def test_there_is_no_energy_without_a_counter(gpu):
     assert clock.energy_meter(CPU) is None
 
 
-def test_the_peak_is_that_of_the_best_product(use, monkeypatch):
-    ours = use(Clock(64, 4, 2, 1, 2, 4))
+def test_calls_are_made_in_turn_and_each_has_its_seconds_of_each_round(use):
+    ours = use(Clock(64, 32, 1, 2, 3, 4))
+    found = clock.alternate({"a": ours.call, "b": ours.call}, CPU, warmup=1, rounds=2)
+    assert {name: seconds.tolist() for name, seconds in found.items()} == {"a": [1, 3], "b": [2, 4]}
+
+
+def test_the_peak_is_the_operations_of_a_product_over_its_time(use, monkeypatch):
+    ours = use(Clock(2))
 
     class Matrix:
         def __matmul__(self, other: "Matrix") -> None:
             ours.call()
 
-    monkeypatch.setattr(torch, "randn", lambda *shape, **kind: SimpleNamespace(unbind=lambda: (Matrix(), Matrix())))
-    # 2 × 2048³ operations in 1 s
-    assert clock.peak_flops(CPU, "fp32") == 17_179_869_184
+    monkeypatch.setattr(torch, "randn", lambda *shape, **kind: Matrix())
+    # 2 × 2048³ operations in 2 s
+    assert clock.peak_flops(CPU, "fp32") == 8_589_934_592

@@ -21,7 +21,7 @@ TWO = ("bert", "distilbert")
 def record(metric: str, value: float, n: int = 10, spread: float = 0.1, **conditions: Any) -> dict[str, Any]:
     """A row known to ``spread`` of its value, of the study's own network in fp32 unless said otherwise."""
     at = {"network": "study", "precision": "fp32", "attention": "sdpa", "eager_control": False} | conditions
-    interval = {"low": (1 - spread) * value, "high": (1 + spread) * value, "over": "repeats"}
+    interval = {"low": (1 - spread) * value, "high": (1 + spread) * value, "over": "passes"}
     return {"metric": metric, "value": value, "unit": "1", "n": n, "interval": interval, "conditions": at}
 
 

@@ -118,7 +118,7 @@ FILES = {"source": "files", "file": "dev.json"}
         ([("models.bert.size", 1)], "models.bert.size: unknown key; the keys here are label, hub, revision, path, "),
         ([("models.hub", {"x": 1})], "models.hub.x: unknown key; the keys here are label, hub, revision, "),
         ([("models.training", {"x": 1})], "models.training.x: unknown key; the keys here are label, hub, revision, "),
-        ([("profile.repeats", 9)], "profile.repeats: unknown key; the keys here are forward, training_step, warmup, "),
+        ([("profile.repeats", 9)], "profile.repeats: unknown key; the keys here are forward, training_step, passes, "),
         ([("profile.forward.x", 9)], "profile.forward.x: unknown key; the keys here are batch_sizes, lengths"),
         # missing keys and wrong types: nothing is converted
         ([("title", REMOVED)], "title: is missing"),

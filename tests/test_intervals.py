@@ -15,6 +15,13 @@ def generator(seed: int = 0) -> np.random.Generator:
 # Bootstrap intervals
 
 
+def test_clusters_are_drawn_whole() -> None:
+    alike = np.repeat([[1.0], [2.0], [3.0]], 50, axis=1)
+    # Three clusters of equal values are three values; as 150 independent ones they would seem to tell much more.
+    assert bootstrap_median(alike, generator()) == bootstrap_median([1, 2, 3], generator()) == Interval(1.0, 3.0, 0.95)
+    assert bootstrap_median(alike.ravel(), generator()) == Interval(2.0, 2.0, 0.95)
+
+
 @pytest.mark.parametrize("interval_of", [bootstrap_mean, bootstrap_median])
 def test_constant_values_have_an_interval_of_no_width(interval_of: Callable[..., Interval]) -> None:
     assert interval_of([0.5] * 7, generator(), level=0.9) == Interval(0.5, 0.5, 0.9)
@@ -160,7 +167,7 @@ def test_holm_leaves_a_single_p_value_alone_and_stops_at_one() -> None:
 # Programming errors
 
 
-@pytest.mark.parametrize("values", [[], [[1.0]], 1.0, [0.1, np.nan], [np.inf]])
+@pytest.mark.parametrize("values", [[], [[[1.0]]], 1.0, [0.1, np.nan], [np.inf]])
 @pytest.mark.parametrize("interval_of", [bootstrap_mean, bootstrap_median])
 def test_intervals_refuse_values_that_are_not_a_list_of_finite_numbers(
     interval_of: Callable[..., Interval], values: Any

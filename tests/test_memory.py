@@ -1,7 +1,7 @@
 """Peak memory in a process of its own; running out of it is a result."""
 
-import subprocess
-from types import SimpleNamespace
+import os
+import signal
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def test_running_out_of_memory_is_told_not_raised(error, device, network_of, mon
         raise error
 
     monkeypatch.setattr(memory, "_run", fail)
-    monkeypatch.setattr(memory, "_prepared", lambda asked: None)
+    monkeypatch.setattr(memory, "_prepared", lambda network, asked: None)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: None)
     assert memory.peak(asked(network_of(), device=device)) == {"out_of_memory": 1}
 
@@ -71,7 +71,7 @@ def test_other_errors_are_not_taken_for_it(network_of, monkeypatch):
 
 def test_on_a_gpu_torchs_own_counts_are_read(network_of, monkeypatch):
     heard = []
-    monkeypatch.setattr(memory, "_prepared", lambda asked: lambda: heard.append("call"))
+    monkeypatch.setattr(memory, "_prepared", lambda network, asked: lambda: heard.append("call"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda device: heard.append("reset"))
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: heard.append("wait"))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 70)
@@ -80,20 +80,18 @@ def test_on_a_gpu_torchs_own_counts_are_read(network_of, monkeypatch):
     assert heard == ["reset", "call", "call", "wait"]
 
 
-def ended(monkeypatch, code, out="", err=""):
-    done = SimpleNamespace(returncode=code, stdout=out, stderr=err)
-    monkeypatch.setattr(subprocess, "run", lambda *arguments, **settings: done)
+def killed(sender, asked):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_killed_process_ran_out_of_memory(network_of, monkeypatch):
-    ended(monkeypatch, -9)
+def test_a_killed_process_ran_out_of_memory(monkeypatch):
+    monkeypatch.setattr(memory, "_tell", killed)
     assert memory.in_own_process({}) == {"out_of_memory": 1}
 
 
-def test_a_process_that_fails_otherwise_is_one_sentence(network_of, monkeypatch):
-    ended(monkeypatch, 1, err="Traceback\nValueError: no such thing\n")
-    with pytest.raises(StudyError, match=r"^profile\.memory: .* ended with code 1: ValueError: no such thing$"):
-        memory.in_own_process({})
+def test_a_process_that_fails_otherwise_is_one_sentence(network_of):
+    with pytest.raises(StudyError, match=r"^profile\.memory: .* ended with code 1: ValueError: Unrecognized model"):
+        memory.in_own_process(asked(network_of(), config={"model_type": "no-such-model"}))
 
 
 def test_every_point_has_its_records(network_of, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qa_tradeoffs import clock, features, scenarios
+from qa_tradeoffs import clock, features, profiling, scenarios
 from qa_tradeoffs.config import Grid
 from qa_tradeoffs.profiling import Timing
 from qa_tradeoffs.results import records
@@ -21,6 +21,7 @@ def study(study_of):
     profile = {
         "forward": GRID.model_dump(),
         "training_step": GRID.model_dump(),
+        "passes": 3,
         "warmup": 1,
         "min_repeats": 3,
         "min_seconds": 1e-9,
@@ -42,30 +43,39 @@ def test_a_sample_is_the_seeds_and_keeps_the_order(examples):
     assert scenarios.sample(examples, 99, seed=0) == examples
 
 
+def measure(subjects, study, examples, tokenizer):
+    points = scenarios.points(subjects, study, examples, tokenizer, device=CPU, formats=["fp32"], seed=0)
+    return profiling.measure(points, study.profile, device=CPU, formats=["fp32"])[0]
+
+
 def test_single_stream_answers_each_question_by_itself_and_offline_all_of_them(own, study, examples, tokenizer):
-    timings = scenarios.measure([own], study, examples, tokenizer, device=CPU, formats=["fp32"], seed=0)
-    assert [(t.work, t.conditions["scenario"], t.conditions["batch_size"], len(t.seconds)) for t in timings] == [
-        ("single_stream", "SingleStream", 1, 4),  # as many as there are questions
-        ("offline", "Offline", 2, 3),  # passes
-        ("offline", "Offline", 4, 3),
+    timings = measure([own], study, examples, tokenizer)
+    assert [(t.work, t.conditions["scenario"], t.conditions["batch_size"], t.seconds.shape) for t in timings] == [
+        ("single_stream", "SingleStream", 1, (3, 2)),  # in three passes, at least as many as there are questions
+        ("offline", "Offline", 2, (3, 1)),
+        ("offline", "Offline", 4, (3, 1)),
     ]
     assert all(t.conditions["questions"] == 4 and t.conditions["padding"] for t in timings)
 
 
 def test_a_control_takes_part_in_no_scenario(network_of, study, examples, tokenizer):
     control = Subject("study", network_of(), "random", GRID, None, 3, eager_control=True)
-    assert scenarios.measure([control], study, examples, tokenizer, device=CPU, formats=["fp32"], seed=0) == []
+    assert measure([control], study, examples, tokenizer) == []
 
 
 class Recorder:
     """Takes the place of the calls on a network, and keeps which windows each was made for."""
 
     def __init__(self):
-        self.made, self.called = [], []
+        self.called = []
 
-    def __call__(self, rows):
-        self.made.append(rows.tolist())
+    def __call__(self, network, rows):
         return lambda: self.called.append(rows.tolist())
+
+    def heard(self):
+        """What was called since this was asked."""
+        called, self.called = self.called, []
+        return called
 
 
 # Windows of 5, 9, 7, 3 tokens; the second question has two of them.
@@ -73,36 +83,52 @@ WINDOWS = features.Windows(*[np.empty(0)] * 3, splits=np.array([0, 5, 14, 21, 24
                            start_labels=np.zeros(4), end_labels=np.zeros(4))  # fmt: skip
 
 
-def test_a_query_is_a_question_with_all_its_windows(study):
+def test_a_query_is_a_question_with_all_its_windows_and_a_pass_goes_on_where_the_last_one_ended(own):
     recorder = Recorder()
-    scenarios._single_stream(recorder, WINDOWS, study.profile, CPU, {"questions": 3})
-    assert recorder.made == [[0], [1, 2], [3]]
-    # one of warm-up, then three that count
-    assert recorder.called == [[0], [1, 2], [3], [0]]
+    point = scenarios._single_stream(recorder, WINDOWS, own, "fp32", {"questions": 3})
+    assert point.at_least == 3
+    (call,) = point.prepare(own.network)
+    assert recorder.heard() == [[0]]  # to warm up
+    call(), call()
+    assert recorder.heard() == [[0], [1, 2]]
+    (call,) = point.prepare(own.network)
+    assert recorder.heard() == [[0]]
+    call(), call()
+    assert recorder.heard() == [[3], [0]]
 
 
-def test_offline_batches_hold_windows_of_like_length_longest_first(study):
+def test_offline_batches_hold_windows_of_like_length_longest_first(own):
     recorder = Recorder()
-    scenarios._offline(recorder, WINDOWS, 3, study.profile, CPU, {"questions": 3})
-    assert recorder.made == [[1, 2, 0], [3]]
-    # the longest batch to warm up, then three passes
-    assert recorder.called == [[1, 2, 0], *[[1, 2, 0], [3]] * 3]
+    (call,) = scenarios._offline(recorder, WINDOWS, 3, own, "fp32", {"questions": 3}).prepare(own.network)
+    assert recorder.heard() == [[1, 2, 0]]  # the longest, to warm up
+    call()
+    assert recorder.heard() == [[1, 2, 0], [3]]
+
+
+def test_a_batch_that_all_windows_do_not_fill_is_not_tried_but_for_the_smallest(study):
+    sizes = {"offline_batch_sizes": (8, 2, 4)}
+    assert scenarios._batch_sizes(study.profile.model_copy(update=sizes), WINDOWS) == [2, 4]
+    sizes = {"offline_batch_sizes": (64, 32)}
+    assert scenarios._batch_sizes(study.profile.model_copy(update=sizes), WINDOWS) == [32]
 
 
 def test_throughput_is_questions_over_the_median_pass_and_the_best_batch_is_marked():
     def offline(batch_size, network, *seconds):
-        return Timing("offline", np.array(seconds), {"network": network, "batch_size": batch_size, "questions": 20})
+        return Timing("offline", np.array([seconds]).T, {"network": network, "batch_size": batch_size, "questions": 20})
 
     timings = [offline(8, "study", 4, 5, 9), offline(32, "study", 2, 2, 2), offline(8, "full size", 10, 10, 10)]
-    found = records(scenarios.rows(timings))
+    found = records(scenarios.rows(timings, seed=0))
     assert [(r.value, r.conditions["best"]) for r in found] == [(4, False), (10, True), (2, True)]
+    # 20 questions in 4 to 9 seconds
+    assert (found[0].interval.low, found[0].interval.high) == (pytest.approx(20 / 9), 5)
     assert {r.metric for r in found} == {"offline_questions_per_second"}
 
 
 def test_running_out_of_memory_leaves_that_batch_size_out_of_the_throughputs():
-    out = Timing("offline", np.empty(0), {"network": "study", "batch_size": 512, "questions": 20, "scenario": "Offline",
-                                          "attention": "sdpa", "precision": "fp32", "mean_tokens": 8.0})  # fmt: skip
-    assert scenarios.rows([out]) == []
+    at = {"network": "study", "batch_size": 512, "questions": 20, "scenario": "Offline", "attention": "sdpa",
+          "precision": "fp32", "mean_tokens": 8.0}  # fmt: skip
+    out = Timing("offline", np.empty((0, 0)), at)
+    assert scenarios.rows([out], seed=0) == []
     assert scenarios.summary([out])["questions/s"].tolist() == ["out of memory"]
 
 
@@ -114,7 +140,7 @@ def test_phases_are_seconds_per_question_and_predicting_is_split_at_the_network(
     monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
     timings = scenarios.phases(own, study, examples, tokenizer, device=CPU, precision="fp32", seed=0)
     # Four questions, one batch: begin, network begins, network ends, end
-    assert {t.conditions["phase"]: t.seconds.tolist() for t in timings} == {
+    assert {t.conditions["phase"]: t.seconds.ravel().tolist() for t in timings} == {
         "tokenise": [0.25] * 3,
         "forward": [0.25] * 3,
         "post-process": [0.5] * 3,

@@ -10,6 +10,7 @@ from transformers import AutoConfig
 
 from qa_tradeoffs import config, flops, grouped, models, workloads
 from qa_tradeoffs.config import Study
+from qa_tradeoffs.errors import StudyError
 
 CPU = torch.device("cpu")
 
@@ -60,6 +61,22 @@ def test_bf16_is_used_where_it_is_asked_for(network_of):
     batch = workloads.random_batch(network, 1, 8, CPU, seed=0)
     assert workloads.Forward(network, batch, "bf16")().dtype == torch.bfloat16
     assert workloads.Forward(network, batch, "fp32")().dtype == torch.float32
+
+
+@pytest.mark.parametrize("key", ["forward", "training_step"])
+def test_a_length_that_the_network_does_not_take_is_refused_by_its_key(key, network_of, study_of):
+    grid = {"batch_sizes": [1], "lengths": [8]}
+    study = study_of(profile={"forward": grid, "training_step": grid} | {key: grid | {"lengths": [8, 65]}})
+    with pytest.raises(StudyError, match=rf"^profile\.{key}\.lengths: 65 tokens, but the network takes 64"):
+        workloads.subjects(network_of(), study, study.models["bert"], seed=0)
+
+
+def test_a_length_that_the_full_size_network_does_not_take_is_refused_by_its_key(network_of, study_of):
+    grid = {"batch_sizes": [1], "lengths": [8]}
+    long = {"batch_sizes": [1], "lengths": [513]}
+    study = study_of(profile={"forward": grid, "training_step": grid, "full_size_memory": [long]})
+    with pytest.raises(StudyError, match=r"^profile\.full_size_memory\.lengths: 513 tokens, but the network takes 512"):
+        workloads.subjects(network_of(), study, study.models["bert"], seed=0)
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
@@ -146,7 +163,7 @@ def described(subjects: list[workloads.Subject]) -> list[tuple[str, str, bool]]:
 
 
 def test_the_larger_network_has_an_eager_control(network_of, subjects_of):
-    assert described(subjects_of(network_of(), network_of())) == [
+    assert described(subjects_of(network_of(), network_of(max_position_embeddings=128))) == [
         ("study", "sdpa", False),
         ("full size", "sdpa", False),
         ("full size", "eager", True),
@@ -188,5 +205,6 @@ def test_the_control_really_runs_without_fused_attention(architecture, network_o
 
 @pytest.mark.parametrize(("recipe", "expected"), [({"dropout": 0.0}, 0.0), ({"dropout": 0.3}, 0.3), ({}, 0.1)])
 def test_networks_have_the_recipes_dropout(recipe, expected, network_of, subjects_of):
-    subjects = subjects_of(network_of(), network_of("distilbert"), training=recipe)
+    twin = network_of("distilbert", max_position_embeddings=128)
+    subjects = subjects_of(network_of(), twin, training=recipe)
     assert [workloads.dropout(subject.network) for subject in subjects] == [expected] * 3

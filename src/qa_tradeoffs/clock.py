@@ -2,7 +2,7 @@
 
 import importlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,24 @@ def repeat(
     return Repeats(np.array(rows), joules)
 
 
+def alternate(
+    calls: Mapping[str, Call], device: torch.device, *, warmup: int, rounds: int
+) -> dict[str, NDArray[np.float64]]:
+    """Seconds of each call in each round, (rounds,) float64: what is compared is called in turn, A B A B.
+
+    A machine's speed drifts within seconds. In turn, all calls get their share of its slow times, and the ratio of two
+    calls of one round holds little of them.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(warmup + rounds):
+        synchronize(device)
+        for name, call in calls.items():
+            took = _timed(call, device)
+            if number >= warmup:
+                seconds[name].append(took)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
 def energy_meter(device: torch.device) -> Callable[[], float] | None:
     """A function that reads the joules a GPU has used so far from NVML's counter; None where there is no counter."""
     if device.type != "cuda":
@@ -68,14 +86,15 @@ def energy_meter(device: torch.device) -> Callable[[], float] | None:
 
 
 def peak_flops(device: torch.device, precision: str) -> float:
-    """FLOP/s of the best of several products of two large square matrices: what this machine can really do."""
+    """FLOP/s of a product of two large square matrices: the best of several is what this machine can really do."""
     n = 8192 if device.type == "cuda" else 2048
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     # Random values: a GPU multiplies matrices of ones at a higher clock than any real ones.
-    a, b = torch.randn(2, n, n, dtype=kind, device=device).unbind()
+    a = torch.randn(n, n, dtype=kind, device=device)
     with torch.inference_mode():
-        seconds = repeat([lambda: a @ b], device, warmup=1, at_least=3, for_seconds=0.2).seconds
-    return 2.0 * n**3 / float(seconds.min())
+        began = now(device)
+        a @ a
+        return 2.0 * n**3 / (now(device) - began)
 
 
 def now(device: torch.device) -> float:

@@ -162,9 +162,10 @@ class Profile(Section):
 
     forward: Grid
     training_step: Grid
-    warmup: int = Field(default=2, ge=1, description="calls before the clock starts")
-    min_repeats: int = Field(default=10, ge=3)
-    min_seconds: float = Field(default=1.0, gt=0)
+    passes: int = Field(default=5, ge=3, description="over all points, each timed a little in each of them")
+    warmup: int = Field(default=2, ge=1, description="calls in each pass before the clock starts")
+    min_repeats: int = Field(default=10, ge=3, description="of a point, in all passes together")
+    min_seconds: float = Field(default=1.0, gt=0, description="for a point, in all passes together")
     memory: tuple[Grid, ...] = Field(default=(), strict=False, description="forward passes, a process for each")
     full_size_forward: Grid = Grid(batch_sizes=(1, 4), lengths=(128,))
     full_size_training_step: Grid = Grid(batch_sizes=(4,), lengths=(128,))

@@ -44,8 +44,14 @@ def bootstrap_mean(
 def bootstrap_median(
     values: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000, level: float = 0.95
 ) -> Interval:
-    """Percentile bootstrap interval of the median of ``values`` (n,), such as the repeats of one timing."""
-    return _bootstrap(_checked(values, "values"), np.median, rng, resamples, level)
+    """Percentile bootstrap interval of the median of ``values`` (n,) or (clusters, n).
+
+    Values of one cluster, such as the repeats of a timing within one pass, are alike; clusters are drawn whole, so that
+    the interval holds how they differ (Davison and Hinkley, 1997, section 3.8).
+    """
+    clustered = np.ndim(values) == 2
+    flat = _checked(np.ravel(values) if clustered else values, "values")
+    return _bootstrap(flat.reshape(np.shape(values)), np.median, rng, resamples, level)
 
 
 def paired_difference(
@@ -88,7 +94,10 @@ def _bootstrap(
         raise ValueError(f"level must lie between 0 and 1, not {level}")
     n = len(values)
     estimates = np.concatenate(
-        [statistic(values[rng.integers(n, size=(rows, n))], axis=1) for rows in _chunks(resamples, n)]
+        [
+            statistic(values[rng.integers(n, size=(rows, n))].reshape(rows, -1), axis=1)
+            for rows in _chunks(resamples, values.size)
+        ]
     )
     low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(low), float(high), level)

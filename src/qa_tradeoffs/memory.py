@@ -1,6 +1,6 @@
-"""The most memory that forward passes take, each measured in a process of its own: python -m qa_tradeoffs.memory
+"""The most memory that forward passes take, each measured in a process of its own.
 
-The process reads what to measure from standard input, as JSON, and prints what it found, as JSON. What is found:
+The processes are forked from one that has loaded the libraries and nothing else. What is found:
 
 On a GPU, ``allocated`` (in tensors, weights included) and ``reserved`` (what torch took from the device for them).
 On a CPU, ``resident_above_baseline``: the highest resident set while passes run, less that of the process before the
@@ -10,9 +10,8 @@ weights exist, with all libraries loaded; weights, inputs, activations and the l
 
 import gc
 import json
+import multiprocessing
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,8 @@ import torch
 from transformers import AutoConfig
 
 from qa_tradeoffs import grouped, models
-from qa_tradeoffs.errors import StudyError, exit_cleanly
+from qa_tradeoffs.config import one_line
+from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.progress import Progress
 from qa_tradeoffs.workloads import Forward, Subject, number_format, random_batch
 
@@ -71,14 +71,22 @@ def request(
 
 def in_own_process(asked: dict[str, Any]) -> dict[str, int]:
     """Bytes by kind as a new process finds them, or ``out_of_memory``. Raises StudyError where it fails otherwise."""
-    command = [sys.executable, "-m", "qa_tradeoffs.memory"]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True)
-    if done.returncode == -signal.SIGKILL:  # what Linux does to a process when memory runs out
-        return {"out_of_memory": 1}
-    if done.returncode != 0:
-        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise StudyError(f"profile.memory: the process that measures ended with code {done.returncode}: {said}")
-    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "transformers.models.auto.modeling_auto"])
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_tell, args=(sender, asked), daemon=True)
+    process.start()
+    sender.close()  # the process has its own end; without ours, a process that dies ends the pipe
+    try:
+        found: dict[str, int] | str = receiver.recv()
+    except EOFError:
+        process.join()
+        if process.exitcode == -signal.SIGKILL:  # what Linux does to a process when memory runs out
+            return {"out_of_memory": 1}
+        found = "nothing"
+    process.join()
+    if isinstance(found, str):
+        raise StudyError(f"profile.memory: the process that measures ended with code {process.exitcode}: {found}")
     return found
 
 
@@ -120,7 +128,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> Any:
 def _on_gpu(asked: dict[str, Any]) -> dict[str, int]:
     device = torch.device(asked["device"])
     torch.cuda.reset_peak_memory_stats(device)
-    _run(_prepared(asked))
+    _run(_prepared(_network(asked), asked))
     torch.cuda.synchronize(device)
     return {
         "allocated": torch.cuda.max_memory_allocated(device),
@@ -131,10 +139,9 @@ def _on_gpu(asked: dict[str, Any]) -> dict[str, int]:
 def _on_cpu(asked: dict[str, Any]) -> dict[str, int]:
     if not _STATUS.exists():
         return {}
-    with torch.device("meta"):
-        _network(asked)  # loads the code of this architecture, which is no part of what it takes
+    network = _network(asked)
     baseline = _resident("VmRSS")
-    call = _prepared(asked)
+    call = _prepared(network, asked)
     gc.collect()
     loaded = _resident("VmRSS")
     try:
@@ -146,18 +153,23 @@ def _on_cpu(asked: dict[str, Any]) -> dict[str, int]:
     return {"resident_above_baseline": highest - baseline, "resident_above_network": highest - loaded}
 
 
-def _prepared(asked: dict[str, Any]) -> Forward:
-    device = torch.device(asked["device"])
-    network = _network(asked).to(device)
-    batch = random_batch(network, asked["batch_size"], asked["length"], device, asked["seed"])
-    return Forward(network, batch, asked["precision"])
-
-
 def _network(asked: dict[str, Any]) -> Any:
+    """The network without memory for its weights."""
     config = AutoConfig.for_model(**asked["config"])
     config._attn_implementation = asked["attention"]
-    network = models.from_config(config)
+    with torch.device("meta"):
+        network = models.from_config(config)
     return grouped.to_matmul(network) if asked["grouped_matmul"] else network
+
+
+def _prepared(network: Any, asked: dict[str, Any]) -> Forward:
+    """The call, with weights and inputs in memory. All weights are 0: drawing them takes seconds and tells nothing."""
+    device = torch.device(asked["device"])
+    network.to_empty(device=device)
+    for tensor in (*network.parameters(), *network.buffers()):
+        tensor.data.zero_()
+    batch = random_batch(network, asked["batch_size"], asked["length"], device, asked["seed"])
+    return Forward(network, batch, asked["precision"])
 
 
 def _run(call: Forward) -> None:
@@ -171,6 +183,15 @@ def _resident(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
+def _tell(sender: Any, asked: dict[str, Any]) -> None:
+    """In the new process: send what was found, or what went wrong."""
+    try:
+        sender.send(peak(asked))
+    except Exception as error:
+        sender.send(f"{type(error).__name__}: {one_line(error)}")
+        raise SystemExit(1) from None
+
+
 def _rows(found: dict[str, int], conditions: dict[str, Any]) -> list[dict[str, Any]]:
     """A record row for each kind of memory."""
     if "out_of_memory" in found:
@@ -180,12 +201,3 @@ def _rows(found: dict[str, int], conditions: dict[str, Any]) -> list[dict[str, A
          "conditions": conditions | {"measure": measure}}
         for measure, value in found.items()
     ]  # fmt: skip
-
-
-def main() -> None:
-    """Measure what standard input asks for and print it."""
-    print(json.dumps(peak(json.load(sys.stdin))))
-
-
-if __name__ == "__main__":
-    exit_cleanly(main)

@@ -1,6 +1,8 @@
-"""How long a forward pass and a training step take on a grid of batch sizes and lengths, and how near to the peak.
+"""How long calls take: every point is timed a little in each of several passes over all points.
 
-Compute does not depend on the values of the weights, so a network is timed as it is before training.
+A machine's speed drifts within seconds, most of all a shared one's. A point that is timed in one go has the speed of
+that moment; spread over the whole run, every point gets its share of slow and fast times, and its interval, taken over
+passes, holds the drift. Compute does not depend on the values of the weights, so a network is timed before training.
 """
 
 import math
@@ -13,15 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from qa_tradeoffs import device as devices
 from qa_tradeoffs import models
 from qa_tradeoffs.clock import Call, Repeats, energy_meter, peak_flops, repeat
-from qa_tradeoffs.config import Grid, Profile, Study
-from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.intervals import bootstrap_median
-from qa_tradeoffs.paths import written_atomically
+from qa_tradeoffs.config import Profile, Study
+from qa_tradeoffs.durations import Timing
 from qa_tradeoffs.progress import Progress
 from qa_tradeoffs.workloads import (
     Conditions,
@@ -36,33 +35,27 @@ from qa_tradeoffs.workloads import (
 )
 
 _STEP_PARTS = ("forward", "backward", "optimizer")
-_UNITS = {"single_stream": "s per question", "offline": "s per pass", "phase": "s per question"}
 
 
 @dataclass(frozen=True)
-class Timing:
-    """One kind of call, timed again and again.
+class Point:
+    """One kind of call on one network, timed in every pass.
 
-    ``seconds``: (n_repeats,) float64, one value a call; empty where the memory did not suffice. ``flops``: of one call,
-    None where they were not counted. ``joules``: mean of one call, None where nothing meters it.
+    ``prepare`` makes the phases of a call from the network on its device; ``parts`` names them where each is a result
+    of its own beside their sum, which ``work`` names. ``warmup``: calls in each pass before the clock starts.
+    ``at_least``: repeats in all passes together. ``flops``: of each part, or of the only phase; None where they are not
+    counted.
     """
 
+    subject: Subject
+    precision: str
     work: str
-    seconds: NDArray[np.float64]
     conditions: Conditions
-    flops: int | None = None
-    joules: float | None = None
-
-    @property
-    def median(self) -> float:
-        """Median seconds of a call."""
-        return float(np.median(self.seconds))
-
-    def share(self, peaks: dict[str, float]) -> float | None:
-        """Achieved FLOP/s over the machine's peak in the same precision; above 1, the measurement is wrong."""
-        if self.flops is None or not len(self.seconds):
-            return None
-        return self.flops / self.median / peaks[str(self.conditions["precision"])]
+    prepare: Callable[[Any], Sequence[Call]]
+    warmup: int
+    at_least: int
+    parts: tuple[str, ...] = ()
+    flops: tuple[int | None, ...] = (None,)
 
 
 def precisions(study: Study, device: torch.device) -> list[str]:
@@ -72,44 +65,44 @@ def precisions(study: Study, device: torch.device) -> list[str]:
     return [own, *(p for p in study.profile.precisions if p != own and (p == "fp32" or has_others))]
 
 
-def measure(
+def grid(
     subjects: Sequence[Subject], plan: Profile, *, device: torch.device, formats: Sequence[str], seed: int
-) -> tuple[list[Timing], dict[str, float]]:
-    """Time every subject at every point of its grids in each precision; with it the machine's peak FLOP/s in each.
+) -> list[Point]:
+    """Every point of the subjects' grids in each precision.
 
     Inputs are random tokens without padding, drawn with ``seed``; a training step is forward, backward and an AdamW
-    update, with the network's own dropout. Raises StudyError for a length that a network does not take.
+    update, with the network's own dropout.
     """
-    for subject in subjects:
-        _check_lengths(subject)
-    peaks = _peaks(device, formats)
-    points = [(s, p, *point) for s in subjects for p in formats for point in _points(s)]
-    progress = Progress("measurement", len(points))
-    timings = []
     # A batch takes its size times the operations of one row, so each length is counted once.
-    lengths = {(subject.name, length): subject.network for subject, *_, length in points}
-    one_row = {key: flops(network, 1, key[1]) for key, network in lengths.items()}
-    for done, point in enumerate(points):
-        subject, _, _, batch_size, length = point
-        counted = [batch_size * operations for operations in one_row[subject.name, length]]
-        timings += _time_point(*point, counted, plan, device, seed)
-        # A machine's speed drifts: only a peak that is looked for all along bounds what was timed in between.
-        peaks = {p: max(peaks[p], found) for p, found in _peaks(device, formats).items()}
-        progress.update(done + 1)
-    return timings, peaks
+    networks = {(s.name, length): s.network for s in subjects for _, _, length in _sizes(s)}
+    one_row = {key: flops(network, 1, key[1]) for key, network in networks.items()}
+    return [
+        _grid_point(subject, precision, *size, one_row[subject.name, size[2]], plan.warmup, device, seed)
+        for subject in subjects
+        for precision in formats
+        for size in _sizes(subject)
+    ]
 
 
-def attempt(
-    prepare: Callable[[], Sequence[Call]], device: torch.device, plan: Profile, *, warmup: int, at_least: int
-) -> Repeats | None:
-    """The repeats of the phases that ``prepare`` makes, for the plan's seconds; None where memory does not suffice."""
-    try:
-        return repeat(
-            prepare(), device, warmup=warmup, at_least=at_least, for_seconds=plan.min_seconds,
-            meter=energy_meter(device),
-        )  # fmt: skip
-    except torch.OutOfMemoryError:
-        return None
+def measure(
+    points: Sequence[Point], plan: Profile, *, device: torch.device, formats: Sequence[str]
+) -> tuple[list[Timing], dict[str, float]]:
+    """Time every point in each of the plan's passes; with it the machine's peak FLOP/s in each precision.
+
+    A point's repeats are split evenly over the passes, at least one in each.
+    """
+    peaks = dict.fromkeys(formats, 0.0)
+    passes: list[list[Repeats]] = [[] for _ in points]
+    progress = Progress("measurement", plan.passes * len(points))
+    for number in range(plan.passes):
+        for i, point in enumerate(points):
+            # A point for which the memory did not suffice has none from the pass before.
+            if len(passes[i]) == number and (found := _one_pass(point, plan, device, passes[i])) is not None:
+                passes[i].append(found)
+            # Only a peak that is looked for all along bounds what was timed in between.
+            peaks = {p: max(peaks[p], found) for p, found in _peaks(device, formats).items()}
+            progress.update(number * len(points) + i + 1)
+    return [timing for point, found in zip(points, passes, strict=True) for timing in _timings(point, found)], peaks
 
 
 def bytes_on_disk(network: Any) -> int:
@@ -132,32 +125,6 @@ def size_rows(subjects: Sequence[Subject]) -> list[dict[str, Any]]:
     return rows
 
 
-def timing_rows(timings: Sequence[Timing], peaks: dict[str, float], seed: int) -> list[dict[str, Any]]:
-    """Record rows: each timing's median with its interval, p90, p99, energy if metered, and the peaks."""
-    rng = np.random.default_rng(seed)
-    rows = [row for timing in timings for row in _rows(timing, peaks, rng)]
-    return rows + [
-        {"metric": "peak_flops_per_second", "value": peak, "unit": "FLOP/s", "n": 1,
-         "conditions": {"precision": precision, "inputs": "product of two square matrices, best of several"}}
-        for precision, peak in peaks.items()
-    ]  # fmt: skip
-
-
-def invalid(timings: Sequence[Timing], peaks: dict[str, float]) -> list[str]:
-    """A sentence for each timing that cannot be right, because it would need more than the machine's peak."""
-    return [
-        f"Invalid measurement: {t.work} of the {t.conditions['network']} network at batch {t.conditions['batch_size']} "
-        f"× {t.conditions['length']} would be {share:.2f} of this machine's peak."
-        for t in timings
-        if (share := t.share(peaks)) is not None and share > 1
-    ]
-
-
-def said(peaks: dict[str, float]) -> list[str]:
-    """The machine's peak in each precision, for a reader."""
-    return [f"Peak of this machine in {name}: {peak / 1e9:,.0f} GFLOP/s." for name, peak in peaks.items()]
-
-
 def sizes(subjects: Sequence[Subject]) -> pd.DataFrame:
     """What the networks are, for a reader."""
     return pd.DataFrame(
@@ -169,43 +136,27 @@ def sizes(subjects: Sequence[Subject]) -> pd.DataFrame:
     )
 
 
-def summary(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
-    """Percentiles of each timing and its share of the peak, for a reader."""
-    return pd.DataFrame([_summary(timing, peaks) for timing in timings])
+def _sizes(subject: Subject) -> Iterator[tuple[str, int, int]]:
+    """What is timed on a subject's grids: (work, batch size, length)."""
+    for work, plan in (("forward", subject.forward), ("training_step", subject.training_step)):
+        if plan is not None:
+            yield from ((work, batch_size, length) for batch_size in plan.batch_sizes for length in plan.lengths)
 
 
-def write_timings(timings: Sequence[Timing], path: Path) -> None:
-    """Every raw value as parquet: work, repeat, seconds, and the conditions as columns."""
-    frames = [
-        pd.DataFrame({"work": t.work, **t.conditions, "repeat": range(len(t.seconds)), "seconds": t.seconds})
-        for t in timings
-        if len(t.seconds)
-    ]
-    with written_atomically(path) as temporary:
-        pd.concat(frames, ignore_index=True).to_parquet(temporary)
+def _grid_point(
+    subject: Subject, precision: str, work: str, batch_size: int, length: int, one_row: tuple[int, int],
+    warmup: int, device: torch.device, seed: int,
+) -> Point:  # fmt: skip
+    """A forward pass, or a training step with its three parts."""
+    training = work == "training_step"
 
-
-def _points(subject: Subject) -> Iterator[tuple[str, int, int]]:
-    """What is timed: (work, batch size, length)."""
-    for work, grid in (("forward", subject.forward), ("training_step", subject.training_step)):
-        if grid is not None:
-            yield from ((work, batch_size, length) for batch_size in grid.batch_sizes for length in grid.lengths)
-
-
-def _time_point(
-    subject: Subject, precision: str, work: str, batch_size: int, length: int, counted: Sequence[int], plan: Profile,
-    device: torch.device, seed: int,
-) -> list[Timing]:  # fmt: skip
-    """The timing of a forward pass, or those of a training step and its three parts."""
-
-    def prepare() -> list[Call]:
+    def prepare(network: Any) -> list[Call]:
         batch = random_batch(network, batch_size, length, device, seed)
-        if work == "forward":
+        if not training:
             return [Forward(network, batch, precision)]
         step = TrainingStep(network, batch, precision)
         return [step.forward, step.backward, step.optimizer]
 
-    training = work == "training_step"
     conditions: Conditions = {
         **subject.conditions(device, precision),
         "batch_size": batch_size,
@@ -213,17 +164,42 @@ def _time_point(
         "dropout": dropout(subject.network) if training else 0.0,
         "inputs": "random tokens, no padding",
     }
-    with placed(subject, device) as network, number_format(precision):
-        found = attempt(prepare, device, plan, warmup=plan.warmup, at_least=subject.min_repeats)
-    if found is None:
-        return [Timing(work, np.empty(0), conditions)]
-    total = Timing(work, found.seconds.sum(axis=1), conditions, sum(counted[: 1 + training]), found.joules)
-    parts = [
-        Timing(f"training_{part}", found.seconds[:, i], conditions, counted[i] if i < 2 else None)
-        for i, part in enumerate(_STEP_PARTS)
-        if training
+    forward, backward = (batch_size * operations for operations in one_row)
+    return Point(
+        subject, precision, work, conditions, prepare, warmup, subject.min_repeats,
+        parts=_STEP_PARTS if training else (), flops=(forward, backward, None) if training else (forward,),
+    )  # fmt: skip
+
+
+def _one_pass(point: Point, plan: Profile, device: torch.device, before: Sequence[Repeats]) -> Repeats | None:
+    """This pass's repeats, as many as in those ``before``; None where memory does not suffice."""
+    at_least = len(before[0].seconds) if before else math.ceil(point.at_least / plan.passes)
+    for_seconds = 0.0 if before else plan.min_seconds / plan.passes
+    try:
+        with placed(point.subject, device) as network, number_format(point.precision):
+            return repeat(
+                point.prepare(network), device, warmup=point.warmup, at_least=at_least, for_seconds=for_seconds,
+                meter=energy_meter(device),
+            )  # fmt: skip
+    except torch.OutOfMemoryError:
+        return None
+
+
+def _timings(point: Point, passes: Sequence[Repeats]) -> list[Timing]:
+    """The timing of a point, and those of its parts."""
+    if not passes:
+        return [Timing(point.work, np.empty((0, 0)), point.conditions)]
+    seconds = np.stack([found.seconds for found in passes])  # (passes, repeats, phases)
+    counted = [n for n in point.flops if n is not None]
+    joules = [found.joules for found in passes if found.joules is not None]
+    total = Timing(
+        point.work, seconds.sum(axis=2), point.conditions,
+        flops=sum(counted) if counted else None, joules=float(np.mean(joules)) if joules else None,
+    )  # fmt: skip
+    return [total] + [
+        Timing(f"training_{part}", seconds[:, :, i], point.conditions, point.flops[i])
+        for i, part in enumerate(point.parts)
     ]
-    return [total, *parts]
 
 
 def _peaks(device: torch.device, formats: Sequence[str]) -> dict[str, float]:
@@ -232,58 +208,3 @@ def _peaks(device: torch.device, formats: Sequence[str]) -> dict[str, float]:
         with number_format(precision):
             peaks[precision] = peak_flops(device, precision)
     return peaks
-
-
-def _rows(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Record rows of one timing."""
-    if not len(timing.seconds):
-        conditions = timing.conditions | {"work": timing.work}
-        return [{"metric": "out_of_memory", "value": 1, "unit": "1", "n": 1, "conditions": conditions}]
-    share = timing.share(peaks)
-    checked = {} if share is None else {"flops": timing.flops, "share_of_peak": share, "valid": share <= 1}
-    common = {"n": len(timing.seconds), "conditions": timing.conditions | checked}
-    interval = bootstrap_median(timing.seconds, rng)
-    bounds = {"low": interval.low, "high": interval.high, "level": interval.level, "over": "repeats"}
-    metric, unit = f"{timing.work}_seconds", _UNITS.get(timing.work, "s per call")
-    rows = [{"metric": metric, "value": timing.median, "unit": unit, "interval": bounds, **common}]
-    rows += [
-        {"metric": f"{metric}_p{q}", "value": float(np.percentile(timing.seconds, q)), "unit": unit, **common}
-        for q in (90, 99)
-    ]
-    if timing.joules is not None:
-        rows.append({"metric": f"{timing.work}_joules", "value": timing.joules, "unit": "J per call", **common})
-    return rows
-
-
-def _summary(timing: Timing, peaks: dict[str, float]) -> dict[str, Any]:
-    at, done = timing.conditions, len(timing.seconds) > 0
-    share = timing.share(peaks)
-    return {
-        "network": f"{at['network']}, {at['attention']}",
-        "precision": at["precision"],
-        "work": timing.work.replace("_", " "),
-        "batch": at["batch_size"],
-        "tokens per row": at["length"],
-        **{f"p{q} (s)": float(np.percentile(timing.seconds, q)) if done else "out of memory" for q in (50, 90, 99)},
-        "repeats": len(timing.seconds),
-        "share of peak": "" if share is None else f"{share:.0%}" + " INVALID" * (share > 1),
-    }
-
-
-def _check_lengths(subject: Subject) -> None:
-    limit = getattr(subject.network.config, "max_position_embeddings", math.inf)
-    prefix = "" if subject.name == "study" else "full_size_"
-    grids = {"forward": [subject.forward], "memory": subject.memory}
-    if subject.training_step is not None:
-        grids["training_step"] = [subject.training_step]
-    for name, found in grids.items():
-        for grid in found:
-            _check_length(f"profile.{prefix}{name}", grid, limit)
-
-
-def _check_length(name: str, grid: Grid, limit: float) -> None:
-    if (longest := max(grid.lengths)) > limit:
-        raise StudyError(
-            f"{name}.lengths: {longest} tokens, but the network takes {limit} (its config's "
-            "max_position_embeddings); give lengths up to that"
-        )

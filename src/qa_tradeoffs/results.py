@@ -5,7 +5,7 @@ import platform
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -14,6 +14,7 @@ from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT, write_text
 
 Condition = str | int | float | bool | None
+Kind = TypeVar("Kind", "Results", "Experiment")
 
 # The packages whose version can change a number.
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
@@ -25,7 +26,7 @@ class Interval(Strict):
     low: float
     high: float
     level: float = Field(default=0.95, gt=0, lt=1)
-    over: Literal["questions", "seeds", "repeats"]
+    over: Literal["questions", "seeds", "passes"]
 
 
 class Record(Strict):
@@ -39,21 +40,26 @@ class Record(Strict):
     conditions: dict[str, Condition] = Field(default_factory=dict)
 
 
-class Provenance(Strict):
-    """Where a result file came from: enough to make it again."""
+class Origin(Strict):
+    """Which code ran where."""
+
+    git_commit: str | None = Field(description="None outside a git checkout")
+    git_dirty: bool | None = Field(description="whether tracked files differed from the commit")
+    seed: int | None
+    device: dict[str, Condition]
+    python: str
+    versions: dict[str, str]
+
+
+class Provenance(Origin):
+    """Where a stage's result file came from: enough to make it again."""
 
     study: str = Field(description="name of the study file")
     study_sha256: str = Field(description="of the study file's bytes")
     inputs_sha256: str = Field(description="of the part of the study that this stage depends on")
     data_sha256: str
-    git_commit: str | None = Field(description="None outside a git checkout")
-    git_dirty: bool | None = Field(description="whether tracked files differed from the commit")
-    seed: int | None
     checkpoint: str
     revision: str | None = Field(description="commit hash of a Hub checkpoint")
-    device: dict[str, Condition]
-    python: str
-    versions: dict[str, str]
 
 
 class Results(Strict):
@@ -85,21 +91,28 @@ class Results(Strict):
         return [record for record in self.records if record.metric == metric]
 
 
-def write(path: Path, results: Results) -> None:
+class Experiment(Strict):
+    """What a measurement found that belongs to no study: its records and their origin."""
+
+    format: Literal[1] = 1
+    experiment: Literal["anomaly"]
+    origin: Origin
+    records: tuple[Record, ...] = Field(min_length=1)
+
+
+def write(path: Path, results: Results | Experiment) -> None:
     """Write the file atomically, keys in a fixed order: equal results give equal bytes."""
     write_text(path, results.model_dump_json(indent=1) + "\n")
 
 
 def read(path: Path) -> Results:
-    """Read a result file back, checked. Raises StudyError naming the file."""
-    try:
-        return Results.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValidationError as error:
-        raise StudyError(f"{path}: is not a result file of this program ({first_problem(error, Results)})") from None
+    """Read a stage's result file back, checked. Raises StudyError naming the file."""
+    return _read(path, Results)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment's result file back, checked. Raises StudyError naming the file."""
+    return _read(path, Experiment)
 
 
 def software() -> dict[str, Any]:
@@ -115,6 +128,17 @@ def software() -> dict[str, Any]:
 def records(rows: Iterable[Mapping[str, Any]], **conditions: Condition) -> tuple[Record, ...]:
     """Records from keyword rows; ``conditions`` hold for all of them, a row's own come on top."""
     return tuple(Record(**{**row, "conditions": conditions | dict(row.get("conditions", {}))}) for row in rows)
+
+
+def _read(path: Path, kind: type[Kind]) -> Kind:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValidationError as error:
+        raise StudyError(f"{path}: is not a result file of this program ({first_problem(error, kind)})") from None
 
 
 def _git(*arguments: str) -> str | None:

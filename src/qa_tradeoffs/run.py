@@ -34,6 +34,8 @@ def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Pat
     before = _signature(result)
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short, which TMPDIR may not be
         report = Path(folder) / "progress"
+        # Sockets that only this user can open. Left to itself, the kernel's manager may make them where we stand.
+        sockets = Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder) / "kernel")}})
         os.environ |= {progress.VARIABLE: str(report), "JUPYTER_RUNTIME_DIR": folder}
         title = " ".join([notebook.stem, *(str(parameters[key]) for key in ("model", "seed") if key in parameters)])
         try:
@@ -45,7 +47,7 @@ def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Pat
                     cwd=str(ROOT),
                     progress_bar=False,
                     log_output=False,
-                    config=Config({"KernelManager": {"transport": "ipc"}}),  # sockets that only this user can open
+                    config=sockets,
                 )
         except papermill.PapermillExecutionError as error:
             raise StudyError(_failure(error, partial)) from None

@@ -7,7 +7,7 @@ validation questions. A query is a question with all windows of its passage, on 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import cycle
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ import pandas as pd
 import torch
 
 from qa_tradeoffs import clock, evaluation, features, predictions
+from qa_tradeoffs.clock import Call
 from qa_tradeoffs.config import Profile, Study
 from qa_tradeoffs.data import is_v2
+from qa_tradeoffs.durations import Timing
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.features import Int64, Windows
 from qa_tradeoffs.models import accepted_inputs
-from qa_tradeoffs.profiling import Timing, attempt
+from qa_tradeoffs.profiling import Point
 from qa_tradeoffs.workloads import Conditions, Forward, Subject, autocast, number_format, placed
 
 _PASSES = 3  # of all questions, at least
@@ -32,44 +34,44 @@ def sample(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
     return [examples[i] for i in sorted(chosen)]
 
 
-def measure(
+def points(
     subjects: Sequence[Subject], study: Study, examples: Sequence[Example], tokenizer: Any, *,
     device: torch.device, formats: Sequence[str], seed: int,
-) -> list[Timing]:  # fmt: skip
+) -> list[Point]:  # fmt: skip
     """Both scenarios for every subject but the controls, in every precision, on a sample of the examples.
 
     Tokens are those of the study's tokenizer for the full-size network too: only their number matters.
     """
-    timings = []
-    for subject in subjects:
-        if subject.eager_control:
-            continue
+    found = []
+    for subject in (subject for subject in subjects if not subject.eager_control):
         chosen = sample(examples, subject.questions, seed)
         windows = features.build(chosen, tokenizer, study.training.max_length, study.training.stride)
         for precision in formats:
-            with placed(subject, device) as network, number_format(precision):
-                make = _Inputs(network, windows, device, precision, tokenizer.pad_token_id)
-                conditions = subject.conditions(device, precision) | _lengths(windows, len(chosen))
-                timings.append(_single_stream(make, windows, study.profile, device, conditions))
-                timings += [
-                    _offline(make, windows, size, study.profile, device, conditions)
-                    for size in study.profile.offline_batch_sizes
-                ]
-    return timings
+            make = _Inputs(windows, device, precision, tokenizer.pad_token_id)
+            conditions = subject.conditions(device, precision) | _lengths(windows, len(chosen))
+            found.append(_single_stream(make, windows, subject, precision, conditions))
+            found += [
+                _offline(make, windows, size, subject, precision, conditions)
+                for size in _batch_sizes(study.profile, windows)
+            ]
+    return found
 
 
-def rows(timings: Sequence[Timing]) -> list[dict[str, Any]]:
+def rows(timings: Sequence[Timing], seed: int) -> list[dict[str, Any]]:
     """Record rows of Offline's questions per second, ``best`` marking each network's best batch size."""
-    offline = [t for t in timings if t.work == "offline" and len(t.seconds)]
+    rng = np.random.default_rng(seed)
+    offline = [t for t in timings if t.work == "offline" and t.seconds.size]
     found = []
     for timing in offline:
         rivals = [t for t in offline if _same_but_batch(t, timing)]
+        questions, seconds = int(timing.conditions["questions"] or 0), timing.interval(rng)
         found.append(
             {
                 "metric": "offline_questions_per_second",
                 "value": _per_second(timing),
                 "unit": "questions/s",
-                "n": len(timing.seconds),
+                "n": timing.seconds.size,
+                "interval": {"low": questions / seconds.high, "high": questions / seconds.low, "over": "passes"},
                 "conditions": timing.conditions | {"best": timing.median == min(t.median for t in rivals)},
             }
         )
@@ -78,7 +80,7 @@ def rows(timings: Sequence[Timing]) -> list[dict[str, Any]]:
 
 def summary(timings: Sequence[Timing]) -> pd.DataFrame:
     """Both scenarios for a reader: percentiles of a question's latency, questions per second of a pass."""
-    return pd.DataFrame([_summary(timing) for timing in timings])
+    return pd.DataFrame([_summary(timing) for timing in timings if "scenario" in timing.conditions])
 
 
 def phase_summary(timings: Sequence[Timing]) -> pd.DataFrame:
@@ -90,7 +92,7 @@ def phase_summary(timings: Sequence[Timing]) -> pd.DataFrame:
                 "phase": timing.conditions["phase"],
                 "ms per question": 1000 * timing.median,
                 "share": f"{timing.median / total:.0%}",
-                "passes": len(timing.seconds),
+                "passes": timing.seconds.size,
             }
             for timing in timings
         ]
@@ -122,23 +124,22 @@ def phases(
         "score": found[:, 2],
     }
     return [
-        Timing("phase", seconds / len(chosen), conditions | {"phase": name, "inputs": "validation questions"})
+        Timing("phase", seconds[:, None] / len(chosen), conditions | {"phase": name, "inputs": "validation questions"})
         for name, seconds in parts.items()
     ]
 
 
 class _Inputs:
-    """Calls that answer some of the windows."""
+    """Calls of a network that answer some of the windows."""
 
-    def __init__(self, network: Any, windows: Windows, device: torch.device, precision: str, pad_token_id: int) -> None:
-        self._network, self._windows, self._device = network, windows, device
-        self._precision, self._pad = precision, pad_token_id
-        self._accepted = accepted_inputs(network)
+    def __init__(self, windows: Windows, device: torch.device, precision: str, pad_token_id: int) -> None:
+        self._windows, self._device, self._precision, self._pad = windows, device, precision, pad_token_id
 
-    def __call__(self, window_rows: Int64) -> Forward:
+    def __call__(self, network: Any, window_rows: Int64) -> Forward:
+        accepted = accepted_inputs(network)
         padded = features.pad(self._windows, window_rows, self._pad)
-        batch = {k: torch.from_numpy(v).to(self._device) for k, v in padded.items() if k in self._accepted}
-        return Forward(self._network, batch, self._precision)
+        batch = {k: torch.from_numpy(v).to(self._device) for k, v in padded.items() if k in accepted}
+        return Forward(network, batch, self._precision)
 
 
 class _Pipeline:
@@ -188,39 +189,48 @@ class _Pipeline:
 
 
 def _single_stream(
-    make: Callable[[Int64], Forward], windows: Windows, plan: Profile, device: torch.device, conditions: Conditions
-) -> Timing:
-    """Each question by itself, one after the other."""
+    make: Callable[[Any, Int64], Call], windows: Windows, subject: Subject, precision: str, conditions: Conditions
+) -> Point:
+    """Each question by itself, one after the other; a pass goes on where the one before ended."""
     stops = np.flatnonzero(np.diff(windows.example)) + 1
-    stream = cycle([make(of_question) for of_question in np.split(np.arange(len(windows.lengths)), stops)])
-    padding = "none: each question alone"
-    questions = int(conditions["questions"] or 0)
-    found = attempt(lambda: [lambda: next(stream)()], device, plan, warmup=plan.warmup, at_least=questions)
-    conditions = conditions | {"scenario": "SingleStream", "batch_size": 1, "padding": padding}
-    return Timing("single_stream", _seconds(found), conditions, joules=found.joules if found else None)
+    questions = np.split(np.arange(len(windows.lengths)), stops)
+    turn = count()
+
+    def prepare(network: Any) -> list[Call]:
+        calls = [make(network, of_question) for of_question in questions]
+        calls[0]()  # to warm up, without taking a turn
+        return [lambda: calls[next(turn) % len(calls)]()]
+
+    conditions = conditions | {"scenario": "SingleStream", "batch_size": 1, "padding": "none: each question alone"}
+    return Point(subject, precision, "single_stream", conditions, prepare, warmup=0, at_least=len(questions))
 
 
 def _offline(
-    make: Callable[[Int64], Forward], windows: Windows, batch_size: int, plan: Profile, device: torch.device,
+    make: Callable[[Any, Int64], Call], windows: Windows, batch_size: int, subject: Subject, precision: str,
     conditions: Conditions,
-) -> Timing:  # fmt: skip
+) -> Point:  # fmt: skip
     """All questions at once, in batches of windows of like length."""
     order = np.argsort(-windows.lengths, kind="stable")
     batches = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
 
-    def prepare() -> list[clock.Call]:
-        calls = [make(batch) for batch in batches]
+    def prepare(network: Any) -> list[Call]:
+        calls = [make(network, batch) for batch in batches]
         calls[0]()  # warm-up enough, as no batch is larger
         return [lambda: [call() for call in calls]]
 
-    found = attempt(prepare, device, plan, warmup=0, at_least=_PASSES)
     padding = "windows sorted by length, padded to the longest of a batch"
     conditions = conditions | {"scenario": "Offline", "batch_size": batch_size, "padding": padding}
-    return Timing("offline", _seconds(found), conditions, joules=found.joules if found else None)
+    return Point(subject, precision, "offline", conditions, prepare, warmup=0, at_least=_PASSES)
+
+
+def _batch_sizes(plan: Profile, windows: Windows) -> list[int]:
+    """Those of the plan that the windows fill; in larger ones they would all be in one batch just the same."""
+    smallest, *others = sorted(plan.offline_batch_sizes)
+    return [smallest, *(size for size in others if size <= len(windows.lengths))]
 
 
 def _summary(timing: Timing) -> dict[str, Any]:
-    at, done = timing.conditions, len(timing.seconds) > 0
+    at, done = timing.conditions, timing.seconds.size > 0
     single = timing.work == "single_stream"
     missing = "" if done else "out of memory"
     return {
@@ -241,10 +251,6 @@ def _per_second(timing: Timing) -> float:
     """Questions per median second."""
     questions = 1 if timing.work == "single_stream" else int(timing.conditions["questions"] or 0)
     return questions / timing.median
-
-
-def _seconds(found: clock.Repeats | None) -> Any:
-    return found.seconds[:, 0] if found else np.empty(0)
 
 
 def _lengths(windows: Windows, questions: int) -> Conditions:

@@ -1,6 +1,7 @@
 """What every notebook opens with: the checked study, one model of it, the device, and where results go."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -85,14 +86,16 @@ class Stage:
         assert self.seed is not None
         return self.paths.checkpoint(self.slug, self.seed)
 
-    def collect(self, rows: list[dict[str, Any]], **conditions: results.Condition) -> results.Results:
-        """These rows as a result file's content, with this stage's provenance."""
+    def collect(
+        self, rows: list[dict[str, Any]], *, notes: Sequence[str] = (), **conditions: results.Condition
+    ) -> results.Results:
+        """These rows as a result file's content, with this stage's provenance and the notes after those on the data."""
         return results.Results(
             stage=self.name,
             model=self.slug,
             provenance=self._provenance(),
             records=results.records(rows, **conditions),
-            notes=self.splits.notes,
+            notes=(*self.splits.notes, *notes),
         )
 
     def _provenance(self) -> results.Provenance:

@@ -82,7 +82,7 @@ def models(collected: Collected) -> pd.DataFrame:
     EM and F1 are points, means over seeds, with 95 % bootstrap intervals over questions (of each question's mean over
     seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed.
     ``latency`` is the median seconds of one forward pass of ``latency_batch`` rows, 1 or the smallest measured, at
-    ``latency_at`` tokens, with its interval over repeats; ``million_usd_low``/``_high`` is the cost of 10⁶ such passes
+    ``latency_at`` tokens, with its interval over passes; ``million_usd_low``/``_high`` is the cost of 10⁶ such passes
     one after the other. ``train_seconds`` is the mean over seeds, ``train_usd_low``/``_high`` its cost; NaN where a
     model came fine-tuned. Costs are USD at the study's price, lowest and highest where that is a range.
     """

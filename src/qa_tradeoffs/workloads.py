@@ -1,5 +1,6 @@
 """What is measured: a network under the conditions it is measured in, its random input, and the calls on it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEnco
 from qa_tradeoffs import device as devices
 from qa_tradeoffs import grouped, models
 from qa_tradeoffs.config import Grid, Model, Profile, Study
+from qa_tradeoffs.errors import StudyError
 
 Conditions = dict[str, str | int | float | bool | None]
 
@@ -58,12 +60,16 @@ class Subject:
 
 
 def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject]:
-    """The study's own network, its full-size twin where it is smaller, and the larger one with eager attention."""
+    """The study's own network, its full-size twin where it is smaller, and the larger one with eager attention.
+
+    Raises StudyError for a length in the plan that a network does not take.
+    """
     plan = study.profile
     found = [_own(network, spec, plan)]
     if (twin := full_size(network, seed)) is not None:
         found.append(_twin(twin, plan))
     for subject in found:
+        _check_lengths(subject)
         models.set_dropout(subject.network, study.training.dropout)
     large = found[-1]
     if large.attention != "eager" and not grouped.is_matmul(large.network):
@@ -222,3 +228,16 @@ def _twin(network: Any, plan: Profile) -> Subject:
         memory=plan.full_size_memory,
         questions=plan.full_size_questions,
     )
+
+
+def _check_lengths(subject: Subject) -> None:
+    limit = getattr(subject.network.config, "max_position_embeddings", math.inf)
+    prefix = "" if subject.name == "study" else "full_size_"
+    training = [subject.training_step] if subject.training_step else []
+    grids = {"forward": [subject.forward], "training_step": training, "memory": subject.memory}
+    for name, found in grids.items():
+        if (longest := max((length for grid in found for length in grid.lengths), default=0)) > limit:
+            raise StudyError(
+                f"profile.{prefix}{name}.lengths: {longest} tokens, but the network takes {limit} (its config's "
+                "max_position_embeddings); give lengths up to that"
+            )
