@@ -63,7 +63,7 @@ endif
 # What each stage's result depends on, beside its notebook, the study and the data: editing figures.py trains nothing.
 code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
 SHARED_CODE   := config data synthetic example features models grouped device
-TRAIN_CODE    := $(call code,$(SHARED_CODE) training)
+TRAIN_CODE    := $(call code,$(SHARED_CODE) dropout training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics evaluation baseline intervals)
 PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics evaluation intervals)
 ANALYSIS_CODE := $(call code,config results costs intervals flops published audit audit_findings tables compute findings figures display)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "qa_tradeoffs"
-ORDER = """errors paths example flops config synthetic data device progress features grouped models training
+ORDER = """errors paths example flops config synthetic data device progress features dropout grouped models training
 predictions metrics squad_metric baseline intervals evaluation clock workloads durations profiling scenarios
 memory costs published audit audit_findings results stage display tables compute findings figures report run
 graph answer""".split()

@@ -156,6 +156,17 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(step, network_of, fit, in
     assert (resumed.steps, resumed.windows, resumed.tokens) == (6, 10, undisturbed.tokens)
 
 
+def test_a_resumed_training_draws_the_rest_of_the_fast_masks(network_of, fit, interrupted_at):
+    recipe = {"dropout": 0.3, "fast_dropout": True}
+    whole, parts, stock = network_of(), network_of(), network_of()
+    fit(whole, workspace="other", **recipe)
+    interrupted_at(network_of(), 3, **recipe)
+    fit(parts, **OFTEN, **recipe)
+    assert same_weights(whole, parts)
+    fit(stock, workspace="stock", dropout=0.3)
+    assert not same_weights(whole, stock)
+
+
 def test_a_resumed_training_sees_the_rest_of_the_rows_in_their_order(network_of, fit, interrupted_at, monkeypatch):
     seen: list[int] = []
     real = training._Collator.__call__

@@ -132,6 +132,7 @@ class Training(Section):
     max_length: int = Field(default=384, ge=16, le=8192, description="tokens per window")
     stride: int = Field(default=128, ge=0, description="tokens that neighbouring windows share")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="None: what the checkpoint's config says")
+    fast_dropout: bool = Field(default=False, description="on a CPU: masks from a faster generator than torch's")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     save_minutes: float = Field(default=10, gt=0, description="minutes between checkpoints to resume from")
 

@@ -21,6 +21,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from qa_tradeoffs import device as devices
 from qa_tradeoffs.config import Training
+from qa_tradeoffs.dropout import fast_masks
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.features import Windows, pad
 from qa_tradeoffs.models import accepted_inputs, set_dropout
@@ -94,7 +95,8 @@ def fit(
         order=order,
     )
     trainer.remove_callback(transformers.PrinterCallback)
-    trainer.train(resume_from_checkpoint=_last_complete_checkpoint(workspace))
+    with fast_masks(recipe.fast_dropout):
+        trainer.train(resume_from_checkpoint=_last_complete_checkpoint(workspace))
     steps = trainer.state.global_step
     n_windows, tokens, padded = _count(windows.lengths, order, steps, recipe.batch_size, collator.multiple_of)
     return Fitted(
