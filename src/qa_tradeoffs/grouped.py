@@ -52,7 +52,7 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
         """hidden_states (b, L, C); attention_mask (b, 1, 1, L), added to the scores."""
         states, scores = [hidden_states], []
         for layer in self.layers:
-            attended, score = _attend(layer.attention, hidden_states, attention_mask, output_attentions)
+            attended, score = self._attend(layer.attention, hidden_states, attention_mask, output_attentions)
             mixed = _add_and_norm(
                 layer.post_attention, _grouped_linear(layer.post_attention.conv1d, attended), hidden_states
             )
@@ -66,22 +66,29 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
         )
         return output if return_dict else output.to_tuple()
 
+    def _attend(
+        self, attention: Any, x: Tensor, mask: Tensor | None, with_scores: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Self-attention over x (b, L, C); the scores (b, heads, L, L), mask included, only where asked for."""
+        rows, length, _ = x.shape
+        heads = (attention.num_attention_heads, attention.attention_head_size)
+        query, key, value = (
+            _grouped_linear(conv, x).view(rows, length, *heads).transpose(1, 2)  # (b, heads, L, C / heads)
+            for conv in (attention.query, attention.key, attention.value)
+        )
+        context = self._mix(attention, query, key, value, mask)
+        return context.transpose(1, 2).flatten(2), attention_scores(query, key, mask) if with_scores else None
 
-def _attend(attention: Any, x: Tensor, mask: Tensor | None, with_scores: bool) -> tuple[Tensor, Tensor | None]:
-    """Self-attention over x (b, L, C); the scores (b, heads, L, L), mask included, only where asked for."""
-    rows, length, _ = x.shape
-    heads = (attention.num_attention_heads, attention.attention_head_size)
-    query, key, value = (
-        _grouped_linear(conv, x).view(rows, length, *heads).transpose(1, 2)  # (b, heads, L, C / heads)
-        for conv in (attention.query, attention.key, attention.value)
-    )
-    dropout = attention.dropout.p if attention.training else 0.0
-    context = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    scores = None
-    if with_scores:
-        scores = query @ key.transpose(-1, -2) * heads[1] ** -0.5
-        scores = scores if mask is None else scores + mask
-    return context.transpose(1, 2).flatten(2), scores
+    def _mix(self, attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """The values as attention mixes them; all are (b, heads, L, C / heads)."""
+        dropout = attention.dropout.p if attention.training else 0.0
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+
+
+def attention_scores(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled products (b, heads, L, L) of query and key, both (b, heads, L, C / heads), with the mask added."""
+    scores: Tensor = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    return scores if mask is None else scores + mask
 
 
 def _feed_forward(layer: Any, x: Tensor) -> Tensor:

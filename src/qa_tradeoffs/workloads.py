@@ -142,11 +142,22 @@ class Forward:
 
 
 class TrainingStep:
-    """The three parts of one update on ``batch``, to be called in this order."""
+    """One update on ``batch``: the three parts, to be called in their order, or all of it as one call.
 
-    def __init__(self, network: Any, batch: dict[str, torch.Tensor], precision: str) -> None:
+    ``updates``: the optimizer of another step that trains the same parameters; its state is twice their size.
+    """
+
+    def __init__(
+        self, network: Any, batch: dict[str, torch.Tensor], precision: str, updates: torch.optim.Optimizer | None = None
+    ) -> None:
         self._network, self._batch, self._precision = network.train(), batch, precision
-        self._optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6)
+        self.updates = updates or torch.optim.AdamW(network.parameters(), lr=1e-6)
+
+    def __call__(self) -> None:
+        """The whole update."""
+        self.forward()
+        self.backward()
+        self.optimizer()
 
     def forward(self) -> None:
         """The loss, kept for the backward pass."""
@@ -159,8 +170,8 @@ class TrainingStep:
 
     def optimizer(self) -> None:
         """The update by AdamW; the gradients are let go."""
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self.updates.step()
+        self.updates.zero_grad(set_to_none=True)
 
 
 @contextmanager
