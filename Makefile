@@ -21,7 +21,7 @@ PY         := $(VENV)/bin/python
 .DELETE_ON_ERROR:
 # Training and profiling measure time: two notebooks at once would measure each other.
 .NOTPARALLEL:
-.PHONY: help all train evaluate profile report setup lab test lint types smoke clean FORCE
+.PHONY: help all train evaluate profile report anomaly setup lab test lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
@@ -62,14 +62,15 @@ endif
 
 # What each stage's result depends on, beside its notebook, the study and the data: editing figures.py trains nothing.
 code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
-SHARED_CODE   := config data synthetic example features models grouped device
+SHARED_CODE   := schema config data synthetic example features models grouped device
 TRAIN_CODE    := $(call code,$(SHARED_CODE) dropout training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics evaluation baseline intervals)
 PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics evaluation intervals)
-ANALYSIS_CODE := $(call code,config results costs intervals flops published audit audit_findings tables compute findings figures display)
+ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables compute findings figures display \
+  attribution anomaly_findings anomaly_figures)
 REPORT_CODE   := $(call code,report) $(wildcard src/qa_tradeoffs/templates/*)
 
-$(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,config graph) | $(READY)
+$(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,schema config prices graph) | $(READY)
 	@mkdir -p $(RUN)
 	@$(PY) -m qa_tradeoffs.graph $(STUDY_FILE) $(RUN) > $@.new && mv $@.new $@
 
@@ -121,7 +122,8 @@ $(foreach model,$(CHOSEN_MODELS),$(foreach seed,$(call seeds_of,$(model)),$(eval
 $(foreach model,$(CHOSEN_MODELS),$(eval $(call profile_rule,$(model))))
 
 $(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PROFILED) $(RESULTS) \
-  $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml studies/published.yaml $(ANALYSIS_CODE) | $(READY)
+  $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml studies/published.yaml $(ANALYSIS_CODE) \
+  benchmarks/results/anomaly.json $(wildcard runs/anomaly.json) | $(READY)
 	@$(PY) -m qa_tradeoffs.run $< $@ -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
 	  -p models '"$(CHOSEN_MODELS)"' -p seeds '"$(CHOSEN_SEEDS)"'
 
@@ -135,6 +137,9 @@ train: $(TRAINED)      ## fine-tune the models
 evaluate: $(EVALUATED) ## fine-tune and score them
 profile: $(PROFILED)   ## measure time and size only
 report: all            ## the same as all
+
+anomaly: $(READY) ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
+	@$(PY) -m qa_tradeoffs.anomaly --device $(DEVICE)
 
 # --- the rest ----------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from qa_tradeoffs import config, results, tables
+from qa_tradeoffs import config, prices, results, tables
 from qa_tradeoffs.example import Example
 
 PLACES = {"Ada": "Rome", "Bob": "Paris", "Carla": "Lima", "Dan": "Oslo", "Eve": "Cairo"}
@@ -85,11 +85,11 @@ def study_of() -> Callable[..., config.Study]:
 
 
 @pytest.fixture
-def price_at() -> Callable[..., config.Price]:
+def price_at() -> Callable[..., prices.Price]:
     """A function that makes a price of today from USD per hour."""
 
-    def build(usd_per_hour: Any, date: datetime.date | None = None) -> config.Price:
-        return config.Price(
+    def build(usd_per_hour: Any, date: datetime.date | None = None) -> prices.Price:
+        return prices.Price(
             provider="Some Cloud",
             machine="a GPU",
             usd_per_hour=usd_per_hour,
@@ -169,7 +169,7 @@ def predictions_of(scores: list[float]) -> pd.DataFrame:
 
 @pytest.fixture
 def collected_of(
-    study_of: Callable[..., config.Study], price_at: Callable[..., config.Price]
+    study_of: Callable[..., config.Study], price_at: Callable[..., prices.Price]
 ) -> Callable[..., tables.Collected]:
     """A function from model slug → one list of F1 scores per seed to all that the analysis reads of such a study.
 

@@ -1,14 +1,13 @@
 """The study file: what is right is read as meant, what is wrong is one sentence."""
 
 import copy
-import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from qa_tradeoffs import config
+from qa_tradeoffs import config, prices, schema
 from qa_tradeoffs.errors import StudyError
 
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -26,7 +25,6 @@ VALID = {
     },
     "price": "laptop",
 }
-PRICE = {"provider": "me", "machine": "laptop", "usd_per_hour": 0.5, "date": datetime.date(2025, 3, 1), "source": "x"}
 REMOVED = object()
 
 
@@ -63,7 +61,7 @@ def sentence(folder: Path, content: Any) -> str:
 @pytest.mark.parametrize("path", [path for path in STUDIES.glob("*.yaml") if "models:" in path.read_text()], ids=str)
 def test_every_study_of_the_repository_loads_and_names_a_price_of_the_table(path):
     study = config.load(path)
-    assert config.price_of(study, config.load_prices(STUDIES / "prices.yaml")).source
+    assert prices.of(study, prices.load(STUDIES / "prices.yaml")).source
 
 
 def test_the_default_recipe_is_that_of_the_original_study(tmp_path):
@@ -243,51 +241,6 @@ def test_the_digest_does_not_depend_on_the_order_of_keys():
     assert config.digest({"a": 1}).startswith("f9d86028c6e0d64e")
 
 
-def prices(folder: Path, **row: Any) -> dict[str, config.Price]:
-    path = folder / "prices.yaml"
-    path.write_text(yaml.safe_dump({"laptop": PRICE | row}))
-    return config.load_prices(path)
-
-
-def test_a_price_is_one_figure_or_a_range(tmp_path):
-    assert prices(tmp_path)["laptop"].range_usd_per_hour == (0.5, 0.5)
-    assert prices(tmp_path, usd_per_hour=[1, 2.5])["laptop"].range_usd_per_hour == (1.0, 2.5)
-
-
-def test_a_price_is_old_after_a_year(tmp_path):
-    price = prices(tmp_path)["laptop"]
-    assert price.age_warning(datetime.date(2026, 3, 1)) == ""
-    assert price.age_warning(datetime.date(2026, 3, 2)) == "The price of laptop is 1.0 years old; edit it."
-
-
-@pytest.mark.parametrize(
-    ("row", "said"),
-    [
-        ({"usd_per_hour": [2.0, 1.0]}, r"usd_per_hour: must be one figure, or \[lowest, highest\], not \[2.0, 1.0\]"),
-        ({"usd_per_hour": -1}, r"usd_per_hour\.0: must be greater than or equal to 0 \(it is -1\)"),
-        ({"usd_per_hour": "cheap"}, r"usd_per_hour\.0: must be a number \(it is 'cheap'\)"),
-        ({"usd_per_hour": [1.0]}, r"usd_per_hour\.1: is missing"),
-        ({"date": "soon"}, r"date: must be a valid date \(it is 'soon'\)"),
-        ({"euro": 1}, r"euro: unknown key; the keys here are provider, machine, usd_per_hour, date, source, note$"),
-    ],
-)
-def test_a_wrong_row_of_prices_is_one_sentence(tmp_path, row, said):
-    with pytest.raises(StudyError, match=rf"prices\.yaml: laptop: {said}"):
-        prices(tmp_path, **row)
-
-
-def test_a_table_of_prices_without_rows_is_refused(tmp_path):
-    (tmp_path / "prices.yaml").write_text("[]")
-    with pytest.raises(StudyError, match=r"prices\.yaml: must be a mapping from price names to prices$"):
-        config.load_prices(tmp_path / "prices.yaml")
-
-
-def test_a_price_that_the_table_lacks_is_refused_with_those_it_has(tmp_path):
-    study = loaded(tmp_path, changed(("price", "cloud")))
-    with pytest.raises(StudyError, match=r"study\.yaml: price: there is no price 'cloud' in the price table; it has "):
-        config.price_of(study, prices(tmp_path))
-
-
 def test_long_errors_of_libraries_become_one_short_line():
-    assert config.one_line(ValueError("a\n  b\tc ")) == "a b c"
-    assert config.one_line("x" * 300, limit=10) == "x" * 9 + "…"
+    assert schema.one_line(ValueError("a\n  b\tc ")) == "a b c"
+    assert schema.one_line("x" * 300, limit=10) == "x" * 9 + "…"

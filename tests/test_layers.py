@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "qa_tradeoffs"
-ORDER = """errors paths example flops config synthetic data device progress features dropout grouped models training
-predictions metrics squad_metric baseline intervals evaluation clock workloads variants traces operators
-durations profiling scenarios memory costs published audit audit_findings results attribution anomaly stage
-display tables compute findings figures anomaly_figures report run graph answer""".split()
+ORDER = """errors paths example flops schema config prices synthetic data device progress features dropout grouped
+models training predictions metrics squad_metric baseline intervals evaluation clock workloads variants
+traces operators durations profiling scenarios memory costs published audit audit_findings results
+attribution anomaly stage display anomaly_findings tables compute findings figures anomaly_figures report
+run graph answer""".split()
 ARITHMETIC = ["metrics", "intervals", "costs", "baseline"]
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import MODELS, evaluation_results, predictions_of, profile_results, results_of, training_results
 
-from qa_tradeoffs import config, results, tables
+from qa_tradeoffs import config, prices, results, tables
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import RunPaths
 
@@ -170,7 +170,7 @@ def written(study_of: Callable[..., config.Study], tmp_path: Path) -> tuple[conf
     return study, run
 
 
-def collect(written: Any, price: config.Price, study: config.Study | None = None) -> tables.Collected:
+def collect(written: Any, price: prices.Price, study: config.Study | None = None) -> tables.Collected:
     return tables.collect(study or written[0], price, written[1], ["bert", "distilbert"], [0])
 
 

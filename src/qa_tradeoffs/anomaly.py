@@ -25,7 +25,7 @@ from qa_tradeoffs import device as devices
 from qa_tradeoffs.clock import Call, alternate
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.intervals import Floats, bootstrap_median
-from qa_tradeoffs.paths import ROOT, RUNS
+from qa_tradeoffs.paths import OWN_ANOMALY
 from qa_tradeoffs.variants import BERT, DISTILBERT, EAGER_BERT, PUBLISHED, REWRITTEN, WATERFALL, Variant
 from qa_tradeoffs.workloads import Forward, TrainingStep, number_format, random_batch
 
@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=_rounds, help="calls of each variant after one to warm up (5; on CUDA 20)")
     parser.add_argument("--precision", nargs="+", help="fp32, bf16, tf32 (fp32; on CUDA fp32 and bf16)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
-    parser.add_argument("--out", type=Path, default=ROOT / RUNS / "anomaly.json", help="result file")
+    parser.add_argument("--out", type=Path, default=OWN_ANOMALY, help="result file")
     options = parser.parse_args(arguments)
     device = devices.choose(options.device)
     devices.use_all_cores()

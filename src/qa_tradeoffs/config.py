@@ -1,34 +1,21 @@
 """Read and check a study file: frozen, typed, unknown keys refused."""
 
-import datetime
 import hashlib
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.schema import Section, one_line, read_yaml
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
-# Section does not convert between types; YAML has no paths and no tuples, so these two are converted.
-Usd = Annotated[float, Field(ge=0)]
+# Section does not convert between types; YAML has no paths, so texts are converted to these.
 File = Annotated[Path, Field(strict=False)]
-
-
-class Strict(BaseModel):
-    """Frozen, and unknown keys are an error: a misspelt key must not silently mean the default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Section(Strict, strict=True):
-    """A part of a file that people write: `yes` is no number, and `"8"` neither."""
 
 
 class GeneratedData(Section):
@@ -214,79 +201,10 @@ class Study(Section):
         return self.models[slug]
 
 
-class Price(Section):
-    """What an hour of a machine costs, as somebody published it on some day."""
-
-    provider: str
-    machine: str
-    range_usd_per_hour: tuple[Usd, Usd] = Field(
-        alias="usd_per_hour", strict=False, description="lowest and highest; equal for a single figure"
-    )
-    date: datetime.date = Field(description="day on which the source gave this price")
-    source: str
-    note: str = ""
-
-    @field_validator("range_usd_per_hour", mode="before")
-    @classmethod
-    def _one_figure_is_a_range(cls, given: Any) -> Any:
-        return given if isinstance(given, (list, tuple)) else [given, given]
-
-    @field_validator("range_usd_per_hour")
-    @classmethod
-    def _lowest_first(cls, given: tuple[float, float]) -> tuple[float, float]:
-        if given[0] > given[1]:
-            raise ValueError(f"must be one figure, or [lowest, highest], not {list(given)}")
-        return given
-
-    def age_warning(self, today: datetime.date) -> str:
-        """A sentence when the price is older than a year, else the empty string."""
-        days = (today - self.date).days
-        return f"The price of {self.machine} is {days / 365.25:.1f} years old; edit it." if days > 365 else ""
-
-
-def load_prices(path: Path | str) -> dict[str, Price]:
-    """The price table, slug → Price. Raises StudyError."""
-    path = Path(path)
-    content = read_yaml(path)
-    if not isinstance(content, dict) or not content:
-        raise StudyError(f"{path}: must be a mapping from price names to prices")
-    prices = {}
-    for slug, row in content.items():
-        try:
-            prices[str(slug)] = Price.model_validate(row)
-        except ValidationError as error:
-            raise StudyError(f"{path}: {slug}: {first_problem(error, Price)}") from None
-    return prices
-
-
-def price_of(study: Study, prices: dict[str, Price]) -> Price:
-    """The study's price. Raises StudyError when the table has no such row."""
-    if study.price not in prices:
-        raise StudyError(
-            f"{study._file}: price: there is no price '{study.price}' in the price table; it has {', '.join(prices)}"
-        )
-    return prices[study.price]
-
-
 def load(path: Path | str) -> Study:
     """Read and check a study file. Relative paths in it are relative to its folder. Raises StudyError."""
     path = Path(path)
     return check(read_yaml(path), path)
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file, by the safe loader. Raises StudyError."""
-    try:
-        return yaml.load(path.read_bytes(), Loader=_StudyLoader)
-    except FileNotFoundError:
-        raise StudyError(f"{path}: no such file") from None
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise StudyError(f"{path}: is not valid YAML ({line}{one_line(error.problem)})") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise StudyError(f"{path}: is not valid YAML ({one_line(error)})") from None
 
 
 def check(content: Any, path: Path) -> Study:
@@ -319,12 +237,6 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     given = finding["input"]
     shown = f" (it is {one_line(repr(given), 60)})" if isinstance(given, (str, int, float)) else ""
     return f"{where}{message}{shown}"
-
-
-def one_line(error: object, limit: int = 200) -> str:
-    """Any error's text as one line of at most ``limit`` characters."""
-    text = re.sub(r"\s+", " ", str(error)).strip()
-    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
@@ -396,23 +308,3 @@ def _section(top: type[BaseModel], location: tuple[str | int, ...]) -> type[Base
 def _repeated(values: Iterable[Any]) -> list[Any]:
     """The values that are there more than once."""
     return [value for value, count in Counter(values).items() if count > 1]
-
-
-class _StudyLoader(yaml.SafeLoader):
-    """Safe loader that refuses a key given twice, of which YAML would keep the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if (key.tag, str(key.value)) in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' is there twice", key.start_mark
-                )
-            seen.add((key.tag, str(key.value)))
-        return super().construct_mapping(node, deep)
-
-
-# PyYAML takes 2e-5 for a text, because YAML 1.1 wanted a point in it.
-_StudyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)

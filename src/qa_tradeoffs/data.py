@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from qa_tradeoffs import synthetic
-from qa_tradeoffs.config import Data, FileData, GeneratedData, HubData, one_line
+from qa_tradeoffs.config import Data, FileData, GeneratedData, HubData
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
+from qa_tradeoffs.schema import one_line
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import argparse
 import json
 from pathlib import Path
 
-from qa_tradeoffs import config
+from qa_tradeoffs import config, prices
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import ROOT, write_if_changed
 
 
-def describe(study: config.Study, prices: Path) -> str:
+def describe(study: config.Study, price_table: Path) -> str:
     """The study as make variables."""
-    config.price_of(study, config.load_prices(prices))
+    prices.of(study, prices.load(price_table))
     trained = [slug for slug, model in study.models.items() if not model.fine_tuned]
     names = [_followed(f"data.{key}", path) for key, path in data_files(study.data).items()]
     return "".join(

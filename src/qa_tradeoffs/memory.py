@@ -20,9 +20,9 @@ import torch
 from transformers import AutoConfig
 
 from qa_tradeoffs import grouped, models
-from qa_tradeoffs.config import one_line
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.progress import Progress
+from qa_tradeoffs.schema import one_line
 from qa_tradeoffs.workloads import Forward, Subject, number_format, random_batch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")

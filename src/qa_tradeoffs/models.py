@@ -14,8 +14,9 @@ import transformers
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer
 
 from qa_tradeoffs import grouped
-from qa_tradeoffs.config import Model, one_line
+from qa_tradeoffs.config import Model
 from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.schema import one_line
 
 # In notebooks the library's bars and reports are floods; what is missing is checked here and said in a sentence.
 transformers.logging.disable_progress_bar()

@@ -6,10 +6,10 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from qa_tradeoffs import config
-from qa_tradeoffs.config import Section
+from qa_tradeoffs import config, schema
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT
+from qa_tradeoffs.schema import Section
 
 T = TypeVar("T")
 Positive = Annotated[float, Field(gt=0)]
@@ -175,7 +175,7 @@ class Published(Section):
 def load(path: Path | str = ROOT / "studies" / "published.yaml") -> Published:
     """Read and check the file of published figures. Raises StudyError naming the file and the first wrong key."""
     path = Path(path)
-    content = config.read_yaml(path)
+    content = schema.read_yaml(path)
     if not isinstance(content, dict):
         raise StudyError(f"{path}: must be a mapping with the keys {', '.join(Published.model_fields)}")
     try:

@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from qa_tradeoffs.config import Strict, first_problem
+from qa_tradeoffs.config import first_problem
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT, write_text
+from qa_tradeoffs.schema import Strict
 
 Condition = str | int | float | bool | None
 Kind = TypeVar("Kind", "Results", "Experiment")

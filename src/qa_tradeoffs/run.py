@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from qa_tradeoffs import progress
-from qa_tradeoffs.config import one_line
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import ROOT
+from qa_tradeoffs.schema import one_line
 
 
 def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Path | None = None) -> None:

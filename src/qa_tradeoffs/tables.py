@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qa_tradeoffs import config, costs, intervals, results
+from qa_tradeoffs import config, costs, intervals, prices, results, schema
 from qa_tradeoffs.display import parameters, points, seconds, size, usd
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT, RunPaths
@@ -19,7 +19,7 @@ class Collected:
     """All result files of the models and seeds that the report is about, read and checked."""
 
     study: config.Study
-    price: config.Price
+    price: prices.Price
     slugs: tuple[str, ...]
     seeds: tuple[int, ...]
     trainings: dict[tuple[str, int], results.Results]
@@ -40,14 +40,14 @@ def for_analysis(study: str, slugs: str = "", seeds: str = "", run: str = "") ->
     """
     study_file = ROOT / study
     checked = config.load(study_file)
-    price = config.price_of(checked, config.load_prices(ROOT / "studies" / "prices.yaml"))
+    price = prices.of(checked, prices.load(ROOT / "studies" / "prices.yaml"))
     paths = RunPaths(ROOT / (run or f"runs/{study_file.stem}"))
     chosen_seeds = [_seed(text) for text in str(seeds).split()] or list(checked.seeds)
     return collect(checked, price, paths, slugs.split() or list(checked.models), chosen_seeds), paths
 
 
 def collect(
-    study: config.Study, price: config.Price, run: RunPaths, slugs: Sequence[str], seeds: Sequence[int]
+    study: config.Study, price: prices.Price, run: RunPaths, slugs: Sequence[str], seeds: Sequence[int]
 ) -> Collected:
     """Read every result file that the report needs.
 
@@ -356,7 +356,7 @@ def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:
     except FileNotFoundError:
         raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
     except (OSError, ValueError) as error:
-        raise StudyError(f"{path}: is not a table of this program ({config.one_line(error)})") from None
+        raise StudyError(f"{path}: is not a table of this program ({schema.one_line(error)})") from None
 
 
 def _seed(text: str) -> int:
