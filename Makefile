@@ -21,7 +21,7 @@ PY         := $(VENV)/bin/python
 .DELETE_ON_ERROR:
 # Training and profiling measure time: two notebooks at once would measure each other.
 .NOTPARALLEL:
-.PHONY: help all train evaluate profile report anomaly setup lab test lint types smoke clean FORCE
+.PHONY: help all train evaluate profile report anomaly bench setup lab test lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
@@ -140,6 +140,9 @@ report: all            ## the same as all
 
 anomaly: $(READY) ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
 	@$(PY) -m qa_tradeoffs.anomaly --device $(DEVICE)
+
+bench: $(READY) ## the plain recipe and ours side by side, in one run (some ten minutes)
+	@$(PY) -m benchmarks $(PIECES)
 
 # --- the rest ----------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import re
 import string
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qa_tradeoffs import metrics
 from qa_tradeoffs.errors import StudyError
@@ -39,6 +42,14 @@ SQUAD = Path(os.environ.get("QA_TRADEOFFS_SQUAD", REPOSITORY.parent / "shared" /
 )
 def test_normalisation_follows_the_official_order(text: str, expected: str) -> None:
     assert metrics.normalize(text) == expected
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(alphabet="aAnNtThHeE  \t\n\u00a0.-_'—ÉΣσİß٣²ǅ\x00\x1f\u0301", max_size=9))
+def test_normalisation_is_the_rules_one_after_the_other(text: str) -> None:
+    without_punctuation = "".join(c for c in text.lower() if c not in string.punctuation)
+    without_articles = re.sub(r"\b(a|an|the)\b", " ", without_punctuation)
+    assert metrics.normalize(text) == " ".join(without_articles.split())
 
 
 # One question
@@ -87,6 +98,8 @@ def test_v1_exact_match_of_two_texts_that_normalise_to_nothing_is_one() -> None:
         ("", ["the", "cat"], 0.0, 0.0),  # one left
         ("a cat", ["the", "cat"], 1.0, 1.0),
         ("big cat", ["cat"], 0.0, 2 / 3),
+        ("the", ["the", "cat"], 0.0, 0.0),  # equal to a reference, but to one that is dropped
+        ("the cat", ["the cat"], 1.0, 1.0),
     ],
 )
 def test_v2_drops_empty_references_and_expects_nothing_where_none_is_left(

@@ -21,7 +21,7 @@ from transformers import (
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.features import Windows, build
-from qa_tradeoffs.predictions import best_spans, predict, to_frame
+from qa_tradeoffs.predictions import best_spans, predict
 
 MINUS_INFINITY = float("-inf")
 
@@ -55,9 +55,7 @@ def logits(draw: st.DrawFn):
 @settings(max_examples=100, deadline=None)
 @given(batch=logits(), longest=st.integers(1, 15))
 def test_best_spans_are_those_of_a_double_loop(batch, longest):
-    found = best_spans(
-        *(torch.tensor(part, dtype=torch.float64) for part in batch[:2]), torch.tensor(batch[2]), longest
-    )
+    found = best_spans(np.array(batch[0]), np.array(batch[1]), np.array(batch[2]), longest)
     for i, (start, end, mask) in enumerate(zip(*batch, strict=True)):
         spans = all_spans(start, end, mask, longest)
         if not spans:
@@ -70,19 +68,28 @@ def test_best_spans_are_those_of_a_double_loop(batch, longest):
 
 def test_the_best_span_may_lie_beyond_the_best_starts_and_ends():
     """30 good starts all come after the 30 good ends: no pair of the 20 best of each is a span."""
-    start, end = torch.zeros(1, 60), torch.zeros(1, 60)
+    start, end = np.zeros((2, 1, 60), np.float32)
     start[0, 30:], end[0, :30] = 5.0, 5.0
     start[0, 7] = 1.0
-    found = best_spans(start, end, torch.ones(1, 60, dtype=torch.bool))
+    found = best_spans(start, end, np.ones((1, 60), dtype=bool))
     assert (found.score.item(), found.start.item(), found.end.item()) == (6.0, 7, 7)
+
+
+def test_probabilities_stand_where_the_best_start_and_the_best_end_form_no_span():
+    """The best start comes after the best end; either with its own token scores 100, both together would score 200."""
+    start, end = np.array([[0.0, 100.0]], np.float32), np.array([[100.0, 0.0]], np.float32)
+    found = best_spans(start, end, np.ones((1, 2), dtype=bool))
+    assert (found.score.item(), found.start.item(), found.end.item()) == (100.0, 0, 0)
+    assert found.log_normaliser.item() == pytest.approx(100 + math.log(2))
+    assert best_spans(20 * start, 20 * end, np.ones((1, 2), dtype=bool)).log_normaliser.item() >= 2000
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_logits_that_are_not_numbers_are_refused(bad):
-    good, mask = torch.zeros(1, 3), torch.tensor([[False, True, True]])
+    good, mask = np.zeros((1, 3)), np.array([[False, True, True]])
     with pytest.raises(StudyError, match="not all finite numbers"):
-        best_spans(good, torch.tensor([[0.0, bad, 0.0]]), mask)
-    assert best_spans(good, torch.tensor([[bad, 0.0, 0.0]]), mask).score.item() == 0.0
+        best_spans(good, np.array([[0.0, bad, 0.0]]), mask)
+    assert best_spans(good, np.array([[bad, 0.0, 0.0]]), mask).score.item() == 0.0
 
 
 WORDS = [f"w{i}" for i in range(20)]
@@ -281,10 +288,3 @@ def test_progress_counts_windows():
     done, total = zip(*calls, strict=True)
     assert set(total) == {done[-1]} and len(done) > 1
     assert all(before < after for before, after in pairwise(done))
-
-
-def test_a_frame_has_a_row_per_question_and_a_column_per_field():
-    frame = to_frame(answer(Scripted({W0: 2.0}, {}), [asked("w0"), asked("w2 w0")]))
-    assert list(frame) == ["id", "text", "char_start", "char_end", "score", "probability", "no_answer_score"]
-    assert frame["char_start"].tolist() == [0, 3]
-    assert frame["score"].tolist() == [2.0, 2.0]

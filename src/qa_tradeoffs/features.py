@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,19 @@ class Windows:
     start_labels: Int64
     end_labels: Int64
 
-    @property
+    @cached_property
     def lengths(self) -> Int64:
         """Tokens in each window, (n_windows,) int64."""
         return np.diff(self.splits)
+
+    @cached_property
+    def context(self) -> tuple[Int64, Int64]:
+        """First context token of each window and the token after its last: two (n_windows,), equal where none is."""
+        in_context = self.offsets[:, 0] >= 0
+        count = np.add.reduceat(in_context, self.splits[:-1], dtype=np.int64)
+        before = np.append(np.flatnonzero(in_context), 0)[np.cumsum(count) - count] - self.splits[:-1]
+        first = np.where(count > 0, before, 0)
+        return first, first + count
 
 
 @dataclass(frozen=True)
@@ -142,10 +152,9 @@ def pad(windows: Windows, rows: Integers, pad_token_id: int, multiple_of: int = 
 
 def context_mask(windows: Windows, rows: Integers, width: int) -> NDArray[np.bool_]:
     """True on the context's tokens in the windows ``rows`` padded to ``width``: (b, width)."""
-    lengths = windows.lengths[rows]
-    mask = np.arange(width) < lengths[:, None]
-    mask[mask] = windows.offsets[_ranges(windows.splits[rows], lengths), 0] >= 0
-    return mask
+    first, stop = (bound[rows, None] for bound in windows.context)
+    position = np.arange(width)
+    return (first <= position) & (position < stop)
 
 
 def batches(lengths: Integers, max_tokens: int) -> list[Int64]:

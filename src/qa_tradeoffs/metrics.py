@@ -28,8 +28,10 @@ from qa_tradeoffs.errors import StudyError, exit_cleanly
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-_WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ARTICLE = re.compile(r"\b(?:a|an|the)\b")
+_PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]+")
+_ARTICLES = frozenset(("a", "an", "the"))
+_ARTICLE = re.compile(rf"\b(?:{'|'.join(sorted(_ARTICLES))})\b")
+_LONG_WORD = re.compile(r"[^\W_]{4}")  # no article, so that normalising leaves something of it
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,32 @@ class QuestionScores:
 @lru_cache(maxsize=2**17)
 def normalize(text: str) -> str:
     """Lower-case ``text``, then remove ASCII punctuation, then articles, then superfluous white space."""
-    return " ".join(_ARTICLE.sub(" ", text.lower().translate(_WITHOUT_PUNCTUATION)).split())
+    words = text.lower().split()
+    if "".join(words).isalnum():  # so it is for most texts: words end at white space only
+        return " ".join(word for word in words if word not in _ARTICLES)
+    return " ".join(_ARTICLE.sub(" ", _PUNCTUATION.sub("", text.lower())).split())
 
 
 def exact_match(prediction: str, references: Sequence[str], v2: bool = False) -> float:
     """1.0 if the normalised prediction equals one of the normalised references, else 0.0."""
-    return float(normalize(prediction) in _distinct(references, v2))
+    return _score(prediction, references, v2)[0]
 
 
 def f1(prediction: str, references: Sequence[str], v2: bool = False) -> float:
     """The best F1, in [0, 1], of the prediction's bag of tokens against that of any one reference."""
-    predicted = normalize(prediction).split()
-    return max(_token_f1(predicted, reference.split(), v2) for reference in _distinct(references, v2))
+    return _score(prediction, references, v2)[1]
+
+
+def _score(prediction: str, references: Sequence[str], v2: bool) -> tuple[float, float]:
+    """Exact match and F1."""
+    if prediction in references and _LONG_WORD.search(prediction):  # so it is for most questions
+        return 1.0, 1.0
+    predicted = normalize(prediction)
+    expected = _distinct(references, v2)
+    if predicted in expected:
+        return 1.0, float(v2 or predicted != "")
+    tokens = predicted.split()
+    return 0.0, max(_token_f1(tokens, reference.split()) for reference in expected)
 
 
 def _distinct(references: Sequence[str], v2: bool) -> set[str]:
@@ -81,10 +97,10 @@ def _distinct(references: Sequence[str], v2: bool) -> set[str]:
     return normalized
 
 
-def _token_f1(predicted: list[str], reference: list[str], v2: bool) -> float:
-    if v2 and not (predicted and reference):
-        return float(predicted == reference)
-    shared = sum((Counter(predicted) & Counter(reference)).values())
+def _token_f1(predicted: list[str], reference: list[str]) -> float:
+    """F1 of two bags of tokens, 0 where they share none."""
+    common = set(predicted).intersection(reference)
+    shared = sum(min(predicted.count(token), reference.count(token)) for token in common)
     if shared == 0:
         return 0.0
     precision, recall = shared / len(predicted), shared / len(reference)
@@ -104,15 +120,12 @@ def score_questions(
                 f"question {question_id!r} has no reference answer, which only the rules of SQuAD v2.0 (v2) allow"
             )
 
-    def column(score: Callable[[str, Sequence[str], bool], float]) -> Floats:
-        return np.array(
-            [score(predictions[i], texts, v2) if i in predictions else 0.0 for i, texts in references.items()]
-        )
-
+    scored = [_score(predictions[i], texts, v2) if i in predictions else (0.0, 0.0) for i, texts in references.items()]
+    exact, f1_scores = np.array(scored, dtype=np.float64).reshape(-1, 2).T.copy()
     return QuestionScores(
         ids=tuple(references),
-        exact_match=column(exact_match),
-        f1=column(f1),
+        exact_match=exact,
+        f1=f1_scores,
         has_answer=np.array([len(texts) > 0 for texts in references.values()], dtype=bool),
         predicted=np.array([i in predictions for i in references], dtype=bool),
         unknown=tuple(i for i in predictions if i not in references),

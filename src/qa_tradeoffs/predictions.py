@@ -7,25 +7,26 @@ between the few best starts and ends, and a question's windows compete with one 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.features import Windows, batches, context_mask, pad
 from qa_tradeoffs.models import accepted_inputs
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+Floats = NDArray[np.floating[Any]]
 Float64 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Int64 = NDArray[np.int64]
+
+_LOWEST = np.float32(-1e38)  # stands for -inf where a difference with it must be a number
+_FLOAT32_RANGE = 50.0  # exp(-50) and what counts beside it are still there in float32, whose smallest is exp(-87)
 
 
 class Spans(NamedTuple):
@@ -33,13 +34,13 @@ class Spans(NamedTuple):
 
     ``score`` is -inf, and ``start`` and ``end`` mean nothing, where a window has no admissible span.
     ``start`` and ``end`` (int64) are its first and last token, counted from the window's beginning.
-    ``log_normaliser`` is the log of the summed exp(score) of all admissible spans.
+    ``log_normaliser`` (float64) is the log of the summed exp(score) of all admissible spans.
     """
 
-    score: Tensor
-    start: Tensor
-    end: Tensor
-    log_normaliser: Tensor
+    score: Floats
+    start: Int64
+    end: Int64
+    log_normaliser: Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,24 +67,59 @@ class Predictions:
         return ["" if lead > threshold else text for text, lead in zip(self.text, self.no_answer_score, strict=True)]
 
 
-def best_spans(start_logits: Tensor, end_logits: Tensor, context_mask: Tensor, max_answer_tokens: int = 30) -> Spans:
-    """The best span of each window: logits and boolean mask (b, L), spans of at most ``max_answer_tokens``.
+def best_spans(start_logits: Floats, end_logits: Floats, context_mask: Bools, max_answer_tokens: int = 30) -> Spans:
+    """The best span of each window: logits and mask (b, L), spans of at most ``max_answer_tokens``.
 
     Both ends must be inside the mask. Of equal scores the lowest start wins, then the lowest end.
-    Time and memory are O(b · L · max_answer_tokens), in float32 or the logits' own type if wider.
+    Time is O(b · L · log max_answer_tokens), memory O(b · L).
     Raises StudyError where a logit inside the mask is NaN or infinite.
     """
-    dtype = torch.promote_types(start_logits.dtype, torch.float32)
-    outside = ~context_mask
-    start = start_logits.to(dtype).masked_fill(outside, -torch.inf)
-    end = end_logits.to(dtype).masked_fill(outside, -torch.inf)
-    if not bool((start.isfinite() & end.isfinite() | outside).all()):
+    if not (np.isfinite(start_logits) & np.isfinite(end_logits) | ~context_mask).all():
         raise _not_numbers()
-    ends = functional.pad(end, (0, max_answer_tokens - 1), value=-torch.inf).unfold(1, max_answer_tokens, 1)
-    scores = (start[:, :, None] + ends).flatten(1)  # [b, i * max_answer_tokens + d] for the span i .. i + d
-    score, best = scores.max(dim=1)  # the first of equals
-    first = best // max_answer_tokens
-    return Spans(score, first, first + best % max_answer_tokens, scores.logsumexp(dim=1))
+    b, length = context_mask.shape
+    start = np.where(context_mask, start_logits, -np.inf)
+    ends = np.full((b, length + max_answer_tokens - 1), -np.inf, start.dtype)
+    ends[:, :length] = np.where(context_mask, end_logits, -np.inf)
+    # A start's best span ends at the highest of the next end logits: rounding does not change which sum is highest.
+    scores = start + _over_next(np.maximum, ends, max_answer_tokens)
+    row, first = np.arange(b), scores.argmax(axis=1)  # the first of equals
+    of_first = start[row, first, None] + ends[row[:, None], first[:, None] + np.arange(max_answer_tokens)]
+    score, last = scores[row, first], first + of_first.argmax(axis=1)
+    return Spans(score, first, last, _log_normaliser(start, ends, max_answer_tokens, score))
+
+
+def _log_normaliser(start: Floats, ends: Floats, max_answer_tokens: int, score: Floats) -> Float64:
+    """Log of the summed exp(score) of all spans, (b,)."""
+    highest = [np.maximum(logits.max(axis=1, keepdims=True), _LOWEST) for logits in (start, ends)]
+    above = (highest[0] + highest[1])[:, 0].astype(np.float64)
+    # Where the best start and the best end are far above any span they form, that span needs more than float32's range.
+    dtype = np.float64 if (above - score)[score > -np.inf].max(initial=0.0) > _FLOAT32_RANGE else start.dtype
+    begins, stops = (np.exp(logits - high, dtype=dtype) for logits, high in zip((start, ends), highest, strict=True))
+    total = np.einsum("ij,ij->i", begins, _over_next(np.add, stops, max_answer_tokens), dtype=np.float64)
+    with np.errstate(divide="ignore"):  # no span: log 0
+        log_normaliser: Float64 = np.maximum(np.log(total) + above, score)  # at least one span, should all vanish
+    return log_normaliser
+
+
+def _over_next(combine: np.ufunc, values: Floats, n: int) -> Floats:
+    """``values[:, i]`` combined with the n - 1 values after it: (b, W) → (b, W - n + 1), in about 2 log2(n) steps.
+
+    Runs of 1, 2, 4, ... values are put together, and of these the ones that n is the sum of. Rows are laid end to end,
+    so that a step is one pass over memory; what crosses the end of a row is cut off.
+    """
+    size, total, done, run = values.size - n + 1, None, 0, values.ravel()
+    for power in range(n.bit_length()):
+        if power > 0:
+            half = 2 ** (power - 1)
+            run = combine(run[:-half], run[half:])
+        if n & 2**power:
+            part = run[done : done + size]
+            total = part if total is None else combine(total, part)
+            done += 2**power
+    assert total is not None
+    whole = np.empty(values.shape, values.dtype)
+    whole.ravel()[:size] = total
+    return whole[:, : values.shape[1] - n + 1]
 
 
 def predict(
@@ -105,7 +141,35 @@ def predict(
     special token, the lowest over a question's windows.
     Raises StudyError where the model's logits are not finite.
     """
-    columns = _per_window(model, windows, device, max_tokens, max_answer_tokens, pad_token_id, progress)
+    model.to(device).eval()
+    accepted = accepted_inputs(model)
+
+    @torch.inference_mode()
+    def logits(rows: Int64) -> tuple[Floats, Floats]:
+        inputs = pad(windows, rows, pad_token_id)
+        output = model(**{name: torch.from_numpy(inputs[name]).to(device) for name in inputs if name in accepted})
+        return _to_numpy(output.start_logits), _to_numpy(output.end_logits)
+
+    return from_logits(
+        logits, windows, examples, max_tokens=max_tokens, max_answer_tokens=max_answer_tokens, v2=v2, progress=progress
+    )
+
+
+def from_logits(
+    logits: Callable[[Int64], tuple[Floats, Floats]],
+    windows: Windows,
+    examples: Sequence[Example],
+    *,
+    max_tokens: int,
+    max_answer_tokens: int = 30,
+    v2: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Predictions:
+    """``predict`` with the logits of any source: ``logits`` gives start and end logits of the windows ``rows`` (b,).
+
+    Both are (b, L) float32 or float64, with L the length of the longest of these windows.
+    """
+    columns = _per_window(logits, windows, max_tokens, max_answer_tokens, progress)
     score, first, last, log_normaliser, no_answer = columns  # float64 (n_windows,) each
     begins = np.searchsorted(windows.example, np.arange(len(examples)))  # each question's first window
     best = np.lexsort((-score, windows.example))[begins]  # stable: of equal scores the earlier window's
@@ -118,7 +182,7 @@ def predict(
     found = np.isfinite(score)
     char_start = np.where(found, windows.offsets[token + first[best].astype(np.int64), 0], -1).astype(np.int64)
     char_end = np.where(found, windows.offsets[token + last[best].astype(np.int64), 1], -1).astype(np.int64)
-    spans = zip(examples, char_start, char_end, strict=True)
+    spans = zip(examples, char_start.tolist(), char_end.tolist(), strict=True)
     return Predictions(
         id=[example.id for example in examples],
         text=[example.context[start:end] if start >= 0 else "" for example, start, end in spans],
@@ -130,43 +194,32 @@ def predict(
     )
 
 
-def to_frame(predictions: Predictions) -> pd.DataFrame:
-    """One row per question, a column per field."""
-    import pandas as pd
-
-    return pd.DataFrame({field.name: getattr(predictions, field.name) for field in fields(predictions)})
-
-
 def _per_window(
-    model: torch.nn.Module,
+    logits: Callable[[Int64], tuple[Floats, Floats]],
     windows: Windows,
-    device: str | torch.device,
     max_tokens: int,
     max_answer_tokens: int,
-    pad_token_id: int,
     progress: Callable[[int, int], None] | None,
 ) -> Float64:
     """The four columns of best_spans and the no-answer score of every window: (5, n_windows)."""
-    model.to(device).eval()
-    accepted = accepted_inputs(model)
     columns = np.empty((5, len(windows.lengths)))
     done = 0
     for rows in batches(windows.lengths, max_tokens):
-        inputs = pad(windows, rows, pad_token_id)
-        mask = context_mask(windows, rows, inputs["input_ids"].shape[1])
-        tensors = {name: torch.from_numpy(inputs[name]).to(device) for name in inputs if name in accepted}
-        with torch.inference_mode():
-            output = model(**tensors)
-            start, end = output.start_logits, output.end_logits
-            spans = best_spans(start, end, torch.from_numpy(mask).to(device), max_answer_tokens)
-            no_answer = start[:, 0].to(spans.score.dtype) + end[:, 0]
-            columns[:, rows] = torch.stack([*spans, no_answer]).cpu().numpy()
+        start, end = logits(rows)
+        spans = best_spans(start, end, context_mask(windows, rows, start.shape[1]), max_answer_tokens)
+        columns[:, rows] = (*spans, start[:, 0] + end[:, 0])
         done += len(rows)
         if progress is not None:
             progress(done, columns.shape[1])
     if not np.isfinite(columns[4]).all():
         raise _not_numbers()
     return columns
+
+
+def _to_numpy(logits: Tensor) -> Floats:
+    """On the CPU and at least in float32: half precision would round the sums."""
+    wide: Floats = logits.to("cpu", torch.promote_types(logits.dtype, torch.float32)).numpy()
+    return wide
 
 
 def _not_numbers() -> StudyError:

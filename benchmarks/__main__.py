@@ -1,0 +1,72 @@
+"""Ours beside the plain recipe, alternating in one process: python -m benchmarks [PIECE ...] [--output FILE]"""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import growth, inputs, pieces
+from benchmarks.comparison import CPU, Comparison, rows
+from benchmarks.record import Benchmarks
+from qa_tradeoffs import data, results
+from qa_tradeoffs import device as devices
+from qa_tradeoffs.errors import exit_cleanly
+from qa_tradeoffs.example import Example
+from qa_tradeoffs.paths import ROOT, write_text
+
+COMPARED = ("features", "postprocessing", "evaluation", "training")
+PIECES = (*COMPARED, "growth")
+_SAMPLE = 256  # questions of the evaluation from end to end
+
+
+def main() -> None:
+    """Time the pieces, print what was found, and write it as records: all of them, unless some are named."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+    parser.add_argument("pieces", nargs="*", metavar="PIECE", help=f"of {', '.join(PIECES)}")
+    parser.add_argument("--output", type=Path, help="record file; benchmarks/results/speed.json when all pieces run")
+    args = parser.parse_args()
+    if unknown := set(args.pieces) - set(PIECES):
+        parser.error(f"there is no piece {min(unknown)!r}; choose from {', '.join(PIECES)}")
+    chosen = args.pieces or PIECES
+    output = args.output or (None if args.pieces else ROOT / "benchmarks" / "results" / "speed.json")
+
+    devices.use_all_cores()
+    os.environ.setdefault("RAYON_NUM_THREADS", str(torch.get_num_threads()))  # the tokenizer's, on both sides
+    name, examples = inputs.questions()
+    print(f"{name}: {len(examples):,} questions; {torch.get_num_threads()} threads")
+    found = [row for piece in chosen for row in _run(piece, examples)]
+    if output is not None:
+        origin = results.Origin(seed=0, device=devices.describe(CPU), **results.software())
+        content = Benchmarks(
+            data=name, data_sha256=data.fingerprint(examples), origin=origin, records=results.records(found)
+        )
+        write_text(output, content.model_dump_json(indent=1) + "\n")
+
+
+def _run(piece: str, examples: list[Example]) -> list[dict[str, Any]]:
+    """Run a piece, print it, and return its record rows."""
+    if piece == "growth":
+        measured = growth.measure([*growth.QUESTIONS, *growth.CONTEXTS])
+        print(growth.summary(measured), flush=True)
+        return measured
+    found = _compare(piece, examples)
+    print(found, flush=True)
+    return rows(found)
+
+
+def _compare(piece: str, examples: list[Example]) -> Comparison:
+    tokenizer = inputs.tokenizer(examples)
+    if piece == "features":
+        return pieces.feature_building(examples, tokenizer)
+    if piece == "postprocessing":
+        return pieces.postprocessing(examples, tokenizer)
+    network = inputs.encoder(len(tokenizer))
+    if piece == "evaluation":
+        return pieces.evaluating(data.sample(examples, _SAMPLE, 0), tokenizer, network)
+    return pieces.training_updates(examples, tokenizer, network)
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)

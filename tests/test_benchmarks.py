@@ -1,0 +1,178 @@
+"""Both sides of the benchmarks come to the same results, and a difference between them is noticed."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import comparison, growth, inputs, pieces, plain
+from benchmarks.comparison import Comparison, DisagreementError
+from benchmarks.record import Benchmarks, read, table
+from qa_tradeoffs import features, metrics, predictions, results
+from qa_tradeoffs.example import Example
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[Example]:
+    """Contexts of some 130 tokens and, for the last ones, some 700, which take several windows."""
+    return inputs.generated(30, 3) + [replace(e, id=f"long-{e.id}") for e in inputs.generated(10, 16)]
+
+
+@pytest.fixture(scope="module")
+def vocabulary(asked: list[Example]) -> Any:
+    return inputs.tokenizer(asked)
+
+
+def test_generated_answers_are_where_they_are_said_to_be(asked):
+    for example in asked:
+        start = example.answer_starts[0]
+        assert example.context[start : start + len(example.answers[0])] == example.answers[0]
+    assert len({example.context for example in asked}) == 8  # five questions each
+
+
+def test_windows_and_labels_are_those_of_the_plain_recipe(asked, vocabulary):
+    windows = features.build(asked, vocabulary)
+    assert len(windows.lengths) > len(asked)
+    found = pieces.same_windows(plain.training_features(asked, vocabulary), windows)
+    assert found["equal windows"] == (len(windows.lengths), "windows")
+
+
+def test_another_label_is_noticed(asked, vocabulary):
+    padded = plain.training_features(asked, vocabulary)
+    padded["end_positions"][3] += 1
+    with pytest.raises(DisagreementError, match="end labels"):
+        pieces.same_windows(padded, features.build(asked, vocabulary))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_answers_are_the_plain_recipes_or_score_higher(asked, vocabulary, seed):
+    """Noise alone: the best span is often not among the 20 best starts and ends."""
+    windows, padded = features.build(asked, vocabulary), plain.evaluation_features(asked, vocabulary)
+    start, end = np.random.default_rng(seed).normal(size=(2, len(windows.lengths), plain.MAX_LENGTH)).astype(np.float32)
+    texts, scores = plain.answers(asked, padded, start, end)
+    found = pieces._from_padded(start, end, windows, asked)
+    equal = same_answers(asked, texts, scores, found)
+    for row, example in enumerate(asked):
+        assert found.score[row] >= scores[example.id]
+        assert found.text[row] == texts[example.id] or found.score[row] > scores[example.id]
+    assert 0 < equal["better answers"][0] < len(asked)
+    assert equal["equal answers"][0] + equal["better answers"][0] == len(asked)
+
+
+def same_answers(asked: list[Example], texts: dict[str, str], scores: dict[str, float], found: Any) -> Any:
+    points = plain.score(texts, asked)
+    return pieces.same_answers(asked, texts, scores, points, found, pieces._score(found, asked), tolerance=0.0)
+
+
+def test_a_lower_score_or_another_answer_of_the_same_score_is_noticed(asked, vocabulary):
+    windows, padded = features.build(asked, vocabulary), plain.evaluation_features(asked, vocabulary)
+    start, end = inputs.Logits(windows).padded(plain.MAX_LENGTH)
+    texts, scores = plain.answers(asked, padded, start, end)
+    found = pieces._from_padded(start, end, windows, asked)
+    same_answers(asked, texts, scores, found)
+    with pytest.raises(DisagreementError, match="scores lower"):
+        same_answers(asked, texts, {**scores, asked[0].id: 99.0}, found)
+    with pytest.raises(DisagreementError, match="same score"):
+        same_answers(asked, {**texts, asked[0].id: "another"}, scores, found)
+
+
+def test_the_made_up_logits_find_most_answers(asked, vocabulary):
+    windows = features.build(asked, vocabulary)
+    found = pieces._from_padded(*inputs.Logits(windows).padded(plain.MAX_LENGTH), windows, asked)
+    assert 70 < pieces._score(found, asked)["f1"] < 100
+
+
+def test_scores_are_those_of_the_plain_recipe():
+    texts = ["The Cat.", "red cat", "a — b", "", "the", "no no no", "1,000", "don't"]
+    references = ("cat", "the red, red cat", "no no", "1000", "dont")
+    asked = [Example(str(i), "", "", "", references[: 1 + i % 5], (0,) * (1 + i % 5)) for i in range(40)]
+    chosen = {example.id: texts[i % len(texts)] for i, example in enumerate(asked)}
+    ours = metrics.aggregate(metrics.score_questions(chosen, {e.id: e.answers for e in asked}))
+    assert ours == pytest.approx(plain.score(chosen, asked), abs=1e-12)
+
+
+def test_evaluation_from_end_to_end_agrees(asked, vocabulary, network_of):
+    network = network_of(vocab_size=len(vocabulary), max_position_embeddings=384)
+    network.resize_token_embeddings(len(vocabulary))
+    found = pieces.evaluating(asked, vocabulary, network, rounds=1)
+    assert found.findings["equal answers"][0] > 0
+    assert found.plain.shape == found.ours.shape == (1,)
+
+
+def test_training_updates_have_as_many_windows_on_both_sides(vocabulary, network_of):
+    asked = inputs.generated(64)
+    network = network_of(vocab_size=len(vocabulary), max_position_embeddings=384)
+    network.resize_token_embeddings(len(vocabulary))
+    found = pieces.training_updates(asked, inputs.tokenizer(asked), network, updates=2, batch_size=4, rounds=1)
+    assert found.findings["mean window of ours"][0] == pytest.approx(found.findings["mean window"][0], rel=0.1)
+
+
+def test_the_ratio_is_taken_within_rounds():
+    found = Comparison("a", "b", plain=np.array([2.0, 8.0, 3.0]), ours=np.array([1.0, 2.0, 1.0]))
+    assert found.ratios.tolist() == [2, 4, 3]
+    assert "plain 3 s, ours 1 s: 3.00 times as fast (2.00 to 4.00 in 3 rounds)" in str(found)
+    records = results.records(comparison.rows(found))
+    assert [(r.value, r.unit, r.n) for r in records] == [(3, "s", 3), (1, "s", 3), (3, "times as fast", 3)]
+    assert (records[2].interval.low, records[2].interval.high) == (2, 4)
+    origin = results.Origin(git_commit=None, git_dirty=None, seed=0, device={}, python="3.11", versions={})
+    content = Benchmarks(data="some", data_sha256="0", origin=origin, records=records)
+    assert table(content).splitlines()[2] == "| a: b | 3 s | 1 s | 3.0 (2.0 to 4.0) |"
+
+
+@pytest.mark.parametrize("side", ["plain", "ours"])
+def test_a_point_of_growth_counts_the_windows_of_its_questions(side):
+    asked = inputs.generated(20, 20)
+    found = growth.run(growth.Point(side, questions=20, passages=20))
+    assert found["windows"] == len(features.build(asked, inputs.tokenizer(asked)).lengths)
+    assert found["windows"] > 20
+    assert found["seconds"] > 0
+
+
+def test_growth_is_recorded_for_either_side(monkeypatch):
+    answer = {"seconds": 2.0, "windows": 7, "bytes": 3 * 2**20}
+    monkeypatch.setattr(growth, "_in_own_process", lambda point: answer)
+    rows = growth.measure([growth.Point("plain", 5, 1)])
+    assert [(r.metric, r.value, r.conditions["side"]) for r in results.records(rows)] == [
+        ("growth_seconds", 2, "plain"),
+        ("growth_peak_memory", 3 * 2**20, "plain"),
+    ]
+    assert growth.summary(rows).splitlines()[1].split() == ["plain", "5", "1", "7", "2.00", "3"]
+
+
+def test_a_piece_that_is_not_there_is_named():
+    command = [sys.executable, "-m", "benchmarks", "speed"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "there is no piece 'speed'; choose from features, postprocessing" in done.stderr
+
+
+@pytest.mark.skipif(not (ROOT / "benchmarks" / "results" / "speed.json").is_file(), reason="no results were committed")
+def test_the_committed_results_are_of_every_piece():
+    content = read(ROOT / "benchmarks" / "results" / "speed.json")
+    assert {record.conditions["piece"] for record in content.records} == {
+        "features", "postprocessing", "evaluation", "training", "growth",
+    }  # fmt: skip
+
+
+def test_predictions_from_logits_are_those_of_the_network_that_gave_them(asked, vocabulary):
+    """In any batches: the logits are a function of the row."""
+    windows = features.build(asked, vocabulary)
+    start, end = inputs.Logits(windows).padded(plain.MAX_LENGTH)
+    widths = []
+
+    def of_rows(rows: Any) -> tuple[Any, Any]:
+        widths.append(int(windows.lengths[rows].max()))
+        return start[rows, : widths[-1]], end[rows, : widths[-1]]
+
+    one_by_one = predictions.from_logits(of_rows, windows, asked, max_tokens=1)
+    assert sorted(widths) == sorted(windows.lengths.tolist())
+    together = predictions.from_logits(of_rows, windows, asked, max_tokens=10**6)
+    assert one_by_one.text == together.text
+    np.testing.assert_array_equal(one_by_one.score, together.score)
+    np.testing.assert_allclose(one_by_one.probability, together.probability, rtol=1e-5)
