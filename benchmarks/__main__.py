@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import growth, inputs, pieces
+from benchmarks import chart, growth, inputs, pieces
 from benchmarks.comparison import CPU, Comparison, rows
 from benchmarks.record import Benchmarks
 from qa_tradeoffs import data, results
@@ -43,6 +43,8 @@ def main() -> None:
             data=name, data_sha256=data.fingerprint(examples), origin=origin, records=results.records(found)
         )
         write_text(output, content.model_dump_json(indent=1) + "\n")
+        if "growth" in chosen:
+            chart.write(content.records, output.with_name("growth.svg"))
 
 
 def _run(piece: str, examples: list[Example]) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ class Point:
     passages: int
 
 
-QUESTIONS = [Point(side, n, 1) for n in (2500, 5000, 10_000, 20_000) for side in ("plain", "ours")]
+QUESTIONS = [Point(side, n, 1) for n in (2500, 5000, 10_000, 20_000, 40_000) for side in ("plain", "ours")]
 CONTEXTS = [Point(side, 500, k) for k in (1, 2, 5, 10, 20) for side in ("plain", "ours")]
 
 
@@ -98,15 +98,21 @@ def _plain(examples: Sequence[Example], tokenizer: Any) -> int:
 
 
 def _ours(examples: Sequence[Example], tokenizer: Any) -> int:
-    windows = features.build(examples, tokenizer)
+    counted = 0
 
-    def logits(rows: Any) -> tuple[inputs.Float32, inputs.Float32]:
-        width = int(windows.lengths[rows].max())
-        return inputs.noise(rows, width, 0), inputs.noise(rows, width, 1)
+    def of_chunk(_: int, chunk: Sequence[Example]) -> predictions.Predictions:
+        nonlocal counted
+        windows = features.build(chunk, tokenizer)
+        counted += len(windows.lengths)
 
-    found = predictions.from_logits(logits, windows, examples, max_tokens=MAX_TOKENS)
-    evaluation.score(found, examples, v2=False, threshold=0.0)
-    return len(windows.lengths)
+        def logits(rows: Any) -> tuple[inputs.Float32, inputs.Float32]:
+            width = int(windows.lengths[rows].max())
+            return inputs.noise(rows, width, 0), inputs.noise(rows, width, 1)
+
+        return predictions.from_logits(logits, windows, chunk, max_tokens=MAX_TOKENS)
+
+    evaluation.score(predictions.in_chunks(of_chunk, examples), examples, v2=False, threshold=0.0)
+    return counted
 
 
 def _in_own_process(point: Point) -> dict[str, Any]:

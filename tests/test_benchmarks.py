@@ -1,5 +1,6 @@
 """Both sides of the benchmarks come to the same results, and a difference between them is noticed."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import comparison, growth, inputs, pieces, plain
+from benchmarks import chart, comparison, demo, growth, inputs, pieces, plain
 from benchmarks.comparison import Comparison, DisagreementError
 from benchmarks.record import Benchmarks, read, table
 from qa_tradeoffs import features, metrics, predictions, results
@@ -152,7 +153,6 @@ def test_a_piece_that_is_not_there_is_named():
     assert "there is no piece 'speed'; choose from features, postprocessing" in done.stderr
 
 
-@pytest.mark.skipif(not (ROOT / "benchmarks" / "results" / "speed.json").is_file(), reason="no results were committed")
 def test_the_committed_results_are_of_every_piece():
     content = read(ROOT / "benchmarks" / "results" / "speed.json")
     assert {record.conditions["piece"] for record in content.records} == {
@@ -176,3 +176,40 @@ def test_predictions_from_logits_are_those_of_the_network_that_gave_them(asked, 
     assert one_by_one.text == together.text
     np.testing.assert_array_equal(one_by_one.score, together.score)
     np.testing.assert_allclose(one_by_one.probability, together.probability, rtol=1e-5)
+
+
+def test_the_chart_has_both_sides_in_time_and_memory_against_questions_and_context(tmp_path):
+    rows = [
+        {"metric": metric, "value": value, "unit": "1", "n": 1, "conditions": {"piece": "growth", **vars(point)}}
+        for metric, value in (("growth_seconds", 2.0), ("growth_peak_memory", 3.0 * 2**20))
+        for point in [*growth.QUESTIONS, *growth.CONTEXTS]
+    ]
+    records = results.records(rows)
+    panels = chart.growth(records).axes
+    assert len(panels) == 4
+    shown = [[tuple(line.get_xdata()) for line in axes.lines] for axes in panels]
+    assert shown == [[(500, 2500, 5000, 10_000, 20_000, 40_000)] * 2, [(1, 2, 5, 10, 20)] * 2] * 2
+    assert [float(line.get_ydata().item(0)) for axes in panels for line in axes.lines] == [2] * 4 + [3] * 4
+    chart.write(records, tmp_path / "one.svg")
+    chart.write(records, tmp_path / "two.svg")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_a_runs_seconds_are_summed_by_notebook_and_model(tmp_path):
+    def executed(path: str, took: float) -> None:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"metadata": {"papermill": {"duration": took}}}))
+
+    executed("bert/seed-0/1-train.ipynb", 10)
+    executed("bert/seed-1/1-train.ipynb", 12)
+    executed("mini/seed-0/1-train.ipynb", 5)
+    executed("bert/3-profile.ipynb", 30)
+    executed("4-analysis.ipynb", 7)
+    executed("bert/partial-3-profile.ipynb", 99)
+    assert demo.table(demo.seconds(tmp_path)).splitlines()[2:] == [
+        "| 1-train | 22 s | 5 s |  | 27 s |",
+        "| 3-profile | 30 s |  |  | 30 s |",
+        "| 4-analysis |  |  | 7 s | 7 s |",
+        "| all |  |  |  | 64 s |",
+    ]

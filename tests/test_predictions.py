@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from qa_tradeoffs import predictions
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.features import Windows, build
@@ -288,3 +289,19 @@ def test_progress_counts_windows():
     done, total = zip(*calls, strict=True)
     assert set(total) == {done[-1]} and len(done) > 1
     assert all(before < after for before, after in pairwise(done))
+
+
+def test_answers_of_chunks_are_those_of_all_questions_at_once(monkeypatch):
+    asked_for = [asked(context) for context in ("w0", "w2 w0", "w1 w0 w2", "w1 w2 w0 w1", "w2")]
+    model, told = Scripted({W0: 2.0, W1: 1.0}, {W0: 1.0}), []
+    whole = answer(model, asked_for)
+    monkeypatch.setattr(predictions, "_CHUNK", 2)
+    options = {"max_length": 8, "stride": 1, "device": "cpu", "max_tokens": 8}
+    parts = predictions.answer(
+        model, tokenizer(), asked_for, progress=lambda done, of: told.append((done, of)), **options
+    )
+    assert (parts.id, parts.text) == (whole.id, whole.text)
+    for name in ("char_start", "char_end", "score", "probability", "no_answer_score"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name))
+    assert told == sorted(told)
+    assert told[-1] == (5, 5)

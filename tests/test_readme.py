@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.readme import filled
 from qa_tradeoffs import config
 
 ROOT = Path(__file__).parents[1]
@@ -75,3 +76,7 @@ def test_the_recipe_it_states_is_the_default():
 def test_the_pinned_revision_in_the_example_is_the_one_of_the_squad_study():
     study = config.load(ROOT / "studies" / "squad.yaml")
     assert EXAMPLES[0]["models"]["bert"]["revision"] == study.models["bert"].revision
+
+
+def test_its_tables_are_those_of_the_committed_result_files():
+    assert filled(README) == README

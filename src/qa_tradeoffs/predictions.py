@@ -17,7 +17,7 @@ from torch import Tensor
 
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
-from qa_tradeoffs.features import Windows, batches, context_mask, pad
+from qa_tradeoffs.features import Windows, batches, build, context_mask, pad
 from qa_tradeoffs.models import accepted_inputs
 
 Floats = NDArray[np.floating[Any]]
@@ -25,6 +25,7 @@ Float64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Int64 = NDArray[np.int64]
 
+_CHUNK = 4096  # questions whose windows are in memory at a time
 _LOWEST = np.float32(-1e38)  # stands for -inf where a difference with it must be a number
 _FLOAT32_RANGE = 50.0  # exp(-50) and what counts beside it are still there in float32, whose smallest is exp(-87)
 
@@ -120,6 +121,51 @@ def _over_next(combine: np.ufunc, values: Floats, n: int) -> Floats:
     whole = np.empty(values.shape, values.dtype)
     whole.ravel()[:size] = total
     return whole[:, : values.shape[1] - n + 1]
+
+
+def answer(
+    model: torch.nn.Module,
+    tokenizer: Any,
+    examples: Sequence[Example],
+    *,
+    max_length: int,
+    stride: int,
+    progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
+) -> Predictions:
+    """Answer any number of ``examples``: windows are built, answered and let go, some thousand questions at a time.
+
+    ``max_length`` and ``stride`` are those of features.build, ``settings`` those of ``predict``. ``progress`` is told
+    questions done and questions in all.
+    """
+
+    def of_chunk(begin: int, chunk: Sequence[Example]) -> Predictions:
+        def told(done: int, of: int) -> None:
+            if progress is not None:
+                progress(begin + len(chunk) * done // of, len(examples))
+
+        windows = build(chunk, tokenizer, max_length, stride)
+        return predict(model, windows, chunk, pad_token_id=tokenizer.pad_token_id, progress=told, **settings)
+
+    return in_chunks(of_chunk, examples)
+
+
+def in_chunks(of_chunk: Callable[[int, Sequence[Example]], Predictions], examples: Sequence[Example]) -> Predictions:
+    """The rows of all chunks of ``examples``; ``of_chunk`` is given how many examples were before, and its own."""
+    parts = [of_chunk(begin, examples[begin : begin + _CHUNK]) for begin in range(0, len(examples), _CHUNK)]
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Predictions(
+        id=[i for part in parts for i in part.id],
+        text=[text for part in parts for text in part.text],
+        char_start=column("char_start"),
+        char_end=column("char_end"),
+        score=column("score"),
+        probability=column("probability"),
+        no_answer_score=column("no_answer_score"),
+    )
 
 
 def predict(
