@@ -17,7 +17,7 @@ from qa_tradeoffs.predictions import Predictions
 
 # Tokens of a batch, padding included. Of a sample of the questions, larger batches would hold windows of unlike length,
 # which those of all questions do not. Where logits are given, no network's activations bound a batch.
-MAX_TOKENS, MAX_TOKENS_OF_LOGITS = 2_048, 65_536
+MAX_TOKENS, MAX_TOKENS_OF_LOGITS = 2_048, 131_072
 PLAIN_BATCH = 8  # windows of an evaluation batch, the Trainer's default: 3,072 tokens
 Findings = dict[str, tuple[float, str]]
 _TOLERANCE = 1e-4  # logits of a window padded differently, by the rounding of fp32
@@ -36,7 +36,7 @@ def feature_building(examples: Sequence[Example], tokenizer: Any, rounds: int = 
     )
 
 
-def postprocessing(examples: Sequence[Example], tokenizer: Any, rounds: int = 7) -> Comparison:
+def postprocessing(examples: Sequence[Example], tokenizer: Any, rounds: int = 15) -> Comparison:
     """Logits to answers to scores."""
     windows = features.build(examples, tokenizer)
     padded = plain.evaluation_features(examples, tokenizer)

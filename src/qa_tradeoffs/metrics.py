@@ -60,10 +60,11 @@ class QuestionScores:
 @lru_cache(maxsize=2**17)
 def normalize(text: str) -> str:
     """Lower-case ``text``, then remove ASCII punctuation, then articles, then superfluous white space."""
-    words = text.lower().split()
+    lowered = text.lower()
+    words = lowered.split()
     if "".join(words).isalnum():  # so it is for most texts: words end at white space only
-        return " ".join(word for word in words if word not in _ARTICLES)
-    return " ".join(_ARTICLE.sub(" ", _PUNCTUATION.sub("", text.lower())).split())
+        return " ".join(words if _ARTICLES.isdisjoint(words) else [word for word in words if word not in _ARTICLES])
+    return " ".join(_ARTICLE.sub(" ", _PUNCTUATION.sub("", lowered)).split())
 
 
 def exact_match(prediction: str, references: Sequence[str], v2: bool = False) -> float:
@@ -99,10 +100,13 @@ def _distinct(references: Sequence[str], v2: bool) -> set[str]:
 
 def _token_f1(predicted: list[str], reference: list[str]) -> float:
     """F1 of two bags of tokens, 0 where they share none."""
-    common = set(predicted).intersection(reference)
-    shared = sum(min(predicted.count(token), reference.count(token)) for token in common)
-    if shared == 0:
+    distinct = set(predicted)
+    common = distinct.intersection(reference)
+    if not common:
         return 0.0
+    shared = len(common)  # each counts once
+    if len(distinct) < len(predicted):
+        shared = sum(min(predicted.count(token), reference.count(token)) for token in common)
     precision, recall = shared / len(predicted), shared / len(reference)
     return 2 * precision * recall / (precision + recall)
 
