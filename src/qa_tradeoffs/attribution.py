@@ -20,15 +20,17 @@ _POINT = ["work", "precision", "batch_size", "length", "dropout"]
 
 
 def summary(rows: Rows) -> pd.DataFrame:
-    """Every variant's median seconds and its ratio to what is published; ``low`` and ``high`` are the ratio's."""
-    found = _compared(rows)
-    return found[[*_POINT, "variant", "seconds", "ratio", "low", "high"]]
+    """Every variant's median seconds and its ratio to what is published; ``low`` and ``high`` are the ratio's.
+
+    ``alone``: it differs from what is published in one thing only.
+    """
+    return _compared(rows)[[*_POINT, "variant", "alone", "seconds", "ratio", "low", "high"]]
 
 
 def one_at_a_time(rows: Rows) -> pd.DataFrame:
     """The part of the summary in which one thing was changed of what is published."""
-    found = _compared(rows)
-    return found.loc[found["alone"], [*_POINT, "variant", "seconds", "ratio", "low", "high"]].reset_index(drop=True)
+    found = summary(rows)
+    return found[found["alone"]].drop(columns="alone").reset_index(drop=True)
 
 
 def waterfall(rows: Rows) -> pd.DataFrame:

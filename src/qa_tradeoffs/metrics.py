@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
@@ -118,21 +119,22 @@ def score_questions(
 
     Raises StudyError for a question without references unless ``v2``.
     """
-    for question_id, texts in references.items():
-        if not texts and not v2:
-            raise StudyError(
-                f"question {question_id!r} has no reference answer, which only the rules of SQuAD v2.0 (v2) allow"
-            )
-
+    n = len(references)
+    has_answer = np.fromiter(map(bool, references.values()), dtype=bool, count=n)
+    if not v2 and not has_answer.all():
+        question_id = list(references)[int(has_answer.argmin())]
+        raise StudyError(
+            f"question {question_id!r} has no reference answer, which only the rules of SQuAD v2.0 (v2) allow"
+        )
     scored = [_score(predictions[i], texts, v2) if i in predictions else (0.0, 0.0) for i, texts in references.items()]
     exact, f1_scores = np.array(scored, dtype=np.float64).reshape(-1, 2).T.copy()
     return QuestionScores(
         ids=tuple(references),
         exact_match=exact,
         f1=f1_scores,
-        has_answer=np.array([len(texts) > 0 for texts in references.values()], dtype=bool),
-        predicted=np.array([i in predictions for i in references], dtype=bool),
-        unknown=tuple(i for i in predictions if i not in references),
+        has_answer=has_answer,
+        predicted=np.fromiter(map(predictions.__contains__, references), dtype=bool, count=n),
+        unknown=tuple(filterfalse(references.__contains__, predictions)),
     )
 
 

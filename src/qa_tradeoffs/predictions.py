@@ -75,7 +75,8 @@ def best_spans(start_logits: Floats, end_logits: Floats, context_mask: Bools, ma
     Time is O(b · L · log max_answer_tokens), memory O(b · L).
     Raises StudyError where a logit inside the mask is NaN or infinite.
     """
-    if not (np.isfinite(start_logits) & np.isfinite(end_logits) | ~context_mask).all():
+    finite = np.isfinite(start_logits) & np.isfinite(end_logits)
+    if not finite.all() and not (finite | ~context_mask).all():
         raise _not_numbers()
     b, length = context_mask.shape
     start = np.where(context_mask, start_logits, -np.inf)
