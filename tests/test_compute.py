@@ -379,6 +379,8 @@ class TestPublished:
         assert tradeoff["model"].tolist() == ["BERT", "SqueezeBERT", "rewritten"]
         assert tradeoff["f1"].tolist() == [88.13, 85.57, 85.57]
         assert tradeoff["relative"].tolist() == pytest.approx([1, 1.5, 0.75])
+        shown = compute.shown_published(tradeoff)["time over BERT's, P100 2021"]
+        assert shown.tolist()[2] == "not there then" != shown.tolist()[1]
 
     def test_a_small_model_is_known_by_its_full_size_twin(self, profiled):
         built = {"bert": {"label": "small", "architecture": "bert"}}

@@ -85,6 +85,7 @@ def test_a_wide_table_can_be_scrolled_with_the_keyboard():
 @pytest.fixture
 def picture() -> str:
     figures.use_style()
+    plt.close("all")  # what other tests left open
     figure, axes = plt.subplots()
     axes.plot([1, 2])
     return display.figure(figure, alt='A "line"', caption="<Rising>").markup

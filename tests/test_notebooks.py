@@ -15,7 +15,7 @@ import pytest
 from qa_tradeoffs import config, results
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["Makefile", "pyproject.toml", "constraints.txt", "notebooks", "src", "studies"]
+PARTS = ["Makefile", "pyproject.toml", "constraints.txt", "notebooks", "src", "studies", "benchmarks"]
 
 
 # In place of the interpreter: notebooks and the report are not run, the files that they would write are touched.
@@ -149,6 +149,7 @@ def test_a_second_run_does_nothing_and_takes_under_two_seconds(finished):
         ("src/qa_tradeoffs/figures.py", {"4-analysis"}),
         ("studies/prices.yaml", {"4-analysis"}),
         ("src/qa_tradeoffs/report.py", set()),
+        ("benchmarks/results/anomaly.json", {"4-analysis"}),
         ("studies/published.yaml", {"4-analysis"}),
         ("src/qa_tradeoffs/profiling.py", {"bert/3-profile", "distilbert/3-profile", "4-analysis"}),
         (

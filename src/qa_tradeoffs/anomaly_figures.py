@@ -6,6 +6,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from qa_tradeoffs.display import plain
 from qa_tradeoffs.figures import WIDTH
 
 _LABELLED = 0.06  # share of the longest bar from which on a segment has room for its number
@@ -47,7 +48,8 @@ def waterfall(steps: pd.DataFrame) -> Figure:
             axes.barh(i, row.change, left=row.seconds - row.change, color=green if row.change < 0 else red)
         if whole:
             axes.barh(i, row.seconds, color=blue, height=0.8 if i == 0 else 0.4)
-        axes.text(row.seconds, i, f" {row.seconds:.2f} s", va="center", ha="left", fontsize="small")
+        beside = row.seconds if i == 0 else max(row.seconds, row.seconds - row.change)
+        axes.text(beside, i, f" {row.seconds:.2f} s", va="center", ha="left", fontsize="small")
         if i < last:
             axes.plot([row.seconds] * 2, [i - 0.4, i + 1.4], color="0.4", linewidth=0.8)
     axes.set_yticks(range(len(steps)), labels=names)
@@ -65,6 +67,6 @@ def _stacked(axes: Axes, values: pd.DataFrame, colours: dict[str, tuple[float, f
         axes.barh(values.index, values[name], left=begin, color=colours[str(name)], label=name)
         for model, value in values[name].items():
             if value > room:
-                axes.text(begin[model] + value / 2, model, f"{value:.3g}", ha="center", va="center", fontsize="small")
+                axes.text(begin[model] + value / 2, model, plain(value), ha="center", va="center", fontsize="small")
         begin += values[name]
     axes.grid(axis="y", visible=False)

@@ -208,7 +208,8 @@ def _rate(row: Any) -> float:
 def _step(row: Any) -> str:
     told = row.high < 1 or row.low > 1
     change = f"{row.change:+.2f} s, {row.ratio:.2f} times the step before ({row.low:.2f} to {row.high:.2f})"
-    return f"{str(row.step).capitalize()}: {change}{'' if told else '; the interval does not tell it from no change'}."
+    doubt = "" if told else "; the interval does not tell it from no change"
+    return f"{row.step[0].upper()}{row.step[1:]}: {change}{doubt}."
 
 
 def _with_bounds(row: Any) -> str:
