@@ -89,6 +89,15 @@ def difference(p: float, low: float, high: float, gap: float = 2.0) -> pd.DataFr
     )  # fmt: skip
 
 
+def test_several_pairs_that_cannot_be_told_apart_are_one_sentence():
+    rows = pd.concat([difference(0.01, 1, 3), difference(0.9, -1, 3), difference(0.9, -1, 3)])
+    rows["other"] = ["B", "C", "D"]
+    assert findings._differences(list(rows.itertuples())) == [
+        "A is 2.0 points of F1 ahead of B (95 % interval 1.0 to 3.0, corrected p = 0.01).",
+        "In 2 of 3 pairs no difference in F1 can be told from chance: A and C; A and D.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("p", "low", "high", "told"),
     [(0.049, 0.1, 4, True), (0.05, 0.1, 4, False), (0.01, -0.1, 4, False), (0.01, 0.0, 4, False), (0.9, 0.1, 4, False)],

@@ -33,7 +33,7 @@ def accuracy(models: pd.DataFrame, differences: pd.DataFrame, baseline: dict[str
     """Who answers best, whether that is more than chance, and how far all are from what needs no training."""
     return [
         f"{_best(models, n)} {_lead(models, differences)}{_against_baseline(models, baseline)}",
-        *(_difference(row) for row in differences.itertuples()),
+        *_differences(list(differences.itertuples())),
     ]
 
 
@@ -195,6 +195,16 @@ def _times(ours: float, theirs: float) -> str:
 def _is_told(row: Any) -> bool:
     """Whether a difference is shown: by the corrected p value and by an interval that leaves out zero."""
     return bool(row.p_holm < _SIGNIFICANT and (row.low > 0 or row.high < 0))
+
+
+def _differences(rows: list[Any]) -> list[str]:
+    """A sentence for each difference that is told; the others, if there are several, in one."""
+    untold = [row for row in rows if not _is_told(row)]
+    if len(untold) < 2:
+        return [_difference(row) for row in rows]
+    pairs = "; ".join(f"{row.model} and {row.other}" for row in untold)
+    said = f"In {len(untold)} of {_counted(len(rows), 'pair')} no difference in F1 can be told from chance: {pairs}."
+    return [*(_difference(row) for row in rows if row not in untold), said]
 
 
 def _difference(row: Any) -> str:
