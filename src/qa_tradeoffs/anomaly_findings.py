@@ -19,11 +19,13 @@ _FAST = "rewritten, fast dropout masks"  # among the variants
 class Explanation:
     """Tables of one experiment, at its largest point, first precision and highest dropout.
 
-    ``operators``: attribution.operators of the training step; ``steps``: attribution.waterfall of it; ``aims``:
-    attribution.aims at all points; ``variants``: attribution.summary. ``measured``: a sentence on where and how.
+    ``operators``: attribution.operators of the training step, ``forward``: of the forward pass; ``steps``:
+    attribution.waterfall of the training step, ``variants``: attribution.summary of it; ``aims``: attribution.aims at
+    all points. ``measured``: a sentence on where and how.
     """
 
     operators: pd.DataFrame
+    forward: pd.DataFrame
     steps: pd.DataFrame
     aims: pd.DataFrame
     variants: pd.DataFrame
@@ -46,6 +48,7 @@ def load(own: Path = OWN_ANOMALY, stored: Path = ANOMALY) -> Explanation:
     steps = _at_one_point(whole[whole["work"] == "training_step"])
     return Explanation(
         operators=_at_one_point(operators[operators["work"] == "training_step"]),
+        forward=_at_one_point(operators[operators["work"] == "forward"]),
         steps=steps,
         aims=attribution.aims(rows),
         variants=_at_one_point(attribution.summary(rows).query("work == 'training_step'")),
@@ -132,14 +135,14 @@ def open_questions(found: Explanation, published: Published) -> list[str]:
     ]
 
 
-def describe_operators(found: Explanation) -> str:
+def describe_operators(operators: pd.DataFrame, work: str) -> str:
     """Alternative text of the chart of classes: the largest of each model."""
     parts = []
-    for model, rows in found.operators.groupby("model", sort=False):
+    for model, rows in operators.groupby("model", sort=False):
         top = rows.nlargest(3, "seconds")
         shares = ", ".join(f"{row.operations} {row.share:.0%}" for row in top.itertuples())
         parts.append(f"{model}: {rows['seconds'].sum():.2f} s, of it {shares}")
-    return "Seconds of a training step by class of operation. " + "; ".join(parts) + "."
+    return f"Seconds of a {work} by class of operation. " + "; ".join(parts) + "."
 
 
 def describe_steps(found: Explanation) -> str:
