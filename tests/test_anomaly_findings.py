@@ -107,7 +107,7 @@ def test_the_measurement_made_here_comes_before_the_one_that_is_stored(experimen
 
 
 def test_without_any_measurement_the_file_is_named(tmp_path):
-    with pytest.raises(StudyError, match=r"stored\.json: is missing"):
+    with pytest.raises(StudyError, match=r"stored\.json: is missing; run make anomaly$"):
         anomaly_findings.load(tmp_path / "own.json", tmp_path / "stored.json")
 
 

@@ -14,6 +14,7 @@ from qa_tradeoffs import synthetic
 from qa_tradeoffs.config import Data, FileData, GeneratedData, HubData
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
+from qa_tradeoffs.paths import read_bytes
 from qa_tradeoffs.schema import one_line
 
 
@@ -157,12 +158,9 @@ def _limited(
 
 def _read_json(path: Path) -> Any:
     """The file's JSON, or a StudyError."""
+    content = read_bytes(path)
     try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise StudyError(f"{path}: no such file") from None
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise StudyError(f"{path}: is not JSON ({one_line(error)})") from None
 

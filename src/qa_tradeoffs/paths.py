@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from qa_tradeoffs.errors import StudyError
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = Path("runs")
 # Why SqueezeBERT is slow: as measured on this machine, and as measured for this program.
@@ -75,6 +77,16 @@ class RunPaths:
     def page_name(self, notebook: Path) -> str:
         """File name of an executed notebook's page in the report: bert-seed-0-1-train.html."""
         return "-".join(notebook.relative_to(self.folder).with_suffix(".html").parts)
+
+
+def read_bytes(path: Path, missing: str = "no such file") -> bytes:
+    """The file's content. Raises StudyError where it cannot be had; ``missing`` is said where it is not there."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise StudyError(f"{path}: {missing}") from None
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 @contextmanager

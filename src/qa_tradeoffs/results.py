@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from qa_tradeoffs.config import first_problem
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.paths import ROOT, write_text
+from qa_tradeoffs.paths import ROOT, read_bytes, write_text
 from qa_tradeoffs.schema import Strict
 
 Condition = str | int | float | bool | None
@@ -108,12 +108,12 @@ def write(path: Path, results: Results | Experiment) -> None:
 
 def read(path: Path) -> Results:
     """Read a stage's result file back, checked. Raises StudyError naming the file."""
-    return _read(path, Results)
+    return _read(path, Results, "run the stage that writes it (make all does)")
 
 
 def read_experiment(path: Path) -> Experiment:
     """Read an experiment's result file back, checked. Raises StudyError naming the file."""
-    return _read(path, Experiment)
+    return _read(path, Experiment, "run make anomaly")
 
 
 def software() -> dict[str, Any]:
@@ -131,13 +131,10 @@ def records(rows: Iterable[Mapping[str, Any]], **conditions: Condition) -> tuple
     return tuple(Record(**{**row, "conditions": conditions | dict(row.get("conditions", {}))}) for row in rows)
 
 
-def _read(path: Path, kind: type[Kind]) -> Kind:
+def _read(path: Path, kind: type[Kind], advice: str) -> Kind:
+    content = read_bytes(path, f"is missing; {advice}")
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+        return kind.model_validate_json(content)
     except ValidationError as error:
         raise StudyError(f"{path}: is not a result file of this program ({first_problem(error, kind)})") from None
 

@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.paths import read_bytes
 
 
 class Strict(BaseModel):
@@ -22,12 +23,9 @@ class Section(Strict, strict=True):
 
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file, by the safe loader. Raises StudyError."""
+    content = read_bytes(path)
     try:
-        return yaml.load(path.read_bytes(), Loader=_Loader)
-    except FileNotFoundError:
-        raise StudyError(f"{path}: no such file") from None
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+        return yaml.load(content, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise StudyError(f"{path}: is not valid YAML ({line}{one_line(error.problem)})") from None
