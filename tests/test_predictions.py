@@ -1,6 +1,7 @@
 """Answers equal those of slow loops over every admissible span, however the windows are batched."""
 
 import math
+import threading
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from transformers import (
 from qa_tradeoffs import predictions
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
-from qa_tradeoffs.features import Windows, build
+from qa_tradeoffs.features import Windows, build, pad
 from qa_tradeoffs.predictions import best_spans, predict
 
 MINUS_INFINITY = float("-inf")
@@ -305,3 +306,33 @@ def test_answers_of_chunks_are_those_of_all_questions_at_once(monkeypatch):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name))
     assert told == sorted(told)
     assert told[-1] == (5, 5)
+
+
+def test_threads_side_by_side_give_what_one_gives_and_leave_torch_its_number_of_threads():
+    examples, model = questions(12, seed=1), tiny_bert(seed=1)
+    windows = build(examples, tokenizer(), max_length=24, stride=6)
+    names, before = set(), torch.get_num_threads()
+
+    def logits(rows):
+        names.add(threading.current_thread().name)
+        assert threads == 1 or torch.get_num_threads() == 1
+        inputs = pad(windows, rows, pad_token_id=0)
+        with torch.inference_mode():
+            output = model.eval()(**{name: torch.from_numpy(values) for name, values in inputs.items()})
+        return output.start_logits.numpy(), output.end_logits.numpy()
+
+    found = {}
+    for threads in (1, 3):
+        found[threads] = predictions.from_logits(logits, windows, examples, max_tokens=48, threads=threads)
+    assert found[1].text == found[3].text
+    np.testing.assert_allclose(found[1].score, found[3].score, atol=1e-5)
+    assert threading.current_thread().name in names and len(names) > 1
+    assert torch.get_num_threads() == before
+
+
+def test_an_error_in_a_thread_ends_the_prediction_with_it():
+    with pytest.raises(ZeroDivisionError):
+        predictions.from_logits(
+            lambda rows: 1 / 0,  # type: ignore[arg-type]
+            build(questions(3), tokenizer(), max_length=24, stride=6), questions(3), max_tokens=24, threads=2,
+        )  # fmt: skip

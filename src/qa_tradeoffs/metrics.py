@@ -16,7 +16,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import filterfalse
 from pathlib import Path
 from typing import Any
@@ -57,8 +56,6 @@ class QuestionScores:
         return tuple(self.ids[row] for row in np.flatnonzero(~self.predicted))
 
 
-# Cached because annotators agree, and because several models are scored against the same references.
-@lru_cache(maxsize=2**17)
 def normalize(text: str) -> str:
     """Lower-case ``text``, then remove ASCII punctuation, then articles, then superfluous white space."""
     lowered = text.lower()
@@ -87,11 +84,11 @@ def _score(prediction: str, references: Sequence[str], v2: bool) -> tuple[float,
     if predicted in expected:
         return 1.0, float(v2 or predicted != "")
     tokens = predicted.split()
-    return 0.0, max(_token_f1(tokens, reference.split()) for reference in expected)
+    return 0.0, max([_token_f1(tokens, reference.split()) for reference in expected])
 
 
 def _distinct(references: Sequence[str], v2: bool) -> set[str]:
-    normalized = set(map(normalize, references))
+    normalized = set(map(normalize, set(references)))  # annotators agree
     if v2:
         return normalized - {""} or {""}
     if not normalized:
@@ -126,8 +123,10 @@ def score_questions(
         raise StudyError(
             f"question {question_id!r} has no reference answer, which only the rules of SQuAD v2.0 (v2) allow"
         )
-    scored = [_score(predictions[i], texts, v2) if i in predictions else (0.0, 0.0) for i, texts in references.items()]
-    exact, f1_scores = np.array(scored, dtype=np.float64).reshape(-1, 2).T.copy()
+    exact, f1_scores = np.zeros(n), np.zeros(n)
+    for row, (question_id, texts) in enumerate(references.items()):
+        if question_id in predictions:
+            exact[row], f1_scores[row] = _score(predictions[question_id], texts, v2)
     return QuestionScores(
         ids=tuple(references),
         exact_match=exact,

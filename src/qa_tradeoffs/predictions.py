@@ -6,8 +6,12 @@ between the few best starts and ends, and a question's windows compete with one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,7 +87,7 @@ def best_spans(start_logits: Floats, end_logits: Floats, context_mask: Bools, ma
     ends = np.full((b, length + max_answer_tokens - 1), -np.inf, start.dtype)
     ends[:, :length] = np.where(context_mask, end_logits, -np.inf)
     # A start's best span ends at the highest of the next end logits: rounding does not change which sum is highest.
-    scores = start + _over_next(np.maximum, ends, max_answer_tokens)
+    scores = start + _highest_of_next(ends, max_answer_tokens)
     row, first = np.arange(b), scores.argmax(axis=1)  # the first of equals
     of_first = start[row, first, None] + ends[row[:, None], first[:, None] + np.arange(max_answer_tokens)]
     score, last = scores[row, first], first + of_first.argmax(axis=1)
@@ -97,31 +101,48 @@ def _log_normaliser(start: Floats, ends: Floats, max_answer_tokens: int, score: 
     # Where the best start and the best end are far above any span they form, that span needs more than float32's range.
     dtype = np.float64 if (above - score)[score > -np.inf].max(initial=0.0) > _FLOAT32_RANGE else start.dtype
     begins, stops = (np.exp(logits - high, dtype=dtype) for logits, high in zip((start, ends), highest, strict=True))
-    total = np.einsum("ij,ij->i", begins, _over_next(np.add, stops, max_answer_tokens), dtype=np.float64)
+    total = np.einsum("ij,ij->i", begins, _sum_of_next(stops, max_answer_tokens), dtype=np.float64)
     with np.errstate(divide="ignore"):  # no span: log 0
         log_normaliser: Float64 = np.maximum(np.log(total) + above, score)  # at least one span, should all vanish
     return log_normaliser
 
 
-def _over_next(combine: np.ufunc, values: Floats, n: int) -> Floats:
-    """``values[:, i]`` combined with the n - 1 values after it: (b, W) → (b, W - n + 1), in about 2 log2(n) steps.
+def _highest_of_next(values: Floats, n: int) -> Floats:
+    """The highest of ``values[:, i]`` and the n - 1 after it: (b, W) → (b, W - n + 1), in about log2(n) steps."""
+    runs = list(islice(_doubled(np.maximum, values), n.bit_length()))
+    longest, rest = runs[-1], n - 2 ** (len(runs) - 1)
+    # Two of the longest runs cover n values; that they may overlap changes no maximum.
+    return _rows(np.maximum(longest[: longest.size - rest], longest[rest:]), values.shape, n)
 
-    Runs of 1, 2, 4, ... values are put together, and of these the ones that n is the sum of. Rows are laid end to end,
-    so that a step is one pass over memory; what crosses the end of a row is cut off.
-    """
-    size, total, done, run = values.size - n + 1, None, 0, values.ravel()
-    for power in range(n.bit_length()):
-        if power > 0:
-            half = 2 ** (power - 1)
-            run = combine(run[:-half], run[half:])
+
+def _sum_of_next(values: Floats, n: int) -> Floats:
+    """``values[:, i]`` plus the n - 1 after it: (b, W) → (b, W - n + 1), in about 2 log2(n) steps."""
+    size, total, done = values.size - n + 1, None, 0
+    for power, run in enumerate(islice(_doubled(np.add, values), n.bit_length())):
         if n & 2**power:
             part = run[done : done + size]
-            total = part if total is None else combine(total, part)
+            total = part if total is None else total + part
             done += 2**power
     assert total is not None
-    whole = np.empty(values.shape, values.dtype)
-    whole.ravel()[:size] = total
-    return whole[:, : values.shape[1] - n + 1]
+    return _rows(total, values.shape, n)
+
+
+def _doubled(combine: np.ufunc, values: Floats) -> Iterator[Floats]:
+    """Runs of 1, 2, 4, ... values from each value on.
+
+    Rows are laid end to end, so that a step is one pass over memory; what crosses the end of a row is cut off at last.
+    """
+    run = values.ravel()
+    for power in count():
+        yield run
+        run = combine(run[: -(2**power)], run[2**power :])
+
+
+def _rows(flat: Floats, shape: tuple[int, ...], n: int) -> Floats:
+    """``flat``, of the rows of ``shape`` laid end to end, as rows again: (b, W - n + 1)."""
+    whole = np.empty(shape, flat.dtype)
+    whole.ravel()[: flat.size] = flat
+    return whole[:, : shape[1] - n + 1]
 
 
 def answer(
@@ -190,15 +211,26 @@ def predict(
     """
     model.to(device).eval()
     accepted = accepted_inputs(model)
+    on_cpu = torch.device(device).type == "cpu"
+    # An accelerator's memory is for one batch at a time: the other thread meanwhile searches the spans of the last one.
+    turn = nullcontext() if on_cpu else threading.Lock()
 
     @torch.inference_mode()
     def logits(rows: Int64) -> tuple[Floats, Floats]:
         inputs = pad(windows, rows, pad_token_id)
-        output = model(**{name: torch.from_numpy(inputs[name]).to(device) for name in inputs if name in accepted})
+        with turn:
+            output = model(**{name: torch.from_numpy(inputs[name]).to(device) for name in inputs if name in accepted})
         return _to_numpy(output.start_logits), _to_numpy(output.end_logits)
 
     return from_logits(
-        logits, windows, examples, max_tokens=max_tokens, max_answer_tokens=max_answer_tokens, v2=v2, progress=progress
+        logits,
+        windows,
+        examples,
+        max_tokens=max_tokens,
+        max_answer_tokens=max_answer_tokens,
+        v2=v2,
+        progress=progress,
+        threads=torch.get_num_threads() if on_cpu else 2,
     )
 
 
@@ -211,12 +243,14 @@ def from_logits(
     max_answer_tokens: int = 30,
     v2: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    threads: int = 1,
 ) -> Predictions:
     """``predict`` with the logits of any source: ``logits`` gives start and end logits of the windows ``rows`` (b,).
 
-    Both are (b, L) float32 or float64, with L the length of the longest of these windows.
+    Both are (b, L) float32 or float64, with L the length of the longest of these windows. So many ``threads`` call it
+    side by side, each for a batch of its own.
     """
-    columns = _per_window(logits, windows, max_tokens, max_answer_tokens, progress)
+    columns = _per_window(logits, windows, max_tokens, max_answer_tokens, progress, threads)
     score, first, last, log_normaliser, no_answer = columns  # float64 (n_windows,) each
     begins = np.searchsorted(windows.example, np.arange(len(examples)))  # each question's first window
     best = np.lexsort((-score, windows.example))[begins]  # stable: of equal scores the earlier window's
@@ -247,20 +281,45 @@ def _per_window(
     max_tokens: int,
     max_answer_tokens: int,
     progress: Callable[[int, int], None] | None,
+    threads: int,
 ) -> Float64:
     """The four columns of best_spans and the no-answer score of every window: (5, n_windows)."""
-    columns = np.empty((5, len(windows.lengths)))
-    done = 0
-    for rows in batches(windows.lengths, max_tokens):
+
+    def of_batch(rows: Int64) -> Float64:
         start, end = logits(rows)
         spans = best_spans(start, end, context_mask(windows, rows, start.shape[1]), max_answer_tokens)
-        columns[:, rows] = (*spans, start[:, 0] + end[:, 0])
-        done += len(rows)
-        if progress is not None:
-            progress(done, columns.shape[1])
+        return np.array((*spans, start[:, 0] + end[:, 0]), np.float64)
+
+    columns = np.empty((5, len(windows.lengths)))
+    done = 0
+    parts = list(batches(windows.lengths, max_tokens))
+    with _side_by_side(threads) as each:
+        for rows, found in zip(parts, each(of_batch, parts), strict=True):
+            columns[:, rows] = found
+            done += len(rows)
+            if progress is not None:
+                progress(done, columns.shape[1])
     if not np.isfinite(columns[4]).all():
         raise _not_numbers()
     return columns
+
+
+@contextmanager
+def _side_by_side(threads: int) -> Iterator[Callable[..., Iterator[Float64]]]:
+    """A map of so many threads that each compute alone.
+
+    On two cores, two batches side by side take less time than one after the other with both cores: what is too small to
+    be shared, and all that is between the operations, keeps both of them busy.
+    """
+    if threads == 1:
+        yield map
+        return
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(before)  # of the matrix library it is one number for all threads
 
 
 def _to_numpy(logits: Tensor) -> Floats:
