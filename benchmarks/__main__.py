@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import chart, growth, inputs, pieces
+from benchmarks import chart, fine_tuning, growth, inputs, pieces
 from benchmarks.comparison import CPU, Comparison, rows
 from benchmarks.record import Benchmarks
 from qa_tradeoffs import data, results
@@ -17,8 +17,9 @@ from qa_tradeoffs.example import Example
 from qa_tradeoffs.paths import ROOT, write_text
 
 COMPARED = ("features", "postprocessing", "evaluation", "training")
-PIECES = (*COMPARED, "growth")
+PIECES = (*COMPARED, "learning", "growth")
 _SAMPLE = 256  # questions of the evaluation from end to end
+_LEARNED, _HELD_OUT = 960, 240  # questions: 60 updates or so
 
 
 def main() -> None:
@@ -43,8 +44,9 @@ def main() -> None:
             data=name, data_sha256=data.fingerprint(examples), origin=origin, records=results.records(found)
         )
         write_text(output, content.model_dump_json(indent=1) + "\n")
-        if "growth" in chosen:
-            chart.write(content.records, output.with_name("growth.svg"))
+        for piece, draw in (("growth", chart.growth), ("learning", chart.learning)):
+            if piece in chosen:
+                chart.write(draw(content.records), output.with_name(f"{piece}.svg"))
 
 
 def _run(piece: str, examples: list[Example]) -> list[dict[str, Any]]:
@@ -53,6 +55,11 @@ def _run(piece: str, examples: list[Example]) -> list[dict[str, Any]]:
         measured = growth.measure([*growth.QUESTIONS, *growth.CONTEXTS])
         print(growth.summary(measured), flush=True)
         return measured
+    if piece == "learning":
+        chosen = data.sample(examples, _LEARNED + _HELD_OUT, 0)
+        learned = fine_tuning.curves(chosen[:_LEARNED], chosen[_LEARNED:], inputs.tokenizer(examples))
+        print(fine_tuning.summary(learned), flush=True)
+        return learned
     found = _compare(piece, examples)
     print(found, flush=True)
     return rows(found)

@@ -1,4 +1,4 @@
-"""Seconds and memory as the work grows, drawn from the records."""
+"""Seconds and memory as the work grows, and loss as it falls, drawn from the records."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ _MEASURES = {"growth_seconds": ("seconds", 1.0), "growth_peak_memory": ("peak me
 
 def growth(records: Sequence[Record]) -> Figure:
     """Four panels: time and memory, against the number of questions and against the length of their contexts."""
+    figures.use_style()
     found = pd.DataFrame(
         [{**r.conditions, "metric": r.metric, "value": r.value} for r in records if r.metric in _MEASURES]
     )
@@ -35,8 +36,21 @@ def growth(records: Sequence[Record]) -> Figure:
     return drawn
 
 
-def write(records: Sequence[Record], path: Path) -> None:
-    """The chart as SVG; equal records give equal bytes."""
+def learning(records: Sequence[Record]) -> Figure:
+    """Training loss of both recipes by update: a thin line per seed, a thick one for their mean."""
     figures.use_style()
+    found = pd.DataFrame([{**r.conditions, "loss": r.value} for r in records if r.metric == "learning_loss"])
+    drawn, axes = plt.subplots(figsize=(figures.WIDTH, 0.6 * figures.WIDTH))
+    for colour, (side, name) in zip(("C0", "C1"), _SIDES.items(), strict=True):
+        by_seed = found[found["side"] == side].pivot(index="step", columns="seed", values="loss")
+        axes.plot(by_seed.index, by_seed, color=colour, linewidth=0.6, alpha=0.5)
+        axes.plot(by_seed.index, by_seed.mean(axis=1), color=colour, linewidth=2, label=f"{name}, mean of seeds")
+    axes.set(xlabel="updates of 16 windows", ylabel="training loss (nats)")
+    axes.legend()
+    return drawn
+
+
+def write(drawn: Figure, path: Path) -> None:
+    """The chart as SVG; equal records give equal bytes."""
     with written_atomically(path) as temporary:
-        growth(records).savefig(temporary, format="svg", metadata={"Date": None})
+        drawn.savefig(temporary, format="svg", metadata={"Date": None})

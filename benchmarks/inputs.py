@@ -60,10 +60,12 @@ def tokenizer(examples: Sequence[Example]) -> Any:
     return models.train_wordpiece([*contexts, *(example.question for example in examples)], VOCABULARY)
 
 
-def encoder(vocabulary: int, seed: int = 0) -> Any:
-    """6 layers, 384 wide, 12 heads, random weights; its answers are in the context, as a trained model's are."""
+MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+
+
+def encoder(vocabulary: int, seed: int = 0, shape: dict[str, int] = MINILM) -> Any:
+    """A BERT of this shape with random weights; its answers are in the context, as a trained model's are."""
     torch.manual_seed(seed)
-    shape = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
     network = BertForQuestionAnswering(BertConfig(vocab_size=vocabulary, **shape))
     with torch.no_grad():  # the answer head looks for what marks the tokens of the context
         mark = torch.randn(shape["hidden_size"])

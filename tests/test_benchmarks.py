@@ -1,6 +1,7 @@
 """Both sides of the benchmarks come to the same results, and a difference between them is noticed."""
 
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import chart, comparison, demo, growth, inputs, pieces, plain
+from benchmarks import chart, comparison, demo, epoch, fine_tuning, growth, inputs, pieces, plain
 from benchmarks.comparison import Comparison, DisagreementError
 from benchmarks.record import Benchmarks, read, table
 from qa_tradeoffs import features, metrics, predictions, results
@@ -156,7 +158,7 @@ def test_a_piece_that_is_not_there_is_named():
 def test_the_committed_results_are_of_every_piece():
     content = read(ROOT / "benchmarks" / "results" / "speed.json")
     assert {record.conditions["piece"] for record in content.records} == {
-        "features", "postprocessing", "evaluation", "training", "growth",
+        "features", "postprocessing", "evaluation", "training", "learning", "growth",
     }  # fmt: skip
 
 
@@ -190,8 +192,8 @@ def test_the_chart_has_both_sides_in_time_and_memory_against_questions_and_conte
     shown = [[tuple(line.get_xdata()) for line in axes.lines] for axes in panels]
     assert shown == [[(500, 2500, 5000, 10_000, 20_000, 40_000)] * 2, [(1, 2, 5, 10, 20)] * 2] * 2
     assert [float(line.get_ydata().item(0)) for axes in panels for line in axes.lines] == [2] * 4 + [3] * 4
-    chart.write(records, tmp_path / "one.svg")
-    chart.write(records, tmp_path / "two.svg")
+    chart.write(chart.growth(records), tmp_path / "one.svg")
+    chart.write(chart.growth(records), tmp_path / "two.svg")
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 
@@ -213,3 +215,40 @@ def test_a_runs_seconds_are_summed_by_notebook_and_model(tmp_path):
         "| 4-analysis |  |  | 7 s | 7 s |",
         "| all |  |  |  | 64 s |",
     ]
+
+
+def test_an_epoch_is_timed_by_both_recipes_with_as_many_updates():
+    lengths = np.array([10, 30, 24, 16] * 10)
+    shape = {
+        "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50,
+    }  # fmt: skip
+    rows = epoch.measure(lengths, torch.device("cpu"), precision="fp32", plain_updates=2, shape=shape)
+    found = {(r.metric, r.conditions["side"]): r for r in results.records(rows)}
+    assert found["epoch_seconds", "ours"].n == 3  # 40 windows, 16 per update
+    assert found["epoch_seconds", "plain"].n == 2
+    assert 0 < found["epoch_peak_share", "ours"].value < 1
+
+
+def test_the_operations_of_an_epoch_are_three_times_those_of_its_forward_passes():
+    shape = {"hidden_size": 2, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 3}
+    # A window of 5 tokens: 2·5·(4·2² + 2·2·3) in weights, 2·(2·5·5·2) in attention, 2·5·2·2 in the head.
+    assert epoch.epoch_flops(np.array([5, 5]), shape) == 3 * 2 * (280 + 200 + 40)
+
+
+def test_windows_made_for_an_epoch_are_padded_to_the_plain_recipes_length():
+    made = epoch.random_windows(np.array([10, 384]), vocabulary=50)
+    columns = epoch.padded_columns(made, 1)
+    assert {len(columns[name][0]) for name in ("input_ids", "token_type_ids", "attention_mask")} == {384}
+    assert sum(columns["attention_mask"][0]) == 10 and len(columns["input_ids"]) == 1
+
+
+def test_both_recipes_learn_in_as_many_updates_and_are_asked_the_same_afterwards(monkeypatch, vocabulary):
+    asked = inputs.generated(40)
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    monkeypatch.setattr(fine_tuning, "SHAPE", shape)
+    rows = fine_tuning.curves(asked[:32], asked[32:], vocabulary, seeds=[0])
+    losses = [(r["conditions"]["side"], r["conditions"]["step"]) for r in rows if r["metric"] == "learning_loss"]
+    assert losses == [("plain", 1), ("plain", 2), ("ours", 1), ("ours", 2)]
+    held_out = [r["value"] for r in rows if r["metric"] == "learning_held_out_loss"]
+    assert held_out == pytest.approx([math.log(384)] * 2, rel=0.5)  # nothing is learned in two updates
+    assert "ours: " in fine_tuning.summary(rows)

@@ -1,0 +1,145 @@
+"""Fine-tuning by both recipes through transformers' Trainer: the same questions, updates and rates.
+
+The plain recipe pads every window to one length and draws windows at random; ours puts windows of like length side by
+side. Both see every window once per epoch, so many of them per update.
+"""
+
+import copy
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from numpy.typing import NDArray
+from transformers import PrinterCallback, Trainer, TrainingArguments
+
+from benchmarks import inputs, plain
+from benchmarks.comparison import CPU, check
+from qa_tradeoffs import config, features, training
+from qa_tradeoffs.example import Example
+from qa_tradeoffs.features import Windows
+
+# From random weights, so with a higher rate than a published checkpoint is given.
+RECIPE = config.Training(epochs=1, batch_size=16, learning_rate=1e-3, warmup_ratio=0.1, precision="fp32")
+SHAPE = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One training: ``step`` and ``loss`` (n,), mean of the updates since the row before, and ``seconds`` in all."""
+
+    step: list[int]
+    loss: list[float]
+    seconds: float
+
+
+def by_plain(
+    network: Any, columns: dict[str, list[Any]], recipe: config.Training, seed: int, device: torch.device = CPU,
+    max_steps: int = -1,
+) -> Learned:  # fmt: skip
+    """The plain recipe's windows (``plain.training_features``) with the Trainer's own order, padding and collator."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            per_device_train_batch_size=recipe.batch_size,
+            num_train_epochs=recipe.epochs,
+            max_steps=max_steps,
+            learning_rate=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            warmup_steps=recipe.warmup_ratio,
+            logging_steps=0.02,
+            save_strategy="no",
+            seed=seed,
+            use_cpu=device.type == "cpu",
+            disable_tqdm=True,
+            report_to="none",
+        )
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+        trainer = Trainer(
+            model=network, args=arguments, train_dataset=Dataset.from_dict(columns), data_collator=plain.collate
+        )
+        trainer.remove_callback(PrinterCallback)
+        began = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - began
+    return _learned(trainer.state.log_history, seconds)
+
+
+def by_ours(
+    network: Any, windows: Windows, recipe: config.Training, seed: int, pad_token_id: int, device: torch.device = CPU
+) -> Learned:
+    """The study's own training."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        fitted = training.fit(
+            network, windows, recipe, pad_token_id=pad_token_id, seed=seed, device=device,
+            workspace=Path(folder) / "unfinished", inputs="",
+        )  # fmt: skip
+        seconds = time.perf_counter() - began
+    return _learned(fitted.history, seconds)
+
+
+def curves(
+    examples: Sequence[Example], held_out: Sequence[Example], tokenizer: Any, seeds: Sequence[int] = range(5)
+) -> list[dict[str, Any]]:
+    """Record rows: both recipes' loss by update and seed, and afterwards on ``held_out``, for which both are alike."""
+    windows, columns = features.build(examples, tokenizer), plain.training_features(examples, tokenizer)
+    asked, rows = plain.training_features(held_out, tokenizer), []
+    for seed in seeds:
+        first = inputs.encoder(len(tokenizer), seed, SHAPE)
+        networks = {"plain": first, "ours": copy.deepcopy(first)}
+        learned = {
+            "plain": by_plain(networks["plain"], columns, RECIPE, seed),
+            "ours": by_ours(networks["ours"], windows, RECIPE, seed, tokenizer.pad_token_id),
+        }
+        check(learned["plain"].step[-1] == learned["ours"].step[-1], "the recipes differ in their number of updates")
+        for side, found in learned.items():
+            common = {"piece": "learning", "side": side, "seed": seed, "windows": len(windows.lengths)}
+            rows += [
+                _row("learning_loss", value, "nats", common | {"step": step})
+                for step, value in zip(found.step, found.loss, strict=True)
+            ]
+            rows.append(_row("learning_seconds", found.seconds, "s", common))
+            rows.append(_row("learning_held_out_loss", loss_of(networks[side], asked), "nats", common))
+    return rows
+
+
+def loss_of(network: Any, columns: dict[str, list[Any]], batch_size: int = 32) -> float:
+    """Mean loss of windows (``plain.training_features``), padded to one length whoever trained the network."""
+    network.eval()
+    total, n = 0.0, len(columns["input_ids"])
+    for first in range(0, n, batch_size):
+        batch = {name: torch.tensor(column[first : first + batch_size]) for name, column in columns.items()}
+        with torch.no_grad():
+            total += float(network(**batch).loss) * len(batch["input_ids"])
+    return total / n
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> str:
+    """Held-out loss and seconds of both sides, mean and range over seeds."""
+    lines = ["learning: loss on questions held out, and seconds, by seed"]
+    for side in ("plain", "ours"):
+        loss, seconds = (_values(rows, metric, side) for metric in ("learning_held_out_loss", "learning_seconds"))
+        lines.append(
+            f"  {side}: {loss.mean():.3f} nats ({loss.min():.3f} to {loss.max():.3f} in {len(loss)} seeds), "
+            f"{np.median(seconds):.3g} s"
+        )
+    return "\n".join(lines)
+
+
+def _values(rows: Sequence[dict[str, Any]], metric: str, side: str) -> NDArray[np.float64]:
+    return np.array([r["value"] for r in rows if r["metric"] == metric and r["conditions"]["side"] == side])
+
+
+def _row(metric: str, value: float, unit: str, conditions: dict[str, Any]) -> dict[str, Any]:
+    return {"metric": metric, "value": value, "unit": unit, "n": 1, "conditions": conditions}
+
+
+def _learned(history: list[dict[str, float]], seconds: float) -> Learned:
+    logged = [row for row in history if "loss" in row]
+    return Learned([int(row["step"]) for row in logged], [row["loss"] for row in logged], seconds)
