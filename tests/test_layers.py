@@ -9,11 +9,11 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "qa_tradeoffs"
 ORDER = """errors paths example flops schema config prices synthetic data device progress features dropout grouped
-models training predictions metrics squad_metric baseline intervals evaluation clock workloads variants
+models training predictions metrics no_answer squad_metric baseline intervals evaluation clock workloads variants
 traces operators durations profiling scenarios memory costs published audit audit_findings results
-attribution anomaly stage display anomaly_findings tables compute findings figures anomaly_figures report
+attribution anomaly stage display anomaly_findings tables compute findings no_answer_findings figures anomaly_figures no_answer_figures report
 run graph answer""".split()
-ARITHMETIC = ["metrics", "intervals", "costs", "baseline"]
+ARITHMETIC = ["metrics", "no_answer", "intervals", "costs", "baseline"]
 
 
 def imported(module: str) -> set[str]:
@@ -48,7 +48,7 @@ def test_the_check_sees_imports_of_either_form():
 
 def test_only_the_analysis_notebook_the_report_and_other_charts_use_figures():
     users = {module for module in ORDER if "figures" in imported(module)}
-    assert users <= {"report", "anomaly_figures"}
+    assert users <= {"report", "anomaly_figures", "no_answer_figures"}
     notebooks = (SOURCE.parents[1] / "notebooks").glob("*.ipynb")
     assert [path.name for path in notebooks if "figures." in path.read_text()] == ["4-analysis.ipynb"]
 

@@ -18,6 +18,17 @@ Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
 File = Annotated[Path, Field(strict=False)]
 
 
+# Left out of what a stage depends on where it is not used, so that results of studies without it stay valid.
+ThresholdQuestions = Annotated[
+    int | None,
+    Field(
+        gt=0,
+        exclude_if=lambda value: value is None,
+        description="v2.0: training questions, of whole articles, to choose the no-answer threshold on instead",
+    ),
+]
+
+
 class GeneratedData(Section):
     """A generated reading-comprehension set: needs no network and no licence."""
 
@@ -25,7 +36,14 @@ class GeneratedData(Section):
     train_passages: int = Field(gt=0)
     validation_passages: int = Field(gt=0)
     questions_per_passage: int = Field(default=5, gt=0)
+    unanswerable_share: float = Field(default=0.0, ge=0, lt=1, exclude_if=lambda value: value == 0)
+    threshold_questions: ThresholdQuestions = None
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def v2(self) -> bool:
+        """Whether questions may have no answer."""
+        return self.unanswerable_share > 0
 
 
 class HubData(Section):
@@ -35,6 +53,7 @@ class HubData(Section):
     name: str = Field(min_length=1)
     revision: str = Field(min_length=1, description="commit hash; a branch name works but is not reproducible")
     v2: bool = False
+    threshold_questions: ThresholdQuestions = None
     train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with seed 0")
     validation_limit: int | None = Field(default=None, gt=0)
 
@@ -52,6 +71,7 @@ class FileData(Section):
     validation_share: float = Field(default=0.25, gt=0, lt=1, description="share of the articles of `file`")
     split_seed: int = Field(default=0, ge=0)
     v2: bool = False
+    threshold_questions: ThresholdQuestions = None
     misplaced_answers: Literal["repair", "refuse"] = "repair"
     train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with split_seed")
     validation_limit: int | None = Field(default=None, gt=0)
@@ -192,6 +212,22 @@ class Study(Section):
             untrained = [slug for slug, model in self.models.items() if not model.fine_tuned]
             if untrained:
                 raise ValueError(f"`data` has no `train`, but models.{untrained[0]} has to be trained")
+        return self
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> "Study":
+        if self.data.threshold_questions is None:
+            return self
+        if not self.data.v2:
+            needed = "unanswerable_share" if isinstance(self.data, GeneratedData) else "v2: true"
+            raise ValueError(f"`data.threshold_questions` is for questions that may have no answer; needs `{needed}`")
+        if isinstance(self.data, FileData) and not (self.data.train or self.data.file):
+            raise ValueError("`data.threshold_questions` are training questions, but `data` has no `train`")
+        if "no_answer_threshold" in self.evaluation.model_fields_set:
+            raise ValueError(
+                "gives both `evaluation.no_answer_threshold` and `data.threshold_questions`; give the threshold, or "
+                "the number of questions to choose it on"
+            )
         return self
 
     def model(self, slug: str) -> Model:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +20,45 @@ from qa_tradeoffs.schema import one_line
 
 @dataclass(frozen=True)
 class Splits:
-    """The study's questions, and what was noticed and mended while reading them."""
+    """The study's questions, and what was noticed and mended while reading them.
+
+    ``threshold`` are held out of the training questions, to choose the no-answer threshold of SQuAD v2.0 on.
+    """
 
     train: list[Example]
     validation: list[Example]
     notes: tuple[str, ...] = ()
+    threshold: list[Example] = field(default_factory=list)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over both splits: every id, text and offset, in order."""
-        return hashlib.sha256((fingerprint(self.train) + fingerprint(self.validation)).encode()).hexdigest()
+        """SHA-256 over all splits: every id, text and offset, in order."""
+        splits = [self.train, self.validation, *([self.threshold] if self.threshold else [])]
+        return hashlib.sha256("".join(map(fingerprint, splits)).encode()).hexdigest()
 
 
 def load(data: Data) -> Splits:
     """Read and check a study's data. Raises StudyError naming file, place and id."""
     if isinstance(data, GeneratedData):
-        return _generate(data)
-    return _from_hub(data) if isinstance(data, HubData) else _from_files(data)
+        splits = _generate(data)
+    else:
+        splits = _from_hub(data) if isinstance(data, HubData) else _from_files(data)
+    if data.threshold_questions is None:
+        return splits
+    train, threshold = hold_out(splits.train, data.threshold_questions)
+    return replace(splits, train=train, threshold=threshold)
 
 
 def is_v2(data: Data) -> bool:
     """Whether questions may have no answer, as in SQuAD v2.0."""
-    return not isinstance(data, GeneratedData) and data.v2
+    return data.v2
 
 
 def summary(splits: Splits) -> dict[str, str]:
     """What was read, for a reader: questions, passages and words of each split, and the fingerprint."""
     sides = {"training": splits.train, "validation": splits.validation}
+    if splits.threshold:
+        sides["threshold"] = splits.threshold
     return {f"{name} questions": _describe(examples) for name, examples in sides.items()} | {
         "fingerprint": splits.fingerprint[:16]
     }
@@ -83,6 +95,31 @@ def split_by_article(
     return train, [example for example in examples if example.title in held_out]
 
 
+def hold_out(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
+    """(train, held out) with ``n`` questions or up to an article more held out, both kinds of question among them.
+
+    Whole articles, since none of the validation split's articles is trained on either: what is chosen on the held-out
+    questions is chosen under the conditions under which it will be used.
+    """
+    sizes = Counter(example.title for example in train)
+    titles = list(sizes)
+    shuffled = [titles[i] for i in np.random.default_rng(seed).permutation(len(titles))]
+    before = np.cumsum([0, *(sizes[title] for title in shuffled)])[:-1]
+    chosen = {title for title, count in zip(shuffled, before, strict=True) if count < n}
+    if len(chosen) == len(titles):
+        raise StudyError(
+            f"data.threshold_questions: is {n}, but the training split has {len(train)} questions of {len(titles)} "
+            f"article{'s' * (len(titles) != 1)}; whole articles are held out, and some must be left to train on"
+        )
+    held_out = [example for example in train if example.title in chosen]
+    if len({bool(example.answers) for example in held_out}) < 2:
+        raise StudyError(
+            f"data.threshold_questions: the {len(held_out)} held-out questions are not of both kinds, with and without "
+            "an answer; hold out more"
+        )
+    return [example for example in train if example.title not in chosen], held_out
+
+
 def sample(examples: list[Example], limit: int | None, seed: int) -> list[Example]:
     """At most ``limit`` questions, drawn at random without replacement, in their old order."""
     if limit is None or limit >= len(examples):
@@ -99,9 +136,10 @@ def _describe(examples: Sequence[Example]) -> str:
 
 def _generate(data: GeneratedData) -> Splits:
     """The generated set of this study."""
+    each, unanswerable = data.questions_per_passage, data.unanswerable_share
     return Splits(
-        synthetic.generate(data.train_passages, data.questions_per_passage, "train", data.seed),
-        synthetic.generate(data.validation_passages, data.questions_per_passage, "validation", data.seed),
+        synthetic.generate(data.train_passages, each, "train", data.seed, unanswerable),
+        synthetic.generate(data.validation_passages, each, "validation", data.seed, unanswerable),
     )
 
 

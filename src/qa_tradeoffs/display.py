@@ -75,6 +75,11 @@ def sections(parts: Sequence[tuple[str, Mapping[str, str]]]) -> Html:
     return Html("".join(section(*part) for part in parts))
 
 
+def together(*parts: Html) -> Html:
+    """The parts one below the other, as one output."""
+    return Html("".join(part.markup for part in parts))
+
+
 def links(targets: Mapping[str, Sequence[tuple[str, str]]]) -> Html:
     """A list: each name, then its links, given as (text, address of a page beside this one)."""
 

@@ -1,14 +1,15 @@
 """Predictions against references: one scored row per question, and the records that sum them up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from qa_tradeoffs import baseline, intervals, metrics
+from qa_tradeoffs import baseline, intervals, metrics, no_answer
 from qa_tradeoffs.example import Example
+from qa_tradeoffs.no_answer import Threshold
 from qa_tradeoffs.paths import written_atomically
 from qa_tradeoffs.predictions import Predictions
 
@@ -20,14 +21,15 @@ def score(predictions: Predictions, examples: Sequence[Example], *, v2: bool, th
 
     Columns: id, prediction (for v2.0 '' where ``no_answer_score`` exceeds ``threshold``), exact_match (0 or 1), f1
     (0 to 1), no_answer_score (logits), and of the best span, even where it is not the prediction: score (logits),
-    probability, char_start and char_end in the context.
+    probability, char_start and char_end in the context; for v2.0 also span_exact_match and span_f1, and has_answer,
+    which is of the question: from these and no_answer_score every other threshold's scores follow.
     """
-    texts = predictions.with_threshold(threshold) if v2 else predictions.text
-    scores = _score_texts(dict(zip(predictions.id, texts, strict=True)), examples, v2=v2)
-    return pd.DataFrame(
+    spans = _score_spans(predictions, examples, v2=v2)
+    scores = metrics.apply_threshold(spans, predictions.no_answer_score, threshold) if v2 else spans
+    frame = pd.DataFrame(
         {
             "id": predictions.id,
-            "prediction": texts,
+            "prediction": predictions.with_threshold(threshold) if v2 else predictions.text,
             "score": predictions.score,
             "probability": predictions.probability,
             "no_answer_score": predictions.no_answer_score,
@@ -37,6 +39,49 @@ def score(predictions: Predictions, examples: Sequence[Example], *, v2: bool, th
             "f1": scores.f1,
         }
     )
+    if v2:
+        frame = frame.assign(span_exact_match=spans.exact_match, span_f1=spans.f1, has_answer=spans.has_answer)
+    return frame
+
+
+def threshold(
+    given: float, held_out: Sequence[Example], answer: Callable[[Sequence[Example]], Predictions]
+) -> Threshold:
+    """The no-answer threshold with the best F1 on the ``held_out`` questions; the ``given`` one where there are none.
+
+    ``answer`` gives the predictions of the model for some questions.
+    """
+    if not held_out:
+        return Threshold(given)
+    predictions = answer(held_out)
+    scores = _score_spans(predictions, held_out, v2=True)
+    return no_answer.choose(scores.f1, predictions.no_answer_score, scores.has_answer)
+
+
+def threshold_rows(threshold: Threshold, *, v2: bool) -> list[dict[str, Any]]:
+    """Record rows of the no-answer threshold and, where it was chosen, of the F1 that it reached there; v2.0 only."""
+    if not v2:
+        return []
+    chosen = threshold.f1 is not None
+    conditions = {"chosen_on": "held-out training questions" if chosen else None}
+    n = max(threshold.questions, 1)  # one number where it was given
+    found = {"metric": "no_answer_threshold", "value": threshold.value, "unit": "logits", "n": n}
+    reached = {"metric": "threshold_f1", "value": threshold.f1, "unit": "points", "n": n}
+    return [row | {"conditions": conditions} for row in (found, reached)[: 1 + chosen]]
+
+
+def threshold_sentences(threshold: Threshold, *, v2: bool, fine_tuned: bool = False) -> list[str]:
+    """The threshold and where it comes from; nothing for v1.1."""
+    if not v2:
+        return []
+    left = f"A question is left unanswered where its no-answer score exceeds {threshold.value:.3g} logits"
+    if threshold.f1 is None:
+        return [f"{left}, the threshold of the study file."]
+    seen = " Whether this checkpoint, which came fine-tuned, was trained on them is not known." if fine_tuned else ""
+    return [
+        f"{left}: of all thresholds the one with the best F1, {threshold.f1:.1f} points, on {threshold.questions:,} "
+        f"questions held out of the training split in whole articles.{seen}"
+    ]
 
 
 def rows(frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, seed: int) -> list[dict[str, Any]]:
@@ -93,6 +138,11 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
 def baseline_scores(examples: Sequence[Example], *, v2: bool) -> metrics.QuestionScores:
     """What lexical overlap alone reaches on these questions, without any training."""
     return _score_texts(baseline.answer_all(examples), examples, v2=v2)
+
+
+def _score_spans(predictions: Predictions, examples: Sequence[Example], *, v2: bool) -> metrics.QuestionScores:
+    """Scores of the best spans, whatever their no-answer score."""
+    return _score_texts(dict(zip(predictions.id, predictions.text, strict=True)), examples, v2=v2)
 
 
 def _score_texts(texts: dict[str, str], examples: Sequence[Example], *, v2: bool) -> metrics.QuestionScores:

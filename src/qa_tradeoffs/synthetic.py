@@ -150,11 +150,14 @@ class Fact:
     start: int  # of the value in the sentence
 
 
-def generate(passages: int, questions_per_passage: int, split: Split, seed: int) -> list[Example]:
+def generate(
+    passages: int, questions_per_passage: int, split: Split, seed: int, unanswerable_share: float = 0.0
+) -> list[Example]:
     """``passages × questions_per_passage`` examples with one answer each; ids read ``train-000012-3``.
 
     Every fact of a passage is asked about at most once, so ``questions_per_passage`` is at most ``FEWEST_FACTS``.
-    The two splits draw from independent random streams of the same ``seed``.
+    The two splits draw from independent random streams of the same ``seed``. With ``unanswerable_share`` in (0, 1),
+    each question is with that probability about something that the passage does not state, and has no answer.
     """
     if not 1 <= questions_per_passage <= FEWEST_FACTS:
         raise StudyError(f"data.questions_per_passage: is {questions_per_passage}; it must be from 1 to {FEWEST_FACTS}")
@@ -164,12 +167,17 @@ def generate(passages: int, questions_per_passage: int, split: Split, seed: int)
         name = f"{rng.choice(FIRST_NAMES)} {rng.choice(NAME_STEMS)}{rng.choice(NAME_ENDINGS)}"
         facts = _facts(name, rng)
         context = " ".join(fact.sentence for fact in facts)
+        stated = {fact.attribute for fact in facts}
+        unstated = [attribute for attribute in range(len(ATTRIBUTES)) if attribute not in stated]
         for number, i in enumerate(rng.choice(len(facts), questions_per_passage, replace=False)):
-            fact = facts[i]
-            start = sum(len(earlier.sentence) + 1 for earlier in facts[:i]) + fact.start
-            question = str(rng.choice(questions(fact.attribute, split))).format(name=name)
+            attribute, answers = facts[i].attribute, (facts[i].value,)
+            starts = (sum(len(earlier.sentence) + 1 for earlier in facts[:i]) + facts[i].start,)
+            # Nothing is drawn where the share is 0: such sets stay what they are without it.
+            if unanswerable_share > 0 and rng.random() < unanswerable_share:
+                attribute, answers, starts = unstated.pop(int(rng.integers(len(unstated)))), (), ()
+            question = str(rng.choice(questions(attribute, split))).format(name=name)
             key = f"{split}-{passage:06d}-{number}"
-            examples.append(Example(key, name, context, question, (fact.value,), (start,)))
+            examples.append(Example(key, name, context, question, answers, starts))
     return examples
 
 

@@ -63,7 +63,7 @@ def collect(
         seeds=tuple(seeds),
         trainings={key: _fresh(study, run.training(*key), "train", *key) for key in trained},
         evaluations={key: _fresh(study, run.evaluation(*key), "evaluate", *key) for key in evaluated},
-        predictions={key: _parquet(run.predictions(*key), ["id", "exact_match", "f1"]) for key in evaluated},
+        predictions={key: _parquet(run.predictions(*key), _columns(study)) for key in evaluated},
         profiles={slug: _fresh(study, run.profile(slug), "profile", slug, None) for slug in slugs},
         histories={key: _parquet(run.history(*key), ["step", "epoch", "loss"]) for key in trained},
     )
@@ -347,6 +347,12 @@ def _check_same_questions(collected: Collected, run: RunPaths) -> None:
     for path, file in files:
         if file.provenance.data_sha256 != data:
             raise StudyError(f"{path}: was made from other data than {run.evaluation(*first)}; run make all")
+
+
+def _columns(study: config.Study) -> list[str]:
+    """What is read of each question's row; of SQuAD v2.0 also what it takes to move the no-answer threshold."""
+    moved = ["no_answer_score", "span_exact_match", "span_f1", "has_answer"] if study.data.v2 else []
+    return ["id", "exact_match", "f1", *moved]
 
 
 def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:
