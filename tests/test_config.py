@@ -168,6 +168,22 @@ FILES = {"source": "files", "file": "dev.json"}
             [("data", {"source": "files", "validation": "x"})],
             "`data` has no `train`, but models.bert has to be trained",
         ),
+        (
+            [("data.threshold_questions", 9)],
+            "`data.threshold_questions` is for questions that may have no answer; needs `unanswerable_share`",
+        ),
+        (
+            [("data", FILES | {"threshold_questions": 9})],
+            "`data.threshold_questions` is for questions that may have no answer; needs `v2: true`",
+        ),
+        (
+            [
+                ("data.threshold_questions", 9),
+                ("data.unanswerable_share", 0.5),
+                ("evaluation.no_answer_threshold", 0.0),
+            ],
+            "gives both `evaluation.no_answer_threshold` and `data.threshold_questions`; give the threshold, or",
+        ),
         ([("data", FILES | {"misplaced_answers": "fix"})], "data.misplaced_answers: must be 'repair' or 'refuse'"),
     ],
 )
@@ -221,6 +237,7 @@ def test_absolute_paths_stay(tmp_path):
         (("models.mini.revision", "4567def"), set()),
         (("models.bert.config.hidden_size", 32), {"train", "evaluate", "profile"}),
         (("data.seed", 1), {"train", "evaluate", "profile"}),
+        (("data.unanswerable_share", 0.5), {"train", "evaluate", "profile"}),
         (("training.learning_rate", 1.0e-3), {"train", "evaluate", "profile"}),
         (("evaluation.max_answer_tokens", 10), {"evaluate", "profile"}),
         (("profile.min_repeats", 20), {"profile"}),
@@ -233,6 +250,22 @@ def test_a_change_touches_only_the_stages_that_depend_on_it(tmp_path, change, af
         for study in (before, after)
     ]
     assert {stage for stage in digests[0] if digests[0][stage] != digests[1][stage]} == affected
+
+
+def test_threshold_questions_must_come_from_a_training_split(tmp_path):
+    fine_tuned = {"only": {"label": "Only", "path": "checkpoint", "fine_tuned": True}}
+    data = {"source": "files", "validation": "dev.json", "v2": True, "threshold_questions": 9}
+    said = sentence(tmp_path, changed(("models", fine_tuned), ("data", data)))
+    assert said == "`data.threshold_questions` are training questions, but `data` has no `train`"
+
+
+def test_what_only_studies_of_v2_say_is_no_input_of_any_other(tmp_path):
+    assert loaded(tmp_path, VALID).data.model_dump(mode="json").keys() == {
+        "source", "train_passages", "validation_passages", "questions_per_passage", "seed"
+    }  # fmt: skip
+    held_out = changed(("data.unanswerable_share", 0.5), ("data.threshold_questions", 9))
+    content = config.stage_inputs(loaded(tmp_path, held_out), "train", "bert")["data"]
+    assert (content["unanswerable_share"], content["threshold_questions"]) == (0.5, 9)
 
 
 def test_the_digest_does_not_depend_on_the_order_of_keys():

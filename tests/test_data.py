@@ -211,6 +211,53 @@ def test_one_article_cannot_be_split():
         data.split_by_article(articles(1, 5), 0.5, 0)
 
 
+def article(title: str, *answered: bool) -> list[Example]:
+    return [
+        Example(f"{title}{i}", title, f"{title}.", "What?", *(((title,), (0,)) if has else ((), ())))
+        for i, has in enumerate(answered)
+    ]
+
+
+MIXED = [question for title in "abcdef" for question in article(title, True, False, True)]
+
+
+@pytest.mark.parametrize(("wanted", "held_out"), [(1, 3), (3, 3), (4, 6), (15, 15)])
+def test_questions_for_the_threshold_are_whole_articles_and_at_least_as_many_as_wanted(wanted, held_out):
+    train, threshold = data.hold_out(MIXED, wanted)
+    assert len(threshold) == held_out
+    assert {e.title for e in train}.isdisjoint(e.title for e in threshold)
+    assert sorted(train + threshold, key=MIXED.index) == MIXED
+
+
+def test_which_articles_are_held_out_depends_on_the_seed_only():
+    assert data.hold_out(MIXED, 3, seed=1) == data.hold_out(MIXED, 3, seed=1)
+    assert len({data.hold_out(MIXED, 3, seed=seed)[1][0].title for seed in range(20)}) > 1
+
+
+def test_holding_out_every_article_is_refused():
+    with pytest.raises(StudyError, match="is 16, but the training split has 18 questions of 6 articles; "):
+        data.hold_out(MIXED, 16)
+
+
+def test_a_threshold_needs_questions_of_both_kinds():
+    answerable = article("a", True) + article("b", True)
+    with pytest.raises(StudyError, match="the 1 held-out questions are not of both kinds, with and without an answer"):
+        data.hold_out(answerable, 1)
+
+
+def test_a_study_neither_trains_nor_scores_the_questions_of_its_threshold():
+    plain = GeneratedData(
+        source="generated", train_passages=9, validation_passages=3, questions_per_passage=4, unanswerable_share=0.5
+    )
+    whole, splits = (data.load(plain.model_copy(update={"threshold_questions": n})) for n in (None, 10))
+    assert (len(splits.train), len(splits.threshold), len(splits.validation)) == (24, 12, 12)
+    assert {e.id for e in splits.train + splits.threshold} == {e.id for e in whole.train}
+    assert splits.validation == whole.validation
+    assert splits.fingerprint != whole.fingerprint
+    assert "threshold questions" in data.summary(splits)
+    assert "threshold questions" not in data.summary(whole)
+
+
 def test_a_sample_is_seeded_and_keeps_the_order():
     examples = articles(1, 100)
     drawn = data.sample(examples, 10, seed=0)
@@ -295,7 +342,9 @@ def test_generated_data_come_from_the_generator():
     assert splits.validation == synthetic.generate(2, 2, "validation", 5)
 
 
-def test_only_files_and_the_hub_can_say_that_questions_have_no_answer():
+def test_the_data_say_whether_questions_may_have_no_answer():
+    mixed = GeneratedData(source="generated", train_passages=1, validation_passages=1, unanswerable_share=0.5)
+    assert data.is_v2(mixed)
     assert not data.is_v2(GeneratedData(source="generated", train_passages=1, validation_passages=1))
     assert data.is_v2(FileData(source="files", validation="x", v2=True))
     assert not data.is_v2(HubData(source="hub", name="a/b", revision="c"))

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from torchmetrics.functional.text import squad
 
-from qa_tradeoffs import evaluation
+from qa_tradeoffs import evaluation, no_answer, results
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.predictions import Predictions
 
@@ -68,6 +69,80 @@ def test_a_higher_threshold_makes_it_answer():
     frame = evaluation.score(predicted(*TEXTS, "Ada"), [*ANSWERABLE, UNANSWERABLE], v2=True, threshold=2.5)
     assert frame["prediction"].tolist() == [*TEXTS, "Ada"]
     assert frame["f1"].tolist() == pytest.approx([1, 0.8, 0, 0])
+
+
+def test_v2_keeps_what_the_best_span_would_score_where_it_is_not_the_prediction():
+    frame = evaluation.score(predicted(*TEXTS, "Ada"), [*ANSWERABLE, UNANSWERABLE], v2=True, threshold=-9)
+    assert frame["prediction"].tolist() == [""] * 4
+    assert frame["f1"].tolist() == [0, 0, 0, 1]
+    assert frame["span_f1"].tolist() == pytest.approx([1, 0.8, 0, 0])
+    assert frame["span_exact_match"].tolist() == [1, 0, 0, 0]
+    assert frame["has_answer"].tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("threshold", [-5.5, -4.5, 0.0, 2.5])
+def test_every_threshold_can_be_had_from_the_saved_table(scored_v2, threshold):
+    again = evaluation.score(predicted(*TEXTS, "Ada"), [*ANSWERABLE, UNANSWERABLE], v2=True, threshold=threshold)
+    columns = ["span_exact_match", "span_f1", "no_answer_score", "has_answer"]
+    curve = no_answer.curve(*(scored_v2[column].to_numpy() for column in columns))
+    assert curve.f1[curve.at(threshold)] == pytest.approx(100 * again["f1"].mean())
+
+
+def test_the_figures_of_answerable_questions_are_those_of_torchmetrics(scored_v2):
+    columns = ["span_exact_match", "span_f1", "no_answer_score", "has_answer"]
+    curve = no_answer.curve(*(scored_v2[column].to_numpy() for column in columns))
+    for threshold in (-9.0, 0.0):
+        frame = evaluation.score(predicted(*TEXTS, "Ada"), [*ANSWERABLE, UNANSWERABLE], v2=True, threshold=threshold)
+        found = squad(
+            [{"id": e.id, "prediction_text": frame["prediction"][row]} for row, e in enumerate(ANSWERABLE)],
+            [{"id": e.id, "answers": {"text": list(e.answers), "answer_start": []}} for e in ANSWERABLE],
+        )
+        assert curve.has_f1[curve.at(threshold)] == pytest.approx(float(found["f1"]))
+        assert curve.has_exact_match[curve.at(threshold)] == pytest.approx(float(found["exact_match"]))
+
+
+def test_a_threshold_is_chosen_on_the_questions_held_out():
+    # The first two answered, the others not: (1 + 0.8 + 0 + 1) / 4. The wrong third one changes nothing.
+    answers = predicted(*TEXTS, "Ada", lead=(-3, -1, 1, 2))
+    chosen = evaluation.threshold(0.0, [*ANSWERABLE, UNANSWERABLE], lambda _: answers)
+    assert chosen == no_answer.Threshold(-1.0, 4, pytest.approx(70))
+
+
+def test_a_threshold_that_is_given_is_kept_and_asks_nothing():
+    chosen = evaluation.threshold(1.5, [], lambda _: pytest.fail("the model was asked"))
+    assert chosen == no_answer.Threshold(1.5)
+
+
+CHOSEN, GIVEN = no_answer.Threshold(-1.25, 400, 70.0), no_answer.Threshold(0.0)
+
+
+def test_the_threshold_is_recorded_with_what_it_was_chosen_on():
+    on = {"conditions": {"chosen_on": "held-out training questions"}}
+    assert evaluation.threshold_rows(CHOSEN, v2=True) == [
+        {"metric": "no_answer_threshold", "value": -1.25, "unit": "logits", "n": 400} | on,
+        {"metric": "threshold_f1", "value": 70.0, "unit": "points", "n": 400} | on,
+    ]
+    assert evaluation.threshold_rows(GIVEN, v2=True) == [
+        {"metric": "no_answer_threshold", "value": 0.0, "unit": "logits", "n": 1, "conditions": {"chosen_on": None}}
+    ]
+    assert results.records(evaluation.threshold_rows(CHOSEN, v2=True))[0].value == -1.25
+
+
+def test_the_notebook_says_where_the_threshold_comes_from():
+    (chosen,) = evaluation.threshold_sentences(CHOSEN, v2=True)
+    assert chosen == (
+        "A question is left unanswered where its no-answer score exceeds -1.25 logits: of all thresholds the one with "
+        "the best F1, 70.0 points, on 400 questions held out of the training split in whole articles."
+    )
+    (given,) = evaluation.threshold_sentences(GIVEN, v2=True)
+    assert given.endswith("exceeds 0 logits, the threshold of the study file.")
+    (unsure,) = evaluation.threshold_sentences(CHOSEN, v2=True, fine_tuned=True)
+    assert unsure == f"{chosen} Whether this checkpoint, which came fine-tuned, was trained on them is not known."
+
+
+def test_of_v1_nothing_is_said_of_a_threshold():
+    assert evaluation.threshold_rows(GIVEN, v2=False) == []
+    assert evaluation.threshold_sentences(GIVEN, v2=False) == []
 
 
 def test_without_v2_the_no_answer_score_is_ignored():

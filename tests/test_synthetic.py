@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qa_tradeoffs import synthetic
+from qa_tradeoffs.data import fingerprint
 from qa_tradeoffs.errors import StudyError
 
 TRAIN = synthetic.generate(200, 4, "train", 0)
@@ -72,3 +73,37 @@ def test_passages_differ_in_length_and_some_answers_have_several_words():
 def test_more_questions_than_facts_are_refused(count):
     with pytest.raises(StudyError, match=r"questions_per_passage: is \d; it must be from 1 to 5"):
         synthetic.generate(1, count, "train", 0)
+
+
+MIXED = synthetic.generate(400, 4, "validation", 0, unanswerable_share=0.3)
+
+
+def test_the_share_of_questions_without_an_answer_is_the_one_asked_for():
+    unanswerable = np.mean([not example.answers for example in MIXED])
+    assert unanswerable == pytest.approx(0.3, abs=3 * (0.3 * 0.7 / 1600) ** 0.5)  # three standard errors
+    assert all(len(example.answers) == len(example.answer_starts) for example in MIXED)
+
+
+def test_a_question_without_an_answer_asks_what_its_passage_does_not_state():
+    def stated(context: str, attribute: synthetic.Attribute) -> bool:
+        return any(
+            all(part in context for part in sentence.replace("{name}", "").split("{value}"))
+            for sentence in attribute.sentences
+        )
+
+    def asked(question: str) -> list[int]:
+        return [n for n in range(len(synthetic.ATTRIBUTES)) if question in synthetic.questions(n, "validation")]
+
+    for example in MIXED:
+        (attribute,) = asked(example.question.replace(example.title, "{name}"))
+        if not example.answers:
+            assert not stated(example.context, synthetic.ATTRIBUTES[attribute])
+
+
+def test_no_question_is_asked_twice_about_a_passage():
+    asked = [(example.context, example.question) for example in MIXED]
+    assert len(asked) == len(set(asked))
+
+
+def test_sets_without_such_questions_stay_what_they_were_before_there_were_any():
+    assert fingerprint(TRAIN[:8]).startswith("9ca6d1b09d49df58")

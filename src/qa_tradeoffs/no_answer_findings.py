@@ -14,8 +14,8 @@ READ_TRADEOFF = (
     "have had right. Each line goes through all thresholds; up and to the right is better."
 )
 READ_F1 = (
-    "A flat top forgives a threshold that is not quite right. Logits of different models are on different scales: compare "
-    "the heights of their lines, not their places."
+    "A flat top forgives a threshold that is not quite right. Logits of different models are on different scales: "
+    "compare the heights of their lines, not their places."
 )
 
 
@@ -98,8 +98,8 @@ def describe_tradeoff(marks: pd.DataFrame) -> str:
     used = marks[marks["mark"] == "used"].groupby("model", sort=False)[["no_f1", "has_f1"]].mean()
     named = [f"{model} {row['no_f1']:.1f} % and {row['has_f1']:.1f}" for model, row in used.iterrows()]
     return (
-        "Line chart of F1 on answerable questions against the share of unanswerable ones rightly left unanswered, as the "
-        f"threshold moves; with the threshold used: {'; '.join(named)}."
+        "Line chart of F1 on answerable questions against the share of unanswerable ones rightly left unanswered, as "
+        f"the threshold moves; with the threshold used: {'; '.join(named)}."
     )
 
 
@@ -107,7 +107,7 @@ def describe_f1(marks: pd.DataFrame) -> str:
     """The chart of F1 against the threshold in words."""
     means = marks.groupby(["model", "mark"], sort=False)["f1"].mean().unstack()
     named = [
-        f"{model} {row['used']:.1f} with the threshold used, {row['at 0']:.1f} at 0, {row['best afterwards']:.1f} at best"
+        f"{model} {row['used']:.1f} as used, {row['at 0']:.1f} at 0, {row['best afterwards']:.1f} at best"
         for model, row in means.iterrows()
     ]
     return f"Line chart of F1 over all questions against the no-answer threshold: {'; '.join(named)}."
@@ -144,10 +144,10 @@ def _sentence(row: Any) -> str:
     reached = points(row["has_f1"], row["has_f1_low"], row["has_f1_high"])
     left = points(row["no_f1"], row["no_f1_low"], row["no_f1_high"])
     return (
-        f"With the {used}, {chosen}, it rightly leaves {left} % of the unanswerable questions unanswered, and reaches F1 "
-        f"{reached} on the answerable ones. Over all questions that is F1 {row['f1']:.1f}; with threshold 0 it would "
-        f"have been {row['f1_at_0']:.1f}, and at most {row['f1_best']:.1f} with the best threshold for these very "
-        "questions, which cannot be known beforehand."
+        f"With the {used}, {chosen}, it rightly leaves {left} % of the unanswerable questions unanswered, and reaches "
+        f"F1 {reached} on the answerable ones. Over all questions that is F1 {row['f1']:.1f}; with threshold 0 it "
+        f"would have been {row['f1_at_0']:.1f}, and at most {row['f1_best']:.1f} with the best threshold for "
+        "these very questions, which cannot be known beforehand."
     )
 
 

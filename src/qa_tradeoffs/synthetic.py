@@ -170,8 +170,9 @@ def generate(
         stated = {fact.attribute for fact in facts}
         unstated = [attribute for attribute in range(len(ATTRIBUTES)) if attribute not in stated]
         for number, i in enumerate(rng.choice(len(facts), questions_per_passage, replace=False)):
-            attribute, answers = facts[i].attribute, (facts[i].value,)
-            starts = (sum(len(earlier.sentence) + 1 for earlier in facts[:i]) + facts[i].start,)
+            attribute = facts[i].attribute
+            answers: tuple[str, ...] = (facts[i].value,)
+            starts: tuple[int, ...] = (sum(len(earlier.sentence) + 1 for earlier in facts[:i]) + facts[i].start,)
             # Nothing is drawn where the share is 0: such sets stay what they are without it.
             if unanswerable_share > 0 and rng.random() < unanswerable_share:
                 attribute, answers, starts = unstated.pop(int(rng.integers(len(unstated)))), (), ()
