@@ -24,9 +24,11 @@ _MARKS = {
 
 def section(collected: tables.Collected, colours: dict[str, Any]) -> display.Html:
     """All that a report says of unanswerable questions; nothing for a study that has none."""
-    curves = no_answer_findings.curves(collected)
-    if not curves:
+    if not collected.study.data.v2:
         return display.paragraphs([])
+    if missing := no_answer_findings.one_kind(collected):
+        return display.paragraphs(missing, "notice")
+    curves = no_answer_findings.curves(collected)
     marks = no_answer_findings.marks(collected, curves)
     models = no_answer_findings.models(collected, marks)
     return display.together(

@@ -19,10 +19,20 @@ READ_F1 = (
 )
 
 
+def one_kind(collected: tables.Collected) -> list[str]:
+    """Why nothing can be said of a study of v2.0 whose validation questions all have an answer, or none has."""
+    has_answer = next(iter(collected.predictions.values()))["has_answer"]
+    if has_answer.nunique() > 1:
+        return []
+    all_have = "All" if has_answer.iloc[0] else "None"
+    return [
+        f"{all_have} of the {len(has_answer):,} validation questions have an answer in their passage: when not to "
+        "answer cannot be seen from them."
+    ]
+
+
 def curves(collected: tables.Collected) -> dict[tuple[str, int], no_answer.Curve]:
-    """(model slug, seed) → what every threshold would give on the validation questions; none for v1.1."""
-    if not collected.study.data.v2:
-        return {}
+    """(model slug, seed) → what every threshold would give on the validation questions of a study of v2.0."""
     columns = ["span_exact_match", "span_f1", "no_answer_score", "has_answer"]
     return {
         key: no_answer.curve(*(frame[column].to_numpy() for column in columns))
@@ -126,9 +136,6 @@ def _model(collected: tables.Collected, marks: pd.DataFrame, slug: str) -> dict[
         ("f1", "f1", everything), ("has_f1", "f1", has), ("has_exact_match", "exact_match", has), ("no_f1", "f1", ~has)
     ):  # fmt: skip
         scores = 100 * np.mean([frame[column].to_numpy(dtype=float)[rows] for frame in frames], axis=0)
-        if not rows.any():
-            row |= dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-            continue
         interval = intervals.bootstrap_mean(scores, rng)
         row |= {name: scores.mean(), f"{name}_low": interval.low, f"{name}_high": interval.high}
     by_mark = mine.groupby("mark")["f1"].mean()
@@ -139,12 +146,13 @@ def _model(collected: tables.Collected, marks: pd.DataFrame, slug: str) -> dict[
 
 def _sentence(row: Any) -> str:
     """One model's threshold in words."""
-    used = f"threshold {_thresholds(row['thresholds'])} logits"
+    one = len(set(row["thresholds"])) == 1
+    used = f"{'a threshold' if one else 'thresholds'} of {_thresholds(row['thresholds'])}, in logits"
     chosen = f"chosen on {row['chosen_on']:,} training questions that were held out" if row["chosen_on"] else "given"
     reached = points(row["has_f1"], row["has_f1_low"], row["has_f1_high"])
     left = points(row["no_f1"], row["no_f1_low"], row["no_f1_high"])
     return (
-        f"With the {used}, {chosen}, it rightly leaves {left} % of the unanswerable questions unanswered, and reaches "
+        f"With {used}, {chosen}, it rightly leaves {left} % of the unanswerable questions unanswered, and reaches "
         f"F1 {reached} on the answerable ones. Over all questions that is F1 {row['f1']:.1f}; with threshold 0 it "
         f"would have been {row['f1_at_0']:.1f}, and at most {row['f1_best']:.1f} with the best threshold for "
         "these very questions, which cannot be known beforehand."
@@ -152,6 +160,6 @@ def _sentence(row: Any) -> str:
 
 
 def _thresholds(found: tuple[float, ...]) -> str:
-    """'1.23', or 'from 1.02 to 1.31 by seed'."""
+    """'1.23', or '1.02 to 1.31 by seed'."""
     low, high = f"{min(found):.3g}", f"{max(found):.3g}"
     return low if low == high else f"{low} to {high} by seed"
