@@ -135,7 +135,7 @@ def test_the_notebook_says_where_the_threshold_comes_from():
         "the best F1, 70.0 points, on 400 questions held out of the training split in whole articles."
     )
     (given,) = evaluation.threshold_sentences(GIVEN, v2=True)
-    assert given.endswith("exceeds 0 logits, the threshold of the study file.")
+    assert given.endswith("exceeds 0.00 logits, the threshold of the study file.")
     (unsure,) = evaluation.threshold_sentences(CHOSEN, v2=True, fine_tuned=True)
     assert unsure == f"{chosen} Whether this checkpoint, which came fine-tuned, was trained on them is not known."
 

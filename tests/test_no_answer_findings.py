@@ -83,7 +83,7 @@ def test_a_model_has_its_figures_with_the_threshold_used_as_means_over_seeds(col
 def test_the_sentences_say_what_the_threshold_gives_and_what_could_not_be_known(collected, marks):
     said = no_answer_findings.sentences(no_answer_findings.models(collected, marks))
     assert said["DistilBERT"].startswith(
-        "With thresholds of 1 to 2 by seed, in logits, chosen on 41 training questions"
+        "With a threshold of 1.00 to 2.00 logits, by seed, chosen on 41 training questions"
     )
     assert "it rightly leaves 25.0 (0.0–50.0) % of the unanswerable questions unanswered" in said["DistilBERT"]
     assert "with threshold 0 it would have been 40.0, and at most 60.0 with the best threshold" in said["DistilBERT"]
@@ -91,10 +91,11 @@ def test_the_sentences_say_what_the_threshold_gives_and_what_could_not_be_known(
 
 def test_the_table_is_in_words_and_points(collected, marks):
     shown = no_answer_findings.shown(no_answer_findings.models(collected, marks))
-    assert shown["threshold"].tolist() == ["-2", "1 to 2 by seed"]
+    assert shown["threshold"].tolist() == ["-2.00", "1.00 to 2.00, by seed"]
     assert shown["rightly unanswered"].tolist() == ["100.0 (100.0–100.0)", "25.0 (0.0–50.0)"]
-    assert no_answer_findings.caption(collected).endswith(
-        "2 of the 5 validation questions have no answer in their passage."
+    said = no_answer_findings.caption(collected)
+    assert said.endswith(
+        "2 of the 5 validation questions have no answer in their passage, so never answering would reach F1 40.0."
     )
 
 

@@ -74,7 +74,7 @@ def threshold_sentences(threshold: Threshold, *, v2: bool, fine_tuned: bool = Fa
     """The threshold and where it comes from; nothing for v1.1."""
     if not v2:
         return []
-    left = f"A question is left unanswered where its no-answer score exceeds {threshold.value:.3g} logits"
+    left = f"A question is left unanswered where its no-answer score exceeds {threshold.value:.2f} logits"
     if threshold.f1 is None:
         return [f"{left}, the threshold of the study file."]
     seen = " Whether this checkpoint, which came fine-tuned, was trained on them is not known." if fine_tuned else ""

@@ -14,11 +14,14 @@ from qa_tradeoffs.figures import WIDTH
 from qa_tradeoffs.no_answer import Curve
 
 Curves = dict[tuple[str, int], Curve]
-# How the points of a curve are drawn, and what the legend says of them.
-_MARKS = {
-    "used": ("o", "the threshold used"),
-    "at 0": ("s", "threshold 0"),
-    "best afterwards": ("*", "the best for these questions, not known beforehand"),
+# How the points of a curve are drawn, and what the legend says of them. Two may coincide: only the one used is filled.
+_MARKS: dict[str, tuple[dict[str, Any], str]] = {
+    "used": ({"marker": "o", "markersize": 6}, "the threshold used"),
+    "at 0": ({"marker": "s", "markersize": 10, "markerfacecolor": "none"}, "threshold 0"),
+    "best afterwards": (
+        {"marker": "*", "markersize": 15, "markerfacecolor": "none"},
+        "the best for these questions, not known beforehand",
+    ),
 }
 
 
@@ -80,16 +83,15 @@ def _draw(axes: Axes, curves: Curves, marks: pd.DataFrame, colours: dict[str, An
         )
     at = "threshold" if x == "thresholds" else x
     for row in marks.to_dict("records"):
-        marker, _ = _MARKS[row["mark"]]
+        style, _ = _MARKS[row["mark"]]
         axes.plot(
-            row[at], row[y], marker, color=colours[row["model"]], markeredgecolor="black", markersize=9, clip_on=False,
-            zorder=3,
-        )  # fmt: skip
-    used = [model for model in colours if model in set(marks["model"])]
-    handles = [Line2D([], [], color=colours[model], label=model) for model in used]
+            row[at], row[y], color=colours[row["model"]], markeredgecolor="black", clip_on=False, zorder=3, **style
+        )
+    drawn = [model for model in colours if model in set(marks["model"])]
+    handles = [Line2D([], [], color=colours[model], label=model) for model in drawn]
     handles += [
-        Line2D([], [], linestyle="", marker=marker, color="white", markeredgecolor="black", markersize=9, label=text)
-        for marker, text in _MARKS.values()
+        Line2D([], [], linestyle="", color="grey", markeredgecolor="black", label=text, **style)
+        for style, text in _MARKS.values()
     ]
     axes.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
 

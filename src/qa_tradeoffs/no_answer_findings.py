@@ -99,7 +99,8 @@ def caption(collected: tables.Collected) -> str:
     has_answer = next(iter(collected.predictions.values()))["has_answer"]
     return (
         f"No-answer thresholds (logits) and what they give, in points with 95 % intervals over questions; "
-        f"{(~has_answer).sum():,} of the {len(has_answer):,} validation questions have no answer in their passage."
+        f"{(~has_answer).sum():,} of the {len(has_answer):,} validation questions have no answer in their passage, so "
+        f"never answering would reach F1 {100 * (~has_answer).mean():.1f}."
     )
 
 
@@ -146,20 +147,18 @@ def _model(collected: tables.Collected, marks: pd.DataFrame, slug: str) -> dict[
 
 def _sentence(row: Any) -> str:
     """One model's threshold in words."""
-    one = len(set(row["thresholds"])) == 1
-    used = f"{'a threshold' if one else 'thresholds'} of {_thresholds(row['thresholds'])}, in logits"
     chosen = f"chosen on {row['chosen_on']:,} training questions that were held out" if row["chosen_on"] else "given"
     reached = points(row["has_f1"], row["has_f1_low"], row["has_f1_high"])
     left = points(row["no_f1"], row["no_f1_low"], row["no_f1_high"])
     return (
-        f"With {used}, {chosen}, it rightly leaves {left} % of the unanswerable questions unanswered, and reaches "
-        f"F1 {reached} on the answerable ones. Over all questions that is F1 {row['f1']:.1f}; with threshold 0 it "
-        f"would have been {row['f1_at_0']:.1f}, and at most {row['f1_best']:.1f} with the best threshold for "
-        "these very questions, which cannot be known beforehand."
+        f"With a threshold of {_thresholds(row['thresholds'], ' logits')}, {chosen}, it rightly leaves {left} % of the "
+        f"unanswerable questions unanswered, and reaches F1 {reached} on the answerable ones. Over all questions that is "
+        f"F1 {row['f1']:.1f}; with threshold 0 it would have been {row['f1_at_0']:.1f}, and at most "
+        f"{row['f1_best']:.1f} with the best threshold for these very questions, which cannot be known beforehand."
     )
 
 
-def _thresholds(found: tuple[float, ...]) -> str:
-    """'1.23', or '1.02 to 1.31 by seed'."""
-    low, high = f"{min(found):.3g}", f"{max(found):.3g}"
-    return low if low == high else f"{low} to {high} by seed"
+def _thresholds(found: tuple[float, ...], unit: str = "") -> str:
+    """'1.23', or '1.02 to 1.31, by seed'."""
+    low, high = f"{min(found):.2f}", f"{max(found):.2f}"
+    return f"{low}{unit}" if low == high else f"{low} to {high}{unit}, by seed"
