@@ -152,8 +152,8 @@ def _sentence(row: Any) -> str:
     left = points(row["no_f1"], row["no_f1_low"], row["no_f1_high"])
     return (
         f"With a threshold of {_thresholds(row['thresholds'], ' logits')}, {chosen}, it rightly leaves {left} % of the "
-        f"unanswerable questions unanswered, and reaches F1 {reached} on the answerable ones. Over all questions that is "
-        f"F1 {row['f1']:.1f}; with threshold 0 it would have been {row['f1_at_0']:.1f}, and at most "
+        f"unanswerable questions unanswered, and reaches F1 {reached} on the answerable ones. Over all questions it "
+        f"reaches {row['f1']:.1f}; with threshold 0 it would have been {row['f1_at_0']:.1f}, and at most "
         f"{row['f1_best']:.1f} with the best threshold for these very questions, which cannot be known beforehand."
     )
 
