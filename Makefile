@@ -66,8 +66,8 @@ SHARED_CODE   := schema config data synthetic example features models grouped de
 TRAIN_CODE    := $(call code,$(SHARED_CODE) dropout training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics no_answer evaluation baseline intervals)
 PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics no_answer evaluation intervals)
-ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables compute findings figures display \
-  attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures)
+ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables compute findings choice choice_findings figures \
+  display attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures)
 REPORT_CODE   := $(call code,report) $(wildcard src/qa_tradeoffs/templates/*)
 
 $(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,schema config prices graph) | $(READY)

@@ -175,7 +175,7 @@ def kind(study_of: Any, **keys: Any) -> str:
 def test_a_demonstration_is_not_taken_for_a_result(study_of):
     built = {"label": "Small", "architecture": "bert"}
     generated = {"source": "generated", "train_passages": 1, "validation_passages": 1}
-    assert kind(study_of).startswith("This study: real text, published checkpoints. Speed")
+    assert kind(study_of).startswith("This study: real text (some/squad), published checkpoints. Speed")
     said = kind(study_of, data=generated, models={"small": built})
     assert said.startswith("This study: generated text, models trained from scratch. It shows the method;")
     mixed = kind(study_of, models=MODELS | {"small": built})
@@ -185,11 +185,10 @@ def test_a_demonstration_is_not_taken_for_a_result(study_of):
 def test_charts_are_described_with_their_values(collected_of):
     collected = collected_of(RIGHT_TWICE_AS_OFTEN)
     table = tables.models(collected)
-    assert findings.describe(table, "latency") == (
-        "Scatter chart of F1 against the time of a forward pass: BERT at 200 ms and F1 80.0; "
-        "DistilBERT at 100 ms and F1 40.0."
+    assert findings.describe_training_cost(table) == (
+        "Scatter chart of F1 against the cost of fine-tuning: BERT at USD 1.55 and F1 80.0; "
+        "DistilBERT at USD 0.775 and F1 40.0."
     )
-    assert "BERT at USD 1.55 and F1 80.0; DistilBERT at USD 0.775" in findings.describe(table, "train_usd_low")
     assert findings.describe_timings(tables.timings(collected), "training_step") == (
         "Line chart of the time of a training step against tokens per row; at 128 tokens: BERT 600 ms at batch 1; "
         "BERT 4.80 s at batch 8; DistilBERT 300 ms at batch 1; DistilBERT 2.40 s at batch 8."
@@ -203,13 +202,13 @@ def test_losses_are_described_as_means_over_seeds(collected_of):
 
 def test_charts_without_any_training_say_so(collected_of):
     collected = collected_of({"distilbert": [[1.0]]}, **FINE_TUNED)
-    assert "no model was fine-tuned" in findings.describe(tables.models(collected), "train_usd_low")
+    assert "no model was fine-tuned" in findings.describe_training_cost(tables.models(collected))
     assert "no model was fine-tuned" in findings.describe_losses(tables.losses(collected))
 
 
 @pytest.mark.parametrize(("names", "listed"), [(["A"], "A"), (["A", "B"], "A and B"), (["A", "B", "C"], "A, B and C")])
 def test_names_are_listed_as_in_a_sentence(names, listed):
-    assert findings._listed(names) == listed
+    assert findings.listed(names) == listed
 
 
 def test_chance_is_not_called_a_difference_more_often_than_promised(collected_of):

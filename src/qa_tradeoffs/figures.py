@@ -1,5 +1,6 @@
 """Finished tables → axes; computes nothing. One colour per model everywhere, safe for the colour-blind."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -9,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator
 from matplotlib.transforms import Bbox
 
@@ -27,6 +29,13 @@ _PLACES = [
     ((-10, -20), "right", "top"),
 ]
 
+# How a model stands to the Pareto front.
+_MARKERS: dict[str, dict[str, Any]] = {
+    "front": {"marker": "o"},
+    "unclear": {"marker": "o", "markerfacecolor": "white", "markeredgewidth": 2},
+    "dominated": {"marker": "X"},
+}
+
 
 def use_style() -> None:
     """The look of every chart of the report. Fixed identifiers, so that equal charts are equal files."""
@@ -39,12 +48,23 @@ def palette(models: pd.DataFrame) -> dict[str, Any]:
     return dict(zip(models["model"], sns.color_palette("colorblind", len(models)), strict=True))
 
 
-def f1_against_latency(models: pd.DataFrame) -> Figure:
-    """F1 (points, interval over questions) against the time of one forward pass (milliseconds)."""
-    at = models.iloc[0]
-    x, low, high = (models[column] * 1e3 for column in ("latency", "latency_low", "latency_high"))
-    label = f"one forward pass (ms, median; batch {at['latency_batch']} × {at['latency_at']} tokens)"
-    return _tradeoff(models, x, low, high, label, palette(models))
+def f1_against_question(choices: pd.DataFrame) -> Figure:
+    """F1 (points) against the time of one question (milliseconds), with the Pareto front as stairs.
+
+    A model on the front is a filled point, one that may be on it a hollow one, one that is not a cross.
+    """
+    x, low, high = (choices[column] * 1e3 for column in ("question", "question_low", "question_high"))
+    figure = _tradeoff(choices, x, low, high, "one question (ms, median, 95 % interval over passes)", palette(choices))
+    axes = figure.axes[0]
+    front = choices[choices["standing"] == "front"].sort_values("question")
+    if not front.empty:
+        right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
+        times, scores = [*front["question"] * 1e3, right], [bottom, *front["f1"]]
+        axes.step(
+            [times[0], *times], [*scores, scores[-1]], where="post", color="0.6", linewidth=1.2, zorder=1,
+            label="Pareto front",
+        )  # fmt: skip
+    return figure
 
 
 def f1_against_training_cost(models: pd.DataFrame) -> Figure:
@@ -156,44 +176,60 @@ def _tradeoff(
     axes.set(xlabel=xlabel, ylabel=_F1)
     if models.empty:
         return _nothing(figure, axes)
+    bars = []
     for at, left, right, (_, row) in zip(x, low, high, models.iterrows(), strict=True):
         axes.errorbar(
             at,
             row["f1"],
             xerr=[[at - left], [right - at]],
             yerr=[[row["f1"] - row["f1_low"]], [row["f1_high"] - row["f1"]]],
-            marker="o",
             markersize=8,
             capsize=4,
             color=colours[row["model"]],
             clip_on=False,
             zorder=3,
+            **_MARKERS[row.get("standing", "front")],
         )
+        bars += [((left, row["f1"]), (right, row["f1"])), ((at, row["f1_low"]), (at, row["f1_high"]))]
     axes.set_xlim(0, float(high.max()) * 1.15)
     room = max(2.0, 0.15 * (models["f1_high"].max() - models["f1_low"].min()))
     axes.set_ylim(max(0.0, models["f1_low"].min() - room), min(100.0, models["f1_high"].max() + room))
-    _label(axes, models["model"].tolist(), list(zip(x, models["f1"], strict=True)), colours)
+    _label(axes, models["model"].tolist(), list(zip(x, models["f1"], strict=True)), colours, bars)
     return figure
 
 
-def _label(axes: Axes, names: list[str], points: list[tuple[float, float]], colours: dict[str, Any]) -> None:
-    """Write each name beside its point, where it leaves neither the axes nor covers a point or another name."""
+def _label(
+    axes: Axes, names: list[str], points: list[tuple[float, float]], colours: dict[str, Any],
+    bars: Sequence[tuple[tuple[float, float], tuple[float, float]]] = (),
+) -> None:  # fmt: skip
+    """Write each name beside its point, where it leaves neither the axes nor covers a point or another name.
+
+    Nor a bar, given by its two ends, where there is such a place.
+    """
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]
     inside = axes.get_window_extent()
     dots = [axes.transData.transform(point) for point in points]
     taken = [Bbox.from_bounds(x, y, 0, 0).padded(_DOT) for x, y in dots]
+    lines = [Bbox(axes.transData.transform(bar)).padded(1) for bar in bars]
     for name, point in zip(names, points, strict=True):
         text = axes.annotate(
             name, point, xytext=(0, 0), textcoords="offset points", color=colours[name], zorder=4,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
-        for offset, horizontal, vertical in _PLACES:
-            text.set(position=offset, horizontalalignment=horizontal, verticalalignment=vertical)
-            box = text.get_window_extent()
+        places = []
+        for place in _PLACES:
+            box = _put(text, place)
             free = not any(box.overlaps(other) for other in taken)
             if free and inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1):
-                break
-        taken.append(text.get_window_extent())
+                places.append((sum(box.overlaps(line) for line in lines), place))
+        taken.append(_put(text, min(places, key=lambda place: place[0])[1] if places else _PLACES[-1]))
+
+
+def _put(text: Annotation, place: tuple[tuple[int, int], str, str]) -> Bbox:
+    """Move the text to this place beside its point; where it then is, in pixels."""
+    offset, horizontal, vertical = place
+    text.set(position=offset, horizontalalignment=horizontal, verticalalignment=vertical)
+    return text.get_window_extent()
 
 
 def _in_units(value: float, _: int | None) -> str:

@@ -6,22 +6,22 @@ from typing import Any
 import pandas as pd
 
 from qa_tradeoffs import config, tables
+from qa_tradeoffs.choice import Gap
 from qa_tradeoffs.display import plain, points, ratio, seconds
-
-_SIGNIFICANT = 0.05
 
 
 def kind_of_study(study: config.Study) -> str:
     """What was studied, so that nobody takes a demonstration for a result."""
     generated = isinstance(study.data, config.GeneratedData)
     built = [model.label for model in study.models.values() if model.architecture]
-    texts = "generated text" if generated else "real text"
+    source = f" ({study.data.name})" if isinstance(study.data, config.HubData) else ""
+    texts = "generated text" if generated else f"real text{source}"
     if not built:
         weights = "published checkpoints"
     elif len(built) == len(study.models):
         weights = "models trained from scratch"
     else:
-        weights = f"published checkpoints, but {_listed(built)} trained from scratch"
+        weights = f"published checkpoints, but {listed(built)} trained from scratch"
     warning = "It shows the method; it says nothing about these models' accuracy on SQuAD. " if generated else ""
     return (
         f"This study: {texts}, {weights}. {warning}Speed and memory were measured on untrained weights, which cost the "
@@ -60,25 +60,18 @@ def table_caption(collected: tables.Collected, n: int) -> str:
     """What the table of models shows."""
     return (
         f"Models of the study '{collected.study.title}'. EM and F1 in points with 95 % intervals over "
-        f"{_counted(n, 'question')}; forward pass and fine-tuning as measured on this machine, "
+        f"{counted(n, 'question')}; forward pass and fine-tuning as measured on this machine, "
         f"at the price of {collected.price.machine}."
     )
 
 
-def describe(models: pd.DataFrame, column: str) -> str:
-    """A tradeoff chart in words, for those who cannot see it."""
-    what = {"latency": "the time of a forward pass", "train_usd_low": "the cost of fine-tuning"}[column]
-    shown = models[models[column].notna()]
+def describe_training_cost(models: pd.DataFrame) -> str:
+    """The chart of F1 against the cost of fine-tuning in words, for those who cannot see it."""
+    shown = models[models["train_seconds"].notna()]
     if shown.empty:
-        return f"Empty chart of F1 against {what}: no model was fine-tuned in this study."
-    values = [
-        seconds(row[column]) if column == "latency" else f"USD {plain(row[column])}" for _, row in shown.iterrows()
-    ]
-    named = [
-        f"{model} at {value} and F1 {f1:.1f}"
-        for model, value, f1 in zip(shown["model"], values, shown["f1"], strict=True)
-    ]
-    return f"Scatter chart of F1 against {what}: {'; '.join(named)}."
+        return "Empty chart of F1 against the cost of fine-tuning: no model was fine-tuned in this study."
+    named = [f"{row.model} at USD {plain(row.train_usd_low)} and F1 {row.f1:.1f}" for row in shown.itertuples()]
+    return f"Scatter chart of F1 against the cost of fine-tuning: {'; '.join(named)}."
 
 
 def describe_losses(losses: pd.DataFrame) -> str:
@@ -133,6 +126,16 @@ def describe_break_even(money: pd.DataFrame) -> str:
     return f"Line chart of USD in all against questions answered: {'; '.join(named)}."
 
 
+def counted(n: int, noun: str) -> str:
+    """'1 question', '10,570 questions'."""
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
+def listed(names: list[str]) -> str:
+    """'A', 'A and B', 'A, B and C'."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 def _best(models: pd.DataFrame, n: int) -> str:
     """'BERT has the highest F1, 81.2 (80.4–82.0) points over 900 questions.'"""
     top = models[models["f1"] == models["f1"].max()]
@@ -140,7 +143,7 @@ def _best(models: pd.DataFrame, n: int) -> str:
     has = "reaches an F1 of" if len(models) == 1 else "has the highest F1," if len(top) == 1 else "have the highest F1,"
     means = f" (mean over {best['seeds']} seeds)" if best["seeds"] > 1 else ""
     figure = points(best["f1"], best["f1_low"], best["f1_high"])
-    return f"{_listed(list(top['model']))} {has} {figure} points over {_counted(n, 'question')}{means}."
+    return f"{listed(list(top['model']))} {has} {figure} points over {counted(n, 'question')}{means}."
 
 
 def _lead(models: pd.DataFrame, differences: pd.DataFrame) -> str:
@@ -148,7 +151,7 @@ def _lead(models: pd.DataFrame, differences: pd.DataFrame) -> str:
     best = models.loc[models["f1"].idxmax(), "model"]
     pairs = [row for row in differences.itertuples() if best in (row.model, row.other) and row.f1_difference != 0]
     near = [row.other if row.model == best else row.model for row in pairs if not _is_told(row)]
-    return f"Its lead over {_listed(near)} cannot be told from chance. " if near else ""
+    return f"Its lead over {listed(near)} cannot be told from chance. " if near else ""
 
 
 def _against_baseline(models: pd.DataFrame, baseline: dict[str, float]) -> str:
@@ -156,7 +159,7 @@ def _against_baseline(models: pd.DataFrame, baseline: dict[str, float]) -> str:
     below = models[models["f1_low"] <= baseline["f1_high"]]["model"].tolist()
     reached = f"Lexical overlap without any training reaches {baseline['f1']:.1f}"
     if below:
-        return f"{reached}, and {_listed(below)} {_is(below)} not shown to do better than that."
+        return f"{reached}, and {listed(below)} {_is(below)} not shown to do better than that."
     above = models["model"].tolist()
     return f"{reached}, which {'all models' if len(above) > 1 else above[0]} clearly exceed{'s' * (len(above) == 1)}."
 
@@ -194,7 +197,7 @@ def _times(ours: float, theirs: float) -> str:
 
 def _is_told(row: Any) -> bool:
     """Whether a difference is shown: by the corrected p value and by an interval that leaves out zero."""
-    return bool(row.p_holm < _SIGNIFICANT and (row.low > 0 or row.high < 0))
+    return Gap(row.f1_difference, row.low, row.high, row.p_holm).told_over_questions
 
 
 def _differences(rows: list[Any]) -> list[str]:
@@ -203,7 +206,7 @@ def _differences(rows: list[Any]) -> list[str]:
     if len(untold) < 2:
         return [_difference(row) for row in rows]
     pairs = "; ".join(f"{row.model} and {row.other}" for row in untold)
-    said = f"In {len(untold)} of {_counted(len(rows), 'pair')} no difference in F1 can be told from chance: {pairs}."
+    said = f"In {len(untold)} of {counted(len(rows), 'pair')} no difference in F1 can be told from chance: {pairs}."
     return [*(_difference(row) for row in rows if row not in untold), said]
 
 
@@ -219,15 +222,6 @@ def _difference(row: Any) -> str:
     ahead, behind, gap, low, high = (model, other, gap, low, high) if gap > 0 else (other, model, -gap, -high, -low)
     interval = f"95 % interval {low:.1f} to {high:.1f}, corrected p = {p:.2g}"
     return f"{ahead} is {gap:.1f} points of F1 ahead of {behind} ({interval})."
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'s' * (n != 1)}"
-
-
-def _listed(names: list[str]) -> str:
-    """'A', 'A and B', 'A, B and C'."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _is(names: list[str]) -> str:
