@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import MODELS
 
-from qa_tradeoffs import findings, tables
+from qa_tradeoffs import findings, published, tables
 from qa_tradeoffs.config import Study
 
 RIGHT_TWICE_AS_OFTEN = {"bert": [[1.0] * 80 + [0.0] * 20], "distilbert": [[1.0] * 40 + [0.0] * 60]}
@@ -245,3 +245,48 @@ def test_the_chart_of_costs_is_described_with_where_lines_start_and_how_they_ris
         "Line chart of USD in all against questions answered: BERT starts at USD 4.65 and rises by USD 48.9 a million; "
         "DistilBERT starts at USD 0 and rises by USD 24.5 a million."
     )
+
+
+def test_the_spread_of_runs_is_said_apart_from_that_of_questions(collected_of):
+    runs = tables.runs(collected_of({"bert": [[1, 0.4], [1, 0.6], [1, 0.8]]}))
+    assert findings.over_runs(runs) == [
+        "F1 over 3 training runs of each model that was trained, which differ in the seed alone: BERT 80.0, standard "
+        "deviation 10.00, 95 % t interval 55.2 to 104.8. From 3 runs the t interval is wide: it allows for a spread "
+        "that so few show badly. The intervals over questions hold none of this, nor this any of those."
+    ]
+    assert findings.over_runs(tables.runs(collected_of({"bert": [[1, 0.4]]}))) == [
+        "There is one training run of each model: how far another would lie from it is not known."
+    ]
+
+
+SQUAD = {"data": {"source": "hub", "name": "some/squad", "revision": "c" * 40}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "n"),
+    [
+        ({"data": SQUAD["data"] | {"name": "some/squad_v2", "v2": True}}, 10570),
+        ({"data": SQUAD["data"] | {"validation_limit": 500}}, 500),
+        (FINE_TUNED | SQUAD, 10570),
+    ],
+)
+def test_scores_are_beside_published_ones_only_where_both_are_of_the_same(collected_of, monkeypatch, keys, n):
+    monkeypatch.setattr(findings.compute, "architecture", lambda collected, slug: "distilbert")
+    collected = collected_of({"distilbert": [[1.0] * n]}, **keys)
+    assert findings.against_published(collected, tables.models(collected), published.load()) == [
+        "No score here compares with a published one: those are of published checkpoints, fine-tuned and scored on all "
+        "10,570 questions of SQuAD v1.1's development set."
+    ]
+
+
+def test_a_score_is_placed_beside_each_published_one(collected_of, monkeypatch):
+    monkeypatch.setattr(findings.compute, "architecture", lambda collected, slug: slug)
+    collected = collected_of({"bert": [[1.0] * 10570]}, **SQUAD)
+    table = tables.models(collected).assign(f1=88.0, f1_low=87.4, f1_high=88.51)
+    said = findings.against_published(collected, table, published.load())
+    assert said == [
+        "BERT reaches F1 88.0 (87.4–88.5); published: 88.13 (original study (2021)), within the interval; 88.5 "
+        "(BERT-base, arXiv 1810.04805), within the interval; 88.52 (BERT-base, Hugging Face's run_qa, transformers' "
+        "question-answering example), above the interval.",
+        "The intervals are over questions. Published figures are of other training runs, which vary as well.",
+    ]

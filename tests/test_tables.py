@@ -84,15 +84,48 @@ def test_differences_are_paired_by_question_whatever_the_order_of_rows(collected
 
 
 def test_one_model_has_no_differences(collected_of):
-    table = tables.differences(collected_of({"bert": [[1, 0]]}))
+    collected = collected_of({"bert": [[1, 0]]})
+    table = tables.differences(collected)
     assert table.empty
-    assert tables.shown_differences(table).empty
+    assert tables.shown_differences(table, tables.differences(collected, "exact_match")).empty
+
+
+def test_differences_in_exact_match_are_paired_likewise(collected_of):
+    row = tables.differences(collected_of(TWO), "exact_match").iloc[0]
+    assert (row["exact_match_difference"], row["low"], row["high"]) == pytest.approx((25, 0, 75))  # one in four, by 100
 
 
 def test_differences_are_shown_with_their_sign():
     row = {"model": "A", "other": "B", "f1_difference": -2.04, "low": -4.0, "high": 0.1, "p_holm": 0.0612}
-    shown = tables.shown_differences(pd.DataFrame([row])).iloc[0]
-    assert shown.tolist() == ["A", "B", "-2.0 (-4.0 to +0.1)", "0.061"]
+    exact = {"model": "A", "other": "B", "exact_match_difference": 3.0, "low": 1.0, "high": 5.0, "p_holm": 0.01}
+    shown = tables.shown_differences(pd.DataFrame([row]), pd.DataFrame([exact])).iloc[0]
+    assert shown.tolist() == ["A", "B", "-2.0 (-4.0 to +0.1)", "0.061", "+3.0 (+1.0 to +5.0)", "0.01"]
+
+
+def test_runs_have_their_mean_deviation_and_t_interval(collected_of):
+    runs = tables.runs(collected_of({"bert": [[1, 0.4], [1, 0.6], [1, 0.8]]}))  # F1 70, 80, 90
+    row = runs.iloc[0]
+    assert (row["metric"], row["runs"], row["mean"], row["sd"]) == ("f1", 3, pytest.approx(80), pytest.approx(10))
+    half = 4.3027 * 10 / math.sqrt(3)  # the t table's 0.975 quantile at 2 degrees of freedom
+    assert (row["low"], row["high"]) == pytest.approx((80 - half, 80 + half), abs=0.01)
+    assert (row["lowest"], row["highest"]) == pytest.approx((70, 90))
+    assert runs.iloc[1][["metric", "mean", "sd"]].tolist() == ["exact_match", 50, 0]
+    assert tables.shown_runs(runs).iloc[0].tolist() == [
+        "BERT",
+        "F1",
+        3,
+        "80.0",
+        "10.00",
+        "55.2 to 104.8",
+        "70.0 to 90.0",
+    ]
+
+
+def test_one_run_tells_nothing_of_others(collected_of):
+    runs = tables.runs(collected_of({"bert": [[1, 0.4]]}))
+    assert runs[["sd", "low", "high"]].isna().all(axis=None)
+    shown = tables.shown_runs(runs).iloc[0]
+    assert shown["standard deviation"] == shown["95 % t interval"] == "not known from one"
 
 
 def test_the_baseline_is_that_of_the_questions(collected_of):

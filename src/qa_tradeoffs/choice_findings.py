@@ -193,7 +193,7 @@ def _strengths(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
     accurate, fast = model in contest.most_accurate(), model in contest.fastest()
     ahead = [other for other in contest.others(model) if contest.accuracy(other, model) == "better"]
     if accurate and fast:
-        said = ["No other model is shown to be more accurate or faster."]
+        said = ["Accuracy or time matters: no other model is shown to be better in either."]
     elif accurate:
         said = [f"Accuracy matters most, and you can pay {pays}."]
     elif fast:

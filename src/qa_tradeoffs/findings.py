@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs import config, tables
+from qa_tradeoffs import compute, config, tables
 from qa_tradeoffs.choice import Gap
 from qa_tradeoffs.display import plain, points, ratio, seconds
+from qa_tradeoffs.published import ModelName, Published
 
 
 def kind_of_study(study: config.Study) -> str:
@@ -34,6 +35,46 @@ def accuracy(models: pd.DataFrame, differences: pd.DataFrame, baseline: dict[str
     return [
         f"{_best(models, n)} {_lead(models, differences)}{_against_baseline(models, baseline)}",
         *_differences(list(differences.itertuples())),
+    ]
+
+
+def over_runs(runs: pd.DataFrame) -> list[str]:
+    """How far apart training runs lie in F1, and that this is another uncertainty than that over questions."""
+    several = runs[(runs["metric"] == "f1") & (runs["runs"] > 1)]
+    if several.empty:
+        return ["There is one training run of each model: how far another would lie from it is not known."]
+    n = int(several["runs"].min())
+    spread = [
+        f"{row.model} {row.mean:.1f}, standard deviation {row.sd:.2f}, 95 % t interval {row.low:.1f} to {row.high:.1f}"
+        for row in several.itertuples()
+    ]
+    wide = f" From {n} runs the t interval is wide: it allows for a spread that so few show badly." if n < 10 else ""
+    return [
+        f"F1 over {counted(n, 'training run')} of each model that was trained, which differ in the seed alone: "
+        f"{'; '.join(spread)}.{wide} The intervals over questions hold none of this, nor this any of those."
+    ]
+
+
+def against_published(collected: tables.Collected, models: pd.DataFrame, figures: Published) -> list[str]:
+    """Each model's F1 beside what others published of it, where both are of SQuAD v1.1; else why it is not compared."""
+    data, scores = collected.study.data, figures.original.scores
+    squad = isinstance(data, config.HubData) and data.name.split("/")[-1] == "squad" and not data.v2
+    trained = {
+        slug: compute.architecture(collected, slug) for slug in models["slug"] if _is_checkpoint(collected, slug)
+    }
+    said = [
+        _beside_published(row, figures, name)
+        for _, row in models.iterrows()
+        if (name := trained.get(row["slug"])) and squad and tables.questions(collected) == scores.questions
+    ]
+    if not said:
+        return [
+            "No score here compares with a published one: those are of published checkpoints, fine-tuned and scored on "
+            f"all {scores.questions:,} questions of SQuAD v1.1's development set."
+        ]
+    return [
+        *said,
+        "The intervals are over questions. Published figures are of other training runs, which vary as well.",
     ]
 
 
@@ -134,6 +175,28 @@ def counted(n: int, noun: str) -> str:
 def listed(names: list[str]) -> str:
     """'A', 'A and B', 'A, B and C'."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _is_checkpoint(collected: tables.Collected, slug: str) -> bool:
+    """Whether a model was a checkpoint of the Hub that this study fine-tuned."""
+    model = collected.study.models[slug]
+    return model.hub is not None and not model.fine_tuned
+
+
+def _beside_published(row: Any, figures: Published, name: ModelName) -> str:
+    """'BERT reaches F1 88.4 (87.9–88.9) here; published: 88.13 (original study (2021)), within the interval; …'"""
+    original = figures.original.scores
+    known = [(original.by_model.of(name).f1, original.source)]
+    known += [(score.f1, ", ".join(filter(None, [score.name, score.source, score.note])))
+              for score in figures.papers.scores if score.model == name]  # fmt: skip
+    beside = [
+        f"{f1:g} ({source}), {'below' if f1 < row['f1_low'] else 'above' if f1 > row['f1_high'] else 'within'} "
+        "the interval"
+        for f1, source in known
+    ]
+    return (
+        f"{row['model']} reaches F1 {points(row['f1'], row['f1_low'], row['f1_high'])}; published: {'; '.join(beside)}."
+    )
 
 
 def _best(models: pd.DataFrame, n: int) -> str:

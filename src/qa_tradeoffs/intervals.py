@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,6 +53,18 @@ def bootstrap_median(
     clustered = np.ndim(values) == 2
     flat = _checked(np.ravel(values) if clustered else values, "values")
     return _bootstrap(flat.reshape(np.shape(values)), np.median, rng, resamples, level)
+
+
+def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
+    """Student's (1908) interval of the mean of a few independent ``values`` (n,), n at least 2, such as training runs.
+
+    A bootstrap of three values would be far too narrow; this one holds if they are about normal.
+    """
+    array = _checked(values, "values")
+    if len(array) < 2:
+        raise ValueError("values must be at least two: one does not show how far others may lie from it")
+    half = float(special.stdtrit(len(array) - 1, (1 + level) / 2) * array.std(ddof=1) / np.sqrt(len(array)))
+    return Interval(float(array.mean()) - half, float(array.mean()) + half, level)
 
 
 def paired_difference(

@@ -105,16 +105,17 @@ def questions(collected: Collected) -> int:
     return next(iter(collected.evaluations.values())).find("f1").n
 
 
-def differences(collected: Collected) -> pd.DataFrame:
-    """F1 of every two models compared question by question, in points: estimate, interval, p adjusted after Holm.
+def differences(collected: Collected, metric: str = "f1") -> pd.DataFrame:
+    """Every two models compared question by question, in points: estimate, interval, p adjusted after Holm.
 
-    With several seeds, a question's score is its mean over them; the interval is over questions only.
+    ``metric`` is f1 or exact_match; the estimate is in f1_difference or exact_match_difference. With several seeds, a
+    question's score is its mean over them; the interval is over questions only. Holm's family is the pairs of a metric.
     """
     rng = np.random.default_rng(0)
     pairs = [(a, b) for i, a in enumerate(collected.slugs) for b in collected.slugs[i + 1 :]]
     found = [
         intervals.paired_difference(
-            _per_question(collected, a, "f1"), _per_question(collected, b, "f1"), rng, resamples=10_000
+            _per_question(collected, a, metric), _per_question(collected, b, metric), rng, resamples=10_000
         )
         for a, b in pairs
     ]
@@ -124,15 +125,24 @@ def differences(collected: Collected) -> pd.DataFrame:
             {
                 "model": collected.label(a),
                 "other": collected.label(b),
-                "f1_difference": difference.estimate,
+                f"{metric}_difference": difference.estimate,
                 "low": difference.interval.low,
                 "high": difference.interval.high,
                 "p_holm": p,
             }
             for (a, b), difference, p in zip(pairs, found, adjusted, strict=True)
         ],
-        columns=["model", "other", "f1_difference", "low", "high", "p_holm"],
+        columns=["model", "other", f"{metric}_difference", "low", "high", "p_holm"],
     )
+
+
+def runs(collected: Collected) -> pd.DataFrame:
+    """How far training runs of a model, which differ in their seed alone, lie apart; one row per model and metric.
+
+    Columns: model, metric (f1 or exact_match), runs; in points the mean, sd (n - 1 in the denominator), low and high of
+    the 95 % t interval of the mean over runs, and the lowest and highest run. sd, low and high are NaN for one run.
+    """
+    return pd.DataFrame([_runs_row(collected, slug, m) for m in ("f1", "exact_match") for slug in collected.slugs])
 
 
 def measured(collected: Collected, slug: str, metric: str, network: str = "study") -> list[results.Record]:
@@ -231,16 +241,30 @@ def shown(models: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def shown_differences(differences: pd.DataFrame) -> pd.DataFrame:
-    """The paired differences as a reader sees them."""
+def shown_differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> pd.DataFrame:
+    """The paired differences in both metrics as a reader sees them."""
+    columns = {"model": f1["model"], "against": f1["other"]}
+    for name, metric, found in (("F1", "f1", f1), ("EM", "exact_match", exact_match)):
+        bounds = found[[f"{metric}_difference", "low", "high"]].to_numpy(dtype=float)
+        columns[f"{name} difference"] = [f"{gap:+.1f} ({low:+.1f} to {high:+.1f})" for gap, low, high in bounds]
+        columns[f"{name}, p (Holm)"] = [f"{p:.2g}" for p in found["p_holm"]]
+    return pd.DataFrame(columns)
+
+
+def shown_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """The spread over training runs as a reader sees it."""
+    unknown = "not known from one"
     return pd.DataFrame(
         {
-            "model": differences["model"],
-            "against": differences["other"],
-            "F1 difference": [
-                f"{row.f1_difference:+.1f} ({row.low:+.1f} to {row.high:+.1f})" for row in differences.itertuples()
+            "model": runs["model"],
+            "metric": runs["metric"].replace({"f1": "F1", "exact_match": "EM"}),
+            "training runs": runs["runs"],
+            "mean": [f"{value:.1f}" for value in runs["mean"]],
+            "standard deviation": [unknown if pd.isna(value) else f"{value:.2f}" for value in runs["sd"]],
+            "95 % t interval": [
+                unknown if pd.isna(row.sd) else f"{row.low:.1f} to {row.high:.1f}" for row in runs.itertuples()
             ],
-            "p (Holm)": [f"{p:.2g}" for p in differences["p_holm"]],
+            "lowest and highest": [f"{row.lowest:.1f} to {row.highest:.1f}" for row in runs.itertuples()],
         }
     )
 
@@ -288,6 +312,18 @@ def _model_row(collected: Collected, slug: str) -> dict[str, Any]:
     by_seed = [file.find("f1").value for (s, _), file in collected.evaluations.items() if s == slug]
     row |= {"seeds": len(by_seed), "f1_seed_low": min(by_seed), "f1_seed_high": max(by_seed)}
     return row | _training_cost(collected, slug)
+
+
+def _runs_row(collected: Collected, slug: str, metric: str) -> dict[str, Any]:
+    """How far one model's training runs lie apart in one metric."""
+    frames = [frame for (s, _), frame in collected.predictions.items() if s == slug]
+    scores = 100 * np.array([frame[metric].mean() for frame in frames], dtype=float)
+    row = {"model": collected.label(slug), "metric": metric, "runs": len(scores), "mean": scores.mean()}
+    spread: dict[str, Any] = {"sd": np.nan, "low": np.nan, "high": np.nan}
+    if len(scores) > 1:
+        interval = intervals.t_interval(scores)
+        spread = {"sd": scores.std(ddof=1), "low": interval.low, "high": interval.high}
+    return row | spread | {"lowest": scores.min(), "highest": scores.max()}
 
 
 def _training_cost(collected: Collected, slug: str) -> dict[str, float]:
