@@ -5,7 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qa_tradeoffs.intervals import Interval, bootstrap_mean, bootstrap_median, holm, paired_difference
+from qa_tradeoffs.intervals import (
+    Floats,
+    Interval,
+    bootstrap_mean,
+    bootstrap_median,
+    holm,
+    paired_difference,
+    t_interval,
+)
+
+Scores = Callable[[np.random.Generator, int], Floats]
 
 
 def generator(seed: int = 0) -> np.random.Generator:
@@ -27,18 +37,23 @@ def test_constant_values_have_an_interval_of_no_width(interval_of: Callable[...,
     assert interval_of([0.5] * 7, generator(), level=0.9) == Interval(0.5, 0.5, 0.9)
 
 
-def exact_matches(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def exact_matches(rng: np.random.Generator, n: int) -> Floats:
     """0 or 1 with mean 0.75, as EM is."""
-    return (rng.random(shape) < 0.75).astype(float)
+    return (rng.random(n) < 0.75).astype(float)
 
 
-def f1_scores(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """As F1 is: 0.15 of them 0, 0.6 of them 1, the others between with mean 2/3; so 0.6 + 0.25 × 2/3 in the mean."""
-    return rng.choice([0.0, 1.0, np.nan], p=[0.15, 0.6, 0.25], size=shape)
+def f1_scores(rng: np.random.Generator, n: int) -> Floats:
+    """As F1 is: 15 % are 0, 60 % are 1, the others between with mean 2/3; so 0.6 + 0.25 × 2/3 in the mean."""
+    kind = rng.random(n)
+    return np.select([kind < 0.15, kind < 0.75], [0.0, 1.0], rng.beta(2, 1, n))
 
 
-def filled(scores: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    return np.where(np.isnan(scores), rng.beta(2, 1, scores.shape), scores)
+@pytest.mark.parametrize(("scores", "truth"), [(exact_matches, 0.75), (f1_scores, 0.6 + 0.25 * 2 / 3)])
+def test_the_interval_of_a_mean_covers_it_as_often_as_its_level_says(scores: Scores, truth: float) -> None:
+    rng = generator(1)
+    intervals = [bootstrap_mean(scores(rng, 200), rng, resamples=500) for _ in range(1000)]
+    coverage = np.mean([interval.low <= truth <= interval.high for interval in intervals])
+    assert 0.93 <= coverage <= 0.97
 
 
 def test_the_interval_of_a_mean_has_the_width_of_the_normal_approximation() -> None:
@@ -93,6 +108,28 @@ def test_memory_does_not_grow_with_the_number_of_resamples() -> None:
     assert peak < 64e6
 
 
+# A few independent values
+
+
+def test_the_t_interval_by_hand() -> None:
+    # Mean 80, deviation 10, t table at 2 degrees of freedom: 80 ± 4.3027 × 10 / √3.
+    interval = t_interval([70, 80, 90])
+    assert (interval.low, interval.high) == pytest.approx((80 - 24.841, 80 + 24.841), abs=0.001)
+
+
+def test_the_t_interval_agrees_with_scipy_at_another_level() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    values = [3.0, 4.5, 4.0, 7.0]
+    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.9)
+    ours = t_interval(values, level=0.9)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
+
+
+def test_one_value_has_no_t_interval() -> None:
+    with pytest.raises(ValueError, match="at least two"):
+        t_interval([1.0])
+
+
 # Paired differences
 
 
@@ -127,13 +164,15 @@ def test_the_p_value_agrees_with_scipy() -> None:
     assert paired_difference(a, b, generator(13), resamples=20_000).p_value == pytest.approx(theirs, abs=0.015)
 
 
-def test_models_without_a_difference_are_told_apart_no_more_often_than_the_level_says() -> None:
+@pytest.mark.parametrize(("scores", "n"), [(exact_matches, 1000), (f1_scores, 300)])
+def test_models_without_a_difference_are_told_apart_as_often_as_the_level_says(scores: Scores, n: int) -> None:
     rng = generator(14)
-    p_values = [
-        paired_difference(rng.random(100) < 0.7, rng.random(100) < 0.7, rng, resamples=199).p_value for _ in range(500)
-    ]
-    # With whole-number differences ties make the test err on the safe side.
-    assert 0.01 < np.mean(np.array(p_values) <= 0.05) < 0.075
+    p_values = []
+    for _ in range(1000):
+        a, b = scores(rng, n), scores(rng, n)
+        tied = rng.random(n) < 0.5  # both models give the same answer to about half of the questions
+        p_values.append(paired_difference(a, np.where(tied, a, b), rng, resamples=99).p_value)
+    assert 0.035 <= np.mean(np.array(p_values) <= 0.05) <= 0.065
 
 
 def test_pairing_finds_a_difference_that_two_separate_intervals_hide() -> None:
