@@ -12,6 +12,7 @@ from qa_tradeoffs.choice import Contest, Gap, Time
 AHEAD = Gap(2.0, 1.0, 3.0, 0.01)
 UNCLEAR = Gap(0.5, -1.0, 2.0, 0.4)
 ALIKE = Gap(0.0, 0.0, 0.0, 1.0)
+BASELINE = {"exact_match": 10.0, "f1": 20.0, "f1_high": 22.0}
 ONCE = "Each model was trained once: another training run may rank them otherwise."
 GENERATED = {"source": "generated", "train_passages": 1, "validation_passages": 1}
 
@@ -41,7 +42,7 @@ class Case:
         self.table = pd.DataFrame(table | columns)
 
     def answer(self, study: config.Study) -> list[str]:
-        return choice_findings.answer(self.table, self.contest, study, 1000)
+        return choice_findings.answer(self.table, self.contest, study, BASELINE, 1000)
 
     def conditions(self) -> list[str]:
         return choice_findings.shown(self.table, self.contest)["choose it if …"].tolist()
@@ -220,6 +221,12 @@ def test_a_demonstration_recommends_nothing_for_real_text(study_of):
         "answered, not which model to take for real text."
     )
     assert "These are models on generated text" in case.answer(study_of(data=GENERATED, models=MODELS))[-1]
+
+
+def test_models_no_better_than_what_needs_no_training_are_called_so(study):
+    assert Case([40, 22.5], [200, 100], {"AB": AHEAD}).answer(study)[-1] == (
+        f"Lexical overlap without any training reaches 20.0, and B is not shown to do better than that. {ONCE}"
+    )
 
 
 def test_the_caption_says_how_the_front_was_decided_and_names_only_what_is_drawn():

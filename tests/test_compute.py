@@ -407,3 +407,30 @@ def test_a_measurement_above_the_peak_is_called_invalid_with_its_point(profiled)
         "Invalid measurement: BERT, study network, forward, 8 × 32 tokens in fp32: would need 1.30 of the machine's "
         "peak."
     ]
+
+
+def test_choices_have_the_time_and_cost_of_a_question_and_stand_to_the_front(profiled):
+    collected = two(profiled, sized(100e6) + scenarios(0.2), sized(50e6) + scenarios(0.1))
+    table = models((100e6, 50e6)).assign(seeds=1, f1_seed_low=[80, 76], f1_seed_high=[80, 76])
+    gap = {"model": "BERT", "other": "DistilBERT", "f1_difference": 4.0, "low": 3.0, "high": 5.0, "p_holm": 0.01}
+    choices, contest = compute.choices(collected, table, pd.DataFrame([gap]))
+    assert choices["question"].tolist() == [0.2, 0.1]
+    assert choices["question_usd"][1] == pytest.approx((0.1e6 / 3600 * 1.55,) * 2)
+    assert choices["standing"].tolist() == ["front", "front"]
+    assert (contest.accuracy("DistilBERT", "BERT"), contest.speed("DistilBERT", "BERT")) == ("worse", "better")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "low", "high", "verdict"),
+    [
+        ([3, 3], [79, 75], [81, 77], "better"),
+        ([3, 3], [76, 75], [83, 77], "unclear"),
+        ([1, 3], [80, 75], [80, 81], "unclear"),  # one that came fine-tuned is one run
+        ([1, 1], [80, 80], [80, 80], "better"),  # one run of each: nothing is known of others
+    ],
+)
+def test_a_lead_needs_training_runs_that_lie_apart_where_there_are_several(profiled, seeds, low, high, verdict):
+    collected = two(profiled, sized(100e6) + scenarios(0.2), sized(50e6) + scenarios(0.1))
+    table = models((100e6, 50e6)).assign(seeds=seeds, f1_seed_low=low, f1_seed_high=high)
+    gap = {"model": "BERT", "other": "DistilBERT", "f1_difference": 4.0, "low": 3.0, "high": 5.0, "p_holm": 0.01}
+    assert compute.choices(collected, table, pd.DataFrame([gap]))[1].accuracy("BERT", "DistilBERT") == verdict

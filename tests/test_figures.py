@@ -190,9 +190,41 @@ def test_published_labels_neither_leave_the_axes_nor_collide(usd):
 
 def test_costs_in_all_begin_with_the_training_and_cross_at_break_even():
     table = pd.DataFrame(
-        {"model": NAMES[:3], "training_usd": [1.0, 2.0, np.nan], "question_usd": [0.0002, 0.0001, 0.0001]}
-    )
+        {"model": NAMES[:3], "training_usd": [1.0, 2.0, np.nan], "question_usd": [0.0002, 0.0001, 0.0001],
+         "question_low": [0.0001, 0.0001, 0.0001], "question_high": [0.0003, 0.0001, 0.0001]}
+    )  # fmt: skip
     bert, distilbert, fine_tuned = (line.get_xydata() for line in figures.break_even(table, COLOURS).axes[0].lines)
     assert bert[0].tolist() == pytest.approx([100, 1.02])
     assert fine_tuned[0].tolist() == pytest.approx([100, 0.01])  # nothing was paid for its training here
     assert bert[2].tolist() == distilbert[2].tolist() == pytest.approx([10_000, 3])
+
+
+def test_lines_are_named_at_their_ends_and_by_a_legend_where_names_would_collide():
+    def drawn(ends: list[float]) -> Any:
+        rows = [(name, batch, 128, y) for name, y in zip(NAMES, ends, strict=False) for batch in (1, 8)]
+        return figures.memory_against_batch(peaks(rows), COLOURS).axes[0]
+
+    apart = drawn([900.0, 500.0])
+    assert [(text.get_text(), text.xy) for text in apart.texts] == [("BERT", (8, 900)), ("DistilBERT", (8, 500))]
+    assert apart.get_legend() is None
+    close = drawn([900.0, 899.0])
+    assert [text.get_text() for text in close.get_legend().get_texts()] == ["BERT", "DistilBERT"]
+    assert not close.texts
+
+
+def test_the_front_is_drawn_as_stairs_through_its_models_alone():
+    standing = ["front", "front", "unclear", "dominated"]
+    figure = figures.f1_against_question(models([80, 70, 69, 60], [0.2, 0.1, 0.11, 0.3], standing=standing))
+    axes = figure.axes[0]
+    (front,) = [line for line in axes.lines if line.get_label() == "Pareto front"]
+    bottom, right = axes.get_ylim()[0], axes.get_xlim()[1]
+    assert front.get_xydata().tolist() == pytest.approx(np.array([[100, bottom], [100, 70], [200, 80], [right, 80]]))
+    markers = [line for line in axes.lines if len(line.get_xdata()) == 1 and line.get_marker() in ("o", "X")]
+    assert [(line.get_marker(), line.get_markerfacecolor() == "white") for line in markers] == [
+        ("o", False), ("o", False), ("o", True), ("X", False)
+    ]  # fmt: skip
+
+
+def test_no_front_is_drawn_where_no_model_is_shown_to_be_on_it():
+    axes = figures.f1_against_question(models([80, 79], [0.1, 0.1], standing=["unclear", "unclear"])).axes[0]
+    assert "Pareto front" not in [line.get_label() for line in axes.lines]

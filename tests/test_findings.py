@@ -251,7 +251,7 @@ def test_the_spread_of_runs_is_said_apart_from_that_of_questions(collected_of):
     runs = tables.runs(collected_of({"bert": [[1, 0.4], [1, 0.6], [1, 0.8]]}))
     assert findings.over_runs(runs) == [
         "F1 over 3 training runs of each model that was trained, which differ in the seed alone: BERT 80.0, standard "
-        "deviation 10.00, 95 % t interval 55.2 to 104.8. From 3 runs the t interval is wide: it allows for a spread "
+        "deviation 10.00, 95 % t interval 55.2 to 100.0. From 3 runs the t interval is wide: it allows for a spread "
         "that so few show badly. The intervals over questions hold none of this, nor this any of those."
     ]
     assert findings.over_runs(tables.runs(collected_of({"bert": [[1, 0.4]]}))) == [

@@ -7,20 +7,23 @@ import pandas as pd
 from qa_tradeoffs import config
 from qa_tradeoffs.choice import SIGNIFICANT, Contest, Gap
 from qa_tradeoffs.display import plain, points, ratio, seconds, size, usd
-from qa_tradeoffs.findings import counted, listed
+from qa_tradeoffs.findings import against_baseline, counted, listed
 
 # A training is timed once: a cost that is lower by less than a tenth is not taken for lower.
 _CHEAPER = 0.9
 _SMALLER = 0.99  # files of equal weights differ by their headers
 
 
-def answer(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) -> list[str]:
+def answer(
+    choices: pd.DataFrame, contest: Contest, study: config.Study, baseline: dict[str, float], n: int
+) -> list[str]:
     """Who answers best, who is fastest and what that one gives up, who is behind in both; then what limits this."""
     rows = choices.set_index("model", drop=False)
+    limits = _limits(choices, study, baseline)
     if len(rows) == 1:
-        return [_only_one(rows.iloc[0], n), *_limits(choices, study)]
+        return [_only_one(rows.iloc[0], n), *limits]
     said = [_most_accurate(rows, contest, n), _fastest(rows, contest), _dominated(rows, contest)]
-    return [*filter(None, said), *_limits(choices, study)]
+    return [*filter(None, said), *limits]
 
 
 def shown(choices: pd.DataFrame, contest: Contest) -> pd.DataFrame:
@@ -152,9 +155,11 @@ def _dominated(rows: pd.DataFrame, contest: Contest) -> str:
     return f"{'; '.join(said)}." if said else ""
 
 
-def _limits(choices: pd.DataFrame, study: config.Study) -> list[str]:
+def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, float]) -> list[str]:
     """What a reader could take the answer for, and must not."""
     said = []
+    if (choices["f1_low"] <= baseline["f1_high"]).any():
+        said.append(against_baseline(choices, baseline))
     if choices["seeds"].max() == 1 and choices["train_seconds"].notna().any() and len(choices) > 1:
         said.append("Each model was trained once: another training run may rank them otherwise.")
     if isinstance(study.data, config.GeneratedData):

@@ -1,6 +1,7 @@
 """Finished tables → axes; computes nothing. One colour per model everywhere, safe for the colour-blind."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib as mpl
@@ -17,6 +18,7 @@ from matplotlib.transforms import Bbox
 WIDTH = 6.4  # inches: legible on a phone without zooming
 _F1 = "F1 (points, 95 % interval over questions)"
 _DOT = 6  # half the side of a point with some room, in pixels
+_LINE = 16  # a line of text, in pixels
 # Where a label may stand beside its point: offset in typographic points, and which of its corners is there.
 _PLACES = [
     ((10, 6), "left", "bottom"),
@@ -82,17 +84,19 @@ def seconds_against_length(timings: pd.DataFrame, work: str, colours: dict[str, 
     width = max(WIDTH, 3.4 * len(sizes))
     figure, panels = plt.subplots(1, len(sizes), figsize=(width, 3.6), sharey=True, squeeze=False)
     for axes, size in zip(panels[0], sizes, strict=True):
+        ends = {}
         axes.set(title=f"batch {size}", xlabel="tokens per row", xscale="log", yscale="log")
         for model, rows in chosen[chosen["batch_size"] == size].groupby("model", sort=False):
             error = [rows["seconds"] - rows["low"], rows["high"] - rows["seconds"]]
             colour = colours[str(model)]
             axes.errorbar(rows["length"], rows["seconds"], yerr=error, marker="o", capsize=3, color=colour, label=model)
+            ends[str(model)] = (rows["length"].iloc[-1], rows["seconds"].iloc[-1])
         axes.set_xticks(lengths, labels=lengths)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(_in_units))
         axes.minorticks_off()
-    panels[0][0].set_ylabel("time per call (median)")
-    panels[0][0].legend(title=None)
+    panels[0][0].set_ylabel("time per call (median, 95 % interval)")
+    _name_lines(panels[0], ends, colours)
     return figure
 
 
@@ -102,8 +106,11 @@ def loss(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     axes.set(xlabel="epoch", ylabel="training loss (nats, mean since the point before)")
     if losses.empty:
         return _nothing(figure, axes)
+    ends = {}
     for (model, seed), rows in losses.groupby(["model", "seed"], sort=False):
         first = seed == losses["seed"].min()
+        if first:
+            ends[str(model)] = (rows["epoch"].iloc[-1], rows["loss"].iloc[-1])
         axes.plot(
             rows["epoch"],
             rows["loss"],
@@ -112,7 +119,7 @@ def loss(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
             label=model if first else None,
         )
     axes.set_ylim(0, None)
-    axes.legend(title=None)
+    _name_lines([axes], ends, colours)
     return figure
 
 
@@ -125,15 +132,18 @@ def memory_against_batch(peaks: pd.DataFrame, colours: dict[str, Any]) -> Figure
     figure, panels = plt.subplots(1, len(lengths), figsize=(width, 3.6), sharey=True, squeeze=False)
     for axes, length in zip(panels[0], lengths, strict=True):
         chosen = peaks[peaks["length"] == length].sort_values("batch_size")
+        ends = {}
         for model, rows in chosen.groupby("model", sort=False):
             axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colours[str(model)], label=model)
+            ends[str(model)] = (rows["batch_size"].iloc[-1], rows["mib"].iloc[-1])
             short = rows[rows["mib"].isna()]
-            axes.plot(short["batch_size"], [0] * len(short), "x", color=colours[str(model)], clip_on=False)
+            if not short.empty:
+                axes.plot(short["batch_size"], [0] * len(short), "x", color=colours[str(model)], clip_on=False)
         crosses = " (×: out of memory)" if chosen["mib"].isna().any() else ""
         axes.set(title=f"{length} tokens per row", xlabel=f"batch size{crosses}")
         axes.set_xticks(chosen["batch_size"].unique())
     panels[0][0].set(ylabel="peak memory (MiB)", ylim=(0, None))  # last, as it ends the scaling that panels share
-    panels[0][0].legend(title=None)
+    _name_lines(panels[0], ends, colours)
     return figure
 
 
@@ -156,14 +166,23 @@ def published_f1_against_cost(tradeoff: pd.DataFrame, colours: dict[str, Any]) -
 
 
 def break_even(money: pd.DataFrame, colours: dict[str, Any]) -> Figure:
-    """USD paid here, training included, against the number of questions answered; both axes logarithmic."""
+    """USD paid here, training included, against the number of questions answered; both axes logarithmic.
+
+    The band is the 95 % interval of the time of a question.
+    """
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
     questions = [10**power for power in range(2, 10)]
+    ends = {}
     for _, row in money.fillna({"training_usd": 0}).iterrows():
-        total = [row["training_usd"] + row["question_usd"] * n for n in questions]
+        low, total, high = (
+            [row["training_usd"] + row[column] * n for n in questions]
+            for column in ("question_low", "question_usd", "question_high")
+        )
         axes.plot(questions, total, color=colours[row["model"]], label=row["model"])
+        axes.fill_between(questions, low, high, color=colours[row["model"]], alpha=0.15, linewidth=0)
+        ends[row["model"]] = (questions[-1], total[-1])
     axes.set(xscale="log", yscale="log", xlabel="questions answered", ylabel="USD in all, fine-tuning included")
-    axes.legend(title=None)
+    _name_lines([axes], ends, colours)
     return figure
 
 
@@ -223,6 +242,25 @@ def _label(
             if free and inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1):
                 places.append((sum(box.overlaps(line) for line in lines), place))
         taken.append(_put(text, min(places, key=lambda place: place[0])[1] if places else _PLACES[-1]))
+
+
+def _name_lines(panels: Sequence[Axes], ends: dict[str, tuple[float, float]], colours: dict[str, Any]) -> None:
+    """Write each name at the end of its line in the last panel; where they would collide, a legend in the first."""
+    last = panels[-1]
+    last.figure.draw_without_rendering()  # type: ignore[union-attr]
+    heights = sorted(last.transData.transform(end)[1] for end in ends.values())
+    apart = all(above - below > _LINE for below, above in pairwise(heights))
+    if not apart or any(pd.isna(y) for _, y in ends.values()):  # one that ran out of memory has no end
+        panels[0].legend(title=None)
+        return
+    for name, end in ends.items():
+        place: dict[str, Any] = {
+            "xytext": (8, 0),
+            "textcoords": "offset points",
+            "va": "center",
+            "annotation_clip": False,
+        }
+        last.annotate(name, end, color=colours[name], **place)
 
 
 def _put(text: Annotation, place: tuple[tuple[int, int], str, str]) -> Bbox:

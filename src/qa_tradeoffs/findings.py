@@ -33,7 +33,7 @@ def kind_of_study(study: config.Study) -> str:
 def accuracy(models: pd.DataFrame, differences: pd.DataFrame, baseline: dict[str, float], n: int) -> list[str]:
     """Who answers best, whether that is more than chance, and how far all are from what needs no training."""
     return [
-        f"{_best(models, n)} {_lead(models, differences)}{_against_baseline(models, baseline)}",
+        f"{_best(models, n)} {_lead(models, differences)}{against_baseline(models, baseline)}",
         *_differences(list(differences.itertuples())),
     ]
 
@@ -76,6 +76,16 @@ def against_published(collected: tables.Collected, models: pd.DataFrame, figures
         *said,
         "The intervals are over questions. Published figures are of other training runs, which vary as well.",
     ]
+
+
+def against_baseline(models: pd.DataFrame, baseline: dict[str, float]) -> str:
+    """What needs no training, and which models are not shown to answer better."""
+    below = models[models["f1_low"] <= baseline["f1_high"]]["model"].tolist()
+    reached = f"Lexical overlap without any training reaches {baseline['f1']:.1f}"
+    if below:
+        return f"{reached}, and {listed(below)} {_is(below)} not shown to do better than that."
+    above = models["model"].tolist()
+    return f"{reached}, which {'all models' if len(above) > 1 else above[0]} clearly exceed{'s' * (len(above) == 1)}."
 
 
 def savings(models: pd.DataFrame) -> list[str]:
@@ -215,16 +225,6 @@ def _lead(models: pd.DataFrame, differences: pd.DataFrame) -> str:
     pairs = [row for row in differences.itertuples() if best in (row.model, row.other) and row.f1_difference != 0]
     near = [row.other if row.model == best else row.model for row in pairs if not _is_told(row)]
     return f"Its lead over {listed(near)} cannot be told from chance. " if near else ""
-
-
-def _against_baseline(models: pd.DataFrame, baseline: dict[str, float]) -> str:
-    """What needs no training, and which models are not shown to answer better."""
-    below = models[models["f1_low"] <= baseline["f1_high"]]["model"].tolist()
-    reached = f"Lexical overlap without any training reaches {baseline['f1']:.1f}"
-    if below:
-        return f"{reached}, and {listed(below)} {_is(below)} not shown to do better than that."
-    above = models["model"].tolist()
-    return f"{reached}, which {'all models' if len(above) > 1 else above[0]} clearly exceed{'s' * (len(above) == 1)}."
 
 
 def _saving(row: Any, large: Any) -> str:

@@ -140,7 +140,8 @@ def runs(collected: Collected) -> pd.DataFrame:
     """How far training runs of a model, which differ in their seed alone, lie apart; one row per model and metric.
 
     Columns: model, metric (f1 or exact_match), runs; in points the mean, sd (n - 1 in the denominator), low and high of
-    the 95 % t interval of the mean over runs, and the lowest and highest run. sd, low and high are NaN for one run.
+    the 95 % t interval of the mean over runs, cut to the scale, and the lowest and highest run. sd, low and high are
+    NaN for one run.
     """
     return pd.DataFrame([_runs_row(collected, slug, m) for m in ("f1", "exact_match") for slug in collected.slugs])
 
@@ -322,7 +323,7 @@ def _runs_row(collected: Collected, slug: str, metric: str) -> dict[str, Any]:
     spread: dict[str, Any] = {"sd": np.nan, "low": np.nan, "high": np.nan}
     if len(scores) > 1:
         interval = intervals.t_interval(scores)
-        spread = {"sd": scores.std(ddof=1), "low": interval.low, "high": interval.high}
+        spread = {"sd": scores.std(ddof=1), "low": max(0.0, interval.low), "high": min(100.0, interval.high)}
     return row | spread | {"lowest": scores.min(), "highest": scores.max()}
 
 
