@@ -59,7 +59,7 @@ def f1_against_question(choices: pd.DataFrame) -> Figure:
     figure = _tradeoff(choices, x, low, high, "one question (ms, median, 95 % interval over passes)", palette(choices))
     axes = figure.axes[0]
     front = choices[choices["standing"] == "front"].sort_values("question")
-    if not front.empty:
+    if len(choices) > 1 and not front.empty:
         right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
         times, scores = [*front["question"] * 1e3, right], [bottom, *front["f1"]]
         axes.step(
