@@ -21,7 +21,7 @@ PY         := $(VENV)/bin/python
 .DELETE_ON_ERROR:
 # Training and profiling measure time: two notebooks at once would measure each other.
 .NOTPARALLEL:
-.PHONY: help all train evaluate profile report anomaly bench setup lab test lint types smoke clean FORCE
+.PHONY: help all train evaluate profile report publish anomaly bench setup lab test lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
@@ -46,7 +46,7 @@ $(READY): pyproject.toml constraints.txt
 # --- the study ---------------------------------------------------------------------------------------------------------
 
 # Models, seeds and data files come from the study file; only what builds a study needs to read it.
-ifneq ($(filter all train evaluate profile report runs/% reports/%,$(MAKECMDGOALS)),)
+ifneq ($(filter all train evaluate profile report publish runs/% reports/%,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(STUDY_FILE)),)
 $(error error: STUDY: there is no file $(STUDY_FILE); give demo, squad, or the path of a study file)
 endif
@@ -66,9 +66,9 @@ SHARED_CODE   := schema config data synthetic example features models grouped de
 TRAIN_CODE    := $(call code,$(SHARED_CODE) dropout training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics no_answer evaluation baseline intervals)
 PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics no_answer evaluation intervals)
-ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables compute findings choice choice_findings figures \
+ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables provenance compute findings choice choice_findings figures download \
   display attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures)
-REPORT_CODE   := $(call code,report) $(wildcard src/qa_tradeoffs/templates/*)
+REPORT_CODE   := $(call code,report display paths) $(wildcard src/qa_tradeoffs/templates/*)
 
 $(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,schema config prices graph) | $(READY)
 	@mkdir -p $(RUN)
@@ -128,7 +128,7 @@ $(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PR
 	  -p models '"$(CHOSEN_MODELS)"' -p seeds '"$(CHOSEN_SEEDS)"'
 
 $(REPORT): $(RUN)/4-analysis.ipynb $(REPORT_CODE) | $(READY)
-	@$(PY) -m qa_tradeoffs.report $(STUDY_FILE) $(RUN) $(@D) $(TRAINED) $(EVALUATED) $(PROFILED) > /dev/null
+	@$(PY) -m qa_tradeoffs.report $(STUDY_FILE) $(RUN) $(@D) $(TRAINED) $(EVALUATED) $(PROFILED)
 
 all: $(REPORT) ## run the study and render its report
 	@echo '$(abspath $(REPORT))'
@@ -137,6 +137,11 @@ train: $(TRAINED)      ## fine-tune the models
 evaluate: $(EVALUATED) ## fine-tune and score them
 profile: $(PROFILED)   ## measure time and size only
 report: all            ## the same as all
+
+publish: $(REPORT) ## put the report where it is committed, and its main figures into the README
+	@$(PY) -m qa_tradeoffs.publish $(STUDY_FILE) $(RUN) reports/published/$(NAME) $(TRAINED) $(EVALUATED) $(PROFILED) \
+	  --models '$(CHOSEN_MODELS)' --seeds '$(CHOSEN_SEEDS)'
+	@$(PY) -m benchmarks.readme
 
 anomaly: $(READY) ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
 	@$(PY) -m qa_tradeoffs.anomaly --device $(DEVICE)

@@ -5,18 +5,56 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import record
-from qa_tradeoffs import anomaly_findings
+from qa_tradeoffs import anomaly_findings, publish
+from qa_tradeoffs.display import parameters, points, seconds, usd
 from qa_tradeoffs.paths import ANOMALY, ROOT, write_text
+from qa_tradeoffs.results import Record
 
 README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"
+PUBLISHED = ROOT / "reports" / "published"
 
 
 def filled(text: str) -> str:
     """The README with what stands between ``<!-- name -->`` and ``<!-- end -->`` made anew."""
-    for name, made in (("anomaly", _anomaly()), ("speed", _speed())):
+    for name, made in (("published", _published()), ("anomaly", _anomaly()), ("speed", _speed())):
         begin = text.index(f"<!-- {name} -->\n") + len(f"<!-- {name} -->\n")
         text = f"{text[:begin]}{made}\n{text[text.index('<!-- end -->', begin) :]}"
     return text
+
+
+def _published() -> str:
+    found = {path.parent.name: publish.read(path) for path in sorted(PUBLISHED.glob(f"*/{publish.SUMMARY}"))}
+    return "\n\n".join(_snapshot(*item) for item in found.items()) or "No report is published yet."
+
+
+def _snapshot(name: str, summary: publish.Summary) -> str:
+    """What was studied, the link to the report, and the table of its models."""
+    machine = summary.origin.device
+    where = f"{machine['name']}, {machine['threads']} threads; code {(summary.origin.git_commit or 'no git')[:10]}"
+    link = f"[{summary.title}](reports/published/{name}/index.html) ({where}; costs at the price of {summary.price})."
+    return "\n\n".join([f"{link} {summary.kind}", _markdown(pd.DataFrame(map(_row, summary.models)))])
+
+
+def _row(model: publish.Model) -> dict[str, str]:
+    """One model's main figures as a reader sees them."""
+    passes, (latency,) = model.find("million_usd"), model.find("latency")
+    shape = f"{latency.conditions['batch_size']} × {latency.conditions['length']} tokens"
+    trained, spent = model.find("train_seconds"), model.find("train_usd")
+    return {
+        "model": model.label,
+        "parameters": parameters(model.find("parameters")[0].value),
+        "EM": _points(*model.find("exact_match")),
+        "F1": _points(*model.find("f1")),
+        f"forward pass, {shape}": seconds(latency.value),
+        "fine-tuning": seconds(trained[0].value) if trained else "not trained",
+        "fine-tuning, USD": usd(spent[0].value, spent[-1].value) if spent else "not trained",
+        "million passes, USD": usd(passes[0].value, passes[-1].value),
+    }
+
+
+def _points(record: Record) -> str:
+    assert record.interval is not None
+    return points(record.value, record.interval.low, record.interval.high)
 
 
 def _anomaly() -> str:

@@ -11,8 +11,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "qa_tradeoffs"
 ORDER = """errors paths example flops schema config prices synthetic data device progress features dropout grouped
 models training predictions metrics no_answer squad_metric baseline intervals choice evaluation clock workloads variants
 traces operators durations profiling scenarios memory costs published audit audit_findings results
-attribution anomaly stage display anomaly_findings tables compute findings no_answer_findings choice_findings figures
-anomaly_figures no_answer_figures report run graph answer""".split()
+attribution anomaly stage download display anomaly_findings tables provenance compute findings no_answer_findings choice_findings figures
+anomaly_figures no_answer_figures report 
+report publish run graph answer""".split()
 ARITHMETIC = ["metrics", "no_answer", "intervals", "costs", "baseline", "choice"]
 
 

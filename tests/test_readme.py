@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.readme import filled
-from qa_tradeoffs import config
+from qa_tradeoffs import config, publish
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -76,6 +76,18 @@ def test_the_recipe_it_states_is_the_default():
 def test_the_pinned_revision_in_the_example_is_the_one_of_the_squad_study():
     study = config.load(ROOT / "studies" / "squad.yaml")
     assert EXAMPLES[0]["models"]["bert"]["revision"] == study.models["bert"].revision
+
+
+def test_its_main_figures_are_those_of_the_published_reports():
+    summaries = sorted((ROOT / "reports" / "published").glob("*/summary.json"))
+    if not summaries:
+        pytest.skip("no report is published yet: make publish")
+    for path in summaries:
+        assert f"](reports/published/{path.parent.name}/index.html)" in README
+        for model in publish.read(path).models:
+            (f1,) = model.find("f1")
+            row = next(line for line in README.splitlines() if line.startswith(f"| {model.label} |"))
+            assert f" {f1.value:.1f} ({f1.interval.low:.1f}–{f1.interval.high:.1f}) " in row
 
 
 def test_its_tables_are_those_of_the_committed_result_files():

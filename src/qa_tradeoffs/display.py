@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from qa_tradeoffs import download
+from qa_tradeoffs.paths import without_machine
+
 _LONGEST_UNBROKEN = 40  # characters of a cell that stay on one line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+# What an output's metadata say of markup that was made here. The report shows no other markup.
+MADE_HERE = {"made_by": __name__}
 
 
 @dataclass(frozen=True)
@@ -22,27 +29,42 @@ class Html:
 
     markup: str
 
-    def _repr_html_(self) -> str:
-        return self.markup
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        """What a notebook keeps of it, and that it was made here."""
+        return {"text/html": self.markup, "text/plain": "shown as HTML"}, {"text/html": MADE_HERE}
 
 
-def table(frame: pd.DataFrame, caption: str) -> Html:
-    """The frame as a table with a caption and header cells; texts are escaped, numbers stand right."""
+def table(frame: pd.DataFrame, caption: str, data: pd.DataFrame | None = None) -> Html:
+    """The frame as a table with a caption and header cells; texts are escaped, numbers stand right.
+
+    Below it a link saves it as CSV: ``data``, the unrounded numbers behind the frame, where given, else what is shown.
+    """
     numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
     head = "".join(
         f'<th scope="col"{_right(n)}>{_text(column)}</th>' for column, n in zip(frame.columns, numeric, strict=True)
     )
     body = "".join(f"<tr>{_cells(row, numeric)}</tr>" for row in frame.itertuples(index=False, name=None))
-    return Html(
-        '<div class="scroll" tabindex="0"><table>'
-        f"{_caption(caption)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    inner = f"<table>{_caption(caption)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return Html(_region(caption, inner) + _csv(frame if data is None else data, caption))
 
 
 def facts(pairs: Mapping[str, Any], caption: str) -> Html:
     """Names and values, two columns."""
     rows = "".join(f'<tr><th scope="row">{_text(k)}</th><td>{_text(v)}</td></tr>' for k, v in pairs.items())
-    return Html(f'<div class="scroll" tabindex="0"><table>{_caption(caption)}{rows}</table></div>')
+    frame = pd.DataFrame({"name": pairs.keys(), "value": pairs.values()}, dtype=object)
+    return Html(_region(caption, f"<table>{_caption(caption)}<tbody>{rows}</tbody></table>") + _csv(frame, caption))
+
+
+def text(content: str, caption: str) -> Html:
+    """A file's text as it is, under its caption."""
+    inner = f'<pre class="scroll" {_named_region(caption)}>{_text(content)}</pre>'
+    return Html(f"<figure><figcaption>{_text(caption)}</figcaption>{inner}</figure>")
+
+
+def fold(title: str, *parts: Html) -> Html:
+    """The parts one below the other, hidden until the title is clicked."""
+    inner = "".join(part.markup for part in parts)
+    return Html(f"<details><summary>{_text(title)}</summary>{inner}</details>")
 
 
 def figure(drawn: "Figure", *, alt: str, caption: str) -> Html:
@@ -53,10 +75,8 @@ def figure(drawn: "Figure", *, alt: str, caption: str) -> Html:
     drawn.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     pyplot.close(drawn)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return Html(
-        f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{_text(alt)}">'
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
-    )
+    inner = f'<img src="data:image/svg+xml;base64,{data}" alt="{_text(alt)}">'
+    return Html(f"<figure>{_region(caption, inner)}<figcaption>{_text(caption)}</figcaption></figure>")
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
@@ -136,6 +156,23 @@ def parameters(number: float) -> str:
     return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e6:.2f} M" if number >= 1e5 else f"{number:,.0f}"
 
 
+def _region(name: str, inner: str) -> str:
+    """What may be wider than a page, in a box that is scrolled, with the keyboard too."""
+    return f'<div class="scroll" {_named_region(name)}>{inner}</div>'
+
+
+def _named_region(name: str) -> str:
+    return f'role="region" tabindex="0" aria-label="{_text(name)}"'
+
+
+def _csv(frame: pd.DataFrame, caption: str) -> str:
+    """The link that saves a table; a screen reader says which."""
+    return (
+        f'<p class="csv"><a download="{download.file_name(caption)}" href="{download.address(frame)}" '
+        f'aria-label="Download CSV: {_text(caption)}">Download CSV</a></p>'
+    )
+
+
 def _caption(text: str) -> str:
     """The caption, in an element of its own so that it can be narrower than a table that is scrolled."""
     return f"<caption><span>{_text(text)}</span></caption>"
@@ -161,4 +198,4 @@ def _right(number: bool) -> str:
 def _text(value: Any) -> str:
     """Any value as escaped text; nothing that came from a data set is ever markup."""
     shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return html.escape(shown, quote=True)
+    return html.escape(without_machine(shown), quote=True)

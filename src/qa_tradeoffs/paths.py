@@ -12,7 +12,9 @@ reports/<study>/index.html                      the report
 """
 
 import os
+import re
 import secrets
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +79,28 @@ class RunPaths:
     def page_name(self, notebook: Path) -> str:
         """File name of an executed notebook's page in the report: bert-seed-0-1-train.html."""
         return "-".join(notebook.relative_to(self.folder).with_suffix(".html").parts)
+
+
+def without_machine(text: str) -> str:
+    """The text without what names this machine or its user: folders of people, of temporary files, of the packages."""
+    for pattern, shown in _MACHINE:
+        text = pattern.sub(shown, text)
+    return text
+
+
+# Each only at the beginning of a path: other texts may hold the same letters.
+_NAME = r"[^\s/\"'<>]+"
+_MACHINE = [
+    (re.compile(rf"(?<![\w+/.-])(?:{pattern})(?![\w-])"), shown)
+    for pattern, shown in (
+        (rf"(?:/{_NAME})+/site-packages", "site-packages"),
+        (re.escape(str(ROOT)), "."),
+        (re.escape(str(Path.home() / "_")).removesuffix("/_"), "~"),
+        (rf"/(?:home|Users)/{_NAME}|/root", "~"),
+        (rf"(?:{re.escape(tempfile.gettempdir())}|/tmp)/{_NAME}", "tmp"),
+    )
+    if pattern
+]
 
 
 def read_bytes(path: Path, missing: str = "no such file") -> bytes:

@@ -4,54 +4,135 @@ python -m qa_tradeoffs.report studies/demo.yaml runs/demo reports/demo runs/demo
 """
 
 import argparse
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
+import bleach
 import jinja2
 import nbformat
-from markupsafe import escape
+from bs4 import BeautifulSoup
+from markupsafe import Markup
 from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from qa_tradeoffs import config
+from qa_tradeoffs.display import MADE_HERE
 from qa_tradeoffs.errors import StudyError, exit_cleanly
-from qa_tradeoffs.paths import RunPaths, write_text
+from qa_tradeoffs.paths import RunPaths, without_machine, write_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 ANALYSIS = "4-analysis.ipynb"
+MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
 # What of an output is shown, best first: no kind that needs a script.
-_SHOWN = Config({"NbConvertBase": {"display_data_priority": ["text/html", "image/png", "image/jpeg", "text/plain"]}})
+_KINDS = ["text/html", "image/png", "image/jpeg", "text/plain"]
+# What prose may be marked up with. A picture is one that the cell carries in itself, a link leads to a page.
+_PROSE = set("h1 h2 h3 h4 p em strong del code pre blockquote ul ol li a br hr table thead tbody tr th td img div span"
+             .split())  # fmt: skip
+_ADDRESS = {
+    ("a", "href"): re.compile(r"https?://\S+|[\w./-]*(?:#\S*)?"),
+    ("img", "src"): re.compile(r"data:image/(?:png|jpeg|gif);base64,[\w+/=\s]*"),
+}
 
 
 def render(run: RunPaths, pages: Path, title: str, notebooks: list[Path]) -> Path:
-    """Write index.html from the executed analysis, and a page for each of the executed ``notebooks`` with its code.
+    """Write index.html from the executed analysis, and a page with its code for it and each of the ``notebooks``.
 
     Returns the path of index.html, which is written last: where it is there, its links lead somewhere.
     """
-    for notebook in notebooks:
-        page = _page(_read(notebook), str(notebook.relative_to(run.folder).with_suffix("")), back="index.html")
-        write_text(pages / run.page_name(notebook), page)
+    for notebook in (*of_run(run, notebooks), run.folder / ANALYSIS):
+        name = str(notebook.relative_to(run.folder).with_suffix(""))
+        write_text(pages / run.page_name(notebook), _page(_read(notebook), name, back="index.html"))
     index = pages / "index.html"
     write_text(index, _page(_read(run.folder / ANALYSIS), title, show_code=False))
     return index
 
 
+def of_run(run: RunPaths, notebooks: list[Path]) -> list[Path]:
+    """The notebooks by their full paths. Raises StudyError for one that is not in the folder of the run."""
+    for notebook in notebooks:
+        if not notebook.resolve().is_relative_to(run.folder):
+            raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
+    return [notebook.resolve() for notebook in notebooks]
+
+
+class _Exporter(HTMLExporter):  # type: ignore[misc]
+    """nbconvert's basic page, with no more markup from prose than prose needs."""
+
+    @jinja2.pass_context
+    def markdown2html(self, context: Any, source: str) -> str:
+        made = super().markdown2html(context, source)
+        return str(bleach.clean(made, tags=_PROSE, attributes=_is_harmless, protocols={"http", "https", "data"}))
+
+
+def _is_harmless(tag: str, name: str, value: str) -> bool:
+    """Whether a tag in prose may keep this attribute."""
+    if pattern := _ADDRESS.get((tag, name)):
+        return pattern.fullmatch(value) is not None
+    return (tag, name) in {("img", "alt"), ("div", "class"), ("span", "class")}
+
+
 def _page(notebook: nbformat.NotebookNode, title: str, *, show_code: bool = True, back: str = "") -> str:
     """One notebook as a page of its own."""
-    exporter: Any = HTMLExporter(
+    exporter: Any = _Exporter(
         template_name="basic",
         exclude_input=not show_code,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         exclude_anchor_links=True,
-        config=_SHOWN,
+        exclude_raw=True,
+        config=Config({"NbConvertBase": {"display_data_priority": _KINDS}}),
     )
-    for cell in notebook.cells:  # the widths that JupyterLab remembers and the like are no business of a reader
-        cell.metadata = {"tags": cell.metadata.get("tags", [])}
-    body, _ = exporter.from_notebook_node(notebook)
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=False)
-    fields = {"title": escape(title), "style": (_TEMPLATES / "page.css").read_text(), "body": body, "back": back}
-    return environment.get_template("page.html").render(fields)
+    body, _ = exporter.from_notebook_node(_bare(notebook))
+    soup = BeautifulSoup(body, "html.parser")
+    contents = _contents(soup)
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True)
+    return environment.get_template("page.html").render(
+        title=title,
+        style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        body=Markup(str(soup)),
+        contents=contents,
+        back=back,
+    )
+
+
+def _bare(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without what is no business of a reader, or could be markup that display.py did not make."""
+    notebook.metadata = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    for cell in notebook.cells:
+        cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.source = without_machine(cell.source)
+            cell.outputs = [_bare_output(output) for output in cell.outputs]
+    return notebook
+
+
+def _bare_output(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """An output whose texts name no machine; HTML is kept only where display.py made it, other outputs are text."""
+    if output.output_type == "stream":
+        output.text = without_machine(output.text)
+    elif output.output_type == "error":
+        output.traceback = [without_machine(line) for line in output.traceback]
+    else:
+        made_here = output.metadata.get("text/html") == MADE_HERE
+        kinds = [kind for kind in _KINDS if kind in output.data and (kind != "text/html" or made_here)]
+        data = {kind: output.data[kind] for kind in kinds} or {"text/plain": "an output that this page cannot show"}
+        if "text/plain" in data:
+            data["text/plain"] = without_machine(data["text/plain"])
+        output.data, output.metadata = data, {}
+    return output
+
+
+def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:
+    """Give every section an id made of its title, to be linked to; return (id, title) of each."""
+    contents: dict[str, str] = {}
+    for heading in soup.find_all("h2"):
+        title = heading.get_text()
+        name = "-".join(re.findall(r"[a-z0-9]+", title.lower()))
+        heading["id"] = name if name and name not in {"top", "content", *contents} else f"section-{len(contents) + 1}"
+        contents[str(heading["id"])] = title
+    return list(contents.items())
 
 
 def _read(path: Path) -> nbformat.NotebookNode:
@@ -65,7 +146,7 @@ def _read(path: Path) -> nbformat.NotebookNode:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line of this module: prints the path of the report."""
+    """Command line of this module: prints the path of the report and its size."""
     parser = argparse.ArgumentParser(description="Render a run's executed notebooks as HTML.")
     parser.add_argument("study", type=Path, help="study file, for the report's title")
     parser.add_argument("run", type=Path, help="folder of the run, with the executed analysis")
@@ -73,11 +154,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("notebooks", type=Path, nargs="*", help="executed notebooks to give a page each")
     options = parser.parse_args(arguments)
     title = config.load(options.study).title
-    folder, notebooks = options.run.resolve(), [notebook.resolve() for notebook in options.notebooks]
-    for notebook in notebooks:
-        if not notebook.is_relative_to(folder):
-            raise StudyError(f"{notebook}: is not in the folder of the run, {folder}; give notebooks of this run")
-    print(render(RunPaths(folder), options.pages, title, notebooks))
+    index = render(RunPaths(options.run.resolve()), options.pages, title, options.notebooks)
+    size = index.stat().st_size
+    print(f"{index}: {size / 1e6:.1f} MB")
+    if size > MOST_BYTES:
+        print(f"warning: {index}: is larger than {MOST_BYTES / 1e6:.0f} MB, too large to mail", file=sys.stderr)
 
 
 if __name__ == "__main__":

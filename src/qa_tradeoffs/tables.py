@@ -197,7 +197,7 @@ def notebook_pages(collected: Collected, run: RunPaths) -> dict[str, list[tuple[
         notebooks = run.notebooks(slug, evaluation_seeds(collected.study, slug, collected.seeds), trained=trained)
         names = [" ".join(notebook.relative_to(run.folder / slug).with_suffix("").parts) for notebook in notebooks]
         pages[collected.label(slug)] = [(n, run.page_name(b)) for n, b in zip(names, notebooks, strict=True)]
-    return pages
+    return pages | {"this report": [("4-analysis", "4-analysis.html")]}
 
 
 def provenance(collected: Collected) -> pd.DataFrame:
