@@ -40,24 +40,13 @@ def test_texts_are_shown_as_they_are_and_never_markup(text):
         display.facts({text: text}, text),
         display.paragraphs([text], text),
         display.links({text: [(text, "page.html")]}),
+        display.text(text, text),
+        display.fold(text, display.paragraphs([text])),
     ):
         read = Reader(shown.markup)
         assert text in read.text
-        assert read.names() <= {
-            "div",
-            "table",
-            "caption",
-            "span",
-            "thead",
-            "tbody",
-            "tr",
-            "th",
-            "td",
-            "p",
-            "ul",
-            "li",
-            "a",
-        }
+        allowed = "div table caption span thead tbody tr th td p ul li a figure figcaption pre details summary"
+        assert read.names() <= set(allowed.split())
         assert not any(name.startswith("on") for _, attributes in read.tags for name in attributes)
 
 
@@ -73,13 +62,35 @@ def test_a_table_has_a_caption_and_headers_for_rows_and_columns():
     scopes = [attributes.get("scope") for tag, attributes in read.tags if tag == "th"]
     assert scopes == ["col", "col", "row", "row"]
     assert [attributes.get("class") for tag, attributes in read.tags if tag == "td"] == ["number", "number"]
-    assert read.text == "ScoresmodelF1A1B22.5"
+    assert read.text == "ScoresmodelF1A1B22.5Download CSV"
 
 
-def test_a_wide_table_can_be_scrolled_with_the_keyboard():
-    assert ("div", {"class": "scroll", "tabindex": "0"}) in Reader(
-        display.table(pd.DataFrame({"a": [1]}), "").markup
-    ).tags
+def test_what_may_be_wide_can_be_scrolled_with_the_keyboard_and_has_a_name():
+    frame = pd.DataFrame({"a": [1]})
+    for shown in (display.table(frame, "Scores"), display.facts({"a": 1}, "Scores"), display.text("a", "Scores")):
+        (region,) = [attributes for _, attributes in Reader(shown.markup).tags if attributes.get("role") == "region"]
+        assert region == {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "Scores"}
+
+
+def saved(shown: display.Html) -> tuple[dict[str, str | None], str]:
+    """A table's link and the text of the file behind it."""
+    (link,) = [attributes for tag, attributes in Reader(shown.markup).tags if tag == "a"]
+    return link, base64.b64decode(str(link["href"]).partition(",")[2]).decode("utf-8-sig")
+
+
+def test_a_table_can_be_saved_as_shown_or_with_the_numbers_behind_it():
+    frame = pd.DataFrame({"model": ["A"], "time": ["1.00 s"]})
+    link, content = saved(display.table(frame, "Times"))
+    assert (link["download"], link["aria-label"]) == ("times.csv", "Download CSV: Times")
+    assert content == "model,time\r\nA,1.00 s\r\n"
+    raw = pd.DataFrame({"model": ["A"], "seconds": [0.9999]})
+    assert saved(display.table(frame, "Times", data=raw))[1] == "model,seconds\r\nA,0.9999\r\n"
+    assert saved(display.facts({"seed": 0, "share": 0.12345}, ""))[1] == "name,value\r\nseed,0\r\nshare,0.12345\r\n"
+
+
+def test_a_fold_shows_its_parts_below_its_title():
+    folded = display.fold("More", display.paragraphs(["a"]), display.paragraphs(["b"]))
+    assert folded.markup == "<details><summary>More</summary><p>a</p><p>b</p></details>"
 
 
 @pytest.fixture
@@ -112,7 +123,9 @@ def test_a_shown_figure_is_closed_and_equal_figures_are_equal_files(picture):
 
 
 def test_a_notebook_shows_the_markup():
-    assert display.paragraphs(["a"])._repr_html_() == "<p>a</p>"
+    data, metadata = display.paragraphs(["a"])._repr_mimebundle_()
+    assert data["text/html"] == "<p>a</p>"
+    assert metadata == {"text/html": display.MADE_HERE}
     assert display.paragraphs(["a"], "notice").markup == '<div class="notice"><p>a</p></div>'
     assert display.paragraphs([], "notice").markup == ""
 

@@ -1,80 +1,19 @@
 """The whole study, run by make in a copy of the repository: what it writes, and what it does not do twice."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import Checkout
 
 from qa_tradeoffs import config, results
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["Makefile", "pyproject.toml", "constraints.txt", "notebooks", "src", "studies", "benchmarks"]
-
-
-# In place of the interpreter: notebooks and the report are not run, the files that they would write are touched.
-STAND_IN = """
-import os, pathlib, sys
-_, module, *arguments = sys.argv[1:]
-if module == "qa_tradeoffs.run":
-    print("ran", arguments[1])
-    written = [arguments[1]] + [b for a, b in zip(arguments, arguments[1:]) if a == "--result"]
-elif module == "qa_tradeoffs.report":
-    written = [arguments[2] + "/index.html"]
-else:
-    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-for name in written:
-    pathlib.Path(name).parent.mkdir(parents=True, exist_ok=True)
-    pathlib.Path(name).touch()
-"""
-
-
-class Checkout:
-    """A copy of the repository in which make runs with the interpreter of the tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for part in PARTS:
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
-            copy(ROOT / part, folder / part)
-        shutil.copy2(ROOT / "tests" / "tiny.yaml", folder / "studies")
-        ready = folder / "venv" / ".qa-tradeoffs-ready"
-        ready.parent.mkdir()
-        ready.touch()
-
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-        environment |= {"PYTHONPATH": str(self.folder / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
-        command = ["make", "VENV=venv", f"PY={sys.executable}", *arguments]  # of two PY, make takes the later
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-
-    def repeats(self, *arguments: str) -> set[str]:
-        """Notebooks that make executes now, as 'bert/seed-0/1-train'; not really, their files are only touched."""
-        stand_in = self.folder / "stand_in.py"
-        stand_in.write_text(STAND_IN)
-        done = self.make("all", "STUDY=tiny", f"PY={sys.executable} {stand_in}", *arguments)
-        assert done.returncode == 0, done.stderr
-        return set(re.findall(r"^ran runs/tiny/(\S+)\.ipynb$", done.stdout, re.MULTILINE))
-
-    def touch(self, name: str) -> None:
-        os.utime(self.folder / name)
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Checkout:
-    """The tiny study, run once from end to end."""
-    checkout = Checkout(tmp_path_factory.mktemp("checkout"))
-    done = checkout.make("all", "STUDY=tiny")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == str(checkout.folder / "reports/tiny/index.html")
-    assert done.stderr == ""
-    return checkout
 
 
 @pytest.fixture

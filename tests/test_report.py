@@ -35,6 +35,11 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.tags if tag == name]
 
 
+def displayed(html: display.Html) -> nbformat.NotebookNode:
+    data, metadata = html._repr_mimebundle_()
+    return new_output("execute_result", data, metadata=metadata, execution_count=1)
+
+
 def shown(**data: str) -> nbformat.NotebookNode:
     kinds = {"html": "text/html", "plain": "text/plain", "png": "image/png", "js": "application/javascript",
              "svg": "image/svg+xml", "latex": "text/latex", "mermaid": "text/vnd.mermaid"}  # fmt: skip
@@ -52,12 +57,13 @@ def run(tmp_path: Path) -> RunPaths:
     links = display.links({"BERT": [("3-profile", "bert-3-profile.html")]})
     analysis = [
         new_markdown_cell("# What it costs\n\nSome $prose$."),
-        code("secret_code()", shown(html=links.markup, plain="Html(...)")),
+        code("secret_code()", displayed(links)),
         code("more()", shown(plain=HOSTILE)),
     ]
     profile = [
         code("print('printed')", new_output("stream", name="stdout", text=HOSTILE)),
-        code("frame", shown(html=display.paragraphs([HOSTILE]).markup)),
+        code("frame", displayed(display.paragraphs([HOSTILE]))),
+        code("foreign", shown(html="<b>bold</b>", plain="a frame")),
         code("picture", shown(png=PIXEL)),
         code("script", shown(js="alert(1)", plain="a script")),
         code("drawing", shown(svg="<svg onload='alert(1)'/>", plain="a drawing")),
@@ -78,7 +84,7 @@ def render(run: RunPaths) -> tuple[Page, Page]:
     pages = run.folder.parent / "pages"
     index = report.render(run, pages, "A & B", [run.folder / "bert" / "3-profile.ipynb"])
     assert index == pages / "index.html"
-    assert {path.name for path in pages.iterdir()} == {"index.html", "bert-3-profile.html"}
+    assert {path.name for path in pages.iterdir()} == {"index.html", "bert-3-profile.html", "4-analysis.html"}
     return Page(index), Page(pages / "bert-3-profile.html")
 
 
@@ -89,7 +95,7 @@ def test_pages_have_no_script_and_load_nothing_from_elsewhere(run):
             assert not any(name.startswith("on") for name in attributes)
             assert re.match(r"data:|[\w-]+\.html$|#|$", attributes.get("src", "") + attributes.get("href", "")), tag
         (policy,) = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
-        assert policy.startswith("default-src 'none'")
+        assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline';")
 
 
 def test_hostile_text_is_shown_as_text(run):
@@ -114,8 +120,9 @@ def test_every_picture_has_a_text(run):
 
 def test_links_lead_to_pages_that_were_written(run):
     index, profile = render(run)
-    assert [link["href"] for link in index.all("a")] == ["bert-3-profile.html"]
-    assert [link["href"] for link in profile.all("a")] == ["index.html"]
+    around = ["#content", "#top"]
+    assert [link["href"] for link in index.all("a")] == [around[0], "bert-3-profile.html", around[1]]
+    assert [link["href"] for link in profile.all("a")] == [around[0], "index.html", around[1]]
 
 
 def test_only_a_notebooks_own_page_shows_its_code(run):
@@ -153,7 +160,7 @@ def test_the_index_is_written_last(run, monkeypatch):
     real = report.write_text
     monkeypatch.setattr(report, "write_text", lambda path, text: (written.append(path.name), real(path, text)))
     render(run)
-    assert written == ["bert-3-profile.html", "index.html"]
+    assert written == ["bert-3-profile.html", "4-analysis.html", "index.html"]
 
 
 def test_rendering_twice_gives_the_same_files(run):
@@ -164,10 +171,33 @@ def test_rendering_twice_gives_the_same_files(run):
     assert index.read_bytes() == before
 
 
-def test_the_command_prints_where_the_report_is(run, tmp_path, capsys):
+def test_the_command_prints_where_the_report_is_and_its_size(run, tmp_path, capsys):
     study, notebook = ROOT / "studies" / "smoke.yaml", run.folder / "bert" / "3-profile.ipynb"
     report.main([str(study), str(run.folder), str(tmp_path / "pages"), str(notebook)])
-    assert capsys.readouterr().out.strip() == str(tmp_path / "pages" / "index.html")
+    printed = capsys.readouterr()
+    assert printed.out.strip() == f"{tmp_path / 'pages' / 'index.html'}: 0.0 MB"
+    assert printed.err == ""
+
+
+def test_a_report_too_large_to_mail_is_warned_of(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "MOST_BYTES", 1000)
+    report.main([str(ROOT / "studies" / "smoke.yaml"), str(run.folder), str(tmp_path / "pages")])
+    assert "index.html: is larger than 0 MB, too large to mail" in capsys.readouterr().err
+
+
+def test_markup_that_display_did_not_make_is_shown_as_plain_text(run):
+    _, profile = render(run)
+    assert "a frame" in profile.text
+    assert not profile.all("b")
+
+
+def test_sections_are_listed_and_can_be_linked_to(run):
+    cells = [new_markdown_cell(f"## {title}") for title in ("The answer", "Top", "The answer", "?")]
+    write(run.folder / "4-analysis.ipynb", cells)
+    index, _ = render(run)
+    ids = ["the-answer", "section-2", "section-3", "section-4"]
+    assert [heading["id"] for heading in index.all("h2")] == ids
+    assert [link["href"] for link in index.all("a")][2:-1] == [f"#{name}" for name in ids]
 
 
 def test_a_notebook_of_another_run_is_refused(run, tmp_path):

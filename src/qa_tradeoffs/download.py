@@ -1,6 +1,8 @@
 """A table as a file that a page carries in itself: the address of a link, no server and no script."""
 
 import base64
+import csv
+import io
 import re
 from typing import Any
 
@@ -13,17 +15,20 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LONGEST_NAME = 60  # characters of a file name, without its ending
 
 
-def csv(frame: pd.DataFrame) -> str:
-    """The frame as CSV (RFC 4180, lines ended by \\n): numbers in full, nothing for a missing one.
+def content(frame: pd.DataFrame) -> str:
+    """The frame as CSV (RFC 4180): numbers in full, nothing for a missing one.
 
     A text that a spreadsheet would run as a formula gets a leading apostrophe, and stays a text.
     """
-    return str(frame.rename(columns=_defused).map(_defused).to_csv(index=False, lineterminator="\n"))
+    file = io.StringIO(newline="")
+    rows = [frame.columns, *frame.itertuples(index=False, name=None)]
+    csv.writer(file).writerows([_cell(value) for value in row] for row in rows)
+    return file.getvalue()
 
 
 def address(frame: pd.DataFrame) -> str:
     """The CSV as a ``data:`` address; its byte order mark makes spreadsheets read it as UTF-8."""
-    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(csv(frame).encode('utf-8-sig')).decode()}"
+    return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(content(frame).encode('utf-8-sig')).decode()}"
 
 
 def file_name(caption: str) -> str:
@@ -33,10 +38,10 @@ def file_name(caption: str) -> str:
     return f"{name or 'table'}.csv"
 
 
-def _defused(value: Any) -> Any:
-    """A text made harmless; anything else as it is."""
+def _cell(value: Any) -> Any:
+    """A text made harmless, nothing for what is missing, anything else as it is."""
     if not isinstance(value, str):
-        return value
+        return "" if pd.isna(value) else value
     text = without_machine(value)
     return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
 

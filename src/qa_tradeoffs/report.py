@@ -86,6 +86,8 @@ def _page(notebook: nbformat.NotebookNode, title: str, *, show_code: bool = True
     )
     body, _ = exporter.from_notebook_node(_bare(notebook))
     soup = BeautifulSoup(body, "html.parser")
+    for picture in soup.select("img:not([src])"):  # it was not in the notebook
+        picture.decompose()
     contents = _contents(soup)
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True)
     return environment.get_template("page.html").render(
