@@ -63,14 +63,13 @@ def test_executed_notebooks_hold_no_errors_no_floods_and_no_tokens(finished):
 
 def test_the_report_is_one_folder_that_asks_for_nothing(finished):
     pages = list((finished.folder / "reports/tiny").iterdir())
-    assert sorted(page.suffix for page in pages) == [".html"] * 7
+    assert sorted(page.suffix for page in pages) == [".html"] * 8
     names = {page.name for page in pages}
     for page in pages:
         text = page.read_text()
         assert "<script" not in text
-        assert set(re.findall(r'(?:src|href)="([^"#]*)"', text)) <= names | {"data:,"} | set(
-            re.findall(r'src="(data:image/svg\+xml;base64,[^"]*)"', text)
-        )
+        embedded = re.findall(r'"(data:(?:image/svg\+xml|text/csv;charset=utf-8);base64,[\w+/=]*)"', text)
+        assert set(re.findall(r'(?:src|href)="([^"#]*)"', text)) <= names | {"data:,"} | set(embedded)
         assert all(alt for alt in re.findall(r'<img[^>]* alt="([^"]*)"', text))
         assert len(re.findall(r"<img", text)) == len(re.findall(r'<img[^>]* alt="', text))
 
@@ -80,6 +79,18 @@ def test_a_second_run_does_nothing_and_takes_under_two_seconds(finished):
     again = finished.make("all", "STUDY=tiny")
     assert time.monotonic() - began < 2
     assert again.stdout.splitlines() == [str(finished.folder / "reports/tiny/index.html")]
+
+
+def test_publishing_puts_the_pages_where_they_are_committed_and_the_figures_into_the_readme(checkout):
+    done = checkout.make("publish", "STUDY=tiny")
+    assert done.returncode == 0, done.stderr
+    published = checkout.folder / "reports/published/tiny"
+    pages = {page.name for page in (checkout.folder / "reports/tiny").iterdir()}
+    assert {file.name for file in published.iterdir()} == pages | {"summary.json"}
+    assert not [file for file in published.iterdir() if "/checkout" in file.read_text()]
+    f1 = results.read(checkout.folder / "runs/tiny/bert/seed-0/evaluation.json").find("f1").value
+    row = next(line for line in (checkout.folder / "README.md").read_text().splitlines() if line.startswith("| BERT |"))
+    assert f"| {f1:.1f} (" in row
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qa_tradeoffs.paths import ROOT, RunPaths, write_if_changed, write_text, written_atomically
+from qa_tradeoffs.paths import ROOT, RunPaths, without_machine, write_if_changed, write_text, written_atomically
 
 RUN = RunPaths(Path("runs/demo"))
 
@@ -78,3 +78,25 @@ def test_a_file_is_only_written_where_its_content_changes(tmp_path):
     assert target.stat().st_ino == first
     write_if_changed(target, "two")
     assert target.read_text() == "two"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"{ROOT}/runs/x.json: is missing", "./runs/x.json: is missing"),
+        (f"'{ROOT}'", "'.'"),
+        (f"{Path.home()}/data/squad.json", "~/data/squad.json"),
+        ("path: /home/ada/squad.json, /Users/bob, /root/x", "path: ~/squad.json, ~, ~/x"),
+        ("/opt/v-1/lib/python3.11/site-packages/tqdm/auto.py:21", "site-packages/tqdm/auto.py:21"),
+        ("/tmp/ipykernel_12/345.py:1", "tmp/345.py:1"),
+    ],
+)
+def test_a_shown_text_names_neither_folders_of_this_machine_nor_its_user(text, shown):
+    assert without_machine(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["and/or", "8 / 128", "https://x.example/home/ada", "src/tmp/x", "/rooted", "a/root", "</root>", ""]
+)
+def test_other_texts_stay_as_they_are(text):
+    assert without_machine(text) == text

@@ -89,9 +89,9 @@ def without_machine(text: str) -> str:
 
 
 # Each only at the beginning of a path: other texts may hold the same letters.
-_NAME = r"[^\s/\"'<>]+"
+_NAME = r"[^\s/\"'<>,;:)]+"
 _MACHINE = [
-    (re.compile(rf"(?<![\w+/.-])(?:{pattern})(?![\w-])"), shown)
+    (re.compile(rf"(?<![\w+/.<-])(?:{pattern})(?![\w-])"), shown)
     for pattern, shown in (
         (rf"(?:/{_NAME})+/site-packages", "site-packages"),
         (re.escape(str(ROOT)), "."),
