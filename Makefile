@@ -62,7 +62,7 @@ endif
 
 # What each stage's result depends on, beside its notebook, the study and the data: editing figures.py trains nothing.
 code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
-SHARED_CODE   := schema config data synthetic example features models grouped device
+SHARED_CODE   := schema config hub data synthetic example features models grouped device
 TRAIN_CODE    := $(call code,$(SHARED_CODE) dropout training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics no_answer evaluation baseline intervals)
 PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics no_answer evaluation intervals)

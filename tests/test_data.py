@@ -350,7 +350,7 @@ def test_the_data_say_whether_questions_may_have_no_answer():
     assert not data.is_v2(HubData(source="hub", name="a/b", revision="c"))
 
 
-HUB = HubData(source="hub", name="some/squad", revision="0123abc")
+HUB = HubData(source="hub", name="some/squad", revision="main")
 
 
 def row(number: int, **columns: Any) -> dict[str, Any]:
@@ -365,10 +365,15 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def serve(**splits: list[dict[str, Any]]) -> None:
         served = datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in splits.items()})
 
-        def load_dataset(name: str, revision: str) -> datasets.DatasetDict:
-            assert (name, revision) == ("some/squad", "0123abc")
+        def fetch(name: str, revision: str, files: list[str], kind: str) -> Path:
+            assert (name, revision, kind) == ("some/squad", "main", "dataset")
+            return Path("cache/snapshots/0123abc")
+
+        def load_dataset(folder: str) -> datasets.DatasetDict:
+            assert folder == "cache/snapshots/0123abc"
             return served
 
+        monkeypatch.setattr(data.hub, "fetch", fetch)
         monkeypatch.setattr(datasets, "load_dataset", load_dataset)
 
     return serve
@@ -379,6 +384,7 @@ def test_a_data_set_of_the_hub_is_read_at_its_revision(hub):
     splits = data.load(HUB)
     assert splits.train[1] == Example("q2", "t", CONTEXT, "Who?", ("Ada",), (0,))
     assert splits.validation[0].answer_starts == (8,)
+    assert splits.revision == "0123abc"
     assert splits.notes[0].startswith("some/squad[validation]: 1 of 1 questions have an answer that is not at its ")
 
 
@@ -419,14 +425,8 @@ def test_a_question_of_the_hub_cannot_be_in_both_splits(hub):
         data.load(HUB)
 
 
-def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch):
-    def load_dataset(name: str, revision: str) -> None:
-        raise ConnectionError("no route\nto host")
-
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+def test_files_of_the_hub_that_are_no_data_set_are_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setattr(data.hub, "fetch", lambda *asked: tmp_path)
     with pytest.raises(StudyError) as error:
         data.load(HUB)
-    assert sentence(error) == (
-        "data: some/squad at 0123abc could not be loaded from the Hub (no route to host); check the name, the network, "
-        "and HF_HUB_OFFLINE"
-    )
+    assert sentence(error).startswith("data: some/squad at main is no data set that can be loaded (")

@@ -137,3 +137,9 @@ def test_an_interrupted_command_ends_with_code_130(capsys):
         errors.exit_cleanly(interrupted)
     assert end.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_study_of_published_checkpoints_trains_nothing():
+    study = config.load(ROOT / "studies" / "original-checkpoints.yaml")
+    described = graph.describe(study, ROOT / "studies" / "prices.yaml")
+    assert "STUDY_MODELS := bert distilbert squeezebert\nSTUDY_TRAINED := \n" in described

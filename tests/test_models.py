@@ -1,6 +1,5 @@
 """Networks are the true architectures, checkpoints come back as they were, and what is unsafe or broken is refused."""
 
-import fnmatch
 import json
 import os
 import subprocess
@@ -9,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import pytest
 import torch
 
@@ -321,37 +319,6 @@ listed = sorted(vocabulary, key=vocabulary.get)
     assert len(here["listed"]) == 400
 
 
-def test_a_checkpoint_of_the_hub_is_fetched_at_its_revision(checkpoint, monkeypatch):
-    folder = checkpoint(name="0123abc")
-    asked: list[Any] = []
-
-    def snapshot_download(name: str, revision: str, allow_patterns: list[str]) -> str:
-        asked.extend([name, revision, allow_patterns])
-        return str(folder)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    spec = Model(label="hub", hub="some/bert", revision="main")
-    assert models.locate(spec) == folder
-    assert asked[:2] == ["some/bert", "main"]
-    offered = ["config.json", "model.safetensors", "modeling.py", "pytorch_model.bin", "tokenizer.json", "vocab.txt"]
-    wanted = [name for name in offered if any(fnmatch.fnmatch(name, pattern) for pattern in asked[2])]
-    assert wanted == ["config.json", "model.safetensors", "tokenizer.json", "vocab.txt"]
-    assert models.revision(spec, folder) == "0123abc"
-
-
 def test_only_a_checkpoint_of_the_hub_has_a_revision(tmp_path):
     assert models.revision(local(tmp_path), tmp_path) is None
     assert models.revision(tiny(), None) is None
-
-
-def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch):
-    def snapshot_download(name: str, **options: Any) -> str:
-        raise ConnectionError("no route\nto host")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    with pytest.raises(StudyError) as error:
-        models.locate(Model(label="hub", hub="some/bert", revision="0123abc"))
-    assert sentence(error) == (
-        "models: some/bert at 0123abc could not be fetched from the Hub (no route to host); check the name, the "
-        "network, and HF_HUB_OFFLINE; for a private one log in with `hf auth login`"
-    )

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from qa_tradeoffs import synthetic
+from qa_tradeoffs import hub, synthetic
 from qa_tradeoffs.config import Data, FileData, GeneratedData, HubData
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.paths import read_bytes
 from qa_tradeoffs.schema import one_line
+
+# What load_dataset can read of a repository on the Hub, after the card, which may say which file is which split.
+_DATA_FILES = ["README.md", "*.parquet", "*.json", "*.jsonl", "*.csv"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Splits:
     validation: list[Example]
     notes: tuple[str, ...] = ()
     threshold: list[Example] = field(default_factory=list)
+    revision: str | None = None  # commit hash of a data set of the Hub
 
     @property
     def fingerprint(self) -> str:
@@ -162,12 +166,14 @@ def _from_hub(data: HubData) -> Splits:
     import datasets
 
     datasets.disable_progress_bars()
+    # Asked for a name and a revision, load_dataset takes, without a word, the newest one it has when it is offline.
+    folder = hub.fetch(data.name, data.revision, _DATA_FILES, "dataset")
     try:
-        splits = datasets.load_dataset(data.name, revision=data.revision)
-    except Exception as error:  # the Hub's libraries raise some twenty types for 'not there' and 'not reached'
+        splits = datasets.load_dataset(str(folder))
+    except Exception as error:  # the library has some ten types for files that it cannot read
         raise StudyError(
-            f"data: {data.name} at {data.revision} could not be loaded from the Hub ({one_line(error)}); "
-            "check the name, the network, and HF_HUB_OFFLINE"
+            f"data: {data.name} at {data.revision} is no data set that can be loaded ({one_line(error)}); expected "
+            f"files of SQuAD's columns named train and validation, as {', '.join(_DATA_FILES[1:])}"
         ) from None
     if missing := {"train", "validation"} - splits.keys():
         raise StudyError(f"data: {data.name} has no split '{min(missing)}'; it has {', '.join(splits)}")
@@ -176,7 +182,7 @@ def _from_hub(data: HubData) -> Splits:
         _checked(_flat_rows(splits[name], source), source, v2=data.v2, misplaced="repair")
         for name, source in sources.items()
     )
-    return _limited(train, validation, notes + more, data, 0)
+    return replace(_limited(train, validation, notes + more, data, 0), revision=folder.name)
 
 
 def _limited(

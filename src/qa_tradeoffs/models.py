@@ -13,7 +13,7 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer
 
-from qa_tradeoffs import grouped
+from qa_tradeoffs import grouped, hub
 from qa_tradeoffs.config import Model
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.schema import one_line
@@ -23,8 +23,8 @@ transformers.logging.disable_progress_bar()
 transformers.logging.set_verbosity_error()
 
 # Everything a checkpoint needs, and nothing that could hold code or pickles.
-_CHECKPOINT_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
-                     "special_tokens_map.json", "added_tokens.json", "merges.txt"]  # fmt: skip
+CHECKPOINT_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
+                    "special_tokens_map.json", "added_tokens.json", "merges.txt"]  # fmt: skip
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -50,7 +50,15 @@ def locate(spec: Model) -> Path | None:
     """The folder of the model's checkpoint, fetched from the Hub where needed; None for an ``architecture``."""
     if spec.architecture is not None:
         return None
-    folder = spec.path if spec.path is not None else _fetch(str(spec.hub), str(spec.revision))
+    if spec.path is not None:
+        check_checkpoint(spec.path)
+        return spec.path
+    folder = hub.fetch(str(spec.hub), str(spec.revision), CHECKPOINT_FILES)
+    if not any(folder.glob("*.safetensors")):
+        raise StudyError(
+            f"models: {spec.hub} at {spec.revision} has no weights as safetensors, and pickles are never opened; the "
+            "Hub's own conversion may be among its pull requests: give `revision: refs/pr/1`, or the number it has"
+        )
     check_checkpoint(folder)
     return folder
 
@@ -222,16 +230,3 @@ def save(network: Any, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(unfinished)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
-
-
-def _fetch(name: str, wanted: str) -> Path:
-    """The Hub's checkpoint at a revision, in the Hub's own cache; a StudyError says why it could not be had."""
-    import huggingface_hub
-
-    try:
-        return Path(huggingface_hub.snapshot_download(name, revision=wanted, allow_patterns=_CHECKPOINT_FILES))
-    except Exception as error:  # some ten types: not found, gated, offline, connection lost, disk full
-        raise StudyError(
-            f"models: {name} at {wanted} could not be fetched from the Hub ({one_line(error)}); "
-            "check the name, the network, and HF_HUB_OFFLINE; for a private one log in with `hf auth login`"
-        ) from None

@@ -26,8 +26,9 @@ class Progress:
         self._began = time.monotonic()
         self._reported = 0.0
 
-    def update(self, done: int) -> None:
-        """Say how many steps are done by now."""
+    def update(self, done: int, total: int | None = None) -> None:
+        """Say how many steps are done by now; ``total`` where it has grown."""
+        self._total = total or self._total
         now = time.monotonic()
         if self._file is None or (now - self._reported < _SECONDS_BETWEEN_REPORTS and done < self._total):
             return
@@ -45,7 +46,7 @@ def counter(label: str) -> Callable[[int, int], None]:
     def tell(done: int, total: int) -> None:
         if not progress:
             progress.append(Progress(label, total))
-        progress[0].update(done)
+        progress[0].update(done, total)
 
     return tell
 

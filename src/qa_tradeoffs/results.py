@@ -59,6 +59,7 @@ class Provenance(Origin):
     study_sha256: str = Field(description="of the study file's bytes")
     inputs_sha256: str = Field(description="of the part of the study that this stage depends on")
     data_sha256: str
+    data_revision: str | None = Field(default=None, description="commit hash of a data set of the Hub")
     checkpoint: str
     revision: str | None = Field(description="commit hash of a Hub checkpoint")
 

@@ -105,6 +105,7 @@ class Stage:
             study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
             inputs_sha256=self.inputs,
             data_sha256=self.splits.fingerprint,
+            data_revision=self.splits.revision,
             seed=self.seed,
             checkpoint=spec.hub or (spec.path.name if spec.path else f"{spec.architecture} from a config"),
             revision=models.revision(spec, self.checkpoint),
