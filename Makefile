@@ -21,7 +21,7 @@ PY         := $(VENV)/bin/python
 .DELETE_ON_ERROR:
 # Training and profiling measure time: two notebooks at once would measure each other.
 .NOTPARALLEL:
-.PHONY: help all train evaluate profile report publish anomaly bench setup lab test lint types smoke clean FORCE
+.PHONY: help all train evaluate profile report publish push anomaly bench setup lab test lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
@@ -142,6 +142,10 @@ publish: $(REPORT) ## put the report where it is committed, and its main figures
 	@$(PY) -m qa_tradeoffs.publish $(STUDY_FILE) $(RUN) reports/published/$(NAME) $(TRAINED) $(EVALUATED) $(PROFILED) \
 	  --models '$(CHOSEN_MODELS)' --seeds '$(CHOSEN_SEEDS)'
 	@$(PY) -m benchmarks.readme
+
+push: $(READY) ## show what would be uploaded to the Hub; with CONFIRM=yes upload it, under the name HUB_ORG=...
+	@$(PY) -m qa_tradeoffs.push '$(STUDY_FILE)' --owner '$(HUB_ORG)' --models $(MODELS) --seeds $(SEEDS) \
+	  $(if $(filter yes,$(CONFIRM)),--confirmed)
 
 anomaly: $(READY) ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
 	@$(PY) -m qa_tradeoffs.anomaly --device $(DEVICE)

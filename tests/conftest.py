@@ -5,16 +5,19 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
+import sys time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from huggingface_hub import constants
 
 from qa_tradeoffs import config, prices, results, tables
 from qa_tradeoffs.example import Example
+from tests import hub_server
 
 ROOT = Path(__file__).parents[1]
 PLACES = {"Ada": "Rome", "Bob": "Paris", "Carla": "Lima", "Dan": "Oslo", "Eve": "Cairo"}
@@ -141,7 +144,12 @@ def evaluation_results(study: config.Study, slug: str, seed: int, f1: float, n: 
         interval = {"low": low, "high": high, "over": "questions"}
         return {"metric": metric, "value": value, "unit": "points", "n": n, "interval": interval}
 
-    rows = [row("f1", f1, f1 - 1, f1 + 1), row("baseline_exact_match", 10, 9, 11), row("baseline_f1", 20, 18, 22)]
+    rows = [
+        row("exact_match", f1 - 5, f1 - 7, f1 - 3),
+        row("f1", f1, f1 - 1, f1 + 1),
+        row("baseline_exact_match", 10, 9, 11),
+        row("baseline_f1", 20, 18, 22),
+    ]
     return results_of(study, "evaluate", slug, seed, rows)
 
 
@@ -162,7 +170,7 @@ def profile_results(study: config.Study, slug: str, parameters: float, seconds: 
                         "unit": "s per call",
                         "n": 12,
                         "interval": {"low": 0.9 * value, "high": 1.1 * value, "over": "passes"},
-                        "conditions": {"batch_size": batch, "length": length},
+                        "conditions": {"batch_size": batch, "length": length, "precision": "fp32", "attention": "sdpa"},
                     }
                 )
     return results_of(study, "profile", slug, None, rows)
@@ -268,3 +276,19 @@ def finished(tmp_path_factory) -> Checkout:
     assert done.stdout.splitlines()[-1] == str(checkout.folder / "reports/tiny/index.html")
     assert done.stderr == ""
     return checkout
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_server.Hub]:
+    """A Hub of its own, with an empty cache, for this test; nobody is logged in, and retries do not wait."""
+    with hub_server.running() as running:
+        monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", running.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)
+        yield running

@@ -13,7 +13,7 @@ models training predictions metrics no_answer squad_metric baseline intervals ch
 traces operators durations profiling scenarios memory costs published audit audit_findings results
 attribution anomaly stage download display anomaly_findings tables provenance compute findings no_answer_findings choice_findings figures
 anomaly_figures no_answer_figures report 
-report publish run graph answer""".split()
+report publish card push run graph answer""".split()
 ARITHMETIC = ["metrics", "no_answer", "intervals", "costs", "baseline", "choice"]
 
 

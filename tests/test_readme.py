@@ -27,7 +27,7 @@ def test_make_commands_name_a_target_and_a_study_that_exist(command):
     _, target, *variables = shlex.split(command)
     assert target in makefile_targets()
     settings = dict(variable.split("=", 1) for variable in variables)
-    assert settings.keys() <= {"STUDY", "MODELS", "SEEDS", "DEVICE"}
+    assert settings.keys() <= {"STUDY", "MODELS", "SEEDS", "DEVICE", "HUB_ORG", "CONFIRM"}
     study = config.load(ROOT / "studies" / f"{settings.get('STUDY', 'demo')}.yaml")
     assert set(settings.get("MODELS", "").split()) <= study.models.keys()
 
