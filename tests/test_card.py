@@ -61,13 +61,13 @@ def test_it_is_told_as_one_of_several_seeds_with_their_spread(rendered):
 
 
 def test_a_single_seed_does_not_speak_for_others(rendered):
-    assert "One training was scored: how far another seed would come out elsewhere is not known." in rendered([[0.5]])
+    assert "Only this training was scored: how another seed would have done is not known." in rendered([[0.5]])
 
 
 def test_how_to_make_it_again_names_code_study_and_data(rendered):
     text = rendered([[0.5]])
     assert f"at commit `{'f' * 40}`:" in text
-    assert 'make all STUDY=some MODELS="bert" SEEDS="0"\n' in text
+    assert 'make all STUDY=path/to/some.yaml MODELS="bert" SEEDS="0"\n' in text
     assert f"`some.yaml` has SHA-256 `{'e' * 64}`" in text
     assert f"It is `some/bert` at commit `{'a' * 40}`, fine-tuned." in text
 
@@ -76,7 +76,7 @@ def test_a_model_of_generated_data_is_called_a_demonstration(rendered):
     text = rendered([[0.5]], **DEMO)
     assert "> **A demonstration, not a model to use.**" in text
     assert "demonstration" in ModelCard(text).data.tags
-    assert "It is a bert trained from random weights." in text
+    assert "Its architecture is that of `bert`; training began from random weights." in text
     assert "Its 1,000 passages for training and 150 for scoring were generated with seed 0, 4 questions each." in text
     assert "demonstration" not in rendered([[0.5]])
 

@@ -9,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from qa_tradeoffs import config, costs, tables
 from qa_tradeoffs.display import parameters, points, seconds, size, usd
+from qa_tradeoffs.paths import ROOT
 from qa_tradeoffs.results import Record, Results
 from qa_tradeoffs.tables import Collected
 
@@ -35,12 +36,12 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
         "scores": _scores(collected, slug, seed),
         "questions": f"{evaluation.find('f1').n:,}",
         "seeds": [other for model, other in collected.evaluations if model == slug],
-        "recipe": {name.replace("_", " "): value for name, value in recipe.conditions.items()} | {"seed": seed},
+        "recipe": _recipe(recipe) | {"seed": seed},
         "notes": dict.fromkeys((*training.notes, *evaluation.notes)),
         "versions": ", ".join(f"{name} {version}" for name, version in made.versions.items()),
         "commit": made.git_commit,
         "dirty": made.git_dirty,
-        "study": made.study.rsplit(".", 1)[0],
+        "study": Path(made.study).stem if (ROOT / "studies" / made.study).is_file() else f"path/to/{made.study}",
         "study_file": made.study,
         "study_sha256": made.study_sha256,
         "data_sha256": made.data_sha256,
@@ -49,7 +50,6 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
         "repository": repository,
         "max_length": study.training.max_length,
         "token_types": model_type != "distilbert",
-        "v2": getattr(study.data, "v2", False),
         "licences": _licences(study.model(slug), study.data),
     }
     environment = jinja2.Environment(
@@ -150,7 +150,7 @@ def _origin(spec: config.Model, revision: str | None) -> str:
         return f"It is `{spec.hub}` at commit `{revision}`, fine-tuned."
     if spec.path is not None:
         return f"It is a local checkpoint, `{spec.path.name}`, fine-tuned."
-    return f"It is a {spec.architecture} trained from random weights."
+    return f"Its architecture is that of `{spec.architecture}`; training began from random weights."
 
 
 def _data(data: config.Data, revision: str | None) -> str:
@@ -168,6 +168,15 @@ def _data(data: config.Data, revision: str | None) -> str:
     return f"Its questions come from files: {', '.join(f'`{name}`' for name in names)}."
 
 
+def _recipe(record: Record) -> dict[str, Any]:
+    """The settings of the training that bear on its result."""
+    settings = {name: value for name, value in record.conditions.items() if name != "save_minutes"}
+    shown = {True: "yes", False: "no"}
+    return {
+        name.replace("_", " "): shown[value] if isinstance(value, bool) else value for name, value in settings.items()
+    }
+
+
 def _licences(spec: config.Model, data: config.Data) -> str:
     """Whose licences bear on the weights."""
     sources = [name for name in (spec.hub, data.name if isinstance(data, config.HubData) else None) if name]
@@ -176,7 +185,8 @@ def _licences(spec: config.Model, data: config.Data) -> str:
 
 
 def _machine(file: Results) -> str:
-    return f"{file.provenance.device['name']}, {file.provenance.device['threads']} threads"
+    device = file.provenance.device
+    return f"{device['name']}, {device['threads']} thread{'s' * (device['threads'] != 1)}"
 
 
 def _points(file: Results, metric: str) -> str:
