@@ -5,9 +5,9 @@ import os
 import re
 import shutil
 import subprocess
-import sys time
+import sys
+import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from pathlib import Path
 from typing import Any
 
