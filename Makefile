@@ -67,7 +67,8 @@ TRAIN_CODE    := $(call code,$(SHARED_CODE) dropout training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics no_answer evaluation baseline intervals)
 PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics no_answer evaluation intervals)
 ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables provenance compute findings choice choice_findings figures download \
-  display attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures)
+  display attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures data synthetic example calibration \
+  excerpts compared slices agreement confidence cases difference_findings difference_figures)
 REPORT_CODE   := $(call code,report display paths) $(wildcard src/qa_tradeoffs/templates/*)
 
 $(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,schema config prices graph) | $(READY)

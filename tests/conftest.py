@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from huggingface_hub import constants
 
-from qa_tradeoffs import config, prices, results, tables
+from qa_tradeoffs import compared, config, prices, results, tables
 from qa_tradeoffs.example import Example
 from tests import hub_server
 
@@ -177,9 +177,21 @@ def profile_results(study: config.Study, slug: str, parameters: float, seconds: 
 
 
 def predictions_of(scores: list[float]) -> pd.DataFrame:
-    """One question per score, of which an exact match is one of F1 1; the ids q0, q1, ... in falling order."""
+    """One question per score, of which an exact match is one of F1 1; the ids q0, q1, ... in falling order.
+
+    The answers are 'right', or else 'wrong 0.5' after their F1, and all stand in front; their probability falls from 1.
+    """
     frame = pd.DataFrame({"id": [f"q{row}" for row in range(len(scores))], "f1": scores})
-    return frame.assign(exact_match=(frame["f1"] == 1).astype(float)).iloc[::-1]
+    texts = ["right" if score == 1 else f"wrong {score}" for score in scores]
+    found = frame.assign(
+        exact_match=(frame["f1"] == 1).astype(float),
+        prediction=texts,
+        probability=[1 - row / len(scores) for row in range(len(scores))],
+        no_answer_score=-1.0,
+        char_start=0,
+        char_end=[len(text) for text in texts],
+    )
+    return found.iloc[::-1]
 
 
 @pytest.fixture
@@ -292,3 +304,24 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_serv
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setattr(time, "sleep", lambda seconds: None)
         yield running
+
+
+def question(number: int, asked: str = "Where?", context: str = "right here, or is it wrong?") -> Example:
+    """Question ``q<number>`` about a context that begins with its answer."""
+    return Example(f"q{number}", "", context, asked, (context.split()[0],), (0,))
+
+
+def compared_of(
+    examples: list[Example], scores: dict[str, list[list[float]]], texts: dict[str, list[list[str]]] | None = None
+) -> compared.Compared:
+    """Model label → one list of F1 scores per seed (and of answers, where they matter), beside their questions."""
+    answers = {
+        label: [predictions_of(row).iloc[::-1].reset_index(drop=True) for row in s] for label, s in scores.items()
+    }
+    for label, several in (texts or {}).items():
+        answers[label] = [frame.assign(prediction=row) for frame, row in zip(answers[label], several, strict=True)]
+    return compared.Compared(
+        tuple(examples),
+        {label: tuple(frames) for label, frames in answers.items()},
+        {label: tuple(range(len(frames))) for label, frames in answers.items()},
+    )

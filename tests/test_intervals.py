@@ -9,9 +9,12 @@ from qa_tradeoffs.intervals import (
     Floats,
     Interval,
     bootstrap_mean,
+    bootstrap_means,
     bootstrap_median,
     holm,
     paired_difference,
+    resample_counts,
+    swap_p_values,
     t_interval,
 )
 
@@ -249,3 +252,31 @@ def test_no_resamples_are_refused() -> None:
 def test_holm_refuses_what_is_no_p_value(p_values: list[float]) -> None:
     with pytest.raises(ValueError, match=r"^p_values must"):
         holm(p_values)
+
+
+# Many columns at once
+
+
+def test_intervals_of_many_columns_agree_with_those_of_one() -> None:
+    values = generator(20).random((80, 3))
+    low, high = bootstrap_means(values, generator(21), resamples=20_000)
+    for column in range(3):
+        one = bootstrap_mean(values[:, column], generator(22), resamples=20_000)
+        assert (low[column], high[column]) == pytest.approx((one.low, one.high), abs=0.003)
+
+
+def test_every_resample_has_as_many_values_as_there_are() -> None:
+    counts = np.concatenate(list(resample_counts(7, generator(), resamples=50)))
+    assert counts.shape == (50, 7)
+    assert (counts.sum(axis=1) == 7).all()
+    assert counts.mean() == 1
+
+
+def test_swapping_three_wins_and_no_win_at_all() -> None:
+    # Of the 8 ways to swap three pairs, two are as extreme; questions without a difference do not matter.
+    differences = np.array([[1, 0], [1, 0], [1, 0], [0, 0], [0, 0]])
+    np.testing.assert_allclose(swap_p_values(differences, generator(), resamples=20_000), [0.25, 1.0], atol=0.01)
+
+
+def test_columns_without_any_difference_have_p_value_one() -> None:
+    np.testing.assert_array_equal(swap_p_values(np.zeros((4, 2)), generator()), [1.0, 1.0])

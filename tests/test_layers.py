@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "qa_tradeoffs"
-ORDER = """errors paths example flops schema config prices synthetic progress hub data device features dropout grouped
-models training predictions metrics no_answer squad_metric baseline intervals choice evaluation clock workloads variants
-traces operators durations profiling scenarios memory costs published audit audit_findings results
-attribution anomaly stage download display anomaly_findings tables provenance compute findings no_answer_findings choice_findings figures
-anomaly_figures no_answer_figures report 
-report publish card push run graph answer""".split()
-ARITHMETIC = ["metrics", "no_answer", "intervals", "costs", "baseline", "choice"]
+ORDER = """errors paths example flops schema config prices synthetic progress hub data device features dropout
+grouped models training predictions metrics no_answer squad_metric baseline intervals choice calibration
+evaluation clock workloads variants traces operators durations profiling scenarios memory costs published
+audit audit_findings results attribution anomaly stage download display anomaly_findings tables provenance
+compute findings no_answer_findings choice_findings excerpts compared slices agreement confidence cases
+difference_findings figures anomaly_figures no_answer_figures difference_figures report publish card push run
+graph answer""".split()
+ARITHMETIC = ["metrics", "no_answer", "intervals", "costs", "baseline", "choice", "calibration"]
 
 
 def imported(module: str) -> set[str]:
@@ -49,7 +50,7 @@ def test_the_check_sees_imports_of_either_form():
 
 def test_only_the_analysis_notebook_the_report_and_other_charts_use_figures():
     users = {module for module in ORDER if "figures" in imported(module)}
-    assert users <= {"report", "anomaly_figures", "no_answer_figures"}
+    assert users <= {"report", "anomaly_figures", "no_answer_figures", "difference_figures"}
     notebooks = (SOURCE.parents[1] / "notebooks").glob("*.ipynb")
     assert [path.name for path in notebooks if "figures." in path.read_text()] == ["4-analysis.ipynb"]
 

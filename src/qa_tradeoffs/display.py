@@ -4,7 +4,7 @@ import base64
 import html
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +61,6 @@ def text(content: str, caption: str) -> Html:
     return Html(f"<figure><figcaption>{_text(caption)}</figcaption>{inner}</figure>")
 
 
-def fold(title: str, *parts: Html) -> Html:
-    """The parts one below the other, hidden until the title is clicked."""
-    inner = "".join(part.markup for part in parts)
-    return Html(f"<details><summary>{_text(title)}</summary>{inner}</details>")
-
-
 def figure(drawn: "Figure", *, alt: str, caption: str) -> Html:
     """The figure as an embedded vector picture with a text that says what it shows, closed afterwards."""
     from matplotlib import pyplot
@@ -108,6 +102,29 @@ def links(targets: Mapping[str, Sequence[tuple[str, str]]]) -> Html:
         return f"<li>{_text(name)}: {', '.join(anchors)}</li>"
 
     return Html(f"<ul>{''.join(item(*row) for row in targets.items())}</ul>")
+
+
+def fold(title: str, *parts: Html) -> Html:
+    """The parts one below the other, behind a line that opens and closes them; works without a script."""
+    return Html(f"<details><summary>{_text(title)}</summary>{''.join(part.markup for part in parts)}</details>")
+
+
+def passage(
+    question: str, pieces: Iterable[tuple[str, Sequence[str]]], answers: Iterable[tuple[str, str, str]]
+) -> Html:
+    """A question, a text with marks, and named answers.
+
+    ``pieces`` are texts with the style classes of the marks that they are in, ``answers`` (class of the name's mark,
+    name, answer). Every text may be in a script of its own direction and is kept apart from the others.
+    """
+    context = "".join(_mark(*piece) for piece in pieces)
+    rows = "".join(
+        f'<dt>{_mark(name, [kind])}</dt><dd dir="auto">{_text(answer)}</dd>' for kind, name, answer in answers
+    )
+    return Html(
+        f'<div class="case"><p class="question" dir="auto">{_text(question)}</p>'
+        f'<p class="passage" dir="auto">{context}</p><dl>{rows}</dl></div>'
+    )
 
 
 def points(value: float, low: float, high: float) -> str:
@@ -189,6 +206,10 @@ def _cell(tag: str, value: Any, number: bool) -> str:
     shown = _text(value)
     style = ' class="prose"' if not number and len(shown) > _LONGEST_UNBROKEN else _right(number)
     return f"<{tag}{scope}{style}>{shown}</{tag}>"
+
+
+def _mark(text: str, kinds: Sequence[str]) -> str:
+    return f'<mark class="{_text(" ".join(kinds))}">{_text(text)}</mark>' if kinds else _text(text)
 
 
 def _right(number: bool) -> str:

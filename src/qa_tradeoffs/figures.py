@@ -105,7 +105,7 @@ def loss(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
     axes.set(xlabel="epoch", ylabel="training loss (nats, mean since the point before)")
     if losses.empty:
-        return _nothing(figure, axes)
+        return nothing(figure, axes)
     ends = {}
     for (model, seed), rows in losses.groupby(["model", "seed"], sort=False):
         first = seed == losses["seed"].min()
@@ -126,7 +126,7 @@ def loss(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
 def memory_against_batch(peaks: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     """Peak memory (MiB) against batch size, a panel per number of tokens per row; a cross where it did not suffice."""
     if peaks.empty:
-        return _nothing(*plt.subplots(figsize=(WIDTH, 2)), "no memory was measured")
+        return nothing(*plt.subplots(figsize=(WIDTH, 2)), "no memory was measured")
     lengths = sorted(peaks["length"].unique())
     width = max(WIDTH, 3.4 * len(lengths))
     figure, panels = plt.subplots(1, len(lengths), figsize=(width, 3.6), sharey=True, squeeze=False)
@@ -151,7 +151,7 @@ def published_f1_against_cost(tradeoff: pd.DataFrame, colours: dict[str, Any]) -
     """The original study's F1 (points) against our measured cost of a million questions (USD; a bar for a range)."""
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
     if tradeoff.empty:
-        return _nothing(figure, axes, "no model of this study has published figures")
+        return nothing(figure, axes, "no model of this study has published figures")
     for row in tradeoff.itertuples():
         bar = [[row.usd - row.usd_low], [row.usd_high - row.usd]]
         axes.errorbar(row.usd, row.f1, xerr=bar, marker="o", markersize=8, capsize=4, color=colours[str(row.model)])
@@ -194,7 +194,7 @@ def _tradeoff(
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
     axes.set(xlabel=xlabel, ylabel=_F1)
     if models.empty:
-        return _nothing(figure, axes)
+        return nothing(figure, axes)
     bars = []
     for at, left, right, (_, row) in zip(x, low, high, models.iterrows(), strict=True):
         axes.errorbar(
@@ -274,7 +274,8 @@ def _in_units(value: float, _: int | None) -> str:
     return f"{value * 1e3:g} ms" if value < 1 else f"{value:g} s"
 
 
-def _nothing(figure: Figure, axes: Axes, why: str = "no model was fine-tuned in this study") -> Figure:
+def nothing(figure: Figure, axes: Axes, why: str = "no model was fine-tuned in this study") -> Figure:
+    """An empty chart that says why it is empty."""
     axes.set(xticks=[], yticks=[])
     axes.text(0.5, 0.5, why, ha="center", transform=axes.transAxes)
     return figure

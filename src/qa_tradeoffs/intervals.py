@@ -85,6 +85,45 @@ def paired_difference(
     return Difference(float(differences.mean()), interval, _swap_p_value(differences, rng, resamples))
 
 
+def bootstrap_means(
+    values: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000, level: float = 0.95
+) -> tuple[Floats, Floats]:
+    """``bootstrap_mean`` of every column of ``values`` (n, k): lower and upper bounds (k,) each.
+
+    Every resample draws whole rows, for all columns at once.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    means = np.concatenate([counts @ table for counts in resample_counts(len(table), rng, resamples)]) / len(table)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
+def swap_p_values(differences: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000) -> Floats:
+    """The p value of ``paired_difference`` for every column of ``differences`` (n, k): (k,).
+
+    A draw swaps the same questions in all columns.
+    """
+    table = np.asarray(differences, dtype=np.float32)
+    table = table[table.any(axis=1)]  # swapping equal scores changes nothing
+    observed = table.sum(axis=0, dtype=np.float64)
+    # Sums that are equal but for rounding count as equal; the other way round chance would look smaller than it is.
+    reached = np.abs(observed) - 1e-5 * np.abs(table).sum(axis=0, dtype=np.float64)
+    count = np.zeros(table.shape[1])
+    for rows in _chunks(resamples, len(table)):
+        bits = np.frombuffer(rng.bytes(-(-rows * len(table) // 8)), np.uint8)
+        swapped = np.unpackbits(bits, count=rows * len(table)).reshape(rows, len(table)).astype(np.float32)
+        count += np.count_nonzero(np.abs(observed - 2 * (swapped @ table)) >= reached, axis=0)
+    p_values: Floats = (1 + count) / (1 + resamples)
+    return p_values
+
+
+def resample_counts(n: int, rng: np.random.Generator, resamples: int = 2000) -> Iterator[Floats]:
+    """How often each of n values is in each bootstrap resample, some resamples at a time: (rows, n) float64."""
+    for rows in _chunks(resamples, n):
+        drawn = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+
+
 def holm(p_values: Sequence[float] | npt.ArrayLike) -> Floats:
     """Holm's (1979) adjusted p values (m,) of m comparisons made together, in the order given.
 

@@ -388,8 +388,9 @@ def _check_same_questions(collected: Collected, run: RunPaths) -> None:
 
 def _columns(study: config.Study) -> list[str]:
     """What is read of each question's row; of SQuAD v2.0 also what it takes to move the no-answer threshold."""
-    moved = ["no_answer_score", "span_exact_match", "span_f1", "has_answer"] if study.data.v2 else []
-    return ["id", "exact_match", "f1", *moved]
+    moved = ["span_exact_match", "span_f1", "has_answer"] if study.data.v2 else []
+    answer = ["prediction", "probability", "no_answer_score", "char_start", "char_end"]
+    return ["id", *answer, "exact_match", "f1", *moved]
 
 
 def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:
