@@ -37,9 +37,16 @@ def test_every_text_can_be_read_on_every_ground(scheme, ground, text):
     assert contrast(scheme[text], scheme[ground]) >= 4.5
 
 
+@pytest.mark.parametrize("scheme", [LIGHT, DARK, PRINT], ids=["light", "dark", "print"])
+def test_marked_texts_can_be_read_and_their_marks_be_seen(scheme):
+    assert contrast(scheme["ink"], scheme["reference"]) >= 4.5
+    for line in ("right", "wrong"):  # 3 is what the standard asks of graphics
+        assert contrast(scheme[line], scheme["paper"]) >= 3
+
+
 def test_texts_have_no_other_colours():
     rules = re.sub(r":root \{.*?\}", "", CSS, flags=re.DOTALL)
-    assert set(re.findall(r"[{;]\s*color: ([^;]+);", rules)) <= {"var(--ink)", "var(--soft)", "var(--accent)"}
+    assert set(re.findall(r"[{;]\s*color: ([^;]+);", rules)) <= {"var(--ink)", "var(--soft)", "var(--accent)", "inherit"}
     assert DARK.keys() == LIGHT.keys() == PRINT.keys()
 
 
