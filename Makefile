@@ -17,6 +17,16 @@ GRAPH      := $(RUN)/graph.mk
 READY      := $(VENV)/.qa-tradeoffs-ready
 PY         := $(VENV)/bin/python
 
+# The shell reads these variables, and `make clean` removes what is named after the study: with STUDY= it would be all.
+UNSAFE := $(foreach c,' " ` ; & | < > ( ) { } [ ] * ? ! ~ = : % \,$(findstring $(c),$(STUDY)$(MODELS)$(SEEDS)$(DEVICE)))
+UNSAFE := $(strip $(UNSAFE)$(findstring $$,$(STUDY)$(MODELS)$(SEEDS)$(DEVICE)))
+ifneq ($(UNSAFE),)
+$(error error: STUDY, MODELS, SEEDS and DEVICE are names and numbers; $(firstword $(UNSAFE)) is in none of them)
+endif
+ifneq ($(words $(STUDY)) $(words $(NAME))$(filter . ..,$(NAME)),1 1)
+$(error error: STUDY: '$(STUDY)' is no study; give demo, squad, or the path of a study file without blanks)
+endif
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # Training and profiling measure time: two notebooks at once would measure each other.
@@ -66,7 +76,7 @@ SHARED_CODE   := schema config hub data synthetic example features models groupe
 TRAIN_CODE    := $(call code,$(SHARED_CODE) dropout training)
 EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics no_answer evaluation baseline intervals)
 PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics no_answer evaluation intervals)
-ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables provenance compute findings choice choice_findings figures download \
+ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables provenance health compute findings choice choice_findings figures download \
   display attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures data synthetic example calibration \
   excerpts compared slices agreement confidence cases difference_findings difference_figures)
 REPORT_CODE   := $(call code,report display paths) $(wildcard src/qa_tradeoffs/templates/*)
@@ -172,6 +182,19 @@ lint: $(READY) ## check style, and that notebooks are stored without outputs
 
 types: $(READY) ## check types
 	@$(VENV)/bin/mypy
+
+# In an environment of its own: what audits is no part of what is audited.
+AUDIT := $(VENV)/audit/bin/pip-audit
+audit: $(READY) ## ask PyPI for known vulnerabilities of what constraints.txt pins (needs the network)
+	@test -x $(AUDIT) || { $(PY) -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; } \
+	  || { echo 'error: audit: pip-audit could not be installed; it needs a package index' >&2; exit 1; }
+	@$(AUDIT) --requirement constraints.txt --strict --no-deps --disable-pip --progress-spinner off 2> $(VENV)/audit/said; \
+	  code=$$?; cat $(VENV)/audit/said >&2; \
+	  if grep -q '^ERROR\|^Traceback' $(VENV)/audit/said; then \
+	    echo 'error: audit: the vulnerability service was not reached or gave no answer, so nothing is known' >&2; \
+	  elif [ $$code -ne 0 ]; then \
+	    echo 'error: audit: known vulnerabilities; raise the pins named above in constraints.txt' >&2; fi; exit $$code
 
 clean: ## remove this study's results and report
 	rm -rf $(RUN) reports/$(NAME)

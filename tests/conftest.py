@@ -17,6 +17,7 @@ from huggingface_hub import constants
 
 from qa_tradeoffs import compared, config, prices, results, tables
 from qa_tradeoffs.example import Example
+from qa_tradeoffs.paths import RunPaths
 from tests import hub_server
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +111,11 @@ def price_at() -> Callable[..., prices.Price]:
     return build
 
 
+def price_at_par() -> prices.Price:
+    """One dollar an hour."""
+    return prices.Price(provider="Some Cloud", machine="a GPU", usd_per_hour=1, date=datetime.date.today(), source="x")
+
+
 def results_of(
     study: config.Study, stage: str, slug: str, seed: int | None, rows: list[dict[str, Any]], data: str = "d" * 64
 ) -> results.Results:
@@ -195,6 +201,19 @@ def predictions_of(scores: list[float]) -> pd.DataFrame:
 
 
 @pytest.fixture
+def written_study(study_of: Callable[..., config.Study], tmp_path: Path) -> tuple[config.Study, RunPaths]:
+    """A study of two models and one seed, with all its result files."""
+    study, run = study_of(), RunPaths(tmp_path)
+    for slug in ("bert", "distilbert"):
+        results.write(run.training(slug, 0), training_results(study, slug, 0, 60))
+        results.write(run.evaluation(slug, 0), evaluation_results(study, slug, 0, 50, 2))
+        results.write(run.profile(slug), profile_results(study, slug, 1e6, 0.1))
+        predictions_of([1, 0]).to_parquet(run.predictions(slug, 0))
+        pd.DataFrame({"step": [1], "epoch": [1.0], "loss": [2.0]}).to_parquet(run.history(slug, 0))
+    return study, run
+
+
+@pytest.fixture
 def collected_of(
     study_of: Callable[..., config.Study], price_at: Callable[..., prices.Price]
 ) -> Callable[..., tables.Collected]:
@@ -248,6 +267,9 @@ for name in written:
 """
 
 
+TOKEN, TOKEN_FILE = "hf_planted0in0the0environment", "hf_planted0in0a0file"
+
+
 class Checkout:
     """A copy of the repository in which make runs with the interpreter of the tests."""
 
@@ -260,10 +282,12 @@ class Checkout:
         ready = folder / "venv" / ".qa-tradeoffs-ready"
         ready.parent.mkdir()
         ready.touch()
+        (folder / "venv" / "token").write_text(TOKEN_FILE)
 
     def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
         environment |= {"PYTHONPATH": str(self.folder / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
+        environment |= {"HF_TOKEN": TOKEN, "HF_TOKEN_PATH": str(self.folder / "venv" / "token")}
         command = ["make", "VENV=venv", f"PY={sys.executable}", *arguments]  # of two PY, make takes the later
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
 

@@ -350,12 +350,16 @@ NO_TEXT = {"id": "q2", "answers": [{"text": "x"}, {"answer_start": 0}]}
 @pytest.mark.parametrize(
     ("dataset_json", "predictions", "message"),
     [
-        (None, {}, "dataset.json: cannot be read (No such file or directory)"),
-        (GOOD, None, "predictions.json: cannot be read (No such file or directory)"),
-        (b"{", {}, "dataset.json: must be JSON"),
-        (GOOD, b"q1,cat", "predictions.json: must be JSON"),
-        (GOOD, b'{"q1": "caf\xe9"}', "predictions.json: must be UTF-8, but byte 11 is not"),
-        (GOOD, b"[" * 100_000, "predictions.json: must be JSON"),
+        (None, {}, "dataset.json: no such file"),
+        (GOOD, None, "predictions.json: no such file"),
+        (b"{", {}, "dataset.json: is not JSON"),
+        (GOOD, b"q1,cat", "predictions.json: is not JSON"),
+        (
+            GOOD,
+            b'{"q1": "caf\xe9"}',
+            "predictions.json: is not JSON ('utf-8' codec can't decode byte 0xe9 in position 11",
+        ),
+        (GOOD, b"[" * 100_000, "predictions.json: is not JSON"),
         ([], {}, "dataset.json: data must be a list"),
         ({"data": {}}, {}, "dataset.json: data must be a list"),
         ({"data": []}, {}, "dataset.json: has no question"),
@@ -370,7 +374,7 @@ NO_TEXT = {"id": "q2", "answers": [{"text": "x"}, {"answer_start": 0}]}
         (GOOD, ["cat"], "predictions.json: must be one JSON object"),
         (GOOD, {"q1": 3}, "predictions.json: the prediction for 'q1' must be a string"),
         (GOOD, {"q1": None}, "predictions.json: the prediction for 'q1' must be a string"),
-        (GOOD, b'{"q1": "cat", "q1": "dog"}', "predictions.json: has 'q1' more than once"),
+        (GOOD, b'{"q1": "cat", "q1": "dog"}', "predictions.json: has the key 'q1' twice in one object"),
     ],
 )
 def test_the_command_names_what_is_wrong_with_its_input(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Checkout
+from conftest import TOKEN, TOKEN_FILE, Checkout
 
 from qa_tradeoffs import config, results
 
@@ -59,6 +59,15 @@ def test_executed_notebooks_hold_no_errors_no_floods_and_no_tokens(finished):
         outputs = [o for cell in json.loads(notebook.read_text())["cells"] for o in cell.get("outputs", [])]
         assert {o["output_type"] for o in outputs} <= {"execute_result", "display_data"}
         assert notebook.stat().st_size < 2_000_000
+
+
+def test_no_token_is_written_anywhere(finished):
+    written = [p for part in ("runs", "reports") for p in (finished.folder / part).rglob("*") if p.is_file()]
+    assert len(written) > 30
+    for path in written:
+        content = path.read_bytes()
+        assert TOKEN.encode() not in content
+        assert TOKEN_FILE.encode() not in content
 
 
 def test_the_report_is_one_folder_that_asks_for_nothing(finished):

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def written(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda text: text[:100], "Invalid JSON: EOF while parsing"),
+        (lambda text: '{"stage": "train", "model": "bert", "records": []}', "provenance: is missing"),
         (lambda text: "[]", "must be a mapping of keys)"),
         (lambda text: text.replace('"format": 1', '"format": 2'), "format: must be 1 (it is 2)"),
         (lambda text: text.replace('"n": 500', '"n": 0'), "records.0.n: must be greater than or equal to 1 (it is 0)"),
@@ -98,11 +99,32 @@ def written(folder: Path, text: str) -> Path:
 )
 def test_a_file_that_is_no_result_is_refused_with_what_is_wrong(tmp_path, change, said):
     results.write(tmp_path / "good.json", example())
-    path = written(tmp_path, change((tmp_path / "good.json").read_text()))
+    text = re.sub(r',\s*"sha256": "\w{64}"\s*}\s*$', "}", (tmp_path / "good.json").read_text())  # as it was of old
+    path = written(tmp_path, change(text))
     with pytest.raises(StudyError) as error:
         results.read(path)
     assert "\n" not in str(error.value)
     assert str(error.value).startswith(f"{path}: is not a result file of this program ({said}")
+
+
+def test_a_file_that_was_changed_after_it_was_written_is_refused(tmp_path):
+    results.write(tmp_path / "good.json", example())
+    text = (tmp_path / "good.json").read_text()
+    with pytest.raises(StudyError) as error:
+        results.read(written(tmp_path, text.replace("81.5", "91.5")))
+    assert str(error.value) == (
+        f"{tmp_path / 'bad.json'}: was changed after it was written; run the stage that writes it (make all does)"
+    )
+    assert results.read(written(tmp_path, text.replace("\n", " "))) == example()  # layout is no content
+
+
+def test_a_file_of_a_time_without_digests_is_read(tmp_path):
+    assert results.read(written(tmp_path, example().model_dump_json())) == example()
+
+
+def test_an_interval_whose_ends_are_swapped_is_refused():
+    with pytest.raises(ValueError, match=r"its low 2\.0 is above its high 1\.0"):
+        results.Interval(low=2, high=1, over="seeds")
 
 
 def test_a_missing_result_says_how_to_get_it(tmp_path):

@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -253,6 +255,43 @@ def test_a_loss_that_is_no_number_is_an_error_within_ten_updates(network_of, fit
         fit(network, epochs=400, learning_rate=1e30)  # 1200 updates, a row of the history every 24
     ids = torch.ones(1, 4, dtype=torch.long)
     assert network(input_ids=ids).start_logits.shape == (1, 4)
+
+
+def test_a_loss_far_above_a_guess_is_an_error_although_it_is_a_number(network_of, fit):
+    # A guess among the 40-odd tokens of these windows costs 3.7 nats; these logits are in the hundreds.
+    with pytest.raises(StudyError) as error:
+        fit(network_of(), epochs=400, learning_rate=3.0)
+    assert re.fullmatch(
+        r"training\.learning_rate: the training diverged: up to update 72 the loss was \S+ nats, 2 times that of a "
+        r"guess or more, 3 reports in a row; try a lower rate, or some warmup_ratio",
+        str(error.value),
+    )
+
+
+def reports(*losses: float) -> None:
+    """What the recorder makes of a training of windows of 100 tokens; a guess costs 4.6 nats."""
+    recorder = training._Recorder(60, 100)
+    for step, loss in enumerate(losses, 1):
+        recorder.on_log(None, SimpleNamespace(global_step=step), None, {"loss": loss})
+
+
+def test_two_bad_reports_are_forgiven_three_in_a_row_are_not():
+    reports(9.3, 99.0, 9.2, 9.3, 99.0, 4.0)  # twice a guess is 9.21
+    with pytest.raises(StudyError, match=r"diverged: up to update 5 the loss was 9\.3 nats"):
+        reports(9.3, 9.2, 9.3, 9.3, 9.3)
+
+
+def test_weights_that_the_last_update_broke_are_not_saved(network_of, fit, monkeypatch):
+    network = network_of()
+    real = training._Recorder.on_train_end
+
+    def overflow(self: Any, *arguments: Any, **settings: Any) -> None:
+        real(self, *arguments, **settings)
+        network.qa_outputs.bias.data[0] = float("inf")
+
+    monkeypatch.setattr(training._Recorder, "on_train_end", overflow)
+    with pytest.raises(StudyError, match=r"after the last update the weights are no longer numbers; try a lower rate"):
+        fit(network)
 
 
 def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(network_of, fit, tmp_path):

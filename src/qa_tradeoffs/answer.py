@@ -12,6 +12,7 @@ from pathlib import Path
 from qa_tradeoffs.config import Model
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.example import Example
+from qa_tradeoffs.schema import is_unicode
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ def ask(
         raise StudyError("context: is empty; expected a passage of text")
     if blank := [number for number, question in enumerate(questions, 1) if not question.strip()]:
         raise StudyError(f"question {blank[0]}: is empty; expected a text")
+    if broken := [number for number, question in enumerate(questions, 1) if not is_unicode(question)]:
+        raise StudyError(f"question {broken[0]}: holds half a surrogate pair; expected valid Unicode")
+    if not is_unicode(context):
+        raise StudyError("context: holds half a surrogate pair; expected valid Unicode")
     if not questions:
         return []
     from qa_tradeoffs import device as devices  # torch and transformers load only once the input is known to be good

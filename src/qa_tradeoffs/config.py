@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.schema import Section, one_line, read_yaml
+from qa_tradeoffs.schema import Section, one_line, read_yaml, shown
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
 # Section does not convert between types; YAML has no paths, so texts are converted to these.
@@ -33,9 +34,9 @@ class GeneratedData(Section):
     """A generated reading-comprehension set: needs no network and no licence."""
 
     source: Literal["generated"]
-    train_passages: int = Field(gt=0)
-    validation_passages: int = Field(gt=0)
-    questions_per_passage: int = Field(default=5, gt=0)
+    train_passages: int = Field(gt=0, le=1_000_000)
+    validation_passages: int = Field(gt=0, le=1_000_000)
+    questions_per_passage: int = Field(default=5, gt=0, le=100)
     unanswerable_share: float = Field(default=0.0, ge=0, lt=1, exclude_if=lambda value: value == 0)
     threshold_questions: ThresholdQuestions = None
     seed: int = Field(default=0, ge=0)
@@ -50,12 +51,19 @@ class HubData(Section):
     """A data set on the Hub in SQuAD's columns, with splits named train and validation."""
 
     source: Literal["hub"]
-    name: str = Field(min_length=1)
+    name: str
     revision: str = Field(min_length=1, description="commit hash; a branch name works but is not reproducible")
     v2: bool = False
     threshold_questions: ThresholdQuestions = None
     train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with seed 0")
     validation_limit: int | None = Field(default=None, gt=0)
+
+    @field_validator("name")
+    @classmethod
+    def _no_folder_and_no_loader(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
+            raise ValueError("must be owner/name, as the Hub writes it")
+        return name
 
 
 class FileData(Section):
@@ -124,7 +132,7 @@ class Model(Section):
             if key in ("auto_map", "trust_remote_code"):
                 raise ValueError(f"`{key}` is not allowed: code from checkpoints is never run")
             if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
-                raise ValueError(f"`{key}` must be one finite number, text, true or false, not {value!r}")
+                raise ValueError(f"`{key}` must be one finite number, text, true or false, not {shown(value)}")
         return config
 
 
@@ -132,8 +140,8 @@ class Training(Section):
     """The recipe, one for all models of the study; the defaults are those of the original study of 2021."""
 
     learning_rate: float = Field(default=2e-5, gt=0)
-    epochs: float = Field(default=3, gt=0)
-    batch_size: int = Field(default=16, gt=0, description="questions' windows per update, over all devices")
+    epochs: float = Field(default=3, gt=0, le=10_000)
+    batch_size: int = Field(default=16, gt=0, le=100_000, description="questions' windows per update, over all devices")
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_ratio: float = Field(default=0.0, ge=0, lt=1, description="share of the updates with rising rate")
     max_length: int = Field(default=384, ge=16, le=8192, description="tokens per window")
@@ -153,16 +161,16 @@ class Training(Section):
 class Evaluation(Section):
     """How answers are read off the logits."""
 
-    max_answer_tokens: int = Field(default=30, gt=0)
-    batch_tokens: int = Field(default=16_384, gt=0, description="rows × longest row of an evaluation batch")
+    max_answer_tokens: int = Field(default=30, gt=0, le=8192)
+    batch_tokens: int = Field(default=16_384, gt=0, le=2**31, description="rows × longest row of an evaluation batch")
     no_answer_threshold: float = Field(default=0.0, description="v2.0: no answer where its lead in logits exceeds this")
 
 
 class Grid(Section):
     """Every batch size with every length, in tokens."""
 
-    batch_sizes: tuple[Annotated[int, Field(gt=0)], ...] = Field(min_length=1, strict=False)
-    lengths: tuple[Annotated[int, Field(ge=8)], ...] = Field(min_length=1, strict=False)
+    batch_sizes: tuple[Annotated[int, Field(gt=0, le=100_000)], ...] = Field(min_length=1, strict=False)
+    lengths: tuple[Annotated[int, Field(ge=8, le=8192)], ...] = Field(min_length=1, strict=False)
 
 
 class Profile(Section):
@@ -170,18 +178,20 @@ class Profile(Section):
 
     forward: Grid
     training_step: Grid
-    passes: int = Field(default=5, ge=3, description="over all points, each timed a little in each of them")
-    warmup: int = Field(default=2, ge=1, description="calls in each pass before the clock starts")
-    min_repeats: int = Field(default=10, ge=3, description="of a point, in all passes together")
-    min_seconds: float = Field(default=1.0, gt=0, description="for a point, in all passes together")
+    passes: int = Field(default=5, ge=3, le=1000, description="over all points, each timed a little in each of them")
+    warmup: int = Field(default=2, ge=1, le=1000, description="calls in each pass before the clock starts")
+    min_repeats: int = Field(default=10, ge=3, le=100_000, description="of a point, in all passes together")
+    min_seconds: float = Field(default=1.0, gt=0, le=3600, description="for a point, in all passes together")
     memory: tuple[Grid, ...] = Field(default=(), strict=False, description="forward passes, a process for each")
     full_size_forward: Grid = Grid(batch_sizes=(1, 4), lengths=(128,))
     full_size_training_step: Grid = Grid(batch_sizes=(4,), lengths=(128,))
     full_size_memory: tuple[Grid, ...] = Field(default=(), strict=False)
-    full_size_min_repeats: int = Field(default=5, ge=3)
+    full_size_min_repeats: int = Field(default=5, ge=3, le=100_000)
     questions: int = Field(default=200, gt=0, description="validation questions of the scenarios and phases")
     full_size_questions: int = Field(default=16, gt=0)
-    offline_batch_sizes: tuple[Annotated[int, Field(gt=0)], ...] = Field(default=(8, 32), min_length=1, strict=False)
+    offline_batch_sizes: tuple[Annotated[int, Field(gt=0, le=100_000)], ...] = Field(
+        default=(8, 32), min_length=1, strict=False
+    )
     precisions: tuple[Literal["fp32", "tf32", "bf16"], ...] = Field(
         default=(), strict=False, description="besides the recipe's; tf32 and bf16 only on a GPU that has them"
     )
@@ -263,7 +273,7 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     location = finding["loc"]
     tags = {1} if location[:1] == ("data",) else set()  # pydantic puts the source there: data.files.train
     path = ".".join(str(part) for i, part in enumerate(location) if i not in tags and part != "[key]")
-    where = f"{path}: " if path else ""
+    where = f"{one_line(path)}: " if path else ""
     if finding["type"] == "extra_forbidden":
         section = _section(model, location)
         keys = [field.alias or name for name, field in section.model_fields.items()] if section else []
@@ -271,8 +281,8 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     said = finding["msg"].removeprefix("Value error, ").replace("Input should", "must")
     message = _MESSAGES.get(finding["type"], said)
     given = finding["input"]
-    shown = f" (it is {one_line(repr(given), 60)})" if isinstance(given, (str, int, float)) else ""
-    return f"{where}{message}{shown}"
+    quoted = f" (it is {shown(given)})" if isinstance(given, (str, int, float)) else ""
+    return f"{where}{message}{quoted}"
 
 
 def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:

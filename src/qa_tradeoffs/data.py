@@ -14,8 +14,7 @@ from qa_tradeoffs import hub, synthetic
 from qa_tradeoffs.config import Data, FileData, GeneratedData, HubData
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
-from qa_tradeoffs.paths import read_bytes
-from qa_tradeoffs.schema import one_line
+from qa_tradeoffs.schema import is_unicode, one_line, read_json
 
 # What load_dataset can read of a repository on the Hub, after the card, which may say which file is which split.
 _DATA_FILES = ["README.md", "*.parquet", "*.json", "*.jsonl", "*.csv"]
@@ -82,7 +81,7 @@ def read_squad(path: Path, *, v2: bool = False, misplaced: str = "repair") -> tu
     Without ``v2`` every question needs an answer. An answer that is not at its ``answer_start`` is moved to the nearest
     place where its text occurs (``misplaced='repair'``) or refused ('refuse'). Raises StudyError.
     """
-    return _checked(_nested_rows(_read_json(path), str(path)), str(path), v2=v2, misplaced=misplaced)
+    return _checked(_nested_rows(read_json(path), str(path)), str(path), v2=v2, misplaced=misplaced)
 
 
 def split_by_article(
@@ -200,15 +199,6 @@ def _limited(
     )
 
 
-def _read_json(path: Path) -> Any:
-    """The file's JSON, or a StudyError."""
-    content = read_bytes(path)
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise StudyError(f"{path}: is not JSON ({one_line(error)})") from None
-
-
 @dataclass(frozen=True)
 class _Row:
     """One question as read, checked for its types only; ``place`` says where it stands: 'dev.json: data[0]...'."""
@@ -221,7 +211,7 @@ def _nested_rows(content: Any, source: str) -> Iterator[_Row]:
     """The questions of SQuAD's nesting. Raises StudyError with the path of keys that is wrong."""
     for a, article in enumerate(_child(content, "data", list, f"{source}: ")):
         paragraphs = _child(article, "paragraphs", list, f"{source}: data[{a}].")
-        title = str(article.get("title") or f"article {a}")
+        title = _child(article, "title", str, f"{source}: data[{a}].") if article.get("title") else f"article {a}"
         for p, paragraph in enumerate(paragraphs):
             at = f"{source}: data[{a}].paragraphs[{p}]."
             context = _child(paragraph, "context", str, at)
@@ -310,8 +300,8 @@ def _check_texts(example: Example, place: str, *, v2: bool) -> None:
         raise StudyError(f"{place}: question '{example.id}' has no answer; SQuAD v1.1 needs one, v2.0 needs `v2: true`")
     if not all(answer.strip() for answer in example.answers):
         raise StudyError(f"{place}: question '{example.id}' has an empty answer text; v2.0 uses an empty list instead")
-    for text in (example.id, example.context, example.question, *example.answers):
-        if any("\ud800" <= character <= "\udfff" for character in text):
+    for text in (example.id, example.title, example.context, example.question, *example.answers):
+        if not is_unicode(text):
             raise StudyError(f"{place}: question {example.id!a} holds half a surrogate pair; expected valid Unicode")
 
 

@@ -85,7 +85,9 @@ def write(timings: Sequence[Timing], path: Path) -> None:
         columns = {"pass": number, "repeat": repeat, "seconds": timing.seconds.ravel()}
         frames.append(pd.DataFrame({"work": timing.work, **timing.conditions, **columns}))
     with written_atomically(path) as temporary:
-        pd.concat([frame for frame in frames if len(frame)], ignore_index=True).to_parquet(temporary)
+        pd.concat([frame for frame in frames if len(frame)], ignore_index=True).to_parquet(
+            temporary, write_page_checksum=True
+        )
 
 
 def _rows(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) -> list[dict[str, Any]]:

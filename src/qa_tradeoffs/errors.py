@@ -1,5 +1,7 @@
 """The one error a user is meant to read, and how commands end on it."""
 
+import os
+import re
 import sys
 from collections.abc import Callable
 
@@ -7,11 +9,25 @@ from collections.abc import Callable
 class StudyError(Exception):
     """Something the user can put right. The message is one sentence: what is wrong, where, what would be right.
 
-    Whatever names and texts are quoted in it, it is one line.
+    Whatever names and texts are quoted in it, it is one line, and holds no secret.
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(" ".join(sentence.splitlines()))
+        super().__init__(scrubbed(" ".join(sentence.splitlines())))
+
+
+_SECRETS = re.compile(r"(?<=://)[^/\s@]+(?=@)|\bhf_\w{4,}|(?<=Bearer )\S+")
+_TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+def scrubbed(text: str) -> str:
+    """The text without the names and passwords of its addresses, and without tokens of the Hub.
+
+    What a library says of a failure, such as the address that it could not reach, may hold them.
+    """
+    for token in filter(None, map(os.environ.get, _TOKEN_VARIABLES)):
+        text = text.replace(token, "***")
+    return _SECRETS.sub("***", text)
 
 
 def exit_cleanly(main: Callable[[], int | None]) -> None:

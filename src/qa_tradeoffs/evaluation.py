@@ -132,7 +132,7 @@ def sample(frame: pd.DataFrame, examples: Sequence[Example], n: int = 4) -> pd.D
 def write_predictions(frame: pd.DataFrame, path: Path) -> None:
     """One row per question, as parquet."""
     with written_atomically(path) as temporary:
-        frame.to_parquet(temporary)
+        frame.to_parquet(temporary, write_page_checksum=True)
 
 
 def baseline_scores(examples: Sequence[Example], *, v2: bool) -> metrics.QuestionScores:

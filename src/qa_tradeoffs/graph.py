@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qa_tradeoffs import config, prices
 from qa_tradeoffs.errors import StudyError, exit_cleanly
-from qa_tradeoffs.paths import ROOT, write_if_changed
+from qa_tradeoffs.paths import ROOT, is_file, write_if_changed
 
 
 def describe(study: config.Study, price_table: Path) -> str:
@@ -38,7 +38,7 @@ def data_files(data: config.Data) -> dict[str, Path]:
 
 def _followed(key: str, path: Path) -> str:
     """The path as make can follow it. Raises StudyError, before any work is done, where there is no such file."""
-    if not path.is_file():
+    if not is_file(path):
         raise StudyError(f"{key}: there is no file {path}")
     if set(str(path)) & set(" \t\n#$%:;*?[]~\\"):
         raise StudyError(f"{key}: make cannot follow the path '{path}'; rename it to letters, digits and / . _ -")

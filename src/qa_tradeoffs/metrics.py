@@ -10,11 +10,11 @@ like that, and compares the answer to an unanswerable question with the empty st
 
 import argparse
 import json
+import math
 import re
 import string
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import filterfalse
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_tradeoffs.errors import StudyError, exit_cleanly
+from qa_tradeoffs.schema import read_json
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -209,7 +210,7 @@ def read_references(path: Path) -> dict[str, list[str]]:
 
 
 def _questions(path: Path) -> Iterator[tuple[str, Any]]:
-    for i, article in enumerate(_child(_read_json(path), "data", list, f"{path}: ")):
+    for i, article in enumerate(_child(read_json(path), "data", list, f"{path}: ")):
         for j, paragraph in enumerate(_child(article, "paragraphs", list, f"{path}: data[{i}].")):
             where = f"{path}: data[{i}].paragraphs[{j}]."
             for k, question in enumerate(_child(paragraph, "qas", list, where)):
@@ -246,27 +247,10 @@ def read_no_answer_scores(path: Path, scores: QuestionScores) -> Floats:
 
 
 def _read_json_object(path: Path) -> dict[str, Any]:
-    def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        counts = Counter(key for key, _ in pairs)
-        if len(counts) < len(pairs):
-            raise StudyError(f"{path}: has {counts.most_common(1)[0][0]!r} more than once")
-        return dict(pairs)
-
-    content = _read_json(path, without_repeats)
+    content = read_json(path)
     if not isinstance(content, dict):
         raise StudyError(f"{path}: must be one JSON object with a question id before each value")
     return content
-
-
-def _read_json(path: Path, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=object_pairs_hook)
-    except OSError as error:
-        raise StudyError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise StudyError(f"{path}: must be UTF-8, but byte {error.start} is not") from error
-    except (ValueError, RecursionError) as error:
-        raise StudyError(f"{path}: must be JSON, but is not ({error})") from error
 
 
 def _report(ids: tuple[str, ...], what: str) -> None:
@@ -298,6 +282,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.na_prob_file and not args.v2:
         raise StudyError("--na-prob-file: no-answer scores need the rules of SQuAD v2.0; add --v2")
+
+    if math.isnan(args.na_prob_thresh):
+        raise StudyError("--na-prob-thresh: is not a number; give the score above which the answer is ''")
 
     predictions = read_predictions(args.predictions)
     scores = score_questions(predictions, read_references(args.dataset), args.v2)

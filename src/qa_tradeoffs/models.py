@@ -1,7 +1,6 @@
 """Build a question-answering model from a config, or load a checkpoint: safetensors and fast tokenizers only."""
 
 import inspect
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -16,7 +15,8 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenize
 from qa_tradeoffs import grouped, hub
 from qa_tradeoffs.config import Model
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.schema import one_line
+from qa_tradeoffs.paths import is_file
+from qa_tradeoffs.schema import one_line, read_json, shown
 
 # In notebooks the library's bars and reports are floods; what is missing is checked here and said in a sentence.
 transformers.logging.disable_progress_bar()
@@ -72,6 +72,7 @@ def load_tokenizer(spec: Model, folder: Path | None, training_texts: Iterable[st
     """The checkpoint's fast tokenizer; for an ``architecture`` a WordPiece vocabulary of ``training_texts``."""
     if folder is None:
         return train_wordpiece(training_texts, configure(spec).vocab_size)
+    check_checkpoint(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # from_pretrained raises many types for a broken folder
@@ -133,23 +134,33 @@ def from_checkpoint(folder: Path, *, needs_head: bool = True, grouped_matmul: bo
 
 def check_checkpoint(folder: Path) -> None:
     """Refuse a folder that is no checkpoint, or one whose weights are only there as a pickle."""
-    if not (folder / "config.json").is_file():
+    if not is_file(folder / "config.json"):
         raise StudyError(f"{folder}: is no checkpoint folder; expected config.json, tokenizer.json, model.safetensors")
-    try:
-        settings = json.loads((folder / "config.json").read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise StudyError(f"{folder}/config.json: is not JSON ({one_line(error)})") from None
-    if not isinstance(settings, dict):
-        raise StudyError(f"{folder}/config.json: must be a mapping of keys, not {type(settings).__name__}")
-    if "auto_map" in settings:
-        raise StudyError(
-            f"{folder}/config.json: needs code of its own (auto_map), and code from checkpoints is never run"
-        )
+    for name in ("config.json", "tokenizer_config.json"):
+        if is_file(folder / name):
+            _check_settings(folder / name)
+    if is_file(folder / "adapter_config.json"):
+        raise StudyError(f"{folder}: is an adapter, without the weights it is for; merge it into them and save both")
     if not any(folder.glob("*.safetensors")):
         raise StudyError(
             f"{folder}: has no weights as safetensors, and pickles are never opened; convert it where it comes from: "
             "AutoModel.from_pretrained(...).save_pretrained(...) of transformers 5 writes safetensors"
         )
+
+
+def _check_settings(path: Path) -> None:
+    """Refuse settings that would have code fetched and run, or weights opened that are no safetensors."""
+    settings = read_json(path)
+    if not isinstance(settings, dict):
+        raise StudyError(f"{path}: must be a mapping of keys, not {type(settings).__name__}")
+    if "auto_map" in settings:
+        raise StudyError(f"{path}: needs code of its own (auto_map), and code from checkpoints is never run")
+    for key in ("attn_implementation", "_attn_implementation", "transformers_weights"):
+        # An attention named after a repository is compiled code; the weights' name could be that of a pickle.
+        if settings.get(key) not in (None, "eager", "sdpa"):
+            raise StudyError(
+                f"{path}: {key}: is {shown(settings[key])}, but nothing is loaded that a file names; remove it"
+            )
 
 
 def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:

@@ -35,6 +35,13 @@ class RunPaths:
 
     folder: Path
 
+    @classmethod
+    def of(cls, study_file: Path, run: str = "") -> "RunPaths":
+        """``run``, relative to the repository's root, or ``runs/<name of the study file>``. Raises StudyError."""
+        if study_file.stem in ("", ".", ".."):
+            raise StudyError(f"{study_file}: results are kept under a study file's name, and this is none; rename it")
+        return cls(ROOT / (run or RUNS / study_file.stem))
+
     def seed_folder(self, model: str, seed: int) -> Path:
         """Folder of one fine-tuning: a model with one seed."""
         return self.folder / model / f"seed-{seed}"
@@ -111,6 +118,16 @@ def read_bytes(path: Path, missing: str = "no such file") -> bytes:
         raise StudyError(f"{path}: {missing}") from None
     except OSError as error:
         raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # a NUL in the path
+        raise StudyError(f"{str(path)!a}: cannot be read ({error})") from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a path that cannot be one, such as a too long one, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 @contextmanager

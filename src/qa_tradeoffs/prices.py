@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from qa_tradeoffs.config import Study, first_problem
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.schema import Section, read_yaml
+from qa_tradeoffs.schema import Section, read_yaml, shown
 
 Usd = Annotated[float, Field(ge=0)]
 
@@ -51,8 +51,10 @@ def load(path: Path | str) -> dict[str, Price]:
         raise StudyError(f"{path}: must be a mapping from price names to prices")
     prices = {}
     for slug, row in content.items():
+        if not isinstance(slug, str):
+            raise StudyError(f"{path}: the name of a price must be a text, not {shown(slug)}; put it in quotes")
         try:
-            prices[str(slug)] = Price.model_validate(row)
+            prices[slug] = Price.model_validate(row)
         except ValidationError as error:
             raise StudyError(f"{path}: {slug}: {first_problem(error, Price)}") from None
     return prices

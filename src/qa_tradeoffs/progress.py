@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VARIABLE = "QA_TRADEOFFS_PROGRESS"
@@ -35,8 +35,9 @@ class Progress:
         self._reported = now
         state = {"label": self._label, "done": done, "total": self._total, "seconds": now - self._began}
         temporary = Path(f"{self._file}.new")
-        temporary.write_text(json.dumps(state))
-        temporary.replace(self._file)
+        with suppress(OSError, ValueError):  # a full disk, or a variable that leads nowhere, must not end the work
+            temporary.write_text(json.dumps(state))
+            temporary.replace(self._file)
 
 
 def counter(label: str) -> Callable[[int, int], None]:

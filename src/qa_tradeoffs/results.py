@@ -1,18 +1,19 @@
 """The one record format on disk: value, unit, n, interval, conditions, and where all of it came from."""
 
 import importlib.metadata
+import json
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from qa_tradeoffs.config import first_problem
+from qa_tradeoffs.config import digest, first_problem
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.paths import ROOT, read_bytes, write_text
-from qa_tradeoffs.schema import Strict
+from qa_tradeoffs.paths import ROOT, write_text
+from qa_tradeoffs.schema import Strict, read_json
 
 Condition = str | int | float | bool | None
 Kind = TypeVar("Kind", "Results", "Experiment")
@@ -28,6 +29,12 @@ class Interval(Strict):
     high: float
     level: float = Field(default=0.95, gt=0, lt=1)
     over: Literal["questions", "seeds", "passes"]
+
+    @model_validator(mode="after")
+    def _lowest_first(self) -> "Interval":
+        if self.low > self.high:
+            raise ValueError(f"its low {self.low} is above its high {self.high}")
+        return self
 
 
 class Record(Strict):
@@ -103,8 +110,12 @@ class Experiment(Strict):
 
 
 def write(path: Path, results: Results | Experiment) -> None:
-    """Write the file atomically, keys in a fixed order: equal results give equal bytes."""
-    write_text(path, results.model_dump_json(indent=1) + "\n")
+    """Write the file atomically, keys in a fixed order: equal results give equal bytes.
+
+    Its last key is a digest of all the others, by which a file that was changed since is known.
+    """
+    content = results.model_dump(mode="json")
+    write_text(path, json.dumps(content | {"sha256": digest(content)}, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> Results:
@@ -133,9 +144,12 @@ def records(rows: Iterable[Mapping[str, Any]], **conditions: Condition) -> tuple
 
 
 def _read(path: Path, kind: type[Kind], advice: str) -> Kind:
-    content = read_bytes(path, f"is missing; {advice}")
+    content = read_json(path, f"is missing; {advice}")
+    written = content.pop("sha256", None) if isinstance(content, dict) else None
+    if written is not None and written != digest(content):
+        raise StudyError(f"{path}: was changed after it was written; {advice}")
     try:
-        return kind.model_validate_json(content)
+        return kind.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         raise StudyError(f"{path}: is not a result file of this program ({first_problem(error, kind)})") from None
 

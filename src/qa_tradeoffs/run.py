@@ -10,12 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from qa_tradeoffs import progress
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import ROOT
-from qa_tradeoffs.schema import one_line
+from qa_tradeoffs.schema import one_line, parse_yaml, shown
 
 
 def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Path | None = None) -> None:
@@ -60,8 +58,11 @@ def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Pat
     partial.replace(output)
 
 
+_KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}
+
+
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Refuse a parameter that the notebook does not have: papermill would warn and run on with the default."""
+    """Refuse a parameter that the notebook does not have, which papermill only warns of, or of another type."""
     import papermill
 
     if not notebook.is_file():
@@ -70,9 +71,12 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
         known = papermill.inspect_notebook(str(notebook))
     except Exception as error:  # the notebook format's libraries raise types of their own
         raise StudyError(f"{notebook}: is not a notebook ({one_line(error)})") from None
-    for name in parameters:
+    for name, value in parameters.items():
         if name not in known:
             raise StudyError(f"{notebook.name}: has no parameter '{name}'; it has {', '.join(known)}")
+        kind, said = _KINDS.get(known[name]["inferred_type_name"], (object, ""))
+        if type(value) is not kind and kind is not object:
+            raise StudyError(f"{notebook.name}: {name}: must be {said}, not {shown(value)}")
 
 
 def _signature(path: Path | None) -> tuple[int, int] | None:
@@ -94,8 +98,8 @@ def _failure(error: Any, partial: Path) -> str:
 def _value(name: str, text: str) -> Any:
     """A parameter as YAML reads it: 0 is a number."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse_yaml(text)
+    except ValueError:
         raise StudyError(f"{name}: '{text}' is not valid YAML; put texts with special characters in quotes") from None
 
 

@@ -127,5 +127,4 @@ def start(
     if seed is not None and not 0 <= seed < 2**31:
         raise StudyError(f"seed: {seed} is no seed; give a whole number from 0 to 2147483647")
     device.use_all_cores()
-    paths = RunPaths(ROOT / (run or f"runs/{study_file.stem}"))
-    return Stage(name, study_file, checked, model, seed, device.choose(device_name), paths)
+    return Stage(name, study_file, checked, model, seed, device.choose(device_name), RunPaths.of(study_file, run))

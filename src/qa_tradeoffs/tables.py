@@ -1,5 +1,6 @@
 """Result files → finished tables: everything that charts and sentences of the report are made from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from qa_tradeoffs import config, costs, intervals, prices, results, schema
 from qa_tradeoffs.display import parameters, points, seconds, size, usd
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT, RunPaths
+
+_HISTORY = {"step": "number", "epoch": "number", "loss": "number"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def for_analysis(study: str, slugs: str = "", seeds: str = "", run: str = "") ->
     study_file = ROOT / study
     checked = config.load(study_file)
     price = prices.of(checked, prices.load(ROOT / "studies" / "prices.yaml"))
-    paths = RunPaths(ROOT / (run or f"runs/{study_file.stem}"))
+    paths = RunPaths.of(study_file, run)
     chosen_seeds = [_seed(text) for text in str(seeds).split()] or list(checked.seeds)
     return collect(checked, price, paths, slugs.split() or list(checked.models), chosen_seeds), paths
 
@@ -65,7 +68,7 @@ def collect(
         evaluations={key: _fresh(study, run.evaluation(*key), "evaluate", *key) for key in evaluated},
         predictions={key: _parquet(run.predictions(*key), _columns(study)) for key in evaluated},
         profiles={slug: _fresh(study, run.profile(slug), "profile", slug, None) for slug in slugs},
-        histories={key: _parquet(run.history(*key), ["step", "epoch", "loss"]) for key in trained},
+        histories={key: _parquet(run.history(*key), _HISTORY) for key in trained},
     )
     _check_same_questions(collected, run)
     return collected
@@ -378,6 +381,13 @@ def _check_same_questions(collected: Collected, run: RunPaths) -> None:
                 f"{run.predictions(*key)}: its questions are not those of {run.predictions(*first)} ({differing[0]} is "
                 "only in one); run make all"
             )
+    for key, file in collected.evaluations.items():
+        mean, stated = 100 * float(collected.predictions[key]["f1"].mean()), file.find("f1").value
+        if not math.isclose(mean, stated, rel_tol=1e-9, abs_tol=1e-9):
+            raise StudyError(
+                f"{run.predictions(*key)}: its mean F1 is {mean:.4f}, but {run.evaluation(*key)} says {stated:.4f}; "
+                "run make all"
+            )
     data = collected.evaluations[first].provenance.data_sha256
     files = [(run.training(*key), file) for key, file in collected.trainings.items()]
     files += [(run.evaluation(*key), file) for key, file in collected.evaluations.items()]
@@ -386,21 +396,42 @@ def _check_same_questions(collected: Collected, run: RunPaths) -> None:
             raise StudyError(f"{path}: was made from other data than {run.evaluation(*first)}; run make all")
 
 
-def _columns(study: config.Study) -> list[str]:
+def _columns(study: config.Study) -> dict[str, str]:
     """What is read of each question's row; of SQuAD v2.0 also what it takes to move the no-answer threshold."""
-    moved = ["span_exact_match", "span_f1", "has_answer"] if study.data.v2 else []
-    answer = ["prediction", "probability", "no_answer_score", "char_start", "char_end"]
-    return ["id", *answer, "exact_match", "f1", *moved]
+    answer = {
+        "id": "text", "prediction": "text", "probability": "share", "no_answer_score": "score",
+        "char_start": "number", "char_end": "number", "exact_match": "share", "f1": "share",
+    }  # fmt: skip
+    moved = {"span_exact_match": "share", "span_f1": "share", "has_answer": "share"}
+    return answer | moved if study.data.v2 else answer
 
 
-def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:
-    """These columns of a table."""
+def _parquet(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    """These columns of a table, each checked for what it must hold: 'text', 'number', 'share' or 'score'."""
     try:
-        return pd.read_parquet(path, columns=columns)
+        frame = pd.read_parquet(path, columns=list(columns), page_checksum_verification=True)
     except FileNotFoundError:
         raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each layer below raises types of its own for a broken file
         raise StudyError(f"{path}: is not a table of this program ({schema.one_line(error)})") from None
+    if frame.empty:
+        raise StudyError(f"{path}: has no row; run the stage that writes it again")
+    for name, kind in columns.items():
+        if not _holds(frame[name], kind):
+            raise StudyError(f"{path}: {name}: must hold a {kind} in every row; run the stage that writes it again")
+    return frame
+
+
+def _holds(column: pd.Series, kind: str) -> bool:
+    """Whether each value is a text, a finite number, a share (from 0 to 1), or a score (a number or infinite)."""
+    if kind == "text":
+        return all(isinstance(value, str) for value in column)
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
+        return False
+    values = column.to_numpy(dtype=float, na_value=np.nan)
+    finite = np.finfo(float).max
+    highest = {"share": 1.0, "number": finite, "score": np.inf}[kind]
+    return bool(((values >= (0.0 if kind == "share" else -highest)) & (values <= highest)).all())
 
 
 def _seed(text: str) -> int:

@@ -30,6 +30,9 @@ from qa_tradeoffs.progress import Progress
 
 _ELAPSED = "elapsed.json"
 _STEPS_BETWEEN_LOSS_CHECKS = 10  # a broken loss stays broken; on a GPU every look at it waits for the device
+# A blind guess costs log(tokens of a window) nats, and a network that only learns to be unsure comes down to that. A
+# report is the mean over 2 % of the updates: one that is twice as bad may be a rough start, three in a row are not.
+_TIMES_A_GUESS, _ROWS_UNTIL_DIVERGED = 2, 3
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def fit(
     _keep_only_if_same(workspace, inputs)
     order = LengthGrouped(windows.lengths, recipe.batch_size, seed)
     collator = _Collator(windows, pad_token_id, device, accepted_inputs(network))
-    recorder = _Recorder(recipe.save_minutes * 60)
+    recorder = _Recorder(recipe.save_minutes * 60, int(windows.lengths.max()))
     trainer = _Trainer(
         model=network,
         args=_arguments(recipe, seed, device, workspace),
@@ -97,6 +100,7 @@ def fit(
     trainer.remove_callback(transformers.PrinterCallback)
     with fast_masks(recipe.fast_dropout):
         trainer.train(resume_from_checkpoint=_last_complete_checkpoint(workspace))
+    _check_weights(network)
     steps = trainer.state.global_step
     n_windows, tokens, padded = _count(windows.lengths, order, steps, recipe.batch_size, collator.multiple_of)
     return Fitted(
@@ -149,7 +153,7 @@ def loss_table(fitted: Fitted, n_rows: int = 12) -> pd.DataFrame:
 def write_history(fitted: Fitted, path: Path) -> None:
     """The loss history as parquet: step, epoch, loss, learning_rate and gradient norm."""
     with written_atomically(path) as temporary:
-        pd.DataFrame(fitted.history).to_parquet(temporary)
+        pd.DataFrame(fitted.history).to_parquet(temporary, write_page_checksum=True)
 
 
 def discard(workspace: Path) -> None:
@@ -226,10 +230,11 @@ class _Collator:
 
 
 class _Recorder(TrainerCallback):  # type: ignore[misc]
-    """Keeps time, has a checkpoint written every so often, shows progress, and stops at a loss that is no number."""
+    """Keeps time, has a checkpoint written every so often, shows progress, and stops at a loss that went bad."""
 
-    def __init__(self, seconds_between_saves: float) -> None:
+    def __init__(self, seconds_between_saves: float, longest: int) -> None:
         self._between = seconds_between_saves
+        self._worst, self._worse = _TIMES_A_GUESS * math.log(longest), 0
         self._before = 0.0
         self._began = self._saved = time.monotonic()
         self._ended: float | None = None
@@ -264,7 +269,15 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
                 shutil.rmtree(other, ignore_errors=True)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
-        _check_loss(logs.get("loss", 0.0), state.global_step)
+        if "loss" in logs:
+            _check_loss(logs["loss"], state.global_step)
+            self._worse = self._worse + 1 if logs["loss"] > self._worst else 0
+            if self._worse == _ROWS_UNTIL_DIVERGED:
+                raise StudyError(
+                    f"training.learning_rate: the training diverged: up to update {state.global_step} the loss was "
+                    f"{logs['loss']:.3g} nats, {_TIMES_A_GUESS} times that of a guess or more, {_ROWS_UNTIL_DIVERGED} "
+                    "reports in a row; try a lower rate, or some warmup_ratio"
+                )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         devices.synchronize(args.device)
@@ -286,6 +299,15 @@ def _check_loss(loss: float, step: int) -> None:
     if not math.isfinite(loss):
         raise StudyError(
             f"training.learning_rate: the loss is no longer a number ({loss}) after {step} updates; "
+            "try a lower rate, or some warmup_ratio"
+        )
+
+
+def _check_weights(network: Any) -> None:
+    """Refuse weights that the very last update broke: no loss was computed with them."""
+    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
+        raise StudyError(
+            "training.learning_rate: after the last update the weights are no longer numbers; "
             "try a lower rate, or some warmup_ratio"
         )
 

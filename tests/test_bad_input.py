@@ -1,0 +1,566 @@
+"""What is spoilt is refused in one sentence, at every border: a table of named cases, and mutations without end.
+
+A case reads: at this border, the valid input spoilt like this is refused with this message (what comes after the path).
+"""
+
+import copy
+import datetime
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import predictions_of, price_at_par, results_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qa_tradeoffs import answer, config, data, errors, metrics, models, prices, published, results, run, tables
+from qa_tradeoffs.errors import StudyError
+
+ROOT = Path(__file__).parents[1]
+CONTEXT = "Zoë met שלום and e\u0301. Zoë left."
+STUDY = {
+    "title": "A study of Zoë",
+    "about": "For tests.",
+    "data": {"source": "files", "file": "all.json"},
+    "models": {
+        "bert": {"label": "BERT", "architecture": "bert", "config": {"hidden_size": 16}},
+        "mini": {"label": "MiniLM", "hub": "someone/mini", "revision": "0123abc"},
+    },
+    "training": {"learning_rate": 0.001, "epochs": 2, "batch_size": 8, "max_length": 64, "stride": 16},
+    "seeds": [0, 1],
+    "profile": {
+        "forward": {"batch_sizes": [1], "lengths": [16, 32]},
+        "training_step": {"batch_sizes": [2], "lengths": [16]},
+    },
+    "price": "laptop",
+}
+PRICES = {
+    "laptop": {"provider": "Zoë", "machine": "laptop", "usd_per_hour": 0.5, "date": datetime.date(2026, 3, 1), "source": "x"}
+}  # fmt: skip
+SQUAD = {
+    "version": "1.1",
+    "data": [
+        {"title": title, "paragraphs": [{"context": CONTEXT, "qas": [
+            {"id": f"{title}{row}", "question": "Who?", "answers": [{"text": text, "answer_start": CONTEXT.index(text)}]}
+            for row, text in enumerate(("Zoë", "שלום"))
+        ]}]}
+        for title in ("a", "b")
+    ],
+}  # fmt: skip
+PREDICTIONS = {"a0": "Zoë", "a1": "left", "b0": "", "b1": "שלום"}
+REMOVED = object()
+
+
+def replaced(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy of the content with another value at a path of keys, or nothing there."""
+    content = copy.deepcopy(content)
+    *parents, last = path
+    place = content
+    for key in parents:
+        place = place[key]
+    if value is REMOVED:
+        del place[last]
+    else:
+        place[last] = value
+    return content
+
+
+def as_yaml(content: Any) -> bytes:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
+
+
+def as_json(content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    references = {qa["id"]: [answer["text"] for answer in qa["answers"]] for article in SQUAD["data"]
+                  for qa in article["paragraphs"][0]["qas"]}  # fmt: skip
+    return metrics.aggregate(metrics.score_questions(metrics.read_predictions(path), references))
+
+
+def result() -> results.Results:
+    rows = [
+        {"metric": "f1", "value": 81.5, "unit": "points", "n": 500, "interval": {"low": 79.0, "high": 84.0, "over": "questions"}},
+        {"metric": "seconds", "value": 0.25, "unit": "s", "n": 9, "conditions": {"batch_size": 1, "length": 32}},
+    ]  # fmt: skip
+    study = config.Study.model_validate(replaced(STUDY, ("data",), {"source": "hub", "name": "a/b", "revision": "c"}))
+    return results_of(study, "evaluate", "mini", 0, rows)
+
+
+# border → what is valid there, how it is written, and how it is read
+READERS: dict[str, Callable[[Path], Any]] = {
+    "study": config.load,
+    "prices": prices.load,
+    "published": published.load,
+    "squad": lambda path: data.read_squad(path)[0],
+    "references": metrics.read_references,
+    "predictions": read_metrics,
+    "result": results.read,
+}
+WRITERS: dict[str, Callable[[Any], bytes]] = dict.fromkeys(READERS, as_json) | dict.fromkeys(
+    ("study", "prices", "published"), as_yaml
+)
+
+
+@pytest.fixture(scope="session")
+def valid(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The valid content at each border."""
+    path = tmp_path_factory.mktemp("valid") / "result.json"
+    results.write(path, result())
+    figures = yaml.safe_load((ROOT / "studies" / "published.yaml").read_text())
+    return {
+        "study": STUDY, "prices": PRICES, "published": figures, "squad": SQUAD, "references": SQUAD,
+        "predictions": PREDICTIONS, "result": json.loads(path.read_text()),
+    }  # fmt: skip
+
+
+def refusal(command: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on which a command ends; its exit code is 2."""
+    with pytest.raises(SystemExit) as end:
+        errors.exit_cleanly(lambda: command() and None)
+    printed = capsys.readouterr()
+    assert end.value.code == 2, printed.out
+    (line,) = printed.err.splitlines()
+    assert len(line) < 1500
+    return line.removeprefix("error: ")
+
+
+# How to spoil what is valid: as content (put), as text (said), as bytes.
+def put(*path_and_value: Any) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+    *path, value = path_and_value
+    return lambda content, write: write(replaced(content, tuple(path), value))
+
+
+def said(old: str, new: str) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+    def spoil(content: Any, write: Callable[[Any], bytes]) -> bytes:
+        text = write(content).decode()
+        assert old in text
+        return text.replace(old, new, 1).encode()
+
+    return spoil
+
+
+def raw(change: Callable[[bytes], bytes]) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+    return lambda content, write: change(write(content))
+
+
+def bomb(start: str, item: str) -> str:
+    """Twelve lines of YAML that unfold to 9¹² values."""
+    lines = [f"b0: &b0 {start}"] + [f"b{i}: &b{i} {item.format(', '.join([f'*b{i - 1}'] * 9))}" for i in range(1, 13)]
+    return "\n".join(lines) + "\n"
+
+
+UNFOLDS = "is not valid YAML (its aliases unfold to more than 100,000 values)"
+QA = ("data", 0, "paragraphs", 0, "qas", 0)
+AT = "data[0].paragraphs[0].qas[0]"
+HUGE = 10**400
+
+CASES: list[tuple[str, str, Callable[[Any, Callable[[Any], bytes]], bytes], str]] = [
+    # name, border, how it is spoilt, the message
+    ("a bomb of aliases", "study", said("title: ", bomb("[x]", "[{}]") + "title: "), UNFOLDS),
+    ("a bomb in a config", "study", lambda c, w: bomb("[x]", "[{}]").encode() + w(c).replace(b"e: 16", b"e: *b12"), UNFOLDS),
+    ("a bomb as a key", "study", said("title: ", bomb("[x]", "[{}]") + "? *b12\n: 1\ntitle: "), UNFOLDS),
+    ("a bomb of merged keys", "study", said("title: ", bomb("{x: 1}", "{{<<: [{}]}}") + "title: "), UNFOLDS),
+    ("a list that holds itself", "study", said("title: ", "x: &x [*x]\ntitle: "), UNFOLDS),
+    ("nested 100,000 deep", "study", said("title: ", "x: " + "[" * 100_000 + "\ntitle: "), "is not valid YAML (maximum recursion depth exceeded"),
+    ("nested 300 deep", "study", said("title: ", "x: " + "[" * 300 + "]" * 300 + "\ntitle: "), "x: unknown key; the keys here are title, about, data, models, "),
+    ("a text of 10 MB", "study", raw(lambda b: b + b"# " + b"x" * (10**7 - len(b) - 2)), "has 10,000,000 bytes; a file that people write has at most 1,000,000"),
+    ("a key of 100 kB", "study", put("x" * 10**5, 1), "x" * 199 + "…: unknown key; the keys here are title, about"),
+    ("a NUL, escaped", "study", put("title", "a\x00b"), "is not valid YAML (line 1: the character '\\x00' is no text)"),
+    ("a NUL as it is", "study", raw(lambda b: b.replace(b"A study", b"A\x00study")), "is not valid YAML (unacceptable character #x0000"),
+    ("half a surrogate pair", "study", said("A study of Zoë", '"\\ud800"'), "is not valid YAML (line 1: the character '\\ud800' is no text)"),
+    ("latin-1", "study", raw(lambda b: b.decode().encode("latin-1")), "is not valid YAML (unacceptable character #x00eb: invalid cont"),
+    ("UTF-16 without its mark", "study", raw(lambda b: b.decode().encode("utf-16-be")), "is not valid YAML (unacceptable character #x00eb"),
+    ("cut in the middle", "study", raw(lambda b: b[: b.index(b"lengths: ") if b"lengths: " in b else b.index(b"forward") + 3]), "profile: must be a mapping of keys"),
+    ("nothing", "study", raw(lambda b: b""), "must be a mapping of keys (title, data, models, ...), not NoneType"),
+    ("twice the same", "study", raw(lambda b: b + b), "is not valid YAML (line 38: the key 'title' is there twice)"),
+    ("two documents", "study", raw(lambda b: b + b"---\n" + b), "is not valid YAML (line 38: but found another document)"),
+    ("a Python object", "study", said("A study of Zoë", "!!python/object/apply:os.getcwd []"), "is not valid YAML (line 1: could not determine a constructor"),
+    ("an empty !!int", "study", said("A study of Zoë", '!!int ""'), "is not valid YAML (line 1: '' is no int)"),
+    ("a !!bool of something", "study", said("A study of Zoë", "!!bool perhaps"), "is not valid YAML (line 1: 'perhaps' is no bool)"),
+    ("a !!timestamp of something", "study", said("A study of Zoë", "!!timestamp soon"), "is not valid YAML (line 1: 'soon' is no timestamp)"),
+    ("a day that is none", "study", said("A study of Zoë", "2026-02-30"), "is not valid YAML (line 1: '2026-02-30' is no timestamp)"),
+    ("a title that YAML takes for a day", "study", said("A study of Zoë", "2026-02-20"), "title: must be a text, in quotes if it looks like a number"),
+    ("a number of octal digits", "study", said("batch_size: 8", "batch_size: 010"), "training.batch_size: must be a whole number (it is 10.0)"),
+    ("a number to the base 60", "study", said("batch_size: 8", "batch_size: 1:20"), "training.batch_size: must be a whole number (it is '1:20')"),
+    ("a number beyond all floats", "study", said("epochs: 2", "epochs: 1e999"), "training.epochs: must be a finite number (it is inf)"),
+    ("a number of 400 digits", "study", put("training", "epochs", HUGE), "training.epochs: must be a number (it is 1000000000000"),
+    ("a number of 5,000 digits", "study", said("epochs: 2", "epochs: " + "9" * 5000), "is not valid YAML (line "),
+    ("epochs for ever", "study", put("training", "epochs", 1e300), "training.epochs: must be less than or equal to 10000 (it is 1e+300)"),
+    ("not a number", "study", put("training", "learning_rate", float("nan")), "training.learning_rate: must be a finite number (it is nan)"),
+    ("windows of huge length", "study", put("profile", "forward", "lengths", [10**12]), "profile.forward.lengths.0: must be less than or equal to 8192"),
+    ("a number as a key", "study", put("models", 1, {}), "models.1: must be a text, in quotes if it looks like a number (it is 1)"),
+    ("a model that climbs out", "study", put("models", "../../etc", {}), "models.../../etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
+    ("a model that is a path", "study", put("models", "/etc", {}), "models./etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
+    ("a data set that is a folder", "study", put("data", {"source": "hub", "name": "../data", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is '../data')"),
+    ("a data set that is a loader", "study", put("data", {"source": "hub", "name": "pandas", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is 'pandas')"),
+    ("code in a config", "study", put("models", "bert", "config", "auto_map", "x.Y"), "models.bert.config: `auto_map` is not allowed: code from"),
+    ("a list in a config", "study", put("models", "bert", "config", "hidden_size", [1] * 999), "models.bert.config: `hidden_size` must be one finite number, text, true or false, not [1, 1, 1, "),
+    ("a price without a name", "prices", put(3, PRICES["laptop"]), "the name of a price must be a text, not 3; put it in quotes"),
+    ("a negative price", "prices", put("laptop", "usd_per_hour", -1), "laptop: usd_per_hour.0: must be greater than or equal to 0 (it is -1)"),
+    ("an endless price", "prices", put("laptop", "usd_per_hour", float("inf")), "laptop: usd_per_hour.0: must be a finite number (it is inf)"),
+    ("three prices", "prices", put("laptop", "usd_per_hour", [1, 2, 3]), "laptop: usd_per_hour: "),
+    ("a row that is a text", "prices", put("laptop", "cheap"), "laptop: must be a mapping of keys (it is 'cheap')"),
+    ("a bomb of prices", "prices", said("laptop:", bomb("[1]", "[{}]") + "laptop:"), UNFOLDS),
+    ("a figure too few", "published", lambda c, w: w(replaced(c, ("original", "inference", "p100", "bert"), [1.0])), "original.inference: p100.bert has 1 values; give one for each of"),
+    ("more points than there are", "published", put("original", "scores", "by_model", "bert", "f1", 101), "original.scores.by_model.bert.f1: must be less than or equal to 100"),
+    ("published as a list", "published", raw(lambda b: b"[]"), "must be a mapping with the keys original, papers, machines"),
+    ("a key twice", "squad", said('"context"', '"context": "another", "context"'), "has the key 'context' twice in one object; each must be there once"),
+    ("latin-1 questions", "squad", raw(lambda b: b.decode("unicode-escape").encode("latin-1", "replace")), "is not JSON ('utf-8' codec can't decode byte 0xeb"),
+    ("cut in a question", "squad", raw(lambda b: b[: len(b) // 2]), "is not JSON ("),
+    ("lists without end", "squad", raw(lambda b: b"[" * 10**6), "is not JSON (maximum recursion depth exceeded"),
+    ("an offset of 400 digits where nothing is", "squad", put(*QA, "answers", 0, {"text": "Eve", "answer_start": HUGE}), f"{AT}: the answer 'Eve' of question 'a0' does not occur in its context"),
+    ("an offset of 5,000 digits", "squad", said('"answer_start": 0', '"answer_start": ' + "9" * 5000), "is not JSON (Exceeds the limit (4300 digits) for integer string"),
+    ("an offset that is NaN", "squad", put(*QA, "answers", 0, "answer_start", float("nan")), f"{AT}.answers[0].answer_start is missing or not a whole number"),
+    ("a title that is a list", "squad", put("data", 0, "title", ["a"]), "data[0].title is missing or not a text; expected the format of SQuAD"),
+    ("half a character in a title", "squad", put("data", 0, "title", "\ud83d"), f"{AT}: question 'a0' holds half a surrogate pair; expected valid Unicode"),
+    ("combining marks taken apart", "squad", put(*QA, "answers", 0, "text", "\u00e9."), f"{AT}: the answer 'é.' of question 'a0' does not occur in its context"),
+    ("references with a key twice", "references", said('"id"', '"id": "x", "id"'), "has the key 'id' twice in one object; each must be there once"),
+    ("a question twice", "references", put(*QA, "id", "a1"), "data[0].paragraphs[0].qas[1].id repeats 'a1', but each question needs an id of its own"),
+    ("a question predicted twice", "predictions", said('"a1"', '"a0"'), "has the key 'a0' twice in one object; each must be there once"),
+    ("a prediction that is a number", "predictions", put("a0", 3), "the prediction for 'a0' must be a string"),
+    ("predictions as a list", "predictions", raw(lambda b: b'["a0"]'), "must be one JSON object with a question id before each value"),
+    ("predictions in UTF-7", "predictions", raw(lambda b: "{ë}".encode("utf-7")), "is not JSON ("),
+    ("another figure", "result", put("records", 0, "value", 91.5), "was changed after it was written; run the stage"),
+    ("a record too few", "result", put("records", 1, REMOVED), "was changed after it was written; run the stage"),
+    ("a figure in quotes, and no digest", "result", lambda c, w: w(replaced(replaced(c, ("sha256",), REMOVED), ("records", 0, "value"), "81.5")), "is not a result file of this program (records.0.value: must be a number (it is '81.5'))"),
+    ("a value twice", "result", said('"value": 81.5', '"value": 91.5, "value": 81.5'), "has the key 'value' twice in one object; each must be there once"),
+    ("half a result", "result", raw(lambda b: b[: len(b) // 2]), "is not JSON ("),
+    ("a result of NaN", "result", said("81.5", "NaN"), "was changed after it was written; run the stage"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("border", "spoil", "message"), [c[1:] for c in CASES], ids=[f"{c[1]}: {c[0]}" for c in CASES])
+def test_a_spoilt_file_is_refused(tmp_path, capsys, valid, border, spoil, message):
+    path = tmp_path / "spoilt"
+    path.write_bytes(spoil(valid[border], WRITERS[border]))
+    assert refusal(lambda: READERS[border](path), capsys).startswith(f"{path}: {message}")
+
+
+@pytest.mark.parametrize("border", READERS)
+def test_what_is_valid_is_read(tmp_path, valid, border):
+    path = tmp_path / "valid"
+    path.write_bytes(WRITERS[border](valid[border]))
+    assert READERS[border](path)
+
+
+PATHS = {
+    "a path that holds a NUL": ("a\0b", r"'.*a\\x00b': cannot be read \(embedded null byte\)"),
+    "a path too long": ("x" * 5000, r".*: cannot be read \(File name too long\)"),
+    "a folder": (".", r".*: cannot be read \(Is a directory\)"),
+    "a file below a file": ("file/below", r".*: cannot be read \(Not a directory\)"),
+}
+
+
+@pytest.mark.parametrize("border", READERS)
+@pytest.mark.parametrize(("name", "said"), PATHS.values(), ids=PATHS)
+def test_a_path_that_is_no_file_is_refused(tmp_path, border, name, said):
+    (tmp_path / "file").touch()
+    with pytest.raises(StudyError, match=rf"^{said}$"):
+        READERS[border](tmp_path / name)
+
+
+# --- mutations ---
+
+VALUES = [
+    None, True, 0, -1, 2**63, HUGE, 0.5, 1e308, -1e-320, float("nan"), float("inf"), "", "8", "x" * 5000, "a\x00b", "\ud800",
+    "\u202eשלום", "e\u0301", [], {}, [[[[]]]], {"a": {"b": 1}}, datetime.date(2026, 1, 1),
+]  # fmt: skip
+BYTES: list[Callable[[bytes, int], bytes]] = [
+    lambda b, at: b[:at],
+    lambda b, at: b[at:],
+    lambda b, at: b[:at] + b"\x00" + b[at:],
+    lambda b, at: b[:at] + b"\xff" + b[at:],
+    lambda b, at: b[:at] + b[at : at + 40] * 2 + b[at + 40 :],
+    lambda b, at: b[:at] + bytes([b[at] ^ 1]) + b[at + 1 :],
+    lambda b, at: b.decode().encode("utf-16"),
+    lambda b, at: b.decode().encode("utf-32"),
+    lambda b, at: b.decode().encode("utf-16-le"),
+    lambda b, at: b.decode().encode("utf-8-sig"),
+    lambda b, at: b.decode().encode("latin-1", "replace"),
+    lambda b, at: b + b,
+]
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of keys to all that the content holds."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [place for key, value in items for place in ((*path, key), *places(value, (*path, key)))]
+
+
+def mutated(draw: st.DataObject, content: Any, write: Callable[[Any], bytes]) -> bytes:
+    """The content with one thing dropped, given twice or replaced, or its bytes cut, doubled or encoded otherwise."""
+    kind = draw.draw(st.sampled_from(["drop", "twice", "value", "bytes"]))
+    if kind == "bytes":
+        text = write(content)
+        return draw.draw(st.sampled_from(BYTES))(text, draw.draw(st.integers(0, len(text) - 1)))
+    path = draw.draw(st.sampled_from(places(content)))
+    if kind == "twice" and isinstance(path[-1], int):
+        parent = content
+        for key in path[:-1]:
+            parent = parent[key]
+        return write(replaced(content, path[:-1], [*parent, parent[path[-1]]]))
+    value = REMOVED if kind == "drop" else draw.draw(st.sampled_from(VALUES))
+    if write is as_json and isinstance(value, datetime.date):
+        value = "2026-01-01"
+    return write(replaced(content, path, value))
+
+
+def again_study(study: config.Study, path: Path) -> None:
+    content = study.model_dump(mode="json")
+    assert config.check(content, path).model_dump(mode="json") == content
+
+
+def again_prices(table: dict[str, prices.Price], path: Path) -> None:
+    for price in table.values():
+        assert prices.Price.model_validate(price.model_dump(by_alias=True)) == price
+
+
+def again_published(figures: published.Published, path: Path) -> None:
+    assert published.Published.model_validate(figures.model_dump()) == figures
+
+
+def again_squad(examples: list[Any], path: Path) -> None:
+    for e in examples:
+        assert e.answers
+        for text, start in zip(e.answers, e.answer_starts, strict=True):
+            assert e.context[start : start + len(text)] == text
+    nested = [
+        {"title": e.title, "paragraphs": [{"context": e.context, "qas": [{"id": e.id, "question": e.question, "answers": [
+            {"text": text, "answer_start": start} for text, start in zip(e.answers, e.answer_starts, strict=True)
+        ]}]}]}
+        for e in examples
+    ]  # fmt: skip
+    path.write_bytes(as_json({"data": nested}))
+    assert data.read_squad(path) == (examples, ())
+
+
+def again_references(references: dict[str, list[str]], path: Path) -> None:
+    assert all(isinstance(text, str) for texts in references.values() for text in texts)
+
+
+def again_predictions(summary: dict[str, float], path: Path) -> None:
+    assert 0 <= summary["exact_match"] <= summary["f1"] <= 100
+
+
+def again_result(found: results.Results, path: Path) -> None:
+    assert found == result()  # whatever was done to the file: the figures are those that were written
+
+
+AGAIN = {
+    "study": again_study, "prices": again_prices, "published": again_published, "squad": again_squad,
+    "references": again_references, "predictions": again_predictions, "result": again_result,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("border", READERS)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(draw=st.data())
+def test_a_mutated_file_is_refused_or_read_as_something_valid(tmp_path, valid, border, draw):
+    path = tmp_path / "mutated"
+    path.write_bytes(mutated(draw, valid[border], WRITERS[border]))
+    try:
+        found = READERS[border](path)
+    except StudyError as error:
+        assert "\n" not in str(error)
+        assert len(str(error)) < 1500
+    else:
+        AGAIN[border](found, tmp_path / "again")
+
+
+# --- result tables ---
+
+
+def history(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame({"step": [1, 2], "epoch": [0.5, 1.0], "loss": [4.0, 2.0]} | columns)
+
+
+@pytest.fixture
+def collect(study_of, tmp_path, written_study) -> Callable[..., Any]:
+    """A function that writes a frame, or bytes, where a table of a finished study is, and reads all of the study."""
+    study, folder = written_study
+
+    def call(name: str, content: pd.DataFrame | bytes) -> Any:
+        path = getattr(folder, name)("bert", 0)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            content.to_parquet(path, write_page_checksum=True)
+        return tables.collect(study, price_at_par(), folder, ["bert"], [0])
+
+    return call
+
+
+TABLES = {
+    "no row": ("history", history().head(0), "history.parquet: has no row; run the stage"),
+    "a loss of NaN": ("history", history(loss=[1.0, None]), "loss: must hold a number in every row; run the stage"),
+    "an infinite loss": ("history", history(loss=[1.0, float("inf")]), "loss: must hold a number in every row"),
+    "a loss in words": ("history", history(loss=["4", "2"]), "loss: must hold a number in every row"),
+    "a column too few": ("history", history().drop(columns="step"), "history.parquet: is not a table of this program ("),
+    "no parquet": ("history", b"PAR1", "history.parquet: is not a table of this program ("),
+    "a score above 1": ("predictions", predictions_of([1, 1.5]), "f1: must hold a share in every row"),
+    "a score that is missing": ("predictions", predictions_of([1, None]), "f1: must hold a share in every row"),
+    "an id that is a number": ("predictions", predictions_of([1, 0]).assign(id=[1, 2]), "id: must hold a text in every row"),
+    "an answer that is missing": ("predictions", predictions_of([1, 0]).assign(prediction=["x", None]), "prediction: must hold a text"),
+    "scores of another run": ("predictions", predictions_of([1, 1]), "its mean F1 is 100.0000, but "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "message"), TABLES.values(), ids=TABLES)
+def test_a_spoilt_table_is_refused(collect, capsys, name, content, message):
+    assert message in refusal(lambda: collect(name, content), capsys)
+
+
+def test_a_table_with_a_changed_byte_is_refused_or_read_as_it_was(collect, tmp_path):
+    right = collect("predictions", predictions_of([1, 0]))
+    (path,) = tmp_path.rglob("bert/**/predictions.parquet")
+    written = path.read_bytes()
+    for at in range(4, len(written), max(1, len(written) // 60)):
+        try:
+            found = collect("predictions", written[:at] + bytes([written[at] ^ 255]) + written[at + 1 :])
+        except StudyError:
+            continue
+        pd.testing.assert_frame_equal(found.predictions["bert", 0], right.predictions["bert", 0])
+
+
+# --- checkpoints ---
+
+
+def rewritten(name: str, content: Any) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content if isinstance(content, bytes) else as_json(content))
+
+
+def with_setting(name: str, **keys: Any) -> Callable[[Path], Any]:
+    def change(folder: Path) -> None:
+        settings_of = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+        (folder / name).write_text(json.dumps(settings_of | keys))
+
+    return change
+
+
+def cut(name: str, share: float) -> Callable[[Path], Any]:
+    return lambda folder: os.truncate(folder / name, int((folder / name).stat().st_size * share))
+
+
+CHECKPOINTS = {
+    "no folder": (lambda folder: folder.rename(folder.with_name("away")), ": is no checkpoint folder; expected config.json"),
+    "a config cut short": (cut("config.json", 0.5), "/config.json: is not JSON ("),
+    "a config in UTF-16 without its mark and half of it": (rewritten("config.json", b"{\x00\x22"), "/config.json: is not JSON ("),
+    "a config with a key twice": (rewritten("config.json", b'{"model_type": "bert", "model_type": "vit"}'), "/config.json: has the key 'model_type' twice"),
+    "a config nested without end": (rewritten("config.json", b'{"a":' * 10**5), "/config.json: is not JSON ("),
+    "a config of a huge width": (with_setting("config.json", hidden_size=HUGE), ": cannot be loaded for question answering ("),
+    "a config of a negative width": (with_setting("config.json", hidden_size=-1), ": cannot be loaded for question answering ("),
+    "code in its config": (with_setting("config.json", auto_map={"AutoConfig": "c.C"}), "/config.json: needs code of its own (auto_map)"),
+    "code in its tokenizer's config": (with_setting("tokenizer_config.json", auto_map={"AutoTokenizer": ["t.T", None]}), "/tokenizer_config.json: needs code of its own (auto_map)"),
+    "a kernel in place of attention": (with_setting("config.json", attn_implementation="someone/kernel"), "/config.json: attn_implementation: is 'someone/kernel', but nothing"),
+    "weights of another name": (with_setting("config.json", transformers_weights="adapter_model.bin"), "/config.json: transformers_weights: is 'adapter_model.bin', but"),
+    "an adapter": (rewritten("adapter_config.json", {"base_model_name_or_path": "a/b"}), ": is an adapter, without the weights it is for; merge"),
+    "weights cut short": (cut("model.safetensors", 0.5), ": cannot be loaded for question answering ("),
+    "weights with a header of 2⁶⁰ bytes": (rewritten("model.safetensors", (2**60).to_bytes(8, "little") + b"{}"), ": cannot be loaded for question answering ("),
+    "an index that leads out": (lambda folder: ((folder / "model.safetensors").rename(folder.parent / "w.safetensors"), rewritten("model.safetensors.index.json", {"weight_map": {"a": "../absent.safetensors"}})(folder)), ": "),
+    "a tokenizer cut short": (cut("tokenizer.json", 0.5), ": its tokenizer cannot be loaded ("),
+    "a tokenizer of nothing": (rewritten("tokenizer.json", {}), ": its tokenizer cannot be loaded ("),
+    "a tokenizer that is a list": (rewritten("tokenizer.json", []), ": its tokenizer cannot be loaded ("),
+    "a tokenizer's config that is a list": (rewritten("tokenizer_config.json", []), "/tokenizer_config.json: must be a mapping of keys, not list"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def checkpoint(network_of: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "checkpoint"
+    models.save(network_of(), tokenizer, folder)
+    return folder
+
+
+@pytest.mark.parametrize(("spoil", "message"), CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_a_spoilt_checkpoint_is_refused(checkpoint, tmp_path, capsys, spoil, message):
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    spoil(folder)
+    line = refusal(lambda: answer.ask(folder, "A passage.", ["Who?"], device="cpu"), capsys)
+    assert line.startswith(f"{folder}{message}")
+
+
+# --- what commands are given ---
+
+NOTEBOOK = str(ROOT / "notebooks" / "1-train.ipynb")
+PARAMETERS = {
+    "a seed that is a text": (["seed", "many"], "1-train.ipynb: seed: must be a whole number, not 'many'"),
+    "a seed with a point": (["seed", "1.0"], "1-train.ipynb: seed: must be a whole number, not 1.0"),
+    "a seed that is true": (["seed", "true"], "1-train.ipynb: seed: must be a whole number, not True"),
+    "a seed with a leading zero": (["seed", "01"], "1-train.ipynb: seed: must be a whole number, not 1.0"),
+    "no seed": (["seed", ""], "1-train.ipynb: seed: must be a whole number, not None"),
+    "a model that is a number": (["model", "3"], "1-train.ipynb: model: must be a text, not 3"),
+    "a study that is a list": (["study", "[a]"], "1-train.ipynb: study: must be a text, not ['a']"),
+    "a parameter of another notebook": (["seeds", "0"], "1-train.ipynb: has no parameter 'seeds'; it has study, model, seed, "),
+    "half a list": (["model", "[a"], "model: '[a' is not valid YAML; put texts with special characters in quotes"),
+    "a bomb": (["model", bomb("[x]", "[{}]")], "model: 'b0: &b0 [x] b1: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("parameter", "message"), PARAMETERS.values(), ids=PARAMETERS)
+def test_a_wrong_parameter_is_refused_before_a_kernel_starts(tmp_path, capsys, parameter, message):
+    output = tmp_path / "out" / "1-train.ipynb"
+    assert refusal(lambda: run.main([NOTEBOOK, str(output), "-p", *parameter]), capsys).startswith(message)
+    assert not output.parent.exists()
+
+
+QUESTIONS = {
+    "an empty question": ("A passage.", " ", "question 1: is empty; expected a text"),
+    "an empty passage": ("\n", "Who?", "context: is empty; expected a passage of text"),
+    "half a character in a question": (
+        "A passage.",
+        "Who \udc80?",
+        "question 1: holds half a surrogate pair; expected",
+    ),
+    "half a character in a passage": ("A \ud83d passage.", "Who?", "context: holds half a surrogate pair; expected"),
+}
+
+
+@pytest.mark.parametrize(("context", "question", "message"), QUESTIONS.values(), ids=QUESTIONS)
+def test_a_question_that_cannot_be_asked_is_refused(checkpoint, capsys, context, question, message):
+    line = refusal(lambda: answer.ask(checkpoint, context, [question], device="cpu"), capsys)
+    assert line.startswith(message)
+
+
+def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["metrics", "d.json", "p.json", "--v2", "--na-prob-thresh", "nan"])
+    assert refusal(metrics.main, capsys).startswith("--na-prob-thresh: is not a number; give the score above which")
+
+
+NAMES = "STUDY, MODELS, SEEDS and DEVICE are names and numbers; "
+VARIABLES = {
+    "no study": (["STUDY="], "STUDY: '' is no study; give demo, squad, or the path of a study file without blanks"),
+    "two studies": (["STUDY=demo squad"], "STUDY: 'demo squad' is no study; give demo, squad, or the path of a study"),
+    "a study without a name": (["STUDY=.yaml"], "STUDY: '.yaml' is no study; give demo, squad, or the path"),
+    "a study that climbs out": (["STUDY=...yaml"], "STUDY: '...yaml' is no study; give demo, squad, or the path"),
+    "a study that is a command": (["STUDY=demo;ls"], NAMES + "; is in none of them"),
+    "a seed that is a command": (["SEEDS=`ls`"], NAMES + "` is in none of them"),
+    "a device that ends the quotes": (["DEVICE=cpu' 'x"], NAMES + "' is in none of them"),
+    "models that are a pattern": (["MODELS=*"], NAMES + "* is in none of them"),
+    "models in a shell's variable": (["MODELS=$$HOME"], NAMES + "$ is in none of them"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), VARIABLES.values(), ids=VARIABLES)
+def test_make_refuses_a_variable_before_the_shell_reads_it(arguments, message):
+    # clean, which removes what the variables name: -n, so that a failure of this test removes nothing
+    done = subprocess.run(["make", "-n", "clean", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert f"error: {message}" in line
+
+
+@pytest.mark.parametrize("value", ["/nowhere/progress", "a\0b", "x" * 5000])
+def test_progress_that_cannot_be_told_ends_no_work(monkeypatch, value):
+    from qa_tradeoffs import progress
+
+    monkeypatch.setattr(os, "environ", {progress.VARIABLE: value})
+    progress.Progress("training", 2).update(2)
