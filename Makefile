@@ -31,7 +31,7 @@ endif
 .DELETE_ON_ERROR:
 # Training and profiling measure time: two notebooks at once would measure each other.
 .NOTPARALLEL:
-.PHONY: help all train evaluate profile report publish push anomaly bench setup lab test lint types smoke clean FORCE
+.PHONY: help all train evaluate profile report publish push anomaly bench setup lab test test-slow lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
@@ -40,6 +40,7 @@ endif
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  with STUDY=demo|squad|path/to/study.yaml  MODELS="bert distilbert"  SEEDS="0 1"  DEVICE=cpu|cuda|auto'
+	@echo '  with WAIT=1: wait while another make is at work on the same study'
 
 # --- the environment ---------------------------------------------------------------------------------------------------
 
@@ -49,13 +50,24 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'error: Python 3.11 or newer is needed; set PYTHON=path/to/python' >&2; exit 1; }
 	@echo 'installing into $(VENV) (some minutes, once)'
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 # --- the study ---------------------------------------------------------------------------------------------------------
 
-# Models, seeds and data files come from the study file; only what builds a study needs to read it.
+# Two at once would write the same files. The lock is held until this make has ended, in whatever way.
+ifneq ($(filter all train evaluate profile report publish clean runs/% reports/%,$(MAKECMDGOALS)),)
+ifndef MAKE_RESTARTS
+LOCKED := $(shell PYTHONPATH=src exec $(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m qa_tradeoffs.processes \
+  runs/.$(NAME).lock $$PPID $(if $(WAIT),--wait))
+ifneq ($(LOCKED),locked)
+$(error error: $(or $(LOCKED),the lock runs/.$(NAME).lock could not be taken))
+endif
+endif
+endif
+
+# Models, seeds, data files and each stage's code come from the study file; only what builds a study needs to read it.
 ifneq ($(filter all train evaluate profile report publish runs/% reports/%,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(STUDY_FILE)),)
 $(error error: STUDY: there is no file $(STUDY_FILE); give demo, squad, or the path of a study file)
@@ -71,17 +83,14 @@ $(if $(UNKNOWN),$(error error: MODELS: there is no model '$(UNKNOWN)' in $(STUDY
 endif
 
 # What each stage's result depends on, beside its notebook, the study and the data: editing figures.py trains nothing.
+# TRAIN_CODE, EVALUATE_CODE and PROFILE_CODE are in inputs.py: the analysis, too, refuses results of other code.
 code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
-SHARED_CODE   := schema config hub data synthetic example features models grouped device
-TRAIN_CODE    := $(call code,$(SHARED_CODE) dropout training)
-EVALUATE_CODE := $(call code,$(SHARED_CODE) predictions metrics no_answer evaluation baseline intervals)
-PROFILE_CODE  := $(call code,$(SHARED_CODE) clock workloads durations profiling scenarios memory predictions metrics no_answer evaluation intervals)
-ANALYSIS_CODE := $(call code,schema config prices results costs intervals flops published audit audit_findings tables provenance health compute findings choice choice_findings figures download \
+ANALYSIS_CODE := $(call code,schema config prices inputs results costs intervals flops published audit audit_findings tables provenance health compute findings choice choice_findings figures download \
   display attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures data synthetic example calibration \
   excerpts compared slices agreement confidence cases difference_findings difference_figures)
 REPORT_CODE   := $(call code,report display paths) $(wildcard src/qa_tradeoffs/templates/*)
 
-$(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,schema config prices graph) | $(READY)
+$(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,schema config prices inputs graph) | $(READY)
 	@mkdir -p $(RUN)
 	@$(PY) -m qa_tradeoffs.graph $(STUDY_FILE) $(RUN) > $@.new && mv $@.new $@
 
@@ -100,7 +109,7 @@ define train_rule
 $(RUN)/$(1)/seed-$(2)/training.json $(RUN)/$(1)/seed-$(2)/1-train.ipynb &: \
   notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) | $(READY)
 	@$(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
-	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
+	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
 endef
 
 define evaluate_rule
@@ -126,6 +135,9 @@ EVALUATED := $(call notebooks,2-evaluate,$(CHOSEN_MODELS))
 PROFILED  := $(foreach model,$(CHOSEN_MODELS),$(RUN)/$(model)/3-profile.ipynb)
 RESULTS   := $(TRAINED:1-train.ipynb=training.json) $(EVALUATED:2-evaluate.ipynb=evaluation.json) \
   $(PROFILED:3-profile.ipynb=profile.json)
+
+# Complete as soon as they are there: an interrupted make must not delete what has just been finished.
+.PRECIOUS: $(RESULTS) $(TRAINED) $(EVALUATED) $(PROFILED) $(RUN)/4-analysis.ipynb $(REPORT)
 
 $(foreach model,$(filter $(STUDY_TRAINED),$(CHOSEN_MODELS)),$(foreach seed,$(CHOSEN_SEEDS),\
   $(eval $(call train_rule,$(model),$(seed)))))
@@ -174,6 +186,9 @@ smoke: ## a tiny study from end to end, in under a minute
 
 test: $(READY) ## run the tests
 	@$(PY) -m pytest
+
+test-slow: $(READY) ## run the tests that take minutes
+	@$(PY) -m pytest -m slow
 
 lint: $(READY) ## check style, and that notebooks are stored without outputs
 	@$(VENV)/bin/ruff check

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from huggingface_hub import constants
 
-from qa_tradeoffs import compared, config, prices, results, tables
+from qa_tradeoffs import compared, config, inputs, prices, results, tables
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.paths import RunPaths
 from tests import hub_server
@@ -117,13 +117,18 @@ def price_at_par() -> prices.Price:
 
 
 def results_of(
-    study: config.Study, stage: str, slug: str, seed: int | None, rows: list[dict[str, Any]], data: str = "d" * 64
+    study: config.Study,
+    stage: inputs.Stage,
+    slug: str,
+    seed: int | None,
+    rows: list[dict[str, Any]],
+    data: str = "d" * 64,
 ) -> results.Results:
     """A result file with these rows, as this stage of the study would write it."""
     provenance = results.Provenance(
         study="some.yaml",
         study_sha256="e" * 64,
-        inputs_sha256=config.digest(config.stage_inputs(study, stage, slug) | {"seed": seed}),
+        inputs_sha256=inputs.digest(study, stage, slug, seed),
         data_sha256=data,
         git_commit="f" * 40,
         git_dirty=False,

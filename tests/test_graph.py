@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from qa_tradeoffs import config, errors, graph
+from qa_tradeoffs import config, errors, graph, inputs
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT
 
@@ -41,6 +41,10 @@ def test_make_learns_models_seeds_and_which_of_them_are_trained(tmp_path):
         "STUDY_TRAINED := bert",
         "STUDY_SEEDS := 3 5",
         "DATA_FILES := ",
+        *(
+            f"{stage.upper()}_CODE := {' '.join(f'src/qa_tradeoffs/{module}.py' for module in modules)}"
+            for stage, modules in inputs.CODE.items()
+        ),
     ]
 
 
@@ -48,9 +52,8 @@ def test_make_learns_the_data_files(tmp_path):
     for name in ("a.json", "b.json"):
         (tmp_path / name).touch()
     study = config.load(study_file(tmp_path, data={"source": "files", "train": "a.json", "validation": "b.json"}))
-    assert (
-        graph.describe(study, PRICES).splitlines()[-1] == f"DATA_FILES := {tmp_path / 'a.json'} {tmp_path / 'b.json'}"
-    )
+    line = f"DATA_FILES := {tmp_path / 'a.json'} {tmp_path / 'b.json'}"
+    assert line in graph.describe(study, PRICES).splitlines()
 
 
 def test_a_data_file_that_is_not_there_is_refused_before_any_work(tmp_path):
@@ -78,7 +81,7 @@ def test_every_stage_of_every_model_has_a_file_with_its_inputs(tmp_path):
         "train-ready.json", "evaluate-ready.json", "profile-ready.json", "analysis.json",
     }  # fmt: skip
     written = json.loads((tmp_path / "run" / "stages" / "train-bert.json").read_text())
-    assert written == config.stage_inputs(study, "train", "bert")
+    assert written == config.stage_inputs(study, "train", "bert") | {"code": list(inputs.CODE["train"])}
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_run_that_succeeds_moves_its_notebook_into_place(notebook, tmp_path):
     output, result = tmp_path / "out" / "small.ipynb", tmp_path / "answer.json"
     run.run(notebook(answer), output, {"path": str(result), "seed": 41}, result)
     assert result.read_text() == "42"
-    assert [path.name for path in output.parent.iterdir()] == ["small.ipynb"]
+    assert {path.name for path in output.parent.iterdir()} == {"small.ipynb", ".small.ipynb.lock"}
     executed = json.loads(output.read_text())
     assert [cell["execution_count"] for cell in executed["cells"]] == [1, 2, 3]  # papermill adds one with parameters
 
@@ -193,6 +193,6 @@ def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(notebook, tm
 def test_the_command_reads_parameters_as_yaml_and_names_its_output(notebook, tmp_path, capsys, monkeypatch):
     given = []
     monkeypatch.setattr(run, "run", lambda *arguments: given.extend(arguments))
-    arguments = ["n.ipynb", "o.ipynb", "--result", "r.json", "-p", "path", '"1 2"', "-p", "seed", "3"]
+    arguments = ["n.ipynb", "o.ipynb", "--result", "r.json", "--scratch", "s", "-p", "path", '"1 2"', "-p", "seed", "3"]
     assert ends_with(arguments, capsys) == (0, "done: o.ipynb\n", "")
-    assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json")]
+    assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json"), Path("s")]

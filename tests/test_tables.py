@@ -240,7 +240,7 @@ def test_a_table_without_a_column_it_needs_is_named(written, price_at):
     ],
 )  # fmt: skip
 def test_results_of_another_version_of_the_study_are_refused_by_name(written, price_at, study_of, change, stale):
-    with pytest.raises(StudyError, match=rf"{stale}: was made from other settings than the study file now has"):
+    with pytest.raises(StudyError, match=rf"{stale}: was made from other settings, data or code than there are now"):
         collect(written, price_at(1), study_of(**change))
 
 

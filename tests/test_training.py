@@ -183,23 +183,19 @@ def test_a_resumed_training_sees_the_rest_of_the_rows_in_their_order(network_of,
     assert seen == whole[7:]  # after 2, 2, 1 and 2 windows
 
 
-def test_no_loss_is_missing_from_a_resumed_history(network_of, fit, interrupted_at):
-    """Rows are means since the row before: times their updates they add up to the same, however they are cut."""
-
-    def total(history: list[dict[str, float]]) -> float:
-        steps = np.diff([0, *(row["step"] for row in history)])
-        return float(sum(steps * [row["loss"] for row in history]))
-
-    whole = fit(network_of(), workspace="other", epochs=17).history
-    interrupted_at(network_of(), 31, epochs=17)
-    assert total(fit(network_of(), epochs=17).history) == pytest.approx(total(whole), rel=1e-5)
+def test_a_history_does_not_show_where_it_was_interrupted(network_of, fit, interrupted_at):
+    whole = fit(network_of(), workspace="other", epochs=34)
+    assert [row["step"] for row in whole.history[:2]] == [3, 6]  # a mean of three updates each
+    interrupted_at(network_of(), 31, epochs=34)
+    assert comparable(fit(network_of(), epochs=34).history) == comparable(whole.history)
 
 
 def test_seconds_add_up_over_attempts(network_of, fit, interrupted_at, tmp_path):
     interrupted_at(network_of(), 4)
     marker = tmp_path / "unfinished" / "checkpoint-4" / "elapsed.json"
-    assert 0 < json.loads(marker.read_text())["seconds"] < 60
-    marker.write_text('{"seconds": 1000.0}')
+    content = json.loads(marker.read_text())
+    assert 0 < content["seconds"] < 60
+    marker.write_text(json.dumps(content | {"seconds": 1000.0}))
     began = time.monotonic()
     seconds = fit(network_of()).seconds
     assert 1000 < seconds < 1000 + time.monotonic() - began
@@ -241,12 +237,6 @@ def test_without_a_complete_checkpoint_it_starts_from_the_beginning(network_of, 
     interrupted_at(network_of(), 1)
     (tmp_path / "unfinished" / "checkpoint-1" / "elapsed.json").unlink()
     assert fit(network_of()).resumed_at == 0
-
-
-def test_a_discarded_workspace_is_gone(network_of, interrupted_at, tmp_path):
-    interrupted_at(network_of(), 1)
-    training.discard(tmp_path / "unfinished")
-    assert not (tmp_path / "unfinished").exists()
 
 
 def test_a_loss_that_is_no_number_is_an_error_within_ten_updates(network_of, fit):

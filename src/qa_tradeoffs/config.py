@@ -151,6 +151,13 @@ class Training(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     save_minutes: float = Field(default=10, gt=0, description="minutes between checkpoints to resume from")
 
+    @property
+    def too_large(self) -> str:
+        """What to say where memory runs out."""
+        size = self.batch_size
+        advice = f"try {size // 2}" if size > 1 else "try a lower training.max_length, or a machine with more memory"
+        return f"training.batch_size: a batch of {size} is too much for this machine's memory; {advice}"
+
     @model_validator(mode="after")
     def _windows_move_on(self) -> "Training":
         if self.stride >= self.max_length:

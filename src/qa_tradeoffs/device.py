@@ -2,6 +2,8 @@
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,22 @@ def describe(device: torch.device) -> dict[str, Any]:
     else:
         name, software = _processor(), torch.backends.cpu.get_cpu_capability()
     return {"type": device.type, "name": name, "software": software, "threads": torch.get_num_threads()}
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; torch has no type of its own for it on a CPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+@contextmanager
+def enough_memory(otherwise: str) -> Iterator[None]:
+    """Memory that runs out inside the block is a StudyError with the sentence ``otherwise``."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise StudyError(otherwise) from None
 
 
 def use_all_cores() -> None:

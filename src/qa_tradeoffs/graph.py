@@ -7,7 +7,7 @@ import argparse
 import json
 from pathlib import Path
 
-from qa_tradeoffs import config, prices
+from qa_tradeoffs import config, inputs, prices
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import ROOT, is_file, write_if_changed
 
@@ -16,7 +16,7 @@ def describe(study: config.Study, price_table: Path) -> str:
     """The study as make variables."""
     prices.of(study, prices.load(price_table))
     trained = [slug for slug, model in study.models.items() if not model.fine_tuned]
-    names = [_followed(f"data.{key}", path) for key, path in data_files(study.data).items()]
+    names = [_followed(f"data.{key}", path) for key, path in inputs.data_files(study.data).items()]
     return "".join(
         f"{variable} := {' '.join(values)}\n"
         for variable, values in (
@@ -24,16 +24,14 @@ def describe(study: config.Study, price_table: Path) -> str:
             ("STUDY_TRAINED", trained),
             ("STUDY_SEEDS", [str(seed) for seed in study.seeds]),
             ("DATA_FILES", names),
+            *((f"{stage.upper()}_CODE", _code(stage)) for stage in inputs.CODE),
         )
     )
 
 
-def data_files(data: config.Data) -> dict[str, Path]:
-    """The files that a study's data come from, by their key."""
-    if not isinstance(data, config.FileData):
-        return {}
-    files = {"train": data.train, "validation": data.validation, "file": data.file}
-    return {key: path for key, path in files.items() if path is not None}
+def _code(stage: inputs.Stage) -> list[str]:
+    """A stage's source files as make knows them, from the repository's root."""
+    return [str(file.relative_to(ROOT)) for file in inputs.code(stage)]
 
 
 def _followed(key: str, path: Path) -> str:
@@ -48,9 +46,9 @@ def _followed(key: str, path: Path) -> str:
 def write_stage_inputs(study: config.Study, run: Path) -> None:
     """One file per stage and model with what the stage depends on; untouched when that is what it already says."""
     for slug in study.models:
-        for stage in ("train", "evaluate", "profile"):
-            content = json.dumps(config.stage_inputs(study, stage, slug), indent=1)
-            write_if_changed(run / "stages" / f"{stage}-{slug}.json", content)
+        for stage in inputs.CODE:
+            content = config.stage_inputs(study, stage, slug) | {"code": inputs.CODE[stage]}
+            write_if_changed(run / "stages" / f"{stage}-{slug}.json", json.dumps(content, indent=1))
     write_if_changed(run / "stages" / "analysis.json", study.model_dump_json(indent=1))
 
 

@@ -19,8 +19,10 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
+from qa_tradeoffs import device as devices
 from qa_tradeoffs import grouped, models
 from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.processes import end_with_parent
 from qa_tradeoffs.progress import Progress
 from qa_tradeoffs.schema import one_line
 from qa_tradeoffs.workloads import Forward, Subject, number_format, random_batch
@@ -96,10 +98,8 @@ def peak(asked: dict[str, Any]) -> dict[str, int]:
     try:
         with number_format(asked["precision"]):
             return _on_gpu(asked) if asked["device"].startswith("cuda") else _on_cpu(asked)
-    except (MemoryError, torch.OutOfMemoryError):
-        return {"out_of_memory": 1}
-    except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # torch has no type of its own for it on a CPU
+    except (MemoryError, RuntimeError) as error:
+        if devices.out_of_memory(error):
             return {"out_of_memory": 1}
         raise
 
@@ -185,6 +185,7 @@ def _resident(field: str) -> int:
 
 def _tell(sender: Any, asked: dict[str, Any]) -> None:
     """In the new process: send what was found, or what went wrong."""
+    end_with_parent(signal.SIGKILL)
     try:
         sender.send(peak(asked))
     except Exception as error:

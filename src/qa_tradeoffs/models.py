@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenize
 from qa_tradeoffs import grouped, hub
 from qa_tradeoffs.config import Model
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.paths import is_file
+from qa_tradeoffs.paths import enough_disk_for, is_file
 from qa_tradeoffs.schema import one_line, read_json, shown
 
 # In notebooks the library's bars and reports are floods; what is missing is checked here and said in a sentence.
@@ -234,10 +234,17 @@ def attention(network: Any) -> str:
 
 
 def save(network: Any, tokenizer: Any, folder: Path) -> None:
-    """Write weights (safetensors), config and tokenizer; what was in the folder goes only when all is written."""
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    network.save_pretrained(unfinished)
-    tokenizer.save_pretrained(unfinished)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Write weights (safetensors), config and tokenizer; what was in the folder goes only when all is written.
+
+    Raises StudyError when the disk is full.
+    """
+    unfinished, replaced = (folder.with_name(f".{folder.name}.{state}") for state in ("unfinished", "replaced"))
+    for left_over in (unfinished, replaced):
+        shutil.rmtree(left_over, ignore_errors=True)
+    with enough_disk_for(folder):
+        network.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+    if folder.exists():
+        folder.rename(replaced)  # at no moment is half a folder there
     unfinished.rename(folder)
+    shutil.rmtree(replaced, ignore_errors=True)

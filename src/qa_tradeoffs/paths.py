@@ -4,6 +4,7 @@ runs/<study>/                                   build products of one study
     selection                                   the models and seeds asked for
     stages/<stage>-<model>.json                 what of the study file a stage depends on
     <model>/seed-<seed>/checkpoint/             fine-tuned weights and tokenizer
+    <model>/seed-<seed>/unfinished/             what an interrupted training resumes from
     <model>/seed-<seed>/{training,evaluation}.json   result records
     <model>/seed-<seed>/{history,predictions}.parquet
     <model>/{profile.json,timings.parquet}
@@ -11,6 +12,7 @@ runs/<study>/                                   build products of one study
 reports/<study>/index.html                      the report
 """
 
+import errno
 import os
 import re
 import secrets
@@ -21,6 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qa_tradeoffs.errors import StudyError
+
+# Libraries that are not written in Python raise errors of their own; torch's tell only where it was in the file.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SAID_FULL = re.compile(r"No space left|Disk quota|File too large|PytorchStreamWriter failed writing|unexpected pos \d")
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = Path("runs")
@@ -49,6 +55,10 @@ class RunPaths:
     def checkpoint(self, model: str, seed: int) -> Path:
         """Fine-tuned weights (safetensors), config and tokenizer."""
         return self.seed_folder(model, seed) / "checkpoint"
+
+    def unfinished(self, model: str, seed: int) -> Path:
+        """Checkpoints to resume from, as long as the fine-tuning is not finished."""
+        return self.seed_folder(model, seed) / "unfinished"
 
     def training(self, model: str, seed: int) -> Path:
         """Records of one fine-tuning."""
@@ -131,18 +141,34 @@ def is_file(path: Path) -> bool:
 
 
 @contextmanager
+def enough_disk_for(target: Path) -> Iterator[None]:
+    """A disk that runs full inside the block is a StudyError naming ``target``."""
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "errno", None) not in _FULL and not _SAID_FULL.search(str(error)):
+            raise
+        raise StudyError(
+            f"{getattr(error, 'filename', None) or target}: cannot be written, the disk (or its quota) is full; make "
+            "room and run the command again: what is finished stays"
+        ) from None
+
+
+@contextmanager
 def written_atomically(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; move it into place only if the block succeeds.
 
     The data reach the disk before the name does, so a crash leaves the old file or the new one, never a half.
+    Raises StudyError when the disk is full.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        with enough_disk_for(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 

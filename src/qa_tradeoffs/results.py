@@ -64,7 +64,9 @@ class Provenance(Origin):
 
     study: str = Field(description="name of the study file")
     study_sha256: str = Field(description="of the study file's bytes")
-    inputs_sha256: str = Field(description="of the part of the study that this stage depends on")
+    inputs_sha256: str = Field(
+        description="of the part of the study, the data files and the code that this stage depends on"
+    )
     data_sha256: str
     data_revision: str | None = Field(default=None, description="commit hash of a data set of the Hub")
     checkpoint: str
@@ -121,6 +123,17 @@ def write(path: Path, results: Results | Experiment) -> None:
 def read(path: Path) -> Results:
     """Read a stage's result file back, checked. Raises StudyError naming the file."""
     return _read(path, Results, "run the stage that writes it (make all does)")
+
+
+def read_fresh(path: Path, inputs: str) -> Results:
+    """Read a stage's result file, refused by name where ``inputs``, the digest of what it depends on, has changed."""
+    found = read(path)
+    if found.provenance.inputs_sha256 != inputs:
+        raise StudyError(
+            f"{path}: was made from other settings, data or code than there are now; run make all (where that does "
+            "nothing, remove the file first)"
+        )
+    return found
 
 
 def read_experiment(path: Path) -> Experiment:

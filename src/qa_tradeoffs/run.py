@@ -5,31 +5,55 @@ python -m qa_tradeoffs.run notebooks/1-train.ipynb OUT.ipynb --result OUT.json -
 
 import argparse
 import os
+import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qa_tradeoffs import progress
+from qa_tradeoffs import config, progress
 from qa_tradeoffs.errors import StudyError, exit_cleanly
-from qa_tradeoffs.paths import ROOT
+from qa_tradeoffs.paths import ROOT, enough_disk_for
+from qa_tradeoffs.processes import end_with_parent, locked
 from qa_tradeoffs.schema import one_line, parse_yaml, shown
 
 
-def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Path | None = None) -> None:
+def run(
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, Any],
+    result: Path | None = None,
+    scratch: Path | None = None,
+) -> None:
     """Execute ``notebook`` with ``parameters`` into ``output``; ``result`` is the file it must have written by then.
 
     While it runs, and when it fails, the executed copy is called ``partial-<name>``: it is there for reading, and make
-    does not take it for the finished one. Raises StudyError.
+    does not take it for the finished one. ``scratch`` is a folder that is removed after that, when nothing that it was
+    for can fail any more. Raises StudyError, too, where another process runs a notebook into ``output``.
     """
+    _check_parameters(notebook, parameters)
+    partial = output.with_name(f"partial-{output.name}")
+    with locked(output.with_name(f".{output.name}.lock"), str(output)), enough_disk_for(partial):
+        partial.touch()
+        began, before = partial.stat().st_mtime_ns, _signature(result)
+        _execute(notebook, partial, parameters)
+        if result is not None and _signature(result) in (None, before):
+            raise StudyError(f"{notebook.name}: ended without writing {result}; read {partial}")
+        # As old as what it read: to make, an edit made meanwhile must be newer.
+        os.utime(partial, ns=(began, began))
+        partial.replace(output)
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> None:
+    """Papermill, with progress on the terminal, and a sentence where it fails."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
-    _check_parameters(notebook, parameters)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f"partial-{output.name}")
-    before = _signature(result)
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short, which TMPDIR may not be
         report = Path(folder) / "progress"
         # Sockets that only this user can open. Left to itself, the kernel's manager may make them where we stand.
@@ -50,12 +74,9 @@ def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Pat
         except papermill.PapermillExecutionError as error:
             raise StudyError(_failure(error, partial)) from None
         except DeadKernelError:
-            raise StudyError(f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}") from None
+            raise StudyError(_death(notebook, partial, parameters)) from None
         finally:
             del os.environ[progress.VARIABLE], os.environ["JUPYTER_RUNTIME_DIR"]
-    if result is not None and _signature(result) in (None, before):
-        raise StudyError(f"{notebook.name}: ended without writing {result}; read {partial}")
-    partial.replace(output)
 
 
 _KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}
@@ -95,6 +116,17 @@ def _failure(error: Any, partial: Path) -> str:
     return f"{name}: {error.ename}: {one_line(error.evalue)}; the notebook as far as it came is {partial}"
 
 
+def _death(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> str:
+    """The sentence on a kernel that died, with what to try where it was training."""
+    advice = f"; {config.load(ROOT / parameters['study']).training.too_large}" if notebook.stem == "1-train" else ""
+    return f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}{advice}"
+
+
+def _terminated(*_: Any) -> None:
+    """On SIGTERM: end the kernel on the way out, as after an interrupt."""
+    sys.exit(128 + signal.SIGTERM)
+
+
 def _value(name: str, text: str) -> Any:
     """A parameter as YAML reads it: 0 is a number."""
     try:
@@ -109,12 +141,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("notebook", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--result", type=Path, help="file that the notebook must write to count as done")
+    parser.add_argument("--scratch", type=Path, help="folder to remove when all is done")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
     options = parser.parse_args(arguments)
     parameters = {name: _value(name, text) for name, text in options.parameters}
-    run(options.notebook, options.output, parameters, options.result)
+    run(options.notebook, options.output, parameters, options.result, options.scratch)
     print(f"done: {options.output}")
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminated)
+    if "MAKELEVEL" in os.environ:  # what make started nobody would know of when make is gone
+        end_with_parent(signal.SIGTERM)
     exit_cleanly(main)

@@ -1,26 +1,27 @@
 """What every notebook opens with: the checked study, one model of it, the device, and where results go."""
 
 import hashlib
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from qa_tradeoffs import config, data, device, models, results
+from qa_tradeoffs import config, data, device, inputs, models, progress, results
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT, RunPaths
-
-Name = Literal["train", "evaluate", "profile"]
+from qa_tradeoffs.processes import end_with_parent
 
 
 @dataclass(frozen=True)
 class Stage:
     """One stage of one model (and, but for profiling, one seed) of a study."""
 
-    name: Name
+    name: inputs.Stage
     study_file: Path
     study: config.Study
     slug: str
@@ -43,10 +44,10 @@ class Stage:
             "device": f"{machine['name']}, {machine['threads']} threads",
         }
 
-    @property
+    @cached_property
     def inputs(self) -> str:
-        """Digest of what of the study this stage's result depends on."""
-        return config.digest(config.stage_inputs(self.study, self.name, self.slug) | {"seed": self.seed})
+        """Digest of all that this stage's result depends on."""
+        return inputs.digest(self.study, self.name, self.slug, self.seed)
 
     @cached_property
     def splits(self) -> data.Splits:
@@ -84,6 +85,8 @@ class Stage:
             assert self.checkpoint is not None
             return self.checkpoint
         assert self.seed is not None
+        wanted = inputs.digest(self.study, "train", self.slug, self.seed)
+        results.read_fresh(self.paths.training(self.slug, self.seed), wanted)  # the weights are those that it tells of
         return self.paths.checkpoint(self.slug, self.seed)
 
     def collect(
@@ -115,7 +118,7 @@ class Stage:
 
 
 def start(
-    name: Name, study: str, model: str, seed: int | None = None, device_name: str = "auto", run: str = ""
+    name: inputs.Stage, study: str, model: str, seed: int | None = None, device_name: str = "auto", run: str = ""
 ) -> Stage:
     """Open a stage of ``study`` (a path, relative to the repository's root) for one of its models.
 
@@ -126,5 +129,7 @@ def start(
     checked.model(model)
     if seed is not None and not 0 <= seed < 2**31:
         raise StudyError(f"seed: {seed} is no seed; give a whole number from 0 to 2147483647")
+    if progress.VARIABLE in os.environ:  # headless: nobody would see that it goes on, nor end it
+        end_with_parent(signal.SIGKILL)
     device.use_all_cores()
     return Stage(name, study_file, checked, model, seed, device.choose(device_name), RunPaths.of(study_file, run))

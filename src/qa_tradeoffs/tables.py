@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qa_tradeoffs import config, costs, intervals, prices, results, schema
+from qa_tradeoffs import config, costs, inputs, intervals, prices, results, schema
 from qa_tradeoffs.display import parameters, points, seconds, size, usd
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT, RunPaths
@@ -359,13 +359,9 @@ def _per_question(collected: Collected, slug: str, metric: str) -> Any:
     return 100 * np.mean([column.to_numpy(dtype=float) for column in columns], axis=0)
 
 
-def _fresh(study: config.Study, path: Path, stage: str, slug: str, seed: int | None) -> results.Results:
-    """The result file, refused when what the study says of this stage has changed since."""
-    found = results.read(path)
-    wanted = config.digest(config.stage_inputs(study, stage, slug) | {"seed": seed})
-    if found.provenance.inputs_sha256 != wanted:
-        raise StudyError(f"{path}: was made from other settings than the study file now has; run make all")
-    return found
+def _fresh(study: config.Study, path: Path, stage: inputs.Stage, slug: str, seed: int | None) -> results.Results:
+    """The result file, refused when what it was made from has changed since."""
+    return results.read_fresh(path, inputs.digest(study, stage, slug, seed))
 
 
 def _check_same_questions(collected: Collected, run: RunPaths) -> None:

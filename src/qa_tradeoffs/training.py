@@ -25,10 +25,11 @@ from qa_tradeoffs.dropout import fast_masks
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.features import Windows, pad
 from qa_tradeoffs.models import accepted_inputs, set_dropout
-from qa_tradeoffs.paths import write_text, written_atomically
+from qa_tradeoffs.paths import enough_disk_for, write_text, written_atomically
+from qa_tradeoffs.processes import locked
 from qa_tradeoffs.progress import Progress
 
-_ELAPSED = "elapsed.json"
+_MARKER = "elapsed.json"
 _STEPS_BETWEEN_LOSS_CHECKS = 10  # a broken loss stays broken; on a GPU every look at it waits for the device
 # A blind guess costs log(tokens of a window) nats, and a network that only learns to be unsure comes down to that. A
 # report is the mean over 2 % of the updates: one that is twice as bad may be a rough start, three in a row are not.
@@ -79,13 +80,13 @@ def fit(
 ) -> Fitted:
     """Train ``network`` in place and return what it cost.
 
-    ``workspace`` holds the checkpoint to resume from, written every ``recipe.save_minutes`` and removed by the caller
-    once the result is saved. ``inputs`` is a digest of all that the result depends on: a checkpoint of other inputs is
-    not resumed from. Raises StudyError when the loss is no longer a number, or windows are too long for the network.
+    ``workspace`` holds the checkpoint to resume from, written every ``recipe.save_minutes``, and is to be removed once
+    the result is saved. ``inputs`` is a digest of all that the result depends on: a checkpoint of other inputs is
+    not resumed from. Raises StudyError when the loss is no longer a number, windows are too long for the network,
+    memory or the disk are full, or another process trains in the same workspace.
     """
     _check_length(network, windows)
     set_dropout(network, recipe.dropout)
-    _keep_only_if_same(workspace, inputs)
     order = LengthGrouped(windows.lengths, recipe.batch_size, seed)
     collator = _Collator(windows, pad_token_id, device, accepted_inputs(network))
     recorder = _Recorder(recipe.save_minutes * 60, int(windows.lengths.max()))
@@ -98,7 +99,14 @@ def fit(
         order=order,
     )
     trainer.remove_callback(transformers.PrinterCallback)
-    with fast_masks(recipe.fast_dropout):
+    recorder.trainer = trainer
+    with (
+        locked(workspace.with_name(f".{workspace.name}.lock"), str(workspace)),
+        enough_disk_for(workspace),
+        devices.enough_memory(otherwise=recipe.too_large),
+        fast_masks(recipe.fast_dropout),
+    ):
+        _keep_only_if_same(workspace, inputs)
         trainer.train(resume_from_checkpoint=_last_complete_checkpoint(workspace))
     _check_weights(network)
     steps = trainer.state.global_step
@@ -154,11 +162,6 @@ def write_history(fitted: Fitted, path: Path) -> None:
     """The loss history as parquet: step, epoch, loss, learning_rate and gradient norm."""
     with written_atomically(path) as temporary:
         pd.DataFrame(fitted.history).to_parquet(temporary, write_page_checksum=True)
-
-
-def discard(workspace: Path) -> None:
-    """Remove the checkpoints to resume from, once the result is saved."""
-    shutil.rmtree(workspace, ignore_errors=True)
 
 
 class LengthGrouped(Sampler[int]):
@@ -235,6 +238,7 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
     def __init__(self, seconds_between_saves: float, longest: int) -> None:
         self._between = seconds_between_saves
         self._worst, self._worse = _TIMES_A_GUESS * math.log(longest), 0
+        self.trainer: Any = None
         self._before = 0.0
         self._began = self._saved = time.monotonic()
         self._ended: float | None = None
@@ -248,7 +252,11 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.resumed_at = state.global_step
         if self.resumed_at:
-            self._before = json.loads((_checkpoint(args, state) / _ELAPSED).read_bytes())["seconds"]
+            marker = json.loads((_checkpoint(args, state) / _MARKER).read_bytes())
+            self._before = marker["seconds"]
+            # The Trainer would forget the losses since the last row of the history, and rows would depend on the clock.
+            self.trainer._tr_loss += marker["loss_since_row"]
+            self.trainer._globalstep_last_logged = marker["last_row"]
         self._progress = Progress("training step", state.max_steps)
         self._began = self._saved = time.monotonic()
 
@@ -256,14 +264,14 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
         self._progress.update(state.global_step)
         at_end = state.global_step == state.max_steps
         control.should_save = not at_end and time.monotonic() - self._saved > self._between
-        # The mean since the last row would be lost at a checkpoint, and at the end unless its step is a round one.
-        control.should_log |= at_end or control.should_save
+        control.should_log |= at_end  # the mean since the last row would be lost unless its step is a round one
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the new checkpoint as complete, and only then remove the others."""
         self._saved = time.monotonic()
         complete = _checkpoint(args, state)
-        write_text(complete / _ELAPSED, json.dumps({"seconds": self.seconds}))
+        since_row = {"loss_since_row": float(self.trainer._tr_loss), "last_row": self.trainer._globalstep_last_logged}
+        write_text(complete / _MARKER, json.dumps({"seconds": self.seconds, **since_row}))
         for other in complete.parent.glob("checkpoint-*"):
             if other != complete:
                 shutil.rmtree(other, ignore_errors=True)
@@ -291,7 +299,7 @@ def _checkpoint(args: Any, state: Any) -> Path:
 
 def _last_complete_checkpoint(workspace: Path) -> str | None:
     """The newest checkpoint that was marked as complete; one that a crash left half-written is passed over."""
-    complete = [marker.parent for marker in workspace.glob(f"checkpoint-*/{_ELAPSED}")]
+    complete = [marker.parent for marker in workspace.glob(f"checkpoint-*/{_MARKER}")]
     return str(max(complete, key=lambda folder: int(folder.name.split("-")[1]))) if complete else None
 
 
