@@ -22,13 +22,13 @@ from pathlib import Path
 
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 
-# A process that was killed lets go of its lock at once, but on a busy machine its children take a moment to end.
-_PATIENCE = 5.0
+# make's lock is free as soon as make has ended; what make had started first ends its notebook's kernel.
+_SECONDS_TO_NOTICE, _SECONDS_TO_END = 2.0, 10.0
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
 @contextmanager
-def locked(path: Path, what: str, *, patience: float = _PATIENCE) -> Iterator[None]:
+def locked(path: Path, what: str, *, patience: float = _SECONDS_TO_END) -> Iterator[None]:
     """Hold the lock ``path`` while the block runs; the kernel releases it however this process ends.
 
     Children do not inherit it. Raises StudyError, naming the holder, where ``what`` is still locked after ``patience``
@@ -50,7 +50,7 @@ def end_with_parent(ending: signal.Signals) -> None:
         os.kill(os.getpid(), ending)
 
 
-def hold_while_running(path: Path, pid: int, what: str, *, patience: float = _PATIENCE) -> None:
+def hold_while_running(path: Path, pid: int, what: str, *, patience: float = _SECONDS_TO_NOTICE) -> None:
     """Take the lock, and leave a process behind that holds it until process ``pid`` has ended. Raises StudyError."""
     watched = os.pidfd_open(pid)
     file = _acquire(path, what, patience)
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     what = str(options.lock.with_name(options.lock.stem.removeprefix(".")))
     try:
-        hold_while_running(options.lock, options.pid, what, patience=math.inf if options.wait else _PATIENCE)
+        hold_while_running(options.lock, options.pid, what, patience=math.inf if options.wait else _SECONDS_TO_NOTICE)
     except StudyError as error:
         print(f"{error}, or add WAIT=1")
         return
