@@ -31,7 +31,7 @@ endif
 .DELETE_ON_ERROR:
 # Training and profiling measure time: two notebooks at once would measure each other.
 .NOTPARALLEL:
-.PHONY: help all train evaluate profile report publish push anomaly bench setup lab test test-slow lint types smoke clean FORCE
+.PHONY: help all train evaluate profile report publish push reproduce anomaly bench setup lab test test-slow lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
@@ -169,6 +169,11 @@ publish: $(REPORT) ## put the report where it is committed, and its main figures
 push: $(READY) ## show what would be uploaded to the Hub; with CONFIRM=yes upload it, under the name HUB_ORG=...
 	@$(PY) -m qa_tradeoffs.push '$(STUDY_FILE)' --owner '$(HUB_ORG)' --models $(MODELS) --seeds $(SEEDS) \
 	  $(if $(filter yes,$(CONFIRM)),--confirmed)
+
+reproduce: ## train and evaluate once more from nothing, and compare every byte but the times
+	@$(MAKE) --no-print-directory evaluate
+	@rm -rf $(RUN)-again && $(MAKE) --no-print-directory evaluate RUN=$(RUN)-again
+	@$(PY) -m qa_tradeoffs.compare $(RUN) $(RUN)-again
 
 anomaly: $(READY) ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
 	@$(PY) -m qa_tradeoffs.anomaly --device $(DEVICE)

@@ -289,11 +289,15 @@ class Checkout:
         ready.touch()
         (folder / "venv" / "token").write_text(TOKEN_FILE)
 
-    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def environment(self) -> dict[str, str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-        environment |= {"PYTHONPATH": str(self.folder / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
+        return environment | {"PYTHONPATH": str(self.folder / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
         environment |= {"HF_TOKEN": TOKEN, "HF_TOKEN_PATH": str(self.folder / "venv" / "token")}
-        command = ["make", "VENV=venv", f"PY={sys.executable}", *arguments]  # of two PY, make takes the later
+        command def command(self, *arguments: str) -> list[str]:
+        return ["make", "VENV=venv", f"PY={sys.executable}", *arguments]  # of two PY, make takes the later
+
+    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command, environment = self.command(*arguments), self.environment()
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
 
     def repeats(self, *arguments: str) -> set[str]:
@@ -317,6 +321,15 @@ def finished(tmp_path_factory) -> Checkout:
     assert done.stdout.splitlines()[-1] == str(checkout.folder / "reports/tiny/index.html")
     assert done.stderr == ""
     return checkout
+
+
+@pytest.fixture
+def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished checkout, modification times included, for tests that change it."""
+    copied = object.__new__(Checkout)
+    copied.folder = tmp_path / "checkout"
+    shutil.copytree(finished.folder, copied.folder)
+    return copied
 
 
 @pytest.fixture

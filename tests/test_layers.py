@@ -13,8 +13,8 @@ dropout grouped models training predictions metrics no_answer squad_metric basel
 evaluation clock workloads variants traces operators durations profiling scenarios memory costs published
 audit audit_findings results attribution anomaly stage download display anomaly_findings tables provenance
 health compute findings no_answer_findings choice_findings excerpts compared slices agreement confidence cases
-difference_findings figures anomaly_figures no_answer_figures difference_figures report publish card push run
-graph answer""".split()
+difference_findings figures anomaly_figures no_answer_figures difference_figures report publish card push
+compare run graph answer""".split()
 ARITHMETIC = ["metrics", "no_answer", "intervals", "costs", "baseline", "choice", "calibration"]
 
 

@@ -16,15 +16,6 @@ from qa_tradeoffs import config, results
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture
-def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of the finished checkout, modification times included, for tests that change it."""
-    copied = object.__new__(Checkout)
-    copied.folder = tmp_path / "checkout"
-    shutil.copytree(finished.folder, copied.folder)
-    return copied
-
-
 def test_every_stage_writes_its_checked_results(finished):
     run = finished.folder / "runs/tiny"
     study = config.load(finished.folder / "studies/tiny.yaml")

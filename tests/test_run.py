@@ -1,6 +1,8 @@
 """A headless run ends in a finished notebook, or in one sentence with everything that was finished untouched."""
 
+import functools
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,9 @@ import papermill
 import pytest
 from nbclient.exceptions import DeadKernelError
 
-from qa_tradeoffs import errors, progress, run
+from qa_tradeoffs import errors, processes, progress, run
 from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.paths import ROOT
 
 PARAMETERS = "path: str = ''  # where the answer goes\nseed: int = 0"
 
@@ -104,6 +107,50 @@ def test_a_kernel_that_dies_is_one_sentence(notebook, finished, kernel):
     kernel(die)
     output, result = finished
     with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
+        run.run(notebook(), output, {}, result)
+    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
+
+
+def test_a_training_whose_kernel_died_says_which_batch_size_to_try(tmp_path, kernel):
+    def die(executed: Path) -> None:
+        raise DeadKernelError("Kernel died")
+
+    kernel(die)
+    with pytest.raises(StudyError, match=r"a batch of 8 is too much for this machine's memory; try 4$"):
+        run.run(ROOT / "notebooks/1-train.ipynb", tmp_path / "out.ipynb", {"study": "studies/smoke.yaml"})
+
+
+def test_an_executed_notebook_is_as_old_as_what_it_read(notebook, tmp_path, kernel):
+    def edit_meanwhile(executed: Path) -> None:
+        os.utime(edited, ns=(executed.stat().st_mtime_ns, executed.stat().st_mtime_ns + 1))
+
+    edited, output = tmp_path / "edited.py", tmp_path / "out.ipynb"
+    edited.touch()
+    kernel(edit_meanwhile)
+    run.run(notebook(), output, {})
+    assert output.stat().st_mtime_ns < edited.stat().st_mtime_ns
+
+
+def test_what_was_for_resuming_is_removed_only_after_the_notebook_is_in_place(notebook, finished, kernel):
+    output, result = finished
+    scratch = output.parent / "unfinished"
+    scratch.mkdir()
+    kernel(lambda executed: None)
+    with pytest.raises(StudyError, match="ended without writing"):
+        run.run(notebook(), output, {}, result, scratch)
+    assert scratch.is_dir()
+    run.run(notebook(), output, {}, None, scratch)
+    assert not scratch.exists()
+
+
+def test_a_second_run_into_the_same_notebook_is_refused(notebook, finished, kernel, monkeypatch):
+    monkeypatch.setattr(run, "locked", functools.partial(processes.locked, patience=0))
+    kernel(no_kernel)
+    output, result = finished
+    with (
+        processes.locked(output.with_name(".small.ipynb.lock"), "it"),
+        pytest.raises(StudyError, match=rf"^{output}: is in use by '"),
+    ):
         run.run(notebook(), output, {}, result)
     assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
 

@@ -1,5 +1,6 @@
 """Training is repeatable and resumable to the bit, and what it says it cost can be counted by hand."""
 
+import functools
 import json
 import math
 import re
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 import torch
 
-from qa_tradeoffs import features, models, training
+from qa_tradeoffs import features, models, processes, training
 from qa_tradeoffs.config import Training
 from qa_tradeoffs.errors import StudyError
 
@@ -288,6 +289,36 @@ def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(network_of, fit
     with pytest.raises(StudyError, match="no longer a number"):
         fit(network_of(), learning_rate=1e30, **OFTEN)
     assert [path.name for path in (tmp_path / "unfinished").glob("checkpoint-*")] == ["checkpoint-1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "batch_size", "advice"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), 4, "try 2"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), 5, "try 2"),
+        (MemoryError(), 1, "try a lower training.max_length, or a machine with more memory"),
+    ],
+)
+def test_where_memory_runs_out_it_says_which_batch_size_to_try(network_of, fit, monkeypatch, error, batch_size, advice):
+    def run_out(*arguments: Any, **settings: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(training._Trainer, "compute_loss", run_out)
+    with pytest.raises(StudyError) as said:
+        fit(network_of(), batch_size=batch_size)
+    assert str(said.value) == (
+        f"training.batch_size: a batch of {batch_size} is too much for this machine's memory; {advice}"
+    )
+
+
+def test_two_trainings_at_once_in_one_workspace_are_refused(network_of, fit, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "locked", functools.partial(processes.locked, patience=0))
+    with (
+        processes.locked(tmp_path / ".unfinished.lock", "it"),
+        pytest.raises(StudyError, match=rf"^{tmp_path}/unfinished: is in use by '"),
+    ):
+        fit(network_of())
+    assert list((tmp_path / "unfinished").iterdir()) == []
 
 
 def test_windows_longer_than_the_network_takes_are_refused(network_of, fit, windows):

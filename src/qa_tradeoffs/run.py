@@ -118,8 +118,10 @@ def _failure(error: Any, partial: Path) -> str:
 
 def _death(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> str:
     """The sentence on a kernel that died, with what to try where it was training."""
-    advice = f"; {config.load(ROOT / parameters['study']).training.too_large}" if notebook.stem == "1-train" else ""
-    return f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}{advice}"
+    said = f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}"
+    if notebook.stem != "1-train" or "study" not in parameters:
+        return said
+    return f"{said}; {config.load(ROOT / parameters['study']).training.too_large}"
 
 
 def _terminated(*_: Any) -> None:

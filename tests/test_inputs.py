@@ -1,0 +1,94 @@
+"""A result is stale when its part of the study, its data or its code has changed, and never for anything else."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qa_tradeoffs import config, inputs, results, stage
+from qa_tradeoffs.errors import StudyError
+
+SOURCE = Path(inputs.__file__).parent
+
+
+@pytest.fixture
+def digests(study_of: Callable[..., config.Study]) -> Callable[..., dict[str, str]]:
+    """A function that gives the digest of each stage of BERT with seed 0; keywords replace the study's keys."""
+
+    def of(**keys: object) -> dict[str, str]:
+        study = study_of(**keys)
+        return {name: inputs.digest(study, name, "bert", 0) for name in inputs.CODE}
+
+    return of
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_each_stage_has_a_digest_of_its_own_that_can_be_repeated(digests):
+    assert digests() == digests()
+    assert len(set(digests().values())) == 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "stale"),
+    [
+        ({"title": "Another"}, set()),
+        ({"evaluation": {"max_answer_tokens": 5}}, {"evaluate", "profile"}),
+        ({"training": {"learning_rate": 1e-3}}, {"train", "evaluate", "profile"}),
+    ],
+)
+def test_an_edit_of_the_study_makes_stale_what_depends_on_it(digests, keys, stale):
+    assert changed(digests(), digests(**keys)) == stale
+
+
+@pytest.mark.parametrize(
+    ("module", "stale"),
+    [
+        ("figures", set()),
+        ("metrics", {"evaluate", "profile"}),
+        ("training", {"train", "evaluate"}),
+        ("clock", {"profile"}),
+        ("models", {"train", "evaluate", "profile"}),
+    ],
+)
+def test_an_edit_of_the_code_makes_stale_what_it_computed(digests, monkeypatch, tmp_path, module, stale):
+    before = digests()
+    for file in SOURCE.glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes() + b"# an edit" * (file.stem == module))
+    monkeypatch.setattr(inputs, "__file__", str(tmp_path / "inputs.py"))
+    assert changed(before, digests()) == stale
+
+
+def test_other_content_of_a_data_file_makes_every_stage_stale(digests, tmp_path):
+    for name in ("train.json", "dev.json"):
+        (tmp_path / name).write_text("{}")
+    data = {"source": "files", "train": tmp_path / "train.json", "validation": tmp_path / "dev.json"}
+    before = digests(data=data)
+    (tmp_path / "dev.json").touch()
+    assert changed(before, digests(data=data)) == set()
+    (tmp_path / "dev.json").write_text("{ }")
+    assert changed(before, digests(data=data)) == {"train", "evaluate", "profile"}
+
+
+def test_another_seed_has_other_results(study_of):
+    assert inputs.digest(study_of(), "train", "bert", 0) != inputs.digest(study_of(), "train", "bert", 1)
+
+
+def test_weights_of_another_training_are_not_evaluated(tmp_path):
+    job = stage.start("evaluate", "studies/smoke.yaml", "distilbert", 0, "cpu", str(tmp_path))
+    with pytest.raises(StudyError, match=r"distilbert/seed-0/training\.json: is missing; run the stage that writes it"):
+        job.trained_network()
+    origin = {"git_commit": None, "git_dirty": None, "seed": 0, "device": {}, "python": "3", "versions": {}}
+    shas = {"study_sha256": "a", "inputs_sha256": "b", "data_sha256": "c"}
+    provenance = origin | shas | {"study": "smoke.yaml", "checkpoint": "", "revision": None}
+    record = {"metric": "train_steps", "value": 1, "unit": "updates", "n": 1}
+    content = {"stage": "train", "model": "distilbert", "provenance": provenance, "records": [record]}
+    path = job.paths.training("distilbert", 0)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(content))
+    assert results.read(path).stage == "train"
+    with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data or code than there are"):
+        job.trained_network()
