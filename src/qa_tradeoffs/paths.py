@@ -145,6 +145,8 @@ def enough_disk_for(target: Path) -> Iterator[None]:
     """A disk that runs full inside the block is a StudyError naming ``target``."""
     try:
         yield
+    except StudyError:
+        raise
     except Exception as error:
         if getattr(error, "errno", None) not in _FULL and not _SAID_FULL.search(str(error)):
             raise

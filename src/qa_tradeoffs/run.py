@@ -57,7 +57,9 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short, which TMPDIR may not be
         report = Path(folder) / "progress"
         # Sockets that only this user can open. Left to itself, the kernel's manager may make them where we stand.
-        sockets = Config({"KernelManager": {"transport": "ipc", "ip": str(Path(folder) / "kernel")}})
+        sockets = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
+        # What counts is on disk by the end, and a kernel that is asked to end while it works complains of its sockets.
+        settings = Config({"KernelManager": sockets, "NotebookClient": {"shutdown_kernel": "immediate"}})
         os.environ |= {progress.VARIABLE: str(report), "JUPYTER_RUNTIME_DIR": folder}
         title = " ".join([notebook.stem, *(str(parameters[key]) for key in ("model", "seed") if key in parameters)])
         try:
@@ -69,7 +71,7 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
                     cwd=str(ROOT),
                     progress_bar=False,
                     log_output=False,
-                    config=sockets,
+                    config=settings,
                 )
         except papermill.PapermillExecutionError as error:
             raise StudyError(_failure(error, partial)) from None
