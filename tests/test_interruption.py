@@ -127,7 +127,7 @@ def test_a_second_make_of_the_study_is_refused_and_changes_nothing(checkout):
         refused = checkout.make("all", "STUDY=tiny")
     assert refused.returncode != 0
     assert refused.stdout == ""
-    assert f"error: runs/tiny: is in use by '{sys.executable}" in refused.stderr.replace("\n", "")
+    assert "error: runs/tiny: is in use by '" in refused.stderr
     assert f"(process {os.getpid()} on " in refused.stderr
     assert "or add WAIT=1" in refused.stderr
     assert checkout.repeats() == {"4-analysis"}

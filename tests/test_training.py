@@ -184,11 +184,15 @@ def test_a_resumed_training_sees_the_rest_of_the_rows_in_their_order(network_of,
     assert seen == whole[7:]  # after 2, 2, 1 and 2 windows
 
 
-def test_a_history_does_not_show_where_it_was_interrupted(network_of, fit, interrupted_at):
+def test_a_history_does_not_show_where_it_was_interrupted(network_of, fit, interrupted_at, tmp_path):
     whole = fit(network_of(), workspace="other", epochs=34)
     assert [row["step"] for row in whole.history[:2]] == [3, 6]  # a mean of three updates each
     interrupted_at(network_of(), 31, epochs=34)
-    assert comparable(fit(network_of(), epochs=34).history) == comparable(whole.history)
+    resumed = fit(network_of(), epochs=34)
+    assert comparable(resumed.history) == comparable(whole.history)
+    for fitted, name in ((whole, "whole"), (resumed, "resumed")):
+        training.write_history(fitted, tmp_path / name)
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
 
 
 def test_seconds_add_up_over_attempts(network_of, fit, interrupted_at, tmp_path):

@@ -161,7 +161,8 @@ def loss_table(fitted: Fitted, n_rows: int = 12) -> pd.DataFrame:
 def write_history(fitted: Fitted, path: Path) -> None:
     """The loss history as parquet: step, epoch, loss, learning_rate and gradient norm."""
     with written_atomically(path) as temporary:
-        pd.DataFrame(fitted.history).to_parquet(temporary, write_page_checksum=True)
+        # The rows of a resumed history come back with their keys sorted.
+        pd.DataFrame(fitted.history).sort_index(axis=1).to_parquet(temporary, write_page_checksum=True)
 
 
 class LengthGrouped(Sampler[int]):
