@@ -2,14 +2,13 @@
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import TOKEN, TOKEN_FILE, Checkout
+from conftest import TOKEN, TOKEN_FILE
 
 from qa_tradeoffs import config, results
 
