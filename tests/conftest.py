@@ -291,9 +291,10 @@ class Checkout:
 
     def environment(self) -> dict[str, str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-        return environment | {"PYTHONPATH": str(self.folder / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
-        environment |= {"HF_TOKEN": TOKEN, "HF_TOKEN_PATH": str(self.folder / "venv" / "token")}
-        command def command(self, *arguments: str) -> list[str]:
+        environment |= {"PYTHONPATH": str(self.folder / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
+        return environment | {"HF_TOKEN": TOKEN, "HF_TOKEN_PATH": str(self.folder / "venv" / "token")}
+
+    def command(self, *arguments: str) -> list[str]:
         return ["make", "VENV=venv", f"PY={sys.executable}", *arguments]  # of two PY, make takes the later
 
     def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
