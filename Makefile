@@ -5,6 +5,14 @@ STUDY  ?= demo
 MODELS ?=
 SEEDS  ?=
 DEVICE ?= auto
+# A command to put in front of every notebook, so that a cluster's scheduler runs it; the jobs are then as many as -j says.
+# Profiling measures time, and may ask for a machine of its own: LAUNCH_PROFILE="srun --exclusive --gpus=1"
+LAUNCH         ?=
+LAUNCH_PROFILE ?= $(LAUNCH)
+# For a forecast on paper: each model so many times, at so many 10^12 FLOP/s, at another price
+COPIES ?= 1
+TFLOPS ?=
+PRICE  ?=
 # Where Python is, and where the environment goes; in an active conda environment: VENV=$CONDA_PREFIX
 PYTHON ?= python3
 VENV   ?= .venv
@@ -29,9 +37,14 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# Training and profiling measure time: two notebooks at once would measure each other.
+# Training and profiling measure time: on one machine, two notebooks at once would measure each other.
+ifeq ($(strip $(LAUNCH)),)
 .NOTPARALLEL:
-.PHONY: help all train evaluate profile report publish push reproduce anomaly bench setup lab test test-slow lint types smoke clean FORCE
+else
+# Behind a launcher no notebook has this terminal: each says how far it is in lines of its own.
+export QA_TRADEOFFS_LINES := $(shell test -t 2 && echo 1)
+endif
+.PHONY: help plan forecast all train evaluate profile report publish push reproduce anomaly bench setup lab test test-slow lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
@@ -41,6 +54,8 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  with STUDY=demo|squad|path/to/study.yaml  MODELS="bert distilbert"  SEEDS="0 1"  DEVICE=cpu|cuda|auto'
 	@echo '  with WAIT=1: wait while another make is at work on the same study'
+	@echo '  many machines: make -j8 all STUDY=squad LAUNCH="srun --gpus=1" LAUNCH_PROFILE="srun --gpus=1 --exclusive"'
+	@echo '  on paper: make plan STUDY=squad COPIES=5 SEEDS="0 1 2 3 4" TFLOPS=5.2 PRICE=gcp-p100'
 
 # --- the environment ---------------------------------------------------------------------------------------------------
 
@@ -68,7 +83,7 @@ endif
 endif
 
 # Models, seeds, data files and each stage's code come from the study file; only what builds a study needs to read it.
-ifneq ($(filter all train evaluate profile report publish runs/% reports/%,$(MAKECMDGOALS)),)
+ifneq ($(filter all plan train evaluate profile report publish runs/% reports/%,$(MAKECMDGOALS)),)
 ifeq ($(wildcard $(STUDY_FILE)),)
 $(error error: STUDY: there is no file $(STUDY_FILE); give demo, squad, or the path of a study file)
 endif
@@ -107,8 +122,9 @@ $(RUN)/selection $(RUN)/device: FORCE
 # $(1) model, $(2) seed
 define train_rule
 $(RUN)/$(1)/seed-$(2)/training.json $(RUN)/$(1)/seed-$(2)/1-train.ipynb &: \
-  notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) | $(READY)
-	@$(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
+  notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) \
+  | $(READY) $(if $(UNTRAINED),forecast)
+	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
 	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
 endef
 
@@ -116,14 +132,14 @@ define evaluate_rule
 $(RUN)/$(1)/seed-$(2)/evaluation.json $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb &: \
   notebooks/2-evaluate.ipynb $(RUN)/stages/evaluate-$(1).json $(EVALUATE_CODE) $(DATA_FILES) \
   $(if $(filter $(1),$(STUDY_TRAINED)),$(RUN)/$(1)/seed-$(2)/1-train.ipynb) | $(READY)
-	@$(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb --result $(RUN)/$(1)/seed-$(2)/evaluation.json \
+	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb --result $(RUN)/$(1)/seed-$(2)/evaluation.json \
 	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
 endef
 
 define profile_rule
 $(RUN)/$(1)/profile.json $(RUN)/$(1)/3-profile.ipynb &: \
   notebooks/3-profile.ipynb $(RUN)/stages/profile-$(1).json $(PROFILE_CODE) $(DATA_FILES) $(RUN)/device | $(READY)
-	@$(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/3-profile.ipynb --result $(RUN)/$(1)/profile.json \
+	@$(LAUNCH_PROFILE) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/3-profile.ipynb --result $(RUN)/$(1)/profile.json \
 	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p device $(DEVICE)
 endef
 
@@ -132,6 +148,7 @@ seeds_of  = $(if $(filter $(1),$(STUDY_TRAINED)),$(CHOSEN_SEEDS),$(firstword $(C
 notebooks = $(foreach model,$(2),$(foreach seed,$(call seeds_of,$(model)),$(RUN)/$(model)/seed-$(seed)/$(1).ipynb))
 TRAINED   := $(call notebooks,1-train,$(filter $(STUDY_TRAINED),$(CHOSEN_MODELS)))
 EVALUATED := $(call notebooks,2-evaluate,$(CHOSEN_MODELS))
+UNTRAINED := $(filter-out $(wildcard $(TRAINED)),$(TRAINED))
 PROFILED  := $(foreach model,$(CHOSEN_MODELS),$(RUN)/$(model)/3-profile.ipynb)
 RESULTS   := $(TRAINED:1-train.ipynb=training.json) $(EVALUATED:2-evaluate.ipynb=evaluation.json) \
   $(PROFILED:3-profile.ipynb=profile.json)
@@ -147,11 +164,19 @@ $(foreach model,$(CHOSEN_MODELS),$(eval $(call profile_rule,$(model))))
 $(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PROFILED) $(RESULTS) \
   $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml studies/published.yaml $(ANALYSIS_CODE) \
   benchmarks/results/anomaly.json $(wildcard runs/anomaly.json) | $(READY)
-	@$(PY) -m qa_tradeoffs.run $< $@ -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
+	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $< $@ -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
 	  -p models '"$(CHOSEN_MODELS)"' -p seeds '"$(CHOSEN_SEEDS)"'
 
 $(REPORT): $(RUN)/4-analysis.ipynb $(REPORT_CODE) | $(READY)
 	@$(PY) -m qa_tradeoffs.report $(STUDY_FILE) $(RUN) $(@D) $(TRAINED) $(EVALUATED) $(PROFILED)
+
+# Before the first training: what the study will take, and whether the disk can hold it.
+FORECAST = $(PY) -m qa_tradeoffs.plan $(STUDY_FILE) $(RUN) --models $(CHOSEN_MODELS) --seeds $(CHOSEN_SEEDS)
+forecast: | $(READY)
+	@$(FORECAST) --before-start
+
+plan: | $(READY) ## what the study will need: time, money, disk, memory; runs none of it
+	@$(FORECAST) --copies $(COPIES) $(if $(TFLOPS),--tflops $(TFLOPS)) $(if $(PRICE),--price $(PRICE))
 
 all: $(REPORT) ## run the study and render its report
 	@echo '$(abspath $(REPORT))'

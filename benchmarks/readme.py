@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import record
-from qa_tradeoffs import anomaly_findings, publish
+from qa_tradeoffs import anomaly_findings, config, forecast, plan, prices, publish, sizes
 from qa_tradeoffs.display import parameters, points, seconds, usd
-from qa_tradeoffs.paths import ANOMALY, ROOT, write_text
+from qa_tradeoffs.paths import ANOMALY, ROOT, RunPaths, write_text
 from qa_tradeoffs.results import Record
 
 README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"
@@ -16,7 +16,7 @@ PUBLISHED = ROOT / "reports" / "published"
 
 def filled(text: str) -> str:
     """The README with what stands between ``<!-- name -->`` and ``<!-- end -->`` made anew."""
-    for name, made in (("published", _published()), ("anomaly", _anomaly()), ("speed", _speed())):
+    for name, made in (("published", _published()), ("anomaly", _anomaly()), ("speed", _speed()), ("plan", _plan())):
         begin = text.index(f"<!-- {name} -->\n") + len(f"<!-- {name} -->\n")
         text = f"{text[:begin]}{made}\n{text[text.index('<!-- end -->', begin) :]}"
     return text
@@ -65,6 +65,18 @@ def _anomaly() -> str:
 
 def _speed() -> str:
     return record.table(record.read(RESULTS / "speed.json"))
+
+
+def _plan() -> str:
+    """What the command above it prints: the study of SQuAD with 20 models and 5 seeds, at the original's rate."""
+    study = config.load(ROOT / "studies" / "squad.yaml")
+    price = prices.load(ROOT / "studies" / "prices.yaml")["gcp-p100"]
+    known = sizes.assumptions(ROOT / "studies" / "assumptions.yaml")
+    found = forecast.forecast(
+        study, RunPaths(Path("not here")), price, known,
+        slugs=list(study.models), seeds=range(5), copies=5, tflops=5.2,
+    )  # fmt: skip
+    return "\n".join(["```", *plan.lines(found, "studies/squad.yaml", "gcp-p100"), "```"])
 
 
 def _markdown(table: pd.DataFrame) -> str:

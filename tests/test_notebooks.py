@@ -148,6 +148,29 @@ def test_a_lost_result_is_made_again(checkout):
     assert checkout.repeats() == {"bert/seed-0/2-evaluate", "4-analysis"}
 
 
+# In place of a cluster's launcher: notes what it is given; the two trainings each wait for the other to have begun.
+LAUNCHER = """
+echo "${ALONE:-shared} $*" >> launched
+case "$*" in
+*/bert/seed-0/1-train.ipynb*) timeout 20 sh -c 'echo here > meet' || exit 1 ;;
+*/distilbert/seed-0/1-train.ipynb*) timeout 20 cat meet > /dev/null || exit 1 ;;
+esac
+exec "$@"
+"""
+
+
+def test_behind_a_launcher_every_notebook_is_a_job_and_jobs_run_at_once(checkout):
+    (checkout.folder / "launcher.sh").write_text(LAUNCHER)
+    os.mkfifo(checkout.folder / "meet")
+    checkout.touch("notebooks/1-train.ipynb")
+    launch = ["LAUNCH=sh launcher.sh", "LAUNCH_PROFILE=env ALONE=alone sh launcher.sh"]
+    ran = checkout.repeats("-j2", "DEVICE=cpu", *launch)
+    assert len(ran) == 7
+    launched = [line.split() for line in (checkout.folder / "launched").read_text().splitlines()]
+    found = {words[words.index("qa_tradeoffs.run") + 2]: words[0] for words in launched}
+    assert found == {f"runs/tiny/{name}.ipynb": "alone" if "3-profile" in name else "shared" for name in ran}
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import ClassVar
 
 import pytest
 
@@ -67,3 +68,26 @@ def test_a_terminal_is_left_with_a_clean_line_even_after_an_error(tmp_path, monk
     with pytest.raises(ValueError, match="broken"), progress.shown_on_terminal("1-train", tmp_path / "progress"):
         raise ValueError("broken")
     assert stderr.getvalue().endswith("\r\x1b[K")
+
+
+def test_somebody_at_another_terminal_is_told_in_whole_lines(tmp_path, monkeypatch):
+    stderr = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stderr)
+    monkeypatch.setenv(progress.LINES, "1")
+    (tmp_path / "progress").write_text(json.dumps({"label": "training step", "done": 3, "total": 4, "seconds": 30.0}))
+
+    class Finished:
+        """Not finished when first asked, then finished."""
+
+        waits: ClassVar[list[float]] = []
+
+        def wait(self, seconds: float) -> bool:
+            self.waits.append(seconds)
+            return len(self.waits) > 2
+
+    progress._print("1-train bert 0", tmp_path / "progress", Finished())
+    assert stderr.getvalue() == "1-train bert 0  0:00  training step 3/4, 0:10 left\n" * 2
+    assert Finished.waits == [0, 60, 60]
+    with progress.shown_on_terminal("2-evaluate", tmp_path / "absent"):
+        pass
+    assert "\r" not in stderr.getvalue()

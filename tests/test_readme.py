@@ -24,10 +24,10 @@ def makefile_targets() -> set[str]:
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make")])
 def test_make_commands_name_a_target_and_a_study_that_exist(command):
-    _, target, *variables = shlex.split(command)
+    _, target, *variables = (word for word in shlex.split(command) if not word.startswith("-j"))
     assert target in makefile_targets()
     settings = dict(variable.split("=", 1) for variable in variables)
-    assert settings.keys() <= {"STUDY", "MODELS", "SEEDS", "DEVICE", "HUB_ORG", "CONFIRM"}
+    assert settings.keys() <= set(re.findall(r"^([A-Z_]+) *\?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
     study = config.load(ROOT / "studies" / f"{settings.get('STUDY', 'demo')}.yaml")
     assert set(settings.get("MODELS", "").split()) <= study.models.keys()
 

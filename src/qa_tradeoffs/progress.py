@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VARIABLE = "QA_TRADEOFFS_PROGRESS"
+LINES = "QA_TRADEOFFS_LINES"  # set where somebody waits at a terminal that is not this process's own
+_SECONDS_BETWEEN_LINES = 60.0
 _SECONDS_BETWEEN_REPORTS = 0.2
 
 
@@ -63,33 +65,48 @@ def line(state: dict[str, float | str]) -> str:
 def shown_on_terminal(title: str, file: Path) -> Iterator[None]:
     """While the block runs, show on the terminal what is reported into ``file``, with the time gone by.
 
-    Without a terminal on stderr, nothing is printed.
+    Without a terminal on stderr, nothing is printed; but where the variable ``LINES`` is set, a whole line a minute.
     """
-    if not sys.stderr.isatty():
+    terminal = sys.stderr.isatty()
+    if not terminal and not os.environ.get(LINES):
         yield
         return
     finished = threading.Event()
-    shower = threading.Thread(target=_show, args=(title, file, finished), daemon=True)
+    shower = threading.Thread(target=_show if terminal else _print, args=(title, file, finished), daemon=True)
     shower.start()
     try:
         yield
     finally:
         finished.set()
         shower.join()
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _show(title: str, file: Path, finished: threading.Event) -> None:
     """Redraw one line twice a second until ``finished``."""
     began = time.monotonic()
     while not finished.wait(0.5):
-        try:
-            state = line(json.loads(file.read_text()))
-        except (OSError, ValueError):
-            state = "starting"
+        text = _status(title, began, file)
         width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-        text = f"{title}  {_clock(time.monotonic() - began)}  {state}"
         print(f"\r\x1b[K{text[: width - 1]}", end="", file=sys.stderr, flush=True)
+
+
+def _print(title: str, file: Path, finished: threading.Event) -> None:
+    """Print a line now and then every minute until ``finished``."""
+    began, wait = time.monotonic(), 0.0
+    while not finished.wait(wait):
+        print(_status(title, began, file), file=sys.stderr, flush=True)
+        wait = _SECONDS_BETWEEN_LINES
+
+
+def _status(title: str, began: float, file: Path) -> str:
+    """'1-train bert 0  1:05  training step 240/900, 2:58 left'."""
+    try:
+        state = line(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        state = "starting"
+    return f"{title}  {_clock(time.monotonic() - began)}  {state}"
 
 
 def _clock(seconds: float) -> str:

@@ -110,6 +110,10 @@ class Experiment(Strict):
     origin: Origin
     records: tuple[Record, ...] = Field(min_length=1)
 
+    def all(self, metric: str) -> list[Record]:
+        """Every record of this metric, in the order in which it was measured."""
+        return [record for record in self.records if record.metric == metric]
+
 
 def write(path: Path, results: Results | Experiment) -> None:
     """Write the file atomically, keys in a fixed order: equal results give equal bytes.

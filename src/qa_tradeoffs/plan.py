@@ -1,0 +1,137 @@
+"""What a study will need, printed before it starts: make plan, and a line before the first training.
+
+python -m qa_tradeoffs.plan studies/squad.yaml runs/squad --seeds 0 1 2 --tflops 5.2
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from qa_tradeoffs import config, costs, forecast, prices, sizes
+from qa_tradeoffs.errors import StudyError, exit_cleanly
+from qa_tradeoffs.paths import ROOT, RunPaths
+
+_SPARE_DISK = 1.1
+_GIGA = 1e9
+
+
+def lines(found: forecast.Forecast, study_file: str, price: str) -> list[str]:
+    """The forecast for a reader."""
+    needs, copies = found.needs, found.copies
+    trainings, evaluations = (
+        copies * sum(counts) for counts in zip(*((n.trainings, n.evaluations) for n in needs), strict=True)
+    )
+    n_models = copies * len(needs)
+    head = ("model", "parameters", "train", "evaluate", "profile", "trainings", "in all", "disk", "memory")
+    rows = [
+        (
+            need.slug, f"{need.network.parameters / 1e6:,.1f} M", _time(need.train if need.trainings else 0),
+            _time(need.evaluate), _time(need.profile), str(need.trainings), _time(need.seconds), _bytes(need.disk),
+            _bytes(need.memory),
+        )
+        for need in needs
+    ]  # fmt: skip
+    low, high = costs.usd_range(found.seconds, found.price.range_usd_per_hour)
+    money = f"USD {low:,.2f}" + (f" to {high:,.2f}" if high > low else "")
+    times = f", each model {copies} times" if copies > 1 else ""
+    by_rate: dict[str, list[str]] = {}
+    for need in needs:
+        by_rate.setdefault(need.rate, []).append(need.slug)
+    return [
+        f"{study_file}: models {n_models}{times}; notebooks: {trainings} to train, {evaluations} to evaluate, "
+        f"{n_models} to profile",
+        f"{found.train.windows:,} windows to train on, {found.train.tokens:.0f} tokens each on average; "
+        f"{found.validation.windows:,} to evaluate on ({found.data})",
+        "",
+        *_columns([head, *rows]),
+        "",
+        f"in all: {found.seconds / 3600:,.2f} device hours, {money} ({price}, {found.price.machine}, "
+        f"{found.price.date}), {_bytes(found.disk)} of disk",
+        f"one after the other {_time(found.seconds)}; all at once {_time(max(need.longest for need in needs))}",
+        *(f"rate of {', '.join(slugs)}: {rate}" for rate, slugs in by_rate.items()),
+        *(
+            []
+            if found.given
+            else ["Hours are of the machine that is named; where the price is of another, give TFLOPS."]
+        ),
+    ]
+
+
+def check_disk(needed: float, folder: Path) -> None:
+    """Refuse a study for whose files the disk has no room. Raises StudyError."""
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if (free := shutil.disk_usage(existing).free) < _SPARE_DISK * needed:
+        raise StudyError(
+            f"{folder}: the study's files take {_bytes(needed)}, but the disk has {_bytes(free)} left; "
+            "make room, or ask for fewer MODELS or SEEDS"
+        )
+
+
+def _columns(table: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text with columns below each other, the first to the left."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
+
+
+def _time(seconds: float) -> str:
+    """Seconds, minutes or hours, to two figures or so."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds else "–"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
+
+
+def _bytes(size: float) -> str:
+    """Bytes in MB or GB."""
+    return f"{size / 1e6:,.{0 if size > 1e8 else 1}f} MB" if size < _GIGA else f"{size / _GIGA:,.1f} GB"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="Print what a study will need, without running any of it.")
+    parser.add_argument("study", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--models", nargs="*", default=[])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[])
+    parser.add_argument("--copies", type=int, default=1, help="as if each model were there so many times")
+    parser.add_argument("--tflops", type=float, help="achieved 10¹² FLOP/s, in place of what was measured")
+    parser.add_argument("--price", help="a row of studies/prices.yaml, in place of the study's")
+    parser.add_argument("--before-start", action="store_true", help="refuse what the disk cannot hold, and say little")
+    options = parser.parse_args(arguments)
+    study = config.load(options.study)
+    if options.price:
+        study = study.model_copy(update={"price": options.price})
+    run, seeds = RunPaths(options.run), options.seeds or study.seeds
+    price = prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))
+    try:
+        found = forecast.forecast(
+            study, run, price, sizes.assumptions(ROOT / "studies" / "assumptions.yaml"),
+            slugs=options.models or list(study.models), seeds=seeds, copies=options.copies, tflops=options.tflops,
+        )  # fmt: skip
+    except StudyError as error:
+        if not options.before_start:
+            raise
+        _tell(f"no forecast: {error}")
+        return
+    if not options.before_start:
+        print("\n".join(lines(found, str(options.study), study.price)))
+        return
+    count, seconds, size = forecast.left(found, run, seeds)
+    check_disk(size, options.run)
+    _tell(f"forecast: {count} to train, {_time(seconds)}, {_bytes(size)} of disk; make plan says more")
+
+
+def _tell(sentence: str) -> None:
+    """Say it to a person who waits, and to no file."""
+    if sys.stderr.isatty():
+        print(sentence, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)
