@@ -44,14 +44,14 @@ else
 # Behind a launcher no notebook has this terminal: each says how far it is in lines of its own.
 export QA_TRADEOFFS_LINES := $(shell test -t 2 && echo 1)
 endif
-.PHONY: help plan forecast all train evaluate profile report publish push reproduce anomaly bench setup lab test test-slow lint types smoke clean FORCE
+.PHONY: help plan forecast all train evaluate profile report publish push reproduce anomaly bench setup lab test test-slow test-cluster lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
 endif
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  with STUDY=demo|squad|path/to/study.yaml  MODELS="bert distilbert"  SEEDS="0 1"  DEVICE=cpu|cuda|auto'
 	@echo '  with WAIT=1: wait while another make is at work on the same study'
 	@echo '  many machines: make -j8 all STUDY=squad LAUNCH="srun --gpus=1" LAUNCH_PROFILE="srun --gpus=1 --exclusive"'
@@ -219,6 +219,9 @@ test: $(READY) ## run the tests
 
 test-slow: $(READY) ## run the tests that take minutes
 	@$(PY) -m pytest -m slow
+
+test-cluster: $(READY) ## run a small study on a Slurm of this machine (as root, where Slurm is installed)
+	@$(PY) -m pytest -m cluster -rs tests/test_cluster.py
 
 lint: $(READY) ## check style, and that notebooks are stored without outputs
 	@$(VENV)/bin/ruff check
