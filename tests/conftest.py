@@ -260,7 +260,7 @@ STAND_IN = """
 import os, pathlib, sys
 _, module, *arguments = sys.argv[1:]
 if module == "qa_tradeoffs.run":
-    print("ran", arguments[1])
+    sys.stdout.write(f"ran {arguments[1]}\\n")  # in one go: under make -j another may write, too
     written = [arguments[1]] + [b for a, b in zip(arguments, arguments[1:]) if a == "--result"]
 elif module == "qa_tradeoffs.report":
     written = [arguments[2] + "/index.html"]

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from test_notebooks import Checkout
+from conftest import Checkout
 
 SLURM = Path(__file__).with_name("slurm.sh")
 COMMANDS = ("munged", "slurmctld", "slurmd", "srun", "squeue", "scancel")

@@ -1,6 +1,7 @@
 """The whole study, run by make in a copy of the repository: what it writes, and what it does not do twice."""
 
 import json
+import os
 import re
 import subprocess
 import time

@@ -27,7 +27,7 @@ def test_make_commands_name_a_target_and_a_study_that_exist(command):
     _, target, *variables = (word for word in shlex.split(command) if not word.startswith("-j"))
     assert target in makefile_targets()
     settings = dict(variable.split("=", 1) for variable in variables)
-    assert settings.keys() <= set(re.findall(r"^([A-Z_]+) *\?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert settings.keys() <= set(re.findall(r"\$\(([A-Z_]+)\)", (ROOT / "Makefile").read_text()))
     study = config.load(ROOT / "studies" / f"{settings.get('STUDY', 'demo')}.yaml")
     assert set(settings.get("MODELS", "").split()) <= study.models.keys()
 
