@@ -15,6 +15,11 @@ def test_numbers_are_in_full_and_texts_are_quoted_where_they_must_be():
     assert download.content(frame) == 'model,F1,n\r\n"a ""b""",0.30000000000000004,1\r\n"c, d",,2\r\n'
 
 
+def test_a_range_in_a_cell_is_kept_as_it_is():
+    frame = pd.DataFrame({"usd": [(1.0, 3.0)], "none": [None]})
+    assert download.content(frame) == 'usd,none\r\n"(1.0, 3.0)",\r\n'
+
+
 def test_the_address_holds_the_table_for_spreadsheets_too():
     frame = pd.DataFrame({"réponse": ["ü\nv", ""], "n": [1.5, 2.0]})
     start, encoded = download.address(frame).split(",")

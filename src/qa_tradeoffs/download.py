@@ -41,7 +41,7 @@ def file_name(caption: str) -> str:
 def _cell(value: Any) -> Any:
     """A text made harmless, nothing for what is missing, anything else as it is."""
     if not isinstance(value, str):
-        return "" if pd.isna(value) else value
+        return "" if pd.api.types.is_scalar(value) and pd.isna(value) else value
     text = without_machine(value)
     return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
 
