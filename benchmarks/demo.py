@@ -1,42 +1,71 @@
-"""Where the seconds of a finished study go, by model and notebook: python -m benchmarks.demo [runs/demo]"""
+"""Where the seconds of a finished study go, by model and notebook: python -m benchmarks.demo [runs/demo] [--write]"""
 
+import argparse
 import json
-import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from benchmarks.comparison import CPU
+from benchmarks.record import Benchmarks
+from qa_tradeoffs import device as devices
+from qa_tradeoffs import results
 from qa_tradeoffs.errors import StudyError, exit_cleanly
-from qa_tradeoffs.paths import ROOT, RUNS
+from qa_tradeoffs.paths import ROOT, RUNS, write_text
+
+STORED = ROOT / "benchmarks" / "results" / "demo.json"
+_WHOLE, _OF_ALL = "from the first to the end of the last", "all models"
 
 
-def seconds(run: Path) -> dict[str, dict[str, float]]:
-    """Notebook → model → seconds in it, the start of its kernel included, as papermill noted them."""
-    found: dict[str, dict[str, float]] = {}
+def measure(run: Path) -> list[dict[str, Any]]:
+    """Record rows from papermill's notes in executed notebooks: seconds by notebook and model, and of the whole.
+
+    A notebook's seconds hold the start of its kernel; the whole holds what lies between notebooks, too.
+    """
+    found: dict[tuple[str, str], float] = {}
+    begins, ends = [], []
     for notebook in sorted(run.rglob("[1-4]-*.ipynb")):
-        model = notebook.relative_to(run).parts[0] if notebook.parent != run else "all"
-        took = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]["duration"]
-        of_notebook = found.setdefault(notebook.stem, {})
-        of_notebook[model] = of_notebook.get(model, 0.0) + took
-    return dict(sorted(found.items()))
+        noted = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]
+        model = notebook.relative_to(run).parts[0] if notebook.parent != run else _OF_ALL
+        key = notebook.stem, model
+        found[key] = found.get(key, 0.0) + noted["duration"]
+        begins.append(datetime.fromisoformat(noted["start_time"]))
+        ends.append(datetime.fromisoformat(noted["end_time"]))
+    if not found:
+        raise StudyError(f"{run}: has no executed notebooks; run make all first")
+    found[_WHOLE, _OF_ALL] = (max(ends) - min(begins)).total_seconds()
+    return [
+        {"metric": "notebook_seconds", "value": value, "unit": "s", "n": 1, "conditions": {"notebook": n, "model": m}}
+        for (n, m), value in sorted(found.items())
+    ]
 
 
-def table(found: dict[str, dict[str, float]]) -> str:
+def table(records: Iterable[results.Record | Mapping[str, Any]]) -> str:
     """In Markdown: a row per notebook, a column per model, and the sums."""
-    models = list(dict.fromkeys(model for of_notebook in found.values() for model in of_notebook))
+    checked = [record if isinstance(record, results.Record) else results.Record(**record) for record in records]
+    seconds = {(str(r.conditions["notebook"]), str(r.conditions["model"])): r.value for r in checked}
+    models = [*dict.fromkeys(model for _, model in seconds if model != _OF_ALL), _OF_ALL]
     lines = [f"| notebook | {' | '.join(models)} | sum |", f"|---|{'---|' * (len(models) + 1)}"]
-    for notebook, of_notebook in found.items():
-        cells = [f"{of_notebook[model]:.0f} s" if model in of_notebook else "" for model in models]
-        lines.append(f"| {notebook} | {' | '.join(cells)} | {sum(of_notebook.values()):.0f} s |")
-    total = sum(sum(of_notebook.values()) for of_notebook in found.values())
-    return "\n".join([*lines, f"| all | {' | ' * len(models)}{total:.0f} s |"])
+    for notebook in dict.fromkeys(notebook for notebook, _ in seconds if notebook != _WHOLE):
+        cells = [f"{seconds[notebook, m]:.0f} s" if (notebook, m) in seconds else "" for m in models]
+        total = sum(value for (of_notebook, _), value in seconds.items() if of_notebook == notebook)
+        lines.append(f"| {notebook} | {' | '.join(cells)} | {total:.0f} s |")
+    return "\n".join([*lines, f"| {_WHOLE} | {' | ' * (len(models) - 1)} | {seconds[_WHOLE, _OF_ALL]:.0f} s |"])
 
 
 def main() -> None:
-    """Print the table of a run."""
-    run = ROOT / (sys.argv[1] if len(sys.argv) > 1 else RUNS / "demo")
-    found = seconds(run)
-    if not found:
-        raise StudyError(f"{run}: has no executed notebooks; run make all first")
-    print(table(found))
+    """Print the table of a run; with --write, on the machine where it ran, keep its records for the README."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=main.__doc__)
+    parser.add_argument("run", type=Path, nargs="?", default=RUNS / "demo")
+    parser.add_argument("--write", action="store_true")
+    args = parser.parse_args()
+    rows = measure(args.run.resolve())
+    print(table(rows))
+    if args.write:
+        origin = results.Origin(seed=None, device=devices.describe(CPU), **results.software())
+        content = Benchmarks(data=args.run.name, data_sha256="", origin=origin, records=results.records(rows))
+        write_text(STORED, content.model_dump_json(indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import record
+from benchmarks import demo, record
 from qa_tradeoffs import anomaly_findings, config, forecast, plan, prices, publish, sizes
 from qa_tradeoffs.display import parameters, points, seconds, usd
 from qa_tradeoffs.paths import ANOMALY, ROOT, RunPaths, write_text
@@ -16,9 +16,10 @@ PUBLISHED = ROOT / "reports" / "published"
 
 def filled(text: str) -> str:
     """The README with what stands between ``<!-- name -->`` and ``<!-- end -->`` made anew."""
-    for name, made in (("published", _published()), ("anomaly", _anomaly()), ("speed", _speed()), ("plan", _plan())):
+    tables = {"published": _published, "anomaly": _anomaly, "speed": _speed, "demo": _demo, "plan": _plan}
+    for name, make in tables.items():
         begin = text.index(f"<!-- {name} -->\n") + len(f"<!-- {name} -->\n")
-        text = f"{text[:begin]}{made}\n{text[text.index('<!-- end -->', begin) :]}"
+        text = f"{text[:begin]}{make()}\n{text[text.index('<!-- end -->', begin) :]}"
     return text
 
 
@@ -77,6 +78,10 @@ def _plan() -> str:
         slugs=list(study.models), seeds=range(5), copies=5, tflops=5.2,
     )  # fmt: skip
     return "\n".join(["```", *plan.lines(found, "studies/squad.yaml", "gcp-p100"), "```"])
+
+
+def _demo() -> str:
+    return demo.table(record.read(demo.STORED).records)
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -197,23 +197,27 @@ def test_the_chart_has_both_sides_in_time_and_memory_against_questions_and_conte
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
 
 
-def test_a_runs_seconds_are_summed_by_notebook_and_model(tmp_path):
-    def executed(path: str, took: float) -> None:
+def test_a_runs_seconds_are_summed_by_notebook_and_model_and_taken_from_its_first_to_its_last(tmp_path):
+    def executed(path: str, begins: int, took: int) -> None:
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps({"metadata": {"papermill": {"duration": took}}}))
+        times = {"start_time": f"2026-01-01T00:0{begins // 60}:{begins % 60:02}+00:00",
+                 "end_time": f"2026-01-01T00:0{(begins + took) // 60}:{(begins + took) % 60:02}+00:00"}  # fmt: skip
+        file.write_text(json.dumps({"metadata": {"papermill": {"duration": took} | times}}))
 
-    executed("bert/seed-0/1-train.ipynb", 10)
-    executed("bert/seed-1/1-train.ipynb", 12)
-    executed("mini/seed-0/1-train.ipynb", 5)
-    executed("bert/3-profile.ipynb", 30)
-    executed("4-analysis.ipynb", 7)
-    executed("bert/partial-3-profile.ipynb", 99)
-    assert demo.table(demo.seconds(tmp_path)).splitlines()[2:] == [
+    executed("bert/seed-0/1-train.ipynb", 0, 10)
+    executed("bert/seed-1/1-train.ipynb", 12, 12)
+    executed("mini/seed-0/1-train.ipynb", 30, 5)
+    executed("bert/3-profile.ipynb", 36, 30)
+    executed("4-analysis.ipynb", 70, 7)
+    executed("bert/partial-3-profile.ipynb", 200, 99)
+    assert demo.table(demo.measure(tmp_path)).splitlines() == [
+        "| notebook | bert | mini | all models | sum |",
+        "|---|---|---|---|---|",
         "| 1-train | 22 s | 5 s |  | 27 s |",
         "| 3-profile | 30 s |  |  | 30 s |",
         "| 4-analysis |  |  | 7 s | 7 s |",
-        "| all |  |  |  | 64 s |",
+        "| from the first to the end of the last |  |  |  | 77 s |",
     ]
 
 
