@@ -4,7 +4,7 @@ import json
 import statistics
 from pathlib import Path
 
-from qa_tradeoffs import config, flops, results
+from qa_tradeoffs import config, flops, inputs, results
 from qa_tradeoffs.audit import TERA, TRAINING_OVER_FORWARD
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ANOMALY, OWN_ANOMALY, RunPaths
@@ -26,12 +26,13 @@ def reached(study: config.Study, run: RunPaths, slug: str, network: Network) -> 
 
 def notebooks(study: config.Study, run: RunPaths, slug: str) -> dict[str, float]:
     """Median seconds of the notebooks that this run already has of this model, by stage; of equal inputs only."""
-    found = {}
-    for stage, notebook, pattern in (
+    found: dict[str, float] = {}
+    stages: tuple[tuple[inputs.Stage, str, str], ...] = (
         ("train", "1-train.ipynb", "seed-*/training.json"),
         ("evaluate", "2-evaluate.ipynb", "seed-*/evaluation.json"),
         ("profile", "3-profile.ipynb", "profile.json"),
-    ):
+    )
+    for stage, notebook, pattern in stages:
         took = [
             seconds
             for path in (run.folder / slug).glob(pattern)
@@ -58,7 +59,7 @@ def _published_rate(spec: config.Model, network: Network) -> tuple[float, str]:
     return per_second, f"{per_second / TERA:.3g} TFLOP/s, {what} on {at['device']}, {at['threads']} threads"
 
 
-def _notebook_seconds(study: config.Study, stage: str, result: Path, notebook: Path) -> float | None:
+def _notebook_seconds(study: config.Study, stage: inputs.Stage, result: Path, notebook: Path) -> float | None:
     """Seconds that a notebook ran; None where its result is not the study's, or it was resumed half-way."""
     found = _earlier(study, result, stage)
     if found is None or not notebook.is_file():
@@ -67,11 +68,10 @@ def _notebook_seconds(study: config.Study, stage: str, result: Path, notebook: P
     return took if took > sum(record.value for record in found.all("train_seconds")) else None
 
 
-def _earlier(study: config.Study, path: Path, stage: str) -> results.Results | None:
+def _earlier(study: config.Study, path: Path, stage: inputs.Stage) -> results.Results | None:
     """An earlier result of the study as it now is; None where there is none, or one that is of something else."""
     try:
         found = results.read(path)
+        return results.read_fresh(path, inputs.digest(study, stage, found.model, found.provenance.seed))
     except StudyError:
         return None
-    inputs = config.stage_inputs(study, stage, found.model) | {"seed": found.provenance.seed}
-    return found if found.provenance.inputs_sha256 == config.digest(inputs) else None
