@@ -552,7 +552,9 @@ VARIABLES = {
 @pytest.mark.parametrize(("arguments", "message"), VARIABLES.values(), ids=VARIABLES)
 def test_make_refuses_a_variable_before_the_shell_reads_it(arguments, message):
     # clean, which removes what the variables name: -n, so that a failure of this test removes nothing
-    done = subprocess.run(["make", "-n", "clean", *arguments], cwd=ROOT, capture_output=True, text=True)
+    outside = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-n", "clean", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert f"error: {message}" in line
