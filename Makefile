@@ -214,8 +214,8 @@ lab: $(READY) ## open the notebooks in JupyterLab
 smoke: ## a tiny study from end to end, in under a minute
 	@$(MAKE) --no-print-directory all STUDY=smoke MODELS= SEEDS=
 
-test: $(READY) ## run the tests
-	@$(PY) -m pytest
+test: $(READY) ## run the tests, two at a time
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup
 
 test-slow: $(READY) ## run the tests that take minutes
 	@$(PY) -m pytest -m slow

@@ -313,6 +313,13 @@ class Checkout:
         os.utime(self.folder / name)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, all tests of the finished study go to one process, so that it is run once."""
+    for item in items:
+        if "finished" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("finished"))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Checkout:
     """The tiny study, run once from end to end."""

@@ -213,6 +213,14 @@ def test_runs_that_overlap_take_a_lead_back(study):
     ]
 
 
+def test_an_interval_away_from_zero_that_the_correction_takes_back_is_explained(study):
+    case = Case([80, 78], [200, 100], {"AB": Gap(2.0, 0.5, 3.5, 0.2)})
+    assert case.answer(study)[1] == (
+        "B is the fastest, 100 ms a question against 200 ms of A (2.0 times as fast); no loss of F1 against A is shown "
+        "(-2.0 points, 95 % interval -3.5 to -0.5, but p = 0.2 once corrected for all comparisons)."
+    )
+
+
 def test_a_demonstration_recommends_nothing_for_real_text(study_of):
     case = Case([80, 78], [200, 100], {"AB": AHEAD})
     built = {"a": {"label": "A", "architecture": "bert"}}

@@ -169,3 +169,7 @@ def test_sections_have_a_heading_and_named_sentences_and_escape_both(text):
     read = Reader(display.sections([(text, {"Published": text, "It implies": "more"}), ("last", {})]).markup)
     assert [tag for tag, _ in read.tags] == ["h3", "dl", "dt", "dd", "dt", "dd", "h3", "dl"]
     assert read.text == f"{text}Published{text}It impliesmorelast"
+
+
+def test_a_table_of_nothing_is_nothing():
+    assert display.table(pd.DataFrame(columns=["model"]), "Empty").markup == ""

@@ -141,6 +141,8 @@ def _given_up(gap: Gap, rival: str) -> str:
         said = f"it is {gap.estimate:.1f} points of F1 behind {rival} (95 % interval {_bounds(gap)}"
     else:
         said = f"no loss of F1 against {rival} is shown ({_shown(gap.turned())}"
+        if _for_chance(gap) in said:
+            return f"{said})"
     return f"{said}, corrected p = {gap.p_value:.2g})"
 
 
@@ -256,9 +258,14 @@ def _took(row: Any) -> str:
 
 
 def _shown(gap: Gap) -> str:
-    """'+2.1 points, 95 % interval 1.0 to 3.2'."""
+    """'+2.1 points, 95 % interval 1.0 to 3.2', and why such an interval shows nothing where it is away from zero."""
     overlap = ", but training runs overlap" * (gap.told_over_questions and gap.runs_overlap)
-    return f"{gap.estimate:+.1f} points, 95 % interval {_bounds(gap)}{overlap}"
+    away = (gap.low > 0 or gap.high < 0) and not gap.told_over_questions
+    return f"{gap.estimate:+.1f} points, 95 % interval {_bounds(gap)}{overlap}{_for_chance(gap) if away else ''}"
+
+
+def _for_chance(gap: Gap) -> str:
+    return f", but p = {gap.p_value:.2g} once corrected for all comparisons"
 
 
 def _bounds(gap: Gap) -> str:

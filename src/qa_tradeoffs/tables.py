@@ -256,18 +256,16 @@ def shown_differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> pd.DataFra
 
 
 def shown_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The spread over training runs as a reader sees it."""
-    unknown = "not known from one"
+    """The spread over training runs as a reader sees it, of the models that have several."""
+    runs = runs[runs["runs"] > 1]
     return pd.DataFrame(
         {
             "model": runs["model"],
             "metric": runs["metric"].replace({"f1": "F1", "exact_match": "EM"}),
             "training runs": runs["runs"],
             "mean": [f"{value:.1f}" for value in runs["mean"]],
-            "standard deviation": [unknown if pd.isna(value) else f"{value:.2f}" for value in runs["sd"]],
-            "95 % t interval": [
-                unknown if pd.isna(row.sd) else f"{row.low:.1f} to {row.high:.1f}" for row in runs.itertuples()
-            ],
+            "standard deviation": [f"{value:.2f}" for value in runs["sd"]],
+            "95 % t interval": [f"{row.low:.1f} to {row.high:.1f}" for row in runs.itertuples()],
             "lowest and highest": [f"{row.lowest:.1f} to {row.highest:.1f}" for row in runs.itertuples()],
         }
     )
