@@ -390,6 +390,16 @@ def test_rows_of_like_length_share_a_batch():
     assert (shuffled.max(axis=1) * 10).sum() / tokens > 1.5
 
 
+def test_batches_come_in_no_order_of_length_and_a_batch_that_is_not_whole_comes_last():
+    lengths = np.random.default_rng(0).integers(10, 100, 403)
+    order = list(training.LengthGrouped(lengths, 10, 0))
+    means = lengths[order[:400]].reshape(40, 10).mean(axis=1)
+    assert abs(np.corrcoef(np.arange(40), means)[0, 1]) < 0.5  # sorted it would be almost 1 or -1
+    assert sorted(order) == list(range(403))
+    assert sorted(lengths[order[400:]]) == sorted(lengths)[400:]  # one part, so the longest are what is left over
+    assert np.ptp(lengths[order[:400]].reshape(40, 10), axis=1).mean() < 10
+
+
 def fitted_with(n_rows: int) -> training.Fitted:
     history = [{"step": k, "epoch": k / n_rows, "loss": 1.0 / k, "learning_rate": 1e-3} for k in range(1, n_rows + 1)]
     return training.Fitted(history, n_rows, 320, 8.0, 3000, 4000, resumed_at=7)

@@ -17,7 +17,6 @@ import transformers
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from qa_tradeoffs import device as devices
 from qa_tradeoffs.config import Training
@@ -30,6 +29,7 @@ from qa_tradeoffs.processes import locked
 from qa_tradeoffs.progress import Progress
 
 _MARKER = "elapsed.json"
+_BATCHES_SORTED_TOGETHER = 50  # enough that a batch's windows differ by a few tokens only
 _STEPS_BETWEEN_LOSS_CHECKS = 10  # a broken loss stays broken; on a GPU every look at it waits for the device
 # A blind guess costs log(tokens of a window) nats, and a network that only learns to be unsure comes down to that. A
 # report is the mean over 2 % of the updates: one that is twice as bad may be a rough start, three in a row are not.
@@ -168,12 +168,14 @@ def write_history(fitted: Fitted, path: Path) -> None:
 class LengthGrouped(Sampler[int]):
     """Rows in random order with rows of like length side by side, so that a batch needs little padding.
 
+    Rows are sorted by length within large random parts, cut into batches, and the batches shuffled: in the order of
+    their lengths, as transformers' own sampler leaves them, an epoch would end on short ones, and train worse.
     The order depends on ``seed`` and the epoch alone, not on how many random numbers were drawn before: a resumed
     training sees the rest of the epoch in the order in which it would have come.
     """
 
     def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int) -> None:
-        self._lengths = [int(length) for length in lengths]
+        self._lengths = lengths
         self._batch_size, self._seed, self._epoch = batch_size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -184,8 +186,14 @@ class LengthGrouped(Sampler[int]):
         return len(self._lengths)
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
-        return iter(get_length_grouped_indices(self._lengths, self._batch_size, generator=generator))
+        rng = np.random.default_rng((self._seed, self._epoch))
+        rows = rng.permutation(len(self))
+        size = self._batch_size * _BATCHES_SORTED_TOGETHER
+        parts = [rows[first : first + size] for first in range(0, len(rows), size)]
+        rows = np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in parts])
+        whole = len(rows) // self._batch_size * self._batch_size
+        batches = rng.permutation(rows[:whole].reshape(-1, self._batch_size))  # what is no whole batch stays last
+        return iter([*batches.ravel().tolist(), *rows[whole:].tolist()])
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
