@@ -23,7 +23,6 @@ from qa_tradeoffs.paths import ROOT, write_text
 
 WINDOWS = 88_000  # about as many as SQuAD v1.1's training questions make at length 384 and stride 128
 PLAIN_UPDATES = 200
-_FORWARD_AND_BACKWARD = 3  # a backward pass has two matrix products for each one of the forward pass
 
 
 def measure(
@@ -64,7 +63,9 @@ def epoch_flops(lengths: NDArray[np.int64], shape: dict[str, int]) -> float:
     """FLOP of forward and backward passes over windows of these lengths, padding left out."""
     made = BertConfig(**shape)
     of_encoder = flops.Shape(made.num_hidden_layers, made.hidden_size, made.intermediate_size)
-    return _FORWARD_AND_BACKWARD * float(sum(flops.encoder_flops(of_encoder, 1, int(length)) for length in lengths))
+    return flops.TRAINING_OVER_FORWARD * float(
+        sum(flops.encoder_flops(of_encoder, 1, int(length)) for length in lengths)
+    )
 
 
 def training_of(

@@ -1,10 +1,12 @@
 """Fine-tuning by both recipes through transformers' Trainer: the same questions, updates and rates.
 
-The plain recipe pads every window to one length and draws windows at random; ours puts windows of like length side by
-side. Both see every window once per epoch, so many of them per update.
+Both draw as many windows at random for each update, every window once per epoch. The plain recipe pads them to one
+length; ours computes them in parts of like length. The plain recipe's loss counts padding among the candidates; what is
+compared is the loss over a window's own tokens, on both sides.
 """
 
 import copy
+import itertools
 import tempfile
 import time
 from collections.abc import Sequence
@@ -60,14 +62,30 @@ def by_plain(
             report_to="none",
         )
         arguments._n_gpu = min(arguments.n_gpu, 1)
-        trainer = Trainer(
+        trainer = _Watched(
             model=network, args=arguments, train_dataset=Dataset.from_dict(columns), data_collator=plain.collate
         )
         trainer.remove_callback(PrinterCallback)
         began = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - began
-    return _learned(trainer.state.log_history, seconds)
+    steps = [int(row["step"]) for row in trainer.state.log_history if "loss" in row]
+    since = [trainer.losses[begin:end] for begin, end in itertools.pairwise([0, *steps])]
+    return Learned(steps, [float(np.mean(losses)) for losses in since], seconds)
+
+
+class _Watched(Trainer):  # type: ignore[misc]
+    """The Trainer as it is, and beside its own loss the one that is compared."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.losses: list[float] = []
+
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *_: Any, **__: Any) -> torch.Tensor:
+        output = model(**inputs)
+        own: torch.Tensor = output.loss
+        self.losses.append(_own_tokens_loss(output, inputs))
+        return own
 
 
 def by_ours(
@@ -81,7 +99,7 @@ def by_ours(
             workspace=Path(folder) / "unfinished", inputs="",
         )  # fmt: skip
         seconds = time.perf_counter() - began
-    return _learned(fitted.history, seconds)
+    return Learned([int(row["step"]) for row in fitted.history], [row["loss"] for row in fitted.history], seconds)
 
 
 def curves(
@@ -110,14 +128,18 @@ def curves(
 
 
 def loss_of(network: Any, columns: dict[str, list[Any]], batch_size: int = 32) -> float:
-    """Mean loss of windows (``plain.training_features``), padded to one length whoever trained the network."""
+    """Mean loss of windows (``plain.training_features``), whoever trained the network."""
     network.eval()
     total, n = 0.0, len(columns["input_ids"])
     for first in range(0, n, batch_size):
         batch = {name: torch.tensor(column[first : first + batch_size]) for name, column in columns.items()}
         with torch.no_grad():
-            total += float(network(**batch).loss) * len(batch["input_ids"])
+            total += _own_tokens_loss(network(**batch), batch) * len(batch["input_ids"])
     return total / n
+
+
+def _own_tokens_loss(output: Any, batch: dict[str, torch.Tensor]) -> float:
+    return training.span_loss(output, batch["attention_mask"], *(batch[name] for name in training.LABELS)).item()
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:
@@ -138,8 +160,3 @@ def _values(rows: Sequence[dict[str, Any]], metric: str, side: str) -> NDArray[n
 
 def _row(metric: str, value: float, unit: str, conditions: dict[str, Any]) -> dict[str, Any]:
     return {"metric": metric, "value": value, "unit": unit, "n": 1, "conditions": conditions}
-
-
-def _learned(history: list[dict[str, float]], seconds: float) -> Learned:
-    logged = [row for row in history if "loss" in row]
-    return Learned([int(row["step"]) for row in logged], [row["loss"] for row in logged], seconds)

@@ -101,41 +101,43 @@ def evaluating(examples: Sequence[Example], tokenizer: Any, network: Any, rounds
 def training_updates(
     examples: Sequence[Example], tokenizer: Any, network: Any, updates: int = 3, batch_size: int = 16, rounds: int = 5
 ) -> Comparison:
-    """Updates of an epoch over all windows: forward, backward, AdamW, with the dropout of the network's config.
+    """Updates of windows drawn at random, the same on both sides: forward, backward, AdamW.
 
-    Ours stand for the epoch: of its updates, ordered by their tokens, the middle ones of equal parts.
+    Dropout is that of the network's config while it is timed. Without it, the gradient of our loss is the same in parts
+    as for windows padded to one length.
     """
     windows = features.build(examples, tokenizer)
-    padded = plain.training_batches(plain.training_features(examples, tokenizer), batch_size, updates)
-    order = list(training.LengthGrouped(windows.lengths, batch_size, seed=0))
-    check(sorted(order) == list(range(len(order))), "an epoch does not have every window once")
-    batches = np.split(np.array(order), range(batch_size, len(order), batch_size))[:-1]
-    batches.sort(key=lambda rows: int(windows.lengths[rows].sum()))
-    chosen = [batches[(2 * i + 1) * len(batches) // (2 * updates)] for i in range(updates)]
+    columns = plain.training_features(examples, tokenizer)
+    chosen = np.random.default_rng(0).permutation(len(windows.lengths))[: batch_size * updates]
+    batches = np.split(chosen, range(batch_size, len(chosen), batch_size))
+    padded = [[{name: column[row] for name, column in columns.items()} for row in batch] for batch in batches]
+    collate = training.collator_for(network, windows, tokenizer.pad_token_id, CPU)
     twins = copy.deepcopy(network), copy.deepcopy(network)
 
-    def of_rows(rows: Any) -> dict[str, torch.Tensor]:
-        batch = features.pad(windows, rows, tokenizer.pad_token_id)
-        batch |= {"start_positions": windows.start_labels[rows], "end_positions": windows.end_labels[rows]}
-        return {name: torch.from_numpy(values) for name, values in batch.items()}
+    def in_parts(rows: Any) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = collate(rows)["parts"]
+        return parts
 
-    def same_work(_: None, __: None) -> Findings:
-        lengths = [windows.lengths[rows] for rows in chosen]
-        widths = sum(int(of_batch.max()) * len(of_batch) for of_batch in lengths)
-        sizes = {*map(len, padded), *map(len, chosen)}
-        check(sizes == {batch_size}, "updates differ in their windows")
+    def same_updates(_: None, __: None) -> Findings:
+        padded_to_one_length = {**plain.collate(padded[0]), "share": 1.0}
+        theirs, ours = _gradient(network, [padded_to_one_length]), _gradient(network, in_parts(batches[0]))
+        check(abs(theirs[0] - ours[0]) <= _TOLERANCE, "the losses of an update differ")
+        distance = float((theirs[1] - ours[1]).norm() / theirs[1].norm())
+        check(distance <= _TOLERANCE, "the gradients of an update differ")
+        widths = sum(part["input_ids"].numel() for rows in batches for part in in_parts(rows))
         return {
-            "mean window": (float(windows.lengths.mean()), "tokens"),
-            "mean window of ours": (float(np.concatenate(lengths).mean()), "tokens"),
-            "our padding": (1 - sum(int(of_batch.sum()) for of_batch in lengths) / widths, "of tokens"),
+            "mean window": (float(windows.lengths[chosen].mean()), "tokens"),
+            "parts of an update": (sum(len(in_parts(rows)) for rows in batches) / len(batches), "parts"),
+            "our padding": (1 - int(windows.lengths[chosen].sum()) / widths, "of tokens"),
+            "distance of gradients": (distance, "of their length"),
         }
 
     return compare(
         "training",
         f"{updates} updates of {batch_size} of {len(windows.lengths):,} windows",
-        lambda: _train(twins[0], padded, plain.collate),
-        lambda: _train(twins[1], chosen, of_rows),
-        same_work,
+        lambda: _train(twins[0], padded, lambda net, batch: net(**plain.collate(batch)).loss.backward()),
+        lambda: _train(twins[1], batches, lambda net, rows: _backward(net, in_parts(rows))),
+        same_updates,
         rounds=rounds,
         warmup=0,
     )
@@ -181,13 +183,32 @@ def same_answers(
     }
 
 
-def _train(network: Any, batches: Sequence[Any], collate: Callable[[Any], dict[str, torch.Tensor]]) -> None:
+def _train(network: Any, batches: Sequence[Any], backward: Callable[[Any, Any], object]) -> None:
     network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-5, weight_decay=0.01)
     for batch in batches:
-        network(**collate(batch)).loss.backward()
+        backward(network, batch)
         optimizer.step()
         optimizer.zero_grad()
+
+
+def _backward(network: Any, parts: list[dict[str, Any]]) -> float:
+    """Add the gradients of an update's parts, and return its loss."""
+    total = 0.0
+    for part in parts:
+        share, labels = part.pop("share"), [part.pop(name) for name in training.LABELS]
+        loss = share * training.span_loss(network(**part), part["attention_mask"], *labels)
+        loss.backward()
+        total += loss.item()
+    return total
+
+
+def _gradient(network: Any, parts: list[dict[str, Any]]) -> tuple[float, torch.Tensor]:
+    """Loss and gradient of an update without dropout."""
+    network.eval()
+    network.zero_grad()
+    loss = _backward(network, parts)
+    return loss, torch.cat([weight.grad.flatten() for weight in network.parameters() if weight.grad is not None])
 
 
 def _from_padded(start: Float32, end: Float32, windows: Windows, examples: Sequence[Example]) -> Predictions:

@@ -103,13 +103,6 @@ def score(texts: dict[str, str], examples: Sequence[Example]) -> dict[str, float
     return {"exact_match": 100 * exact / len(examples), "f1": 100 * f1 / len(examples)}
 
 
-def training_batches(features: dict[str, list[Any]], batch_size: int, updates: int) -> list[list[dict[str, Any]]]:
-    """The windows of so many updates, drawn at random without replacement."""
-    order = torch.randperm(len(features["input_ids"]), generator=torch.Generator().manual_seed(0)).tolist()
-    rows = [{name: column[row] for name, column in features.items()} for row in order[: batch_size * updates]]
-    return [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
-
-
 def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
     """The model's inputs and labels of some windows."""
     batch: dict[str, torch.Tensor] = default_data_collator(list(rows))

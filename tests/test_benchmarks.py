@@ -108,12 +108,13 @@ def test_evaluation_from_end_to_end_agrees(asked, vocabulary, network_of):
     assert found.plain.shape == found.ours.shape == (1,)
 
 
-def test_training_updates_have_as_many_windows_on_both_sides(vocabulary, network_of):
+def test_training_updates_are_the_same_on_both_sides(vocabulary, network_of):
     asked = inputs.generated(64)
     network = network_of(vocab_size=len(vocabulary), max_position_embeddings=384)
     network.resize_token_embeddings(len(vocabulary))
     found = pieces.training_updates(asked, inputs.tokenizer(asked), network, updates=2, batch_size=4, rounds=1)
-    assert found.findings["mean window of ours"][0] == pytest.approx(found.findings["mean window"][0], rel=0.1)
+    assert found.findings["distance of gradients"][0] < 1e-5
+    assert found.findings["parts of an update"][0] >= 1
 
 
 def test_the_ratio_is_taken_within_rounds():

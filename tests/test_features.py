@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
-from qa_tradeoffs.features import batches, build, context_mask, pad
+from qa_tradeoffs.features import batches, build, context_mask, pad, parts
 
 WORDS = ["the", "Zürich", "naïve", "東京", "1,024", "don't", "re-run", "😀", "Ωmega", "observatory", "(a)", "Привет"]
 
@@ -269,3 +269,39 @@ def test_every_row_is_in_one_batch_and_no_batch_exceeds_the_budget(lengths, max_
     assert sorted(row for rows in found for row in rows.tolist()) == list(range(len(lengths)))
     for rows in found:
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= max_tokens
+
+
+def test_parts_of_an_update_are_split_where_padding_would_cost_more_than_a_part():
+    # 20 stands alone where a part costs less than the 2 · (20 - 9) tokens that padding both others to it takes.
+    lengths = np.array([9, 20, 8])
+    assert [part.tolist() for part in parts(lengths, own_cost=21)] == [[1], [0, 2]]
+    assert [part.tolist() for part in parts(lengths, own_cost=24)] == [[1, 0, 2]]
+    assert [part.tolist() for part in parts(lengths, own_cost=0.5)] == [[1], [0], [2]]
+    # In multiples of 8 the two shorter ones are padded to 16 and 8, and the longest to 24.
+    assert [part.tolist() for part in parts(lengths, own_cost=7, multiple_of=8)] == [[1], [0], [2]]
+    assert [part.tolist() for part in parts(lengths, own_cost=9, multiple_of=8)] == [[1], [0, 2]]
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 20))
+def test_no_other_parts_of_an_update_are_cheaper(lengths, own_cost):
+    found = parts(np.array(lengths), own_cost)
+    assert sorted(row for part in found for row in part) == list(range(len(lengths)))
+    cost = sum(len(part) * max(lengths[row] for row in part) + own_cost for part in found)
+    assert cost == min(cost_of(way, own_cost) for way in partitions(lengths))
+
+
+def cost_of(way: list[list[int]], own_cost: int) -> int:
+    return sum(len(part) * max(part) + own_cost for part in way)
+
+
+def partitions(lengths: list[int]) -> list[list[list[int]]]:
+    """Every way to divide some lengths into groups."""
+    if not lengths:
+        return [[]]
+    first, *rest = lengths
+    smaller = partitions(rest)
+    return [
+        changed
+        for way in smaller
+        for changed in ([[first], *way], *([*way[:i], [first, *way[i]], *way[i + 1 :]] for i in range(len(way))))
+    ]

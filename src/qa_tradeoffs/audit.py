@@ -12,8 +12,6 @@ SHAPES: dict[ModelName, flops.Shape] = {
     "squeezebert": flops.SQUEEZEBERT,
 }
 TERA = 1e12
-# Forward once; backward, products with as many operations for the inputs and again for the weights.
-TRAINING_OVER_FORWARD = 3
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def training_steps(published: Published) -> list[Step]:
     for model in MODELS:
         seconds = recipe.by_model.of(model).hours * 3600 / steps
         forward = flops.encoder_flops(SHAPES[model], recipe.batch_size, recipe.length)
-        tflops = TRAINING_OVER_FORWARD * forward / seconds / TERA
+        tflops = flops.TRAINING_OVER_FORWARD * forward / seconds / TERA
         found.append(Step(model, seconds, tflops, tflops / published.machines.p100.fp32_tflops))
     return found
 

@@ -8,6 +8,9 @@ both ways. Left out, as in most counts: biases, normalisation, softmax, activati
 
 from dataclasses import dataclass
 
+# Backward, there are as many operations again for the gradients of the inputs, and once more for those of the weights.
+TRAINING_OVER_FORWARD = 3
+
 
 @dataclass(frozen=True)
 class Shape:

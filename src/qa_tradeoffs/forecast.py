@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qa_tradeoffs import config, flops, prices, rates, sizes
-from qa_tradeoffs.audit import TERA, TRAINING_OVER_FORWARD
+from qa_tradeoffs.audit import TERA
+from qa_tradeoffs.flops import TRAINING_OVER_FORWARD
 from qa_tradeoffs.paths import RunPaths
 
 _BYTES_PER_WEIGHT = 4  # fp32, also where mixed precision computes in bf16

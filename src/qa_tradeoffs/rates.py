@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 
 from qa_tradeoffs import config, flops, inputs, results
-from qa_tradeoffs.audit import TERA, TRAINING_OVER_FORWARD
+from qa_tradeoffs.audit import TERA
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ANOMALY, OWN_ANOMALY, RunPaths
 from qa_tradeoffs.sizes import Network
@@ -53,7 +53,7 @@ def _published_rate(spec: config.Model, network: Network) -> tuple[float, str]:
     longest = max(measured, key=lambda r: (int(r.conditions["length"] or 0), float(r.conditions["dropout"] or 0)))
     at = longest.conditions
     batch_size, length = int(at["batch_size"] or 0), int(at["length"] or 0)
-    per_second = TRAINING_OVER_FORWARD * flops.encoder_flops(shape, batch_size, length) / longest.value
+    per_second = flops.TRAINING_OVER_FORWARD * flops.encoder_flops(shape, batch_size, length) / longest.value
     name = "BERT" if variant == "BERT" else f"SqueezeBERT {variant}"
     what = f"{name} at full size, {batch_size} × {length} tokens"
     return per_second, f"{per_second / TERA:.3g} TFLOP/s, {what} on {at['device']}, {at['threads']} threads"

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 import transformers
 from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -22,14 +23,19 @@ from qa_tradeoffs import device as devices
 from qa_tradeoffs.config import Training
 from qa_tradeoffs.dropout import fast_masks
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.features import Windows, pad
+from qa_tradeoffs.features import Windows, pad, parts
+from qa_tradeoffs.flops import TRAINING_OVER_FORWARD
 from qa_tradeoffs.models import accepted_inputs, set_dropout
 from qa_tradeoffs.paths import enough_disk_for, write_text, written_atomically
 from qa_tradeoffs.processes import locked
 from qa_tradeoffs.progress import Progress
 
+LABELS = ("start_positions", "end_positions")
 _MARKER = "elapsed.json"
-_BATCHES_SORTED_TOGETHER = 50  # enough that a batch's windows differ by a few tokens only
+# What a part costs beside its tokens, as operations that could be done meanwhile: its calls, and adding its gradient of
+# each parameter. Measured on two cores of a CPU; for GPUs a guess, by which few would split an update of 16 windows.
+_FLOP_OF_CALLS = {"cpu": 5e8, "cuda": 5e12}
+_FLOP_OF_A_GRADIENT = 200
 _STEPS_BETWEEN_LOSS_CHECKS = 10  # a broken loss stays broken; on a GPU every look at it waits for the device
 # A blind guess costs log(tokens of a window) nats, and a network that only learns to be unsure comes down to that. A
 # report is the mean over 2 % of the updates: one that is twice as bad may be a rough start, three in a row are not.
@@ -87,8 +93,8 @@ def fit(
     """
     _check_length(network, windows)
     set_dropout(network, recipe.dropout)
-    order = LengthGrouped(windows.lengths, recipe.batch_size, seed)
-    collator = _Collator(windows, pad_token_id, device, accepted_inputs(network))
+    order = Shuffled(len(windows.lengths), seed)
+    collator = collator_for(network, windows, pad_token_id, device)
     recorder = _Recorder(recipe.save_minutes * 60, int(windows.lengths.max()))
     trainer = _Trainer(
         model=network,
@@ -110,7 +116,7 @@ def fit(
         trainer.train(resume_from_checkpoint=_last_complete_checkpoint(workspace))
     _check_weights(network)
     steps = trainer.state.global_step
-    n_windows, tokens, padded = _count(windows.lengths, order, steps, recipe.batch_size, collator.multiple_of)
+    n_windows, tokens, padded = _count(windows.lengths, order, steps, recipe.batch_size, collator)
     return Fitted(
         history=[row for row in trainer.state.log_history if "loss" in row],
         steps=steps,
@@ -165,52 +171,53 @@ def write_history(fitted: Fitted, path: Path) -> None:
         pd.DataFrame(fitted.history).sort_index(axis=1).to_parquet(temporary, write_page_checksum=True)
 
 
-class LengthGrouped(Sampler[int]):
-    """Rows in random order with rows of like length side by side, so that a batch needs little padding.
+class Shuffled(Sampler[int]):
+    """Rows in random order, another one in each epoch.
 
-    Rows are sorted by length within large random parts, cut into batches, and the batches shuffled: in the order of
-    their lengths, as transformers' own sampler leaves them, an epoch would end on short ones, and train worse.
     The order depends on ``seed`` and the epoch alone, not on how many random numbers were drawn before: a resumed
     training sees the rest of the epoch in the order in which it would have come.
     """
 
-    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int) -> None:
-        self._lengths = lengths
-        self._batch_size, self._seed, self._epoch = batch_size, seed, 0
+    def __init__(self, n_rows: int, seed: int) -> None:
+        self._n_rows, self._seed, self._epoch = n_rows, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the Trainer as each epoch begins, and when it skips to where it stopped."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._lengths)
+        return self._n_rows
 
     def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng((self._seed, self._epoch))
-        rows = rng.permutation(len(self))
-        size = self._batch_size * _BATCHES_SORTED_TOGETHER
-        parts = [rows[first : first + size] for first in range(0, len(rows), size)]
-        rows = np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in parts])
-        whole = len(rows) // self._batch_size * self._batch_size
-        batches = rng.permutation(rows[:whole].reshape(-1, self._batch_size))  # what is no whole batch stays last
-        return iter([*batches.ravel().tolist(), *rows[whole:].tolist()])
+        return iter(np.random.default_rng((self._seed, self._epoch)).permutation(self._n_rows).tolist())
 
 
 class _Trainer(Trainer):  # type: ignore[misc]
-    """transformers' Trainer with our order of rows, and an eye on the loss."""
+    """transformers' Trainer with our order of rows, updates computed in parts, and an eye on the loss."""
 
-    def __init__(self, *, order: LengthGrouped, **settings: Any) -> None:
+    def __init__(self, *, order: Shuffled, **settings: Any) -> None:
         super().__init__(**settings)
         self._order = order
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGrouped:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Shuffled:
         return self._order
 
-    def training_step(self, *arguments: Any, **settings: Any) -> torch.Tensor:
-        loss: torch.Tensor = super().training_step(*arguments, **settings)
+    def training_step(self, model: Any, inputs: dict[str, Any], *_: Any) -> torch.Tensor:
+        """The mean loss of an update; the gradients of its parts add up to that of the mean."""
+        losses = [super(_Trainer, self).training_step(model, part) for part in inputs["parts"]]
+        loss = torch.stack(losses).sum()
         if self.state.global_step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
             _check_loss(float(loss), self.state.global_step)
         return loss
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> torch.Tensor:
+        """A part's contribution to the mean loss of its update."""
+        share, labels = inputs.pop("share"), [inputs.pop(name) for name in LABELS]
+        loss: torch.Tensor = share * span_loss(model(**inputs), inputs["attention_mask"], *labels)
+        return loss
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0  # the Trainer would look for the inputs of a batch in one piece; we count by formula
 
 
 class _Rows(Dataset[int]):
@@ -226,19 +233,61 @@ class _Rows(Dataset[int]):
         return row
 
 
-class _Collator:
-    """Row numbers → a padded batch with labels."""
+@dataclass(frozen=True)
+class Collator:
+    """Row numbers of an update → its windows with labels, in padded parts of like length.
 
-    def __init__(self, windows: Windows, pad_token_id: int, device: torch.device, accepted: set[str]) -> None:
-        self._windows, self._pad_token_id, self._accepted = windows, pad_token_id, accepted
-        self.multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
+    Each part is a dict of the network's ``accepted`` inputs, the labels, and ``share``, its share of the update's
+    windows. ``own_cost``: what a part costs beside its tokens, in tokens. Rows are padded to a ``multiple_of`` tokens.
+    """
 
-    def __call__(self, rows: list[int]) -> dict[str, torch.Tensor]:
-        batch = pad(self._windows, np.asarray(rows), self._pad_token_id, multiple_of=self.multiple_of)
-        batch = {name: values for name, values in batch.items() if name in self._accepted}
-        batch["start_positions"] = self._windows.start_labels[rows]
-        batch["end_positions"] = self._windows.end_labels[rows]
-        return {name: torch.from_numpy(values) for name, values in batch.items()}
+    windows: Windows
+    pad_token_id: int
+    accepted: set[str]
+    own_cost: float
+    multiple_of: int = 1
+
+    def __call__(self, rows: list[int]) -> dict[str, Any]:
+        """The parts of an update, as the Trainer passes them on."""
+        return {"parts": [self._padded(part) | {"share": len(part) / len(rows)} for part in self.parts(rows)]}
+
+    def parts(self, rows: list[int]) -> list[NDArray[np.int64]]:
+        """The rows of an update as they are computed."""
+        of_update = np.asarray(rows)
+        return [of_update[part] for part in parts(self.windows.lengths[of_update], self.own_cost, self.multiple_of)]
+
+    def width(self, part: NDArray[np.int64]) -> int:
+        """Tokens that each row of a part is padded to."""
+        return -(-int(self.windows.lengths[part].max()) // self.multiple_of) * self.multiple_of
+
+    def _padded(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        part = pad(self.windows, rows, self.pad_token_id, multiple_of=self.multiple_of)
+        part = {name: values for name, values in part.items() if name in self.accepted}
+        part |= dict(zip(LABELS, (self.windows.start_labels[rows], self.windows.end_labels[rows]), strict=True))
+        return {name: torch.from_numpy(values) for name, values in part.items()}
+
+
+def span_loss(output: Any, attention_mask: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """Mean over windows of the mean of two cross-entropies, of the answer's first and of its last token, in nats.
+
+    ``output`` has start and end logits (b, L), ``attention_mask`` (b, L) is 0 on padding, labels are (b,) int64. Only
+    the window's own tokens are candidates: in the loss of transformers' networks padding is, too, so that it depends
+    on how much of it there happens to be.
+    """
+    padding = attention_mask == 0
+    of_start, of_end = (
+        cross_entropy(logits.float().masked_fill(padding, -math.inf), labels)
+        for logits, labels in ((output.start_logits, start), (output.end_logits, end))
+    )
+    return (of_start + of_end) / 2
+
+
+def collator_for(network: Any, windows: Windows, pad_token_id: int, device: torch.device) -> Collator:
+    """A collator that cuts updates as is cheapest for a network of this size on this device."""
+    of_part = _FLOP_OF_CALLS[device.type] + _FLOP_OF_A_GRADIENT * network.num_parameters()
+    of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
+    multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
+    return Collator(windows, pad_token_id, accepted_inputs(network), of_part / of_token, multiple_of)
 
 
 class _Recorder(TrainerCallback):  # type: ignore[misc]
@@ -374,19 +423,18 @@ def _keep_only_if_same(workspace: Path, inputs: str) -> None:
 
 
 def _count(
-    lengths: NDArray[np.int64], order: LengthGrouped, steps: int, batch_size: int, multiple_of: int
+    lengths: NDArray[np.int64], order: Shuffled, steps: int, batch_size: int, collator: Collator
 ) -> tuple[int, int, int]:
     """(windows, tokens, tokens with padding) in the first ``steps`` updates."""
-    windows = tokens = padded = 0
-    for rows in islice(_batches(order, batch_size), steps):
-        batch = lengths[rows]
-        windows += len(batch)
-        tokens += int(batch.sum())
-        padded += -(-int(batch.max()) // multiple_of) * multiple_of * len(batch)
-    return windows, tokens, padded
+    n_windows = tokens = padded = 0
+    for rows in islice(_updates(order, batch_size), steps):
+        n_windows += len(rows)
+        tokens += int(lengths[rows].sum())
+        padded += sum(collator.width(part) * len(part) for part in collator.parts(rows))
+    return n_windows, tokens, padded
 
 
-def _batches(order: LengthGrouped, batch_size: int) -> Iterator[list[int]]:
+def _updates(order: Shuffled, batch_size: int) -> Iterator[list[int]]:
     """The rows of each update, epoch after epoch without end."""
     for epoch in count():
         order.set_epoch(epoch)
