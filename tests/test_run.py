@@ -3,6 +3,8 @@
 import functools
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,3 +245,9 @@ def test_the_command_reads_parameters_as_yaml_and_names_its_output(notebook, tmp
     arguments = ["n.ipynb", "o.ipynb", "--result", "r.json", "--scratch", "s", "-p", "path", '"1 2"', "-p", "seed", "3"]
     assert ends_with(arguments, capsys) == (0, "done: o.ipynb\n", "")
     assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json"), Path("s")]
+
+
+def test_papermill_is_loaded_without_what_takes_most_of_its_time():
+    program = "import sys; from qa_tradeoffs import run; run._papermill(); print(sys.modules['rfc3987_syntax'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"

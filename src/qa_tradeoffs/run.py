@@ -50,7 +50,7 @@ def run(
 
 def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> None:
     """Papermill, with progress on the terminal, and a sentence where it fails."""
-    import papermill
+    papermill = _papermill()
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
@@ -81,17 +81,27 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
             del os.environ[progress.VARIABLE], os.environ["JUPYTER_RUNTIME_DIR"]
 
 
+def _papermill() -> Any:
+    """The library, in a third of the time that it takes to load.
+
+    Most of that goes into a grammar of addresses that jsonschema builds as it is loaded, where it finds one, to check
+    values that a schema calls addresses; a notebook's schema calls none so.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # whoever imports it is told it is not there
+    import papermill
+
+    return papermill
+
+
 _KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}
 
 
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     """Refuse a parameter that the notebook does not have, which papermill only warns of, or of another type."""
-    import papermill
-
     if not notebook.is_file():
         raise StudyError(f"{notebook}: no such notebook")
     try:
-        known = papermill.inspect_notebook(str(notebook))
+        known = _papermill().inspect_notebook(str(notebook))
     except Exception as error:  # the notebook format's libraries raise types of their own
         raise StudyError(f"{notebook}: is not a notebook ({one_line(error)})") from None
     for name, value in parameters.items():
