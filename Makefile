@@ -102,7 +102,7 @@ endif
 code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
 ANALYSIS_CODE := $(call code,schema config prices inputs results costs intervals flops published audit audit_findings tables provenance health compute findings choice choice_findings figures download \
   display attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures data synthetic example calibration \
-  excerpts compared slices agreement confidence cases difference_findings difference_figures)
+  excerpts compared passages slices agreement confidence cases difference_findings difference_figures)
 REPORT_CODE   := $(call code,report display paths) $(wildcard src/qa_tradeoffs/templates/*)
 
 $(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,schema config prices inputs graph) | $(READY)

@@ -165,11 +165,13 @@ def evaluation_results(study: config.Study, slug: str, seed: int, f1: float, n: 
 
 
 def profile_results(study: config.Study, slug: str, parameters: float, seconds: float) -> results.Results:
-    """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens, known to 10 %."""
+    """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens and a question, known to 10 %."""
     rows: list[dict[str, Any]] = [
         {"metric": "parameters", "value": parameters, "unit": "parameters", "n": 1},
         {"metric": "bytes_on_disk", "value": 4 * parameters, "unit": "bytes", "n": 1},
-    ]
+        *({"metric": f"single_stream_seconds{p}", "value": seconds, "unit": "s per question", "n": 40,
+           "interval": {"low": 0.9 * seconds, "high": 1.1 * seconds, "over": "passes"}} for p in ("", "_p90", "_p99")),
+    ]  # fmt: skip
     for work, factor in (("forward", 1), ("training_step", 3)):
         for batch in (1, 8):
             for length in (32, 128):

@@ -52,7 +52,7 @@ def test_equal_models_both_have_the_highest_f1(collected_of):
     first, pair = accuracy(collected_of({"bert": same, "distilbert": same}))
     assert first.startswith("BERT and DistilBERT have the highest F1, 80.0")
     assert "lead" not in first
-    assert "difference +0.0 points, 95 % interval +0.0 to +0.0, corrected p = 1)" in pair
+    assert "difference 0.0 points, 95 % interval 0.0 to 0.0, corrected p = 1)" in pair
 
 
 def test_one_model_has_no_rivals(collected_of):
@@ -121,8 +121,10 @@ def test_savings_give_both_figures_beside_the_ratio(collected_of):
     ]
 
 
-def test_one_model_saves_nothing(collected_of):
-    assert findings.savings(tables.models(collected_of({"bert": [[1.0]]}))) == []
+def test_one_model_has_none_to_save_against(collected_of):
+    assert findings.savings(tables.models(collected_of({"bert": [[1.0]]}))) == [
+        "BERT is the only model here, so there is none to compare it with."
+    ]
 
 
 def test_a_model_that_came_fine_tuned_has_no_training_to_compare(collected_of):
@@ -167,19 +169,43 @@ def test_an_old_price_is_warned_of(collected_of, price_at):
     assert len(said) == 3
 
 
-def kind(study_of: Any, **keys: Any) -> str:
+def kind(study_of: Any, *slugs: str, **keys: Any) -> str:
     study: Study = study_of(**keys)
-    return findings.kind_of_study(study)
+    return findings.kind_of_study(study, slugs or list(study.models))
 
 
 def test_a_demonstration_is_not_taken_for_a_result(study_of):
     built = {"label": "Small", "architecture": "bert"}
     generated = {"source": "generated", "train_passages": 1, "validation_passages": 1}
-    assert kind(study_of).startswith("This study: real text (some/squad), published checkpoints. Speed")
     said = kind(study_of, data=generated, models={"small": built})
     assert said.startswith("This study: generated text, models trained from scratch. It shows the method;")
-    mixed = kind(study_of, models=MODELS | {"small": built})
-    assert "published checkpoints, but Small trained from scratch." in mixed
+    assert "It shows the method" not in kind(study_of)
+
+
+def test_what_was_trained_here_and_from_what_is_said_of_each_kind_of_model(study_of):
+    came, squad = {"fine_tuned": True}, "This study: real text (some/squad), "
+    assert kind(study_of).startswith(f"{squad}published checkpoints fine-tuned here. Speed")
+    published = {slug: model | came for slug, model in MODELS.items()}
+    assert kind(study_of, models=published).startswith(f"{squad}published checkpoints as they came. Speed")
+    own = {"label": "Mine", "path": "mine"} | came
+    small = {"label": "Small", "architecture": "bert"}
+    assert kind(study_of, models=MODELS | {"mine": own, "small": small}).startswith(
+        f"{squad}published checkpoints fine-tuned here (BERT and DistilBERT), checkpoints from disk as they came "
+        "(Mine), models trained from scratch (Small). Speed"
+    )
+
+
+def test_a_report_on_part_of_a_study_says_what_is_left_out(study_of):
+    small = {"label": "Small", "architecture": "bert"}
+    study = study_of(models=MODELS | {"small": small}, seeds=[0, 1])
+    assert findings.left_out(study, ["bert", "distilbert", "small"], [0, 1]) == []
+    assert findings.left_out(study, ["bert", "distilbert"], [0, 1]) == [
+        "Part of the study: Small is left out of this report."
+    ]
+    assert findings.left_out(study, ["bert"], [1]) == [
+        "Part of the study: DistilBERT, Small and seed 0 are left out of this report."
+    ]
+    assert "Small" not in findings.kind_of_study(study, ["bert", "distilbert"])
 
 
 def test_charts_are_described_with_their_values(collected_of):
@@ -285,7 +311,7 @@ def test_a_score_is_placed_beside_each_published_one(collected_of, monkeypatch):
     table = tables.models(collected).assign(f1=88.0, f1_low=87.4, f1_high=88.51)
     said = findings.against_published(collected, table, published.load())
     assert said == [
-        "BERT reaches F1 88.0 (87.4–88.5); published: 88.13 (original study (2021)), within the interval; 88.5 "
+        "BERT reaches F1 88.0 (87.4–88.5); published: 88.13 (original study, 2021), within the interval; 88.5 "
         "(BERT-base, arXiv 1810.04805), within the interval; 88.52 (BERT-base, Hugging Face's run_qa, transformers' "
         "question-answering example), above the interval.",
         "The intervals are over questions. Published figures are of other training runs, which vary as well.",

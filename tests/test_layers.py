@@ -13,7 +13,7 @@ features dropout grouped models training predictions metrics no_answer squad_met
 calibration evaluation clock workloads variants traces operators durations profiling scenarios memory costs
 published audit audit_findings results sizes rates forecast plan attribution anomaly stage download display
 anomaly_findings tables provenance health compute findings no_answer_findings choice_findings excerpts
-compared slices agreement confidence cases difference_findings figures anomaly_figures no_answer_figures
+compared passages slices agreement confidence cases difference_findings figures anomaly_figures no_answer_figures
 difference_figures report publish card push compare run graph answer""".split()
 ARITHMETIC = ["metrics", "no_answer", "intervals", "costs", "baseline", "choice", "calibration"]
 
@@ -50,7 +50,7 @@ def test_the_check_sees_imports_of_either_form():
 
 def test_only_the_analysis_notebook_the_report_and_other_charts_use_figures():
     users = {module for module in ORDER if "figures" in imported(module)}
-    assert users <= {"report", "anomaly_figures", "no_answer_figures", "difference_figures"}
+    assert users <= {"report", "publish", "anomaly_figures", "no_answer_figures", "difference_figures"}
     notebooks = (SOURCE.parents[1] / "notebooks").glob("*.ipynb")
     assert [path.name for path in notebooks if "figures." in path.read_text()] == ["4-analysis.ipynb"]
 

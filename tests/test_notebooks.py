@@ -1,5 +1,6 @@
 """The whole study, run by make in a copy of the repository: what it writes, and what it does not do twice."""
 
+import base64
 import json
 import os
 import re
@@ -86,8 +87,11 @@ def test_publishing_puts_the_pages_where_they_are_committed_and_the_figures_into
     assert done.returncode == 0, done.stderr
     published = checkout.folder / "reports/published/tiny"
     pages = {page.name for page in (checkout.folder / "reports/tiny").iterdir()}
-    assert {file.name for file in published.iterdir()} == pages | {"summary.json"}
+    assert {file.name for file in published.iterdir()} == pages | {"summary.json", "tradeoff.svg"}
     assert not [file for file in published.iterdir() if "/checkout" in file.read_text()]
+    first = re.search(r'src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]+)"', (published / "index.html").read_text())
+    assert base64.b64decode(first[1]) == (published / "tradeoff.svg").read_bytes()
+    assert f"![{first[2]}](reports/published/tiny/tradeoff.svg)" in (checkout.folder / "README.md").read_text()
     f1 = results.read(checkout.folder / "runs/tiny/bert/seed-0/evaluation.json").find("f1").value
     row = next(line for line in (checkout.folder / "README.md").read_text().splitlines() if line.startswith("| BERT |"))
     assert f"| {f1:.1f} (" in row

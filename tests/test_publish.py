@@ -50,6 +50,19 @@ def test_the_summary_holds_each_models_figures_and_where_they_came_from(collecte
     assert found.price.startswith("a GPU, Some Cloud, ")
 
 
+def test_the_summary_answers_as_the_report_does_and_says_what_its_chart_shows(collected_of):
+    found = publish.summary(collected_of(SCORES))
+    assert found.answer[:2] == (
+        "BERT has the highest F1, 75.0 (50.0–100.0) over 2 questions; its lead over DistilBERT is not shown.",
+        "DistilBERT is the fastest, 100 ms a question against 200 ms of BERT (2.0 times as fast); no loss of F1 "
+        "against BERT is shown (-25.0 points, 95 % interval -50.0 to 0.0, corrected p = 1).",
+    )
+    assert found.chart == (
+        "Scatter chart of F1 against the time of one question: BERT at 200 ms and F1 75.0, not told from the front; "
+        "DistilBERT at 100 ms and F1 50.0, on the front."
+    )
+
+
 def test_a_price_that_is_a_range_gives_two_costs(collected_of):
     found = publish.summary(collected_of(SCORES, usd_per_hour=[1.0, 3.0]))
     costs = found.models[0].find("train_usd")
@@ -61,7 +74,7 @@ def test_published_pages_name_neither_the_machine_nor_its_user(collected_of, run
         run, tmp_path / "published" / "x", collected_of(SCORES), [run.folder / "bert/3-profile.ipynb"]
     )
     assert sorted(path.name for path in index.parent.iterdir()) == [
-        "4-analysis.html", "bert-3-profile.html", "index.html", "summary.json"
+        "4-analysis.html", "bert-3-profile.html", "index.html", "summary.json", "tradeoff.svg"
     ]  # fmt: skip
     assert list(index.parent.parent.iterdir()) == [index.parent]
     for file in index.parent.iterdir():
@@ -110,6 +123,8 @@ def test_the_readme_is_filled_from_the_summaries(collected_of, tmp_path, monkeyp
     (tmp_path / "some" / "summary.json").write_text(summary.model_dump_json())
     filled = readme._published()
     assert "[A study](reports/published/some/index.html)" in filled
+    assert f"\n\n![{summary.chart}](reports/published/some/tradeoff.svg)\n\n" in filled
+    assert all(f"\n\n{sentence}\n\n" in filled for sentence in summary.answer)
     assert filled.splitlines()[-2:] == [
         "| BERT | 100.0 M | 50.0 (0.0–100.0) | 75.0 (50.0–100.0) | 200 ms | 60.0 min | 2.00 | 111 |",
         "| DistilBERT | 50.0 M | 0.0 (0.0–0.0) | 50.0 (50.0–50.0) | 100 ms | 30.0 min | 1.00 | 55.6 |",

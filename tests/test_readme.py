@@ -90,5 +90,14 @@ def test_its_main_figures_are_those_of_the_published_reports():
             assert f" {f1.value:.1f} ({f1.interval.low:.1f}–{f1.interval.high:.1f}) " in row
 
 
+def test_its_pictures_have_texts_and_what_it_links_to_is_there():
+    links = re.findall(r"(!?)\[([^]]*)\]\(([^)#]+)\)", README)
+    assert links
+    for picture, text, address in links:
+        assert text
+        assert address.startswith("https://") or (ROOT / address).is_file()
+        assert not picture or len(text) > 20
+
+
 def test_its_tables_are_those_of_the_committed_result_files():
     assert filled(README) == README

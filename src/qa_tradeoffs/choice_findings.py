@@ -6,7 +6,7 @@ import pandas as pd
 
 from qa_tradeoffs import config
 from qa_tradeoffs.choice import SIGNIFICANT, Contest, Gap
-from qa_tradeoffs.display import plain, points, ratio, seconds, size, usd
+from qa_tradeoffs.display import plain, points, ratio, seconds, signed, size, usd
 from qa_tradeoffs.findings import against_baseline, counted, listed
 
 # A training is timed once: a cost that is lower by less than a tenth is not taken for lower.
@@ -65,7 +65,7 @@ def condition(model: str, rows: pd.DataFrame, contest: Contest) -> str:
 
 def chart_caption(choices: pd.DataFrame) -> str:
     """How to read the chart, and how it decides what is on the front."""
-    kinds = set(choices["standing"])
+    kinds, runs = set(choices["standing"]), ", training runs apart" * bool(choices["seeds"].max() > 1)
     if len(choices) == 1:
         return "F1 against the time of one question, of the network that was scored."
     line = "the grey line joins them" if "front" in kinds else "no model is, so no line is drawn"
@@ -73,7 +73,7 @@ def chart_caption(choices: pd.DataFrame) -> str:
         [
             "F1 against the time of one question, both of the networks that were scored.",
             "Filled: on the Pareto front; each is shown to beat every other model, in F1 (paired by question, "
-            f"corrected p < {SIGNIFICANT}, training runs apart) or in time (intervals apart); {line}.",
+            f"corrected p < {SIGNIFICANT}{runs}) or in time (intervals apart); {line}.",
             *["Hollow: may be on it; the differences are too small to tell."] * ("unclear" in kinds),
             *["Cross: not on it; another model is shown to be as accurate and faster."] * ("dominated" in kinds),
         ]
@@ -261,7 +261,7 @@ def _shown(gap: Gap) -> str:
     """'+2.1 points, 95 % interval 1.0 to 3.2', and why such an interval shows nothing where it is away from zero."""
     overlap = ", but training runs overlap" * (gap.told_over_questions and gap.runs_overlap)
     away = (gap.low > 0 or gap.high < 0) and not gap.told_over_questions
-    return f"{gap.estimate:+.1f} points, 95 % interval {_bounds(gap)}{overlap}{_for_chance(gap) if away else ''}"
+    return f"{signed(gap.estimate)} points, 95 % interval {_bounds(gap)}{overlap}{_for_chance(gap) if away else ''}"
 
 
 def _for_chance(gap: Gap) -> str:
@@ -270,8 +270,7 @@ def _for_chance(gap: Gap) -> str:
 
 def _bounds(gap: Gap) -> str:
     """The interval, with signs where it holds both."""
-    sign = "" if gap.low > 0 else "+"
-    return f"{gap.low:{sign}.1f} to {gap.high:{sign}.1f}"
+    return f"{gap.low:.1f} to {gap.high:.1f}" if gap.low > 0 else f"{signed(gap.low)} to {signed(gap.high)}"
 
 
 def _both(one: Any, other: Any) -> str:

@@ -14,11 +14,29 @@ from qa_tradeoffs.display import points
 from qa_tradeoffs.findings import listed
 
 _NONE = "(no answer)"
+_FEWEST_PASSAGES = 30  # below that the spread between passages is known too badly
+_ALIKE = 1.1  # from this ratio of widths on, what is near its bound is doubtful
 
 
 def sliced(scores: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
     """In which slices two models differ by more than chance, which slices are too small, and what that does not say."""
     return [*_told(differences), *_too_small(scores)]
+
+
+def by_passage(widths: pd.DataFrame, questions: int) -> list[str]:
+    """How wide intervals would be over passages; nothing where that is the same, or passages are too few to say."""
+    passages = int(widths["passages"].iloc[0])
+    known = widths.dropna(subset="ratio")
+    if passages in (1, questions) or passages < _FEWEST_PASSAGES or known.empty:
+        return []
+    score, gap = (known[(known["other"] == "") == alone]["ratio"] for alone in (True, False))
+    said = (
+        f"The {questions:,} questions are about {passages:,} passages, and those about one passage may be alike. Had "
+        f"whole passages been drawn instead of questions, the intervals of F1 would be {_range(score)} times as wide"
+    )
+    differences = "" if gap.empty else f", those of differences in F1 {_range(gap)} times"
+    doubt = " A difference whose interval almost reaches zero is then not shown." if gap.max() > _ALIKE else ""
+    return [f"{said}{differences}.{doubt}"]
 
 
 def shown_slices(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -148,6 +166,8 @@ def describe_coverage(found: Calibration) -> str:
 
 def examples(splits: Sequence[Split]) -> display.Html:
     """For every ordered two models some questions to read, folded."""
+    if not splits:
+        return display.paragraphs(["There is one model in this report, so none that another could miss."])
     return display.together(*(display.fold(_title(split), *(_case(split, c) for c in split.cases)) for split in splits))
 
 
@@ -163,6 +183,12 @@ def _case(split: Split, case: Case) -> display.Html:
         for kind, label, answer in (("right", split.right, case.right), ("wrong", split.wrong, case.wrong))
     ]
     return display.passage(case.example.question, case.context, [("reference", "Reference", references), *answers])
+
+
+def _range(values: "pd.Series[float]") -> str:
+    """'0.92 to 1.10', or one figure where both ends read the same."""
+    low, high = f"{values.min():.2f}", f"{values.max():.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _told(differences: pd.DataFrame) -> list[str]:

@@ -65,14 +65,19 @@ def text(content: str, caption: str) -> Html:
 
 def figure(drawn: "Figure", *, alt: str, caption: str) -> Html:
     """The figure as an embedded vector picture with a text that says what it shows, closed afterwards."""
+    data = base64.b64encode(svg(drawn)).decode()
+    inner = f'<img src="data:image/svg+xml;base64,{data}" alt="{_text(alt)}">'
+    return Html(f"<figure>{_region(caption, inner)}<figcaption>{_text(caption)}</figcaption></figure>")
+
+
+def svg(drawn: "Figure") -> bytes:
+    """The figure as a vector picture without a date, so that equal figures are equal files; closed afterwards."""
     from matplotlib import pyplot
 
     buffer = io.BytesIO()
     drawn.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     pyplot.close(drawn)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    inner = f'<img src="data:image/svg+xml;base64,{data}" alt="{_text(alt)}">'
-    return Html(f"<figure>{_region(caption, inner)}<figcaption>{_text(caption)}</figcaption></figure>")
+    return buffer.getvalue()
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
@@ -132,6 +137,12 @@ def passage(
 def points(value: float, low: float, high: float) -> str:
     """'81.2 (80.4–82.0)': points with their interval."""
     return f"{value:.1f} ({low:.1f}–{high:.1f})"
+
+
+def signed(value: float) -> str:
+    """'+2.1', '-0.5': points of a difference; what rounds to nothing has no sign."""
+    rounded = round(value, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
 
 
 def seconds(value: float) -> str:

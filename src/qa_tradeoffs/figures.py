@@ -275,7 +275,8 @@ def _in_units(value: float, _: int | None) -> str:
 
 
 def nothing(figure: Figure, axes: Axes, why: str = "no model was fine-tuned in this study") -> Figure:
-    """An empty chart that says why it is empty."""
-    axes.set(xticks=[], yticks=[])
+    """In place of a chart a line that says why there is none."""
+    figure.set_figheight(0.8)
+    axes.set_axis_off()
     axes.text(0.5, 0.5, why, ha="center", transform=axes.transAxes)
     return figure

@@ -1,33 +1,35 @@
 """Sentences that read the tables: they say what the numbers show, and never more than their intervals do."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from qa_tradeoffs import compute, config, tables
 from qa_tradeoffs.choice import Gap
-from qa_tradeoffs.display import plain, points, ratio, seconds
+from qa_tradeoffs.display import plain, points, ratio, seconds, signed
 from qa_tradeoffs.published import ModelName, Published
 
 
-def kind_of_study(study: config.Study) -> str:
-    """What was studied, so that nobody takes a demonstration for a result."""
+def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
+    """What was studied of these models, so that nobody takes a demonstration for a result."""
     generated = isinstance(study.data, config.GeneratedData)
-    built = [model.label for model in study.models.values() if model.architecture]
     source = f" ({study.data.name})" if isinstance(study.data, config.HubData) else ""
     texts = "generated text" if generated else f"real text{source}"
-    if not built:
-        weights = "published checkpoints"
-    elif len(built) == len(study.models):
-        weights = "models trained from scratch"
-    else:
-        weights = f"published checkpoints, but {listed(built)} trained from scratch"
     warning = "It shows the method; it says nothing about these models' accuracy on SQuAD. " if generated else ""
     return (
-        f"This study: {texts}, {weights}. {warning}Speed and memory were measured on untrained weights, which cost the "
-        "same to compute as trained ones."
+        f"This study: {texts}, {_weights([study.models[slug] for slug in slugs])}. {warning}Speed and memory were "
+        "measured on untrained weights, which cost the same to compute as trained ones."
     )
+
+
+def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """Which models and seeds of the study a report is not about; nothing where it is about all."""
+    models = [model.label for slug, model in study.models.items() if slug not in slugs]
+    runs = [f"seed {seed}" for seed in study.seeds if seed not in seeds]
+    parts = [*models, *runs]
+    return [f"Part of the study: {listed(parts)} {_is(parts)} left out of this report."] if parts else []
 
 
 def accuracy(models: pd.DataFrame, differences: pd.DataFrame, baseline: dict[str, float], n: int) -> list[str]:
@@ -91,6 +93,8 @@ def against_baseline(models: pd.DataFrame, baseline: dict[str, float]) -> str:
 def savings(models: pd.DataFrame) -> list[str]:
     """What each other model saves or costs against the model with the most parameters: both figures, and the ratio."""
     large = models.loc[models["parameters"].idxmax()]
+    if len(models) == 1:
+        return [f"{large['model']} is the only model here, so there is none to compare it with."]
     return [_saving(row, large) for _, row in models[models["slug"] != large["slug"]].iterrows()]
 
 
@@ -187,6 +191,22 @@ def listed(names: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
+def _weights(models: list[config.Model]) -> str:
+    """'published checkpoints fine-tuned here', with the models' names where there are several kinds."""
+    kinds: dict[str, list[str]] = {}
+    for model in models:
+        kinds.setdefault(_start(model), []).append(model.label)
+    return ", ".join(f"{kind} ({listed(labels)})" if len(kinds) > 1 else kind for kind, labels in kinds.items())
+
+
+def _start(model: config.Model) -> str:
+    """What the weights that were scored began as."""
+    if model.architecture:
+        return "models trained from scratch"
+    where = "checkpoints from disk" if model.path else "published checkpoints"
+    return f"{where} {'as they came' if model.fine_tuned else 'fine-tuned here'}"
+
+
 def _is_checkpoint(collected: tables.Collected, slug: str) -> bool:
     """Whether a model was a checkpoint of the Hub that this study fine-tuned."""
     model = collected.study.models[slug]
@@ -194,7 +214,7 @@ def _is_checkpoint(collected: tables.Collected, slug: str) -> bool:
 
 
 def _beside_published(row: Any, figures: Published, name: ModelName) -> str:
-    """'BERT reaches F1 88.4 (87.9–88.9) here; published: 88.13 (original study (2021)), within the interval; …'"""
+    """'BERT reaches F1 88.4 (87.9–88.9) here; published: 88.13 (original study, 2021), within the interval; …'"""
     original = figures.original.scores
     known = [(original.by_model.of(name).f1, original.source)]
     known += [(score.f1, ", ".join(filter(None, [score.name, score.source, score.note])))
@@ -279,8 +299,8 @@ def _difference(row: Any) -> str:
     gap, low, high, p = row.f1_difference, row.low, row.high, row.p_holm
     if not _is_told(row):
         return (
-            f"No difference in F1 between {model} and {other} can be told from chance (difference {gap:+.1f} points, "
-            f"95 % interval {low:+.1f} to {high:+.1f}, corrected p = {p:.2g})."
+            f"No difference in F1 between {model} and {other} can be told from chance (difference {signed(gap)} "
+            f"points, 95 % interval {signed(low)} to {signed(high)}, corrected p = {p:.2g})."
         )
     ahead, behind, gap, low, high = (model, other, gap, low, high) if gap > 0 else (other, model, -gap, -high, -low)
     interval = f"95 % interval {low:.1f} to {high:.1f}, corrected p = {p:.2g}"

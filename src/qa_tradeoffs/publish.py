@@ -1,4 +1,4 @@
-"""A report as it is committed: its pages, and beside them its main figures for programs to read, the README's first.
+"""A report as it is committed: its pages, and beside them its answer, first chart and main figures for the README.
 
 python -m qa_tradeoffs.publish studies/demo.yaml runs/demo reports/published/demo runs/demo/bert/3-profile.ipynb ...
 """
@@ -13,13 +13,14 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, ValidationError
 
-from qa_tradeoffs import config, findings, report, tables
+from qa_tradeoffs import choice_findings, compute, config, display, figures, findings, report, tables
+from qa_tradeoffs.choice import Contest
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import RunPaths, read_bytes, write_text
 from qa_tradeoffs.results import Condition, Interval, Origin, Record
 from qa_tradeoffs.schema import Strict
 
-SUMMARY = "summary.json"
+SUMMARY, CHART = "summary.json", "tradeoff.svg"
 
 
 class Model(Strict):
@@ -39,6 +40,8 @@ class Summary(Strict):
     format: Literal[1] = 1
     title: str
     kind: str = Field(description="what was studied, in words")
+    answer: tuple[str, ...] = Field(min_length=1, description="the report's answer, sentence by sentence")
+    chart: str = Field(description="what the chart beside the summary shows, in words")
     origin: Origin = Field(description="of the first model's evaluation")
     price: str
     models: tuple[Model, ...] = Field(min_length=1)
@@ -47,14 +50,26 @@ class Summary(Strict):
 def summary(collected: tables.Collected) -> Summary:
     """What of a study's results the summary holds."""
     first = next(iter(collected.evaluations.values())).provenance
-    rows = tables.models(collected).to_dict("records")
+    choices, contest = _choices(collected)
+    baseline, n = tables.baseline(collected), tables.questions(collected)
     return Summary(
         title=collected.study.title,
-        kind=findings.kind_of_study(collected.study),
+        kind=findings.kind_of_study(collected.study, collected.slugs),
+        answer=tuple(choice_findings.answer(choices, contest, collected.study, baseline, n)),
+        chart=choice_findings.describe(choices),
         origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
         price=f"{collected.price.machine}, {collected.price.provider}, {collected.price.date}",
-        models=tuple(Model(label=row["model"], records=tuple(_records(collected, row))) for row in rows),
+        models=tuple(
+            Model(label=row["model"], records=tuple(_records(collected, row))) for row in choices.to_dict("records")
+        ),
     )
+
+
+def chart(collected: tables.Collected) -> bytes:
+    """The report's first chart, as SVG."""
+    figures.use_style()
+    choices, _ = _choices(collected)
+    return display.svg(figures.f1_against_question(choices))
 
 
 def read(path: Path) -> Summary:
@@ -67,9 +82,9 @@ def read(path: Path) -> Summary:
 
 
 def publish(run: RunPaths, pages: Path, collected: tables.Collected, notebooks: list[Path]) -> Path:
-    """Put the pages and the summary where ``pages`` is, in place of what was there; return the path of index.html.
+    """Put the pages, the summary and the chart where ``pages`` is, in place of what was there.
 
-    Raises StudyError where that is too large to be committed, and leaves the old pages.
+    Returns the path of index.html. Raises StudyError where that is too large to be committed, and leaves the old pages.
     """
     pages.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=pages.parent) as folder:
@@ -79,9 +94,15 @@ def publish(run: RunPaths, pages: Path, collected: tables.Collected, notebooks: 
             most = report.MOST_BYTES / 1e6
             raise StudyError(f"{pages}: index.html has {size / 1e6:.1f} MB, at most {most:.0f}; publish fewer models")
         write_text(new / SUMMARY, summary(collected).model_dump_json(indent=1) + "\n")
+        (new / CHART).write_bytes(chart(collected))
         shutil.rmtree(pages, ignore_errors=True)
         new.rename(pages)
     return pages / "index.html"
+
+
+def _choices(collected: tables.Collected) -> tuple[pd.DataFrame, Contest]:
+    """The table of models with what one question takes of each, and what is known of every two."""
+    return compute.choices(collected, tables.models(collected), tables.differences(collected))
 
 
 def _records(collected: tables.Collected, row: dict[str, Any]) -> list[Record]:

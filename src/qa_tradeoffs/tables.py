@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from qa_tradeoffs import config, costs, inputs, intervals, prices, results, schema
-from qa_tradeoffs.display import parameters, points, seconds, size, usd
+from qa_tradeoffs.display import parameters, points, seconds, signed, size, usd
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT, RunPaths
 
@@ -250,7 +250,9 @@ def shown_differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> pd.DataFra
     columns = {"model": f1["model"], "against": f1["other"]}
     for name, metric, found in (("F1", "f1", f1), ("EM", "exact_match", exact_match)):
         bounds = found[[f"{metric}_difference", "low", "high"]].to_numpy(dtype=float)
-        columns[f"{name} difference"] = [f"{gap:+.1f} ({low:+.1f} to {high:+.1f})" for gap, low, high in bounds]
+        columns[f"{name} difference"] = [
+            f"{signed(gap)} ({signed(low)} to {signed(high)})" for gap, low, high in bounds
+        ]
         columns[f"{name}, p (Holm)"] = [f"{p:.2g}" for p in found["p_holm"]]
     return pd.DataFrame(columns)
 
