@@ -39,7 +39,7 @@ def test_what_a_finding_implies_is_in_numbers(findings, topic, number):
 
 def test_every_finding_names_its_source_and_ends_each_part_as_a_sentence(findings):
     for finding in findings.values():
-        assert "original study (2021)" in finding.published or "arXiv" in finding.published
+        assert "original study, 2021" in finding.published or "arXiv" in finding.published
         for part in (finding.published, finding.implies, finding.follows, finding.does_not_follow):
             assert part.endswith(".")
 

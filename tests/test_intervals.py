@@ -278,5 +278,10 @@ def test_swapping_three_wins_and_no_win_at_all() -> None:
     np.testing.assert_allclose(swap_p_values(differences, generator(), resamples=20_000), [0.25, 1.0], atol=0.01)
 
 
+def test_swapping_counts_the_observed_difference_as_one_draw() -> None:
+    # All 30 swapped alike has probability 2 / 2^30: none of the 999 draws is as extreme, (1 + none) / (1 + 999).
+    np.testing.assert_array_equal(swap_p_values(np.full((30, 1), 0.25), generator(), resamples=999), [0.001])
+
+
 def test_columns_without_any_difference_have_p_value_one() -> None:
     np.testing.assert_array_equal(swap_p_values(np.zeros((4, 2)), generator()), [1.0, 1.0])

@@ -101,7 +101,7 @@ def fix(found: Explanation) -> list[str]:
         f"{_with_bounds(published)} times as long, and {_with_bounds(against)} times as long as BERT's "
         f"{display.seconds(bert)} (medians of the ratios within rounds).",
         *(
-            "With dropout masks drawn faster too (`fast_dropout: true`, CPU only) it takes "
+            "With dropout masks drawn faster too ('fast_dropout: true', CPU only) it takes "
             f"{display.seconds(row['seconds'])}, {_with_bounds(row)} times as long as published."
             for _, row in found.variants[found.variants["variant"] == _FAST].iterrows()
         ),
@@ -130,7 +130,7 @@ def open_questions(found: Explanation, published: Published) -> list[str]:
         f"SqueezeBERT's time over BERT's was {theirs:.2f} in the original; here it is {ours:.2f}. How much of that "
         "difference is the P100's convolutions, the libraries of 2021, or what of the recipe was not published, a "
         "measurement on another machine cannot tell.",
-        "`make anomaly DEVICE=cuda` repeats the experiment on a GPU, with cuDNN, number formats and torch.compile as "
+        "'make anomaly DEVICE=cuda' repeats the experiment on a GPU, with cuDNN, number formats and torch.compile as "
         "further factors; the report then shows that instead.",
     ]
 

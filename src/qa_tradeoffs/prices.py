@@ -40,7 +40,8 @@ class Price(Section):
     def age_warning(self, today: datetime.date) -> str:
         """A sentence when the price is older than a year, else the empty string."""
         days = (today - self.date).days
-        return f"The price of {self.machine} is {days / 365.25:.1f} years old; edit it." if days > 365 else ""
+        said = f"The price of {self.machine} is {days / 365.25:.1f} years old: put today's into studies/prices.yaml."
+        return said if days > 365 else ""
 
 
 def load(path: Path | str) -> dict[str, Price]:
