@@ -114,7 +114,7 @@ def test_without_any_measurement_the_file_is_named(tmp_path):
 def test_the_question_gives_the_originals_figures(original):
     (said,) = anomaly_findings.question(original)
     assert "SqueezeBERT took 5.35 h to fine-tune (USD 8.28), BERT 3 h (USD 4.65)" in said
-    share = int(re.search(r"it has (\d+)% of BERT's operations at 384 tokens", said)[1])
+    share = int(re.search(r"it has (\d+) % of BERT's operations at 384 tokens", said)[1])
     # Per token and layer BERT has 12 products of 768 × 768; SqueezeBERT has 1 + 11 / 4. Both have 4 · 384 · 768 for
     # attention, as much as 2 · 384 / 768 = 1 product: (3.75 + 1) / (12 + 1).
     assert share == round(100 * 4.75 / 13)
@@ -124,10 +124,10 @@ def test_shares_and_rates_are_of_the_class(found):
     (said,) = anomaly_findings.where(found)
     # 900 GFLOP in 5 s; 1,800 in 9 s
     assert said.startswith(
-        "Convolutions take 50% of a training step of SqueezeBERT as published (30% backwards alone), and reach 180 "
+        "Convolutions take 50 % of a training step of SqueezeBERT as published (30 % backwards alone), and reach 180 "
         "GFLOP/s, where BERT's matrix products reach 200"
     )
-    assert "Dropout takes 25%, 2.50 s; in BERT 15%, 1.80 s" in said
+    assert "Dropout takes 25 %, 2.50 s; in BERT 15 %, 1.80 s" in said
 
 
 def test_a_step_that_the_interval_does_not_tell_from_none_is_called_that(found):
@@ -191,6 +191,6 @@ def test_the_charts_show_every_class_and_every_step(found):
 
 def test_alternative_texts_name_the_largest_classes_and_every_step(found):
     said = anomaly_findings.describe_operators(found.operators, "training step")
-    assert "SqueezeBERT as published: 10.00 s, of it convolution backward 30%" in said
-    assert "BERT: 12.00 s, of it matrix product 75%, dropout and random numbers 15%, other 10%" in said
+    assert "SqueezeBERT as published: 10.00 s, of it convolution backward 30 %" in said
+    assert "BERT: 12.00 s, of it matrix product 75 %, dropout and random numbers 15 %, other 10 %" in said
     assert anomaly_findings.describe_steps(found).endswith("no groups +6.50 s, BERT -0.50 s.")

@@ -10,11 +10,12 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from conftest import Checkout
+from conftest import Checkout, compared_of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from qa_tradeoffs import display, report
+from qa_tradeoffs import cases, difference_findings, display, report
+from qa_tradeoffs.example import Example
 from qa_tradeoffs.paths import RunPaths
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -48,6 +49,14 @@ ATTACHED = {"p.png": {"image/png": PIXEL}, "d.svg": {"image/svg+xml": '"><script
 FRAME = pd.DataFrame({"question": HOSTILE, "F1": [0.1 + 0.2, 1e-9, 3, 4, 5, 6, 7, 8], "answer": "x, \"y\"; 'z'\nü"})
 
 
+def as_read() -> display.Html:
+    """The hostile texts as questions, passages, references and answers, as the report shows those that models miss."""
+    examples = [Example(f"q{row}", text, f"{text} {text}", text, (text,), (0,)) for row, text in enumerate(HOSTILE)]
+    right, wrong = [1.0] * len(HOSTILE), [0.0] * len(HOSTILE)
+    both = compared_of(examples, {HOSTILE[0]: [right], HOSTILE[1]: [wrong]}, {key: [HOSTILE] for key in HOSTILE[:2]})
+    return difference_findings.examples(cases.sample(both, at_most=len(HOSTILE)))
+
+
 def shown(html: display.Html) -> Any:
     data, metadata = html._repr_mimebundle_()
     return new_output("execute_result", data, metadata=metadata)
@@ -69,6 +78,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         display.facts({text: text for text in HOSTILE}, HOSTILE[0]),
         display.sections([(text, {text: text}) for text in HOSTILE]),
         display.fold(HOSTILE[1], display.text(text, HOSTILE[2])),
+        as_read(),
     ]
     own = new_code_cell("show()", outputs=[shown(part) for part in parts])
     attached = new_markdown_cell(MARKDOWN, attachments=ATTACHED)
@@ -222,6 +232,7 @@ def test_hostile_text_is_text(hostile, browser):
             assert text.count(attempt) >= times
         assert page.locator("h1").all_inner_texts() == ["One title"]
         assert page.locator("b").count() == 0
+        assert page.locator(".case .question").all_text_contents() == HOSTILE
         # Of prose, only the attached picture and links to pages are left.
         assert page.locator(".text_cell_render img[src]").count() == 1
         assert page.locator(".text_cell_render a[href]").count() == 0

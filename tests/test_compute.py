@@ -126,7 +126,7 @@ class TestSpeed:
             "precision": "bf16",
             "forward, 1 × 128": "50.0 ms (45.0 ms–55.0 ms)",
             "GFLOP": "22.4",
-            "share of peak": "25%",
+            "share of peak": "25 %",
             "with eager attention": "not measured",
         }
 
@@ -149,7 +149,7 @@ class TestSpeed:
         rows = [step(part, seconds * batch, batch) for batch in (16, 4) for part, seconds in parts.items()]
         row = compute.speed(profiled({"bert": [*sized(108.9e6), *rows]})).iloc[0]
         assert row["training step, 4 × 128"] == "3.60 s (3.24 s–3.96 s)"
-        assert row["of it forward, backward, update"] == "20% + 50% + 30%"
+        assert row["of it forward, backward, update"] == "20 % + 50 % + 30 %"
 
     def test_what_one_model_lacks_is_not_measured(self, profiled):
         table = compute.speed(two(profiled, [*sized(108.9e6), forward(0.2)], sized(66.4e6)))
@@ -216,7 +216,7 @@ class TestUtilisation:
     def test_it_is_shown_with_a_column_each(self, profiled):
         collected = two(profiled, [*sized(1), *scenarios(0.36)], [*sized(1), *scenarios(0.18)], usd_per_hour=1.0)
         shown = compute.shown_utilisation(compute.utilisation(collected, "study"))
-        assert shown.columns.tolist() == ["model", *(f"{p}% of the time, USD" for p in (100, 50, 10))]
+        assert shown.columns.tolist() == ["model", *(f"{p} % of the time, USD" for p in (100, 50, 10))]
         assert shown.to_numpy().tolist() == [["BERT", "100", "200", "1,000"], ["DistilBERT", "50.0", "100", "500"]]
 
 

@@ -64,7 +64,8 @@ def question(published: Published) -> list[str]:
     return [
         f"In the original study SqueezeBERT took {spent.squeezebert.hours:g} h to fine-tune (USD "
         f"{spent.squeezebert.usd:.2f}), BERT {spent.bert.hours:g} h (USD {spent.bert.usd:.2f}). Yet it has "
-        f"{share:.0%} of BERT's operations at {length} tokens, those of attention counted. Where does the time go?"
+        f"{display.percent(share)} of BERT's operations at {length} tokens, those of attention counted. Where does the "
+        "time go?"
     ]
 
 
@@ -75,11 +76,11 @@ def where(found: Explanation) -> list[str]:
     products = bert.loc["matrix product"]
     drawn = stock.loc["dropout and random numbers"]
     return [
-        f"Convolutions take {convolutions['share']:.0%} of a training step of SqueezeBERT as published "
-        f"({stock.loc['convolution backward', 'share']:.0%} backwards alone), and reach "
+        f"Convolutions take {display.percent(convolutions['share'])} of a training step of SqueezeBERT as published "
+        f"({display.percent(stock.loc['convolution backward', 'share'])} backwards alone), and reach "
         f"{_rate(convolutions):.0f} GFLOP/s, where BERT's matrix products reach {_rate(products):.0f} on the same "
-        f"machine. Dropout takes {drawn['share']:.0%}, {display.seconds(drawn['seconds'])}; in BERT "
-        f"{bert.loc['dropout and random numbers', 'share']:.0%}, "
+        f"machine. Dropout takes {display.percent(drawn['share'])}, {display.seconds(drawn['seconds'])}; in BERT "
+        f"{display.percent(bert.loc['dropout and random numbers', 'share'])}, "
         f"{display.seconds(bert.loc['dropout and random numbers', 'seconds'])}: what does not shrink with the products "
         "weighs more the smaller they are."
     ]
@@ -140,7 +141,7 @@ def describe_operators(operators: pd.DataFrame, work: str) -> str:
     parts = []
     for model, rows in operators.groupby("model", sort=False):
         top = rows.nlargest(3, "seconds")
-        shares = ", ".join(f"{row.operations} {row.share:.0%}" for row in top.itertuples())
+        shares = ", ".join(f"{row.operations} {display.percent(row.share)}" for row in top.itertuples())
         parts.append(f"{model}: {rows['seconds'].sum():.2f} s, of it {shares}")
     return f"Seconds of a {work} by class of operation. " + "; ".join(parts) + "."
 

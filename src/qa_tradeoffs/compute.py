@@ -267,7 +267,7 @@ def shown_utilisation(found: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, Any] = {"model": found["model"].unique()}
     for share, rows in found.groupby("utilisation", sort=False):
         pairs = zip(rows["usd_low"], rows["usd_high"], strict=True)
-        columns[f"{share:.0%} of the time, USD"] = [display.usd(*pair) for pair in pairs]
+        columns[f"{display.percent(share)} of the time, USD"] = [display.usd(*pair) for pair in pairs]
     return pd.DataFrame(columns)
 
 
@@ -351,7 +351,7 @@ def _speed_row(collected: Collected, slug: str) -> dict[str, Any]:
         row["precision"] = at["precision"]
         row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(forward)
         row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
-        row["share of peak"] = f"{float(at['share_of_peak'] or 0):.0%}"
+        row["share of peak"] = display.percent(float(at["share_of_peak"] or 0))
         row["with eager attention"] = _eager(collected, slug, forward)
     step = _typical(measured(collected, slug, "training_step_seconds", network))
     if step is not None:
@@ -377,7 +377,7 @@ def _parts(collected: Collected, slug: str, network: str, step: Record) -> str:
              if _same(r, step, "batch_size", "length"))
         for part in ("forward", "backward", "optimizer")
     ]  # fmt: skip
-    return " + ".join(f"{part / sum(parts):.0%}" for part in parts)
+    return " + ".join(display.percent(part / sum(parts)) for part in parts)
 
 
 def _serving_row(collected: Collected, slug: str, network: str) -> dict[str, Any]:

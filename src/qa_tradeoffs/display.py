@@ -171,6 +171,11 @@ def plain(value: float) -> str:
     return f"{rounded:,.{max(decimals, 0)}f}"
 
 
+def percent(share: float) -> str:
+    """'39 %' of a share in [0, 1]."""
+    return f"{100 * share:.0f} %"
+
+
 def ratio(value: float) -> str:
     """How many times: one decimal below 10, none above."""
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"

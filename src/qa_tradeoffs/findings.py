@@ -8,7 +8,7 @@ import pandas as pd
 
 from qa_tradeoffs import compute, config, tables
 from qa_tradeoffs.choice import Gap
-from qa_tradeoffs.display import plain, points, ratio, seconds, signed
+from qa_tradeoffs.display import percent, plain, points, ratio, seconds, signed
 from qa_tradeoffs.published import ModelName, Published
 
 
@@ -253,7 +253,7 @@ def _saving(row: Any, large: Any) -> str:
     if row["train_seconds"] > 0 and large["train_seconds"] > 0:
         ours, theirs = row["train_seconds"], large["train_seconds"]
         parts.append(f"fine-tuning it {_times(ours, theirs)}")
-    share = f"{row['parameters'] / large['parameters']:.0%} of the parameters of {large['model']}"
+    share = f"{percent(row['parameters'] / large['parameters'])} of the parameters of {large['model']}"
     return f"{row['model']} has {share}; {', and '.join(parts)}."
 
 
