@@ -203,6 +203,8 @@ class TestServing:
         parts = [record("phase_seconds", s, phase=p) for p, s in (("tokenise", 0.001), ("forward", 0.02))]
         table = compute.phases(profiled({"bert": [*sized(108.9e6), *parts]}))
         assert table.iloc[0].to_dict() == {"model": "BERT", "tokenise (ms)": 1.0, "forward (ms)": 20.0}
+        shown = compute.shown_phases(table.assign(small=0.013264)).iloc[0]
+        assert (shown["model"], shown["small"]) == ("BERT", "0.0133")
 
 
 class TestUtilisation:
@@ -300,6 +302,7 @@ class TestMoney:
     def test_a_model_that_is_better_and_cheaper_than_the_smallest_saves_with_each_point(self, collected):
         table = compute.money(collected, models(parameters=(50, 100), f1=(76, 78)))
         assert table["usd_per_point"].tolist() == [pytest.approx(math.nan, nan_ok=True), -0.5]
+        assert compute.shown_money(table).iloc[1, -1] == "costs less"
 
     def test_a_model_that_came_fine_tuned_has_no_training_cost_and_nothing_to_pay_back(self, collected):
         table = compute.money(collected, models(train_seconds=[3600, math.nan]))

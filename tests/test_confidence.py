@@ -39,6 +39,20 @@ def test_a_probability_that_vanished_leaves_all_to_no_answer():
     np.testing.assert_allclose(confidence.of_answers(frame), [1.0, 1.0])
 
 
+def test_what_sentences_say_is_corrected_for_the_number_of_models():
+    rng = np.random.default_rng(1)
+    confident = rng.random(200)
+    model = answered(confident, rng.random(200) < confident)
+    (alone, _, coverage), (beside, _, both) = (
+        confidence.table(of_models(**dict.fromkeys(names, (model,)))) for names in ("A", "AB")
+    )
+    # The same resamples: at 95 % of one, at 97.5 % of two. What only the chart shows stays at 95 %.
+    for one, two, name in ((alone, beside, "gap"), (coverage, both, "gain")):
+        narrow, wide = (frame[frame["model"] == "A"].iloc[0][[f"{name}_low", f"{name}_high"]] for frame in (one, two))
+        assert wide.iloc[0] < narrow.iloc[0] < narrow.iloc[1] < wide.iloc[1]
+    assert coverage["em_low"].tolist() == both[both["model"] == "A"]["em_low"].tolist()
+
+
 def test_a_model_that_is_always_sure_and_half_right_is_too_sure_by_half():
     found = confidence.table(of_models(A=[answered([1.0] * 100, [1, 0] * 50)]))
     row = found.models.iloc[0]

@@ -7,9 +7,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
+from test_page import contrast
 
 from qa_tradeoffs import figures
 
@@ -41,6 +43,15 @@ def models(f1: list[float], x: list[float], dearer: float = 1.0, standing: Any =
             "train_usd_high": dearer * value,
         }
     )
+
+
+def test_names_are_dark_enough_to_be_read_and_keep_their_hue():
+    for colour in sns.color_palette("colorblind"):
+        red, green, blue = figures.legible(colour)
+        assert max(red, green, blue) <= max(colour)
+        assert np.argmax([red, green, blue]) == np.argmax(colour)
+        assert contrast(mpl.colors.to_hex((red, green, blue)), "#ffffff") >= 4.45  # rounded to 8 bits
+    assert figures.legible("black") == (0, 0, 0)
 
 
 CASES = [

@@ -81,6 +81,16 @@ def test_differences_are_paired_by_question_whatever_the_order_of_rows(collected
     assert row["p_holm"] == 1  # swapping the one question that differs gives the same size of difference
 
 
+def test_p_values_are_corrected_for_all_pairs_together(collected_of):
+    # 30 questions apart, all in one direction: of 10,000 ways to swap them none is as extreme, 1/10,001 for each pair.
+    scores = {"bert": [[1.0] * 60], "distilbert": [[1.0] * 30 + [0.0] * 30]}
+    assert tables.differences(collected_of(scores))["p_holm"].tolist() == pytest.approx([1 / 10_001])
+    models = MODELS | {"third": MODELS["bert"] | {"label": "Third"}}
+    three = collected_of(scores | {"third": [[0.0] * 60]}, models=models)
+    for metric in ("f1", "exact_match"):  # three times the smallest, and none below it
+        assert tables.differences(three, metric)["p_holm"].tolist() == pytest.approx([3 / 10_001] * 3)
+
+
 def test_one_model_has_no_differences(collected_of):
     collected = collected_of({"bert": [[1, 0]]})
     table = tables.differences(collected)

@@ -117,6 +117,11 @@ def phases(collected: Collected) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def shown_phases(phases: pd.DataFrame) -> pd.DataFrame:
+    """The phases as a reader sees them, with three significant digits."""
+    return phases.set_index("model").map(display.plain).reset_index()
+
+
 def money(collected: Collected, models: pd.DataFrame) -> pd.DataFrame:
     """One row per model of the study's own network: what it costs to fine-tune, per question, per point of F1.
 
@@ -294,7 +299,8 @@ def shown_money(money: pd.DataFrame) -> pd.DataFrame:
             "million, SingleStream, USD": [display.usd(*pair) for pair in at_prices("single_usd")],
             "million, Offline, USD": [_offline_usd(*pair) for pair in at_prices("offline_usd")],
             "USD per point of F1 over the smallest": [
-                "none over it" if pd.isna(pair[0]) else display.usd(*pair) for pair in at_prices("usd_per_point")
+                "none over it" if pd.isna(pair[0]) else "costs less" if pair[0] < 0 else display.usd(*pair)
+                for pair in at_prices("usd_per_point")
             ],
         }
     )

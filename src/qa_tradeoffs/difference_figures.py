@@ -56,14 +56,17 @@ def reliability(found: Calibration, colours: dict[str, Any]) -> Figure:
     """Share right against confidence, both in per cent, a panel per model; on the dotted line they are equal."""
     if found.models.empty:
         return nothing(*plt.subplots(figsize=(WIDTH, 2)), _TOO_FEW)
-    columns = min(len(found.models), 3)
-    lines = -(-len(found.models) // columns)
+    n = len(found.models)
+    columns = 2 if n == 4 else min(n, 3)
+    lines = -(-n // columns)
     width = WIDTH * (1 if columns < 3 else 1.3)
     figure, panels = plt.subplots(
         lines, columns, figsize=(width, 0.6 + lines * width / columns), sharex=True, sharey=True, squeeze=False
     )
-    for axes in panels.ravel()[len(found.models) :]:
+    for axes in panels.ravel()[n:]:
         axes.set_visible(False)
+    for axes in panels.ravel()[n - columns : n]:  # also where there is none below
+        axes.tick_params(labelbottom=True)
     for axes, (model, rows) in zip(panels.ravel(), found.bins.groupby("model", sort=False), strict=False):
         right = rows["bin_accuracy"]
         error = [right - rows["bin_accuracy_low"], rows["bin_accuracy_high"] - right]

@@ -33,9 +33,9 @@ _PLACES = [
 
 # How a model stands to the Pareto front.
 _MARKERS: dict[str, dict[str, Any]] = {
-    "front": {"marker": "o"},
-    "unclear": {"marker": "o", "markerfacecolor": "white", "markeredgewidth": 2},
-    "dominated": {"marker": "X"},
+    "front": {"marker": "o", "markersize": 8},
+    "unclear": {"marker": "o", "markersize": 8, "markerfacecolor": "white", "markeredgewidth": 2},
+    "dominated": {"marker": "X", "markersize": 12, "markeredgecolor": "white"},
 }
 
 
@@ -48,6 +48,14 @@ def use_style() -> None:
 def palette(models: pd.DataFrame) -> dict[str, Any]:
     """Model label → colour, by the order of the study."""
     return dict(zip(models["model"], sns.color_palette("colorblind", len(models)), strict=True))
+
+
+def legible(colour: Any) -> tuple[float, float, float]:
+    """The colour, darkened as far as a text on white needs: to a contrast of 4.5 (WCAG 2.2, 1.4.3)."""
+    red, green, blue = mpl.colors.to_rgb(colour)
+    while 1.05 / (_luminance((red, green, blue)) + 0.05) < 4.5:
+        red, green, blue = 0.97 * red, 0.97 * green, 0.97 * blue
+    return red, green, blue
 
 
 def f1_against_question(choices: pd.DataFrame) -> Figure:
@@ -202,7 +210,6 @@ def _tradeoff(
             row["f1"],
             xerr=[[at - left], [right - at]],
             yerr=[[row["f1"] - row["f1_low"]], [row["f1_high"] - row["f1"]]],
-            markersize=8,
             capsize=4,
             color=colours[row["model"]],
             clip_on=False,
@@ -232,7 +239,7 @@ def _label(
     lines = [Bbox(axes.transData.transform(bar)).padded(1) for bar in bars]
     for name, point in zip(names, points, strict=True):
         text = axes.annotate(
-            name, point, xytext=(0, 0), textcoords="offset points", color=colours[name], zorder=4,
+            name, point, xytext=(0, 0), textcoords="offset points", color=legible(colours[name]), zorder=4,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
         places = []
@@ -260,7 +267,13 @@ def _name_lines(panels: Sequence[Axes], ends: dict[str, tuple[float, float]], co
             "va": "center",
             "annotation_clip": False,
         }
-        last.annotate(name, end, color=colours[name], **place)
+        last.annotate(name, end, color=legible(colours[name]), **place)
+
+
+def _luminance(rgb: tuple[float, float, float]) -> float:
+    """Relative luminance of sRGB in [0, 1]."""
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _put(text: Annotation, place: tuple[tuple[int, int], str, str]) -> Bbox:
