@@ -31,12 +31,12 @@ def _published() -> str:
 def _snapshot(name: str, summary: publish.Summary) -> str:
     """What was studied, the link to the report, its answer, its first chart, and the table of its models."""
     machine, folder = summary.origin.device, f"reports/published/{name}"
-    where = f"{machine['name']}, {machine['threads']} threads; code {(summary.origin.git_commit or 'no git')[:10]}"
+    code = (summary.origin.git_commit or "no git")[:10] + " and edits" * bool(summary.origin.git_dirty)
+    where = f"{machine['name']}, {machine['threads']} threads; code {code}"
     link = f"[{summary.title}]({folder}/index.html) ({where}; costs at the price of {summary.price})."
     chart = f"![{summary.chart}]({folder}/{publish.CHART})"
-    return "\n\n".join(
-        [f"{link} {summary.kind}", *summary.answer, chart, _markdown(pd.DataFrame(map(_row, summary.models)))]
-    )
+    table = _markdown(pd.DataFrame(map(_row, summary.models)))
+    return "\n\n".join([f"{link} {summary.kind}", *summary.answer, chart, summary.caption, table])
 
 
 def _row(model: publish.Model) -> dict[str, str]:

@@ -42,6 +42,7 @@ class Summary(Strict):
     kind: str = Field(description="what was studied, in words")
     answer: tuple[str, ...] = Field(min_length=1, description="the report's answer, sentence by sentence")
     chart: str = Field(description="what the chart beside the summary shows, in words")
+    caption: str = Field(description="how to read the chart")
     origin: Origin = Field(description="of the first model's evaluation")
     price: str
     models: tuple[Model, ...] = Field(min_length=1)
@@ -57,6 +58,7 @@ def summary(collected: tables.Collected) -> Summary:
         kind=findings.kind_of_study(collected.study, collected.slugs),
         answer=tuple(choice_findings.answer(choices, contest, collected.study, baseline, n)),
         chart=choice_findings.describe(choices),
+        caption=choice_findings.chart_caption(choices),
         origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
         price=f"{collected.price.machine}, {collected.price.provider}, {collected.price.date}",
         models=tuple(
