@@ -195,6 +195,13 @@ def test_what_was_trained_here_and_from_what_is_said_of_each_kind_of_model(study
     )
 
 
+def test_questions_without_an_answer_are_said_at_once(study_of):
+    data = {"source": "hub", "name": "some/squad_v2", "revision": "c" * 40, "v2": True}
+    assert kind(study_of, data=data).startswith(
+        "This study: real text (some/squad_v2), some questions without an answer, published checkpoints fine-tuned here"
+    )
+
+
 def test_a_report_on_part_of_a_study_says_what_is_left_out(study_of):
     small = {"label": "Small", "architecture": "bert"}
     study = study_of(models=MODELS | {"small": small}, seeds=[0, 1])

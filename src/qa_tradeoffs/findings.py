@@ -17,6 +17,7 @@ def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
     generated = isinstance(study.data, config.GeneratedData)
     source = f" ({study.data.name})" if isinstance(study.data, config.HubData) else ""
     texts = "generated text" if generated else f"real text{source}"
+    texts += ", some questions without an answer" * bool(study.data.v2)
     warning = "It shows the method; it says nothing about these models' accuracy on SQuAD. " if generated else ""
     return (
         f"This study: {texts}, {_weights([study.models[slug] for slug in slugs])}. {warning}Speed and memory were "
