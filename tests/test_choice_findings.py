@@ -194,17 +194,29 @@ def test_one_model_is_not_compared(study):
     assert case.conditions() == ["It is the only one in this study."]
 
 
-def test_several_runs_that_lie_apart_need_no_reservation(study):
-    case = Case([80, 78], [200, 100], {"AB": AHEAD}, seeds=3)
-    assert case.answer(study) == [
-        "A answers best: F1 80.0 (79.0–81.0) over 1,000 questions, shown to be ahead of B.",
-        "B is the fastest, 100 ms a question against 200 ms of A (2.0 times as fast); it is 2.0 points of F1 behind A "
-        "(95 % interval 1.0 to 3.0, corrected p = 0.01).",
+SEVERAL = [
+    "A answers best: F1 80.0 (79.0–81.0) over 1,000 questions, shown to be ahead of B.",
+    "B is the fastest, 100 ms a question against 200 ms of A (2.0 times as fast); it is 2.0 points of F1 behind A "
+    "(95 % interval 1.0 to 3.0, corrected p = 0.01).",
+]
+
+
+def test_enough_runs_that_lie_apart_need_no_reservation(study):
+    assert Case([80, 78], [200, 100], {"AB": AHEAD}, seeds=4).answer(study) == SEVERAL
+
+
+@pytest.mark.parametrize(("seeds", "one_in"), [(2, 3), (3, 10)])
+def test_of_few_runs_it_is_said_how_often_they_lie_apart_by_chance(study, seeds, one_in):
+    # Of three runs each there are 20 orders, in two of which all of one model come first.
+    assert Case([80, 78], [200, 100], {"AB": AHEAD}, seeds=seeds).answer(study) == [
+        *SEVERAL,
+        f"Each model was trained {seeds} times: by chance alone, the runs of two models lie apart in one of {one_in} "
+        "such studies.",
     ]
 
 
 def test_runs_that_overlap_take_a_lead_back(study):
-    case = Case([80, 78], [200, 100], {"AB": Gap(2.0, 1.0, 3.0, 0.01, runs_overlap=True)}, seeds=3)
+    case = Case([80, 78], [200, 100], {"AB": Gap(2.0, 1.0, 3.0, 0.01, runs_overlap=True)}, seeds=4)
     assert case.answer(study) == [
         "A has the highest F1, 80.0 (79.0–81.0) over 1,000 questions; its lead over B is not shown (training runs of A "
         "and B overlap).",

@@ -1,5 +1,6 @@
 """The report's first screen in words: the answer, and when to choose which model. Says only what is shown."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -162,8 +163,8 @@ def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, floa
     said = []
     if (choices["f1_low"] <= baseline["f1_high"]).any():
         said.append(against_baseline(choices, baseline))
-    if choices["seeds"].max() == 1 and choices["train_seconds"].notna().any() and len(choices) > 1:
-        said.append("Each model was trained once: another training run may rank them otherwise.")
+    if len(choices) > 1:
+        said += _few_runs(choices[choices["train_seconds"].notna()]["seeds"].tolist())
     if isinstance(study.data, config.GeneratedData):
         built = any(model.architecture for model in study.models.values())
         said.append(
@@ -171,6 +172,21 @@ def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, floa
             "how the question is answered, not which model to take for real text."
         )
     return [" ".join(said)] if said else []
+
+
+def _few_runs(runs: list[int]) -> list[str]:
+    """What so many training runs of each model that was trained leave open; nothing where they are enough."""
+    fewest = min(runs, default=0)
+    if fewest == 1:
+        return ["Each model was trained once: another training run may rank them otherwise."]
+    # Of the orders of two models' runs, two have all of one before all of the other.
+    one_in = math.comb(2 * fewest, fewest) / 2
+    if fewest == 0 or 1 / one_in < SIGNIFICANT:
+        return []
+    return [
+        f"Each model was trained {fewest} times: by chance alone, the runs of two models lie apart in one of "
+        f"{one_in:.0f} such studies."
+    ]
 
 
 def _never(row: Any, other: Any, contest: Contest) -> str:

@@ -253,7 +253,7 @@ def _saving(row: Any, large: Any) -> str:
     parts = [f"{_pass(row)} {_compared(row, large)}"]
     if row["train_seconds"] > 0 and large["train_seconds"] > 0:
         ours, theirs = row["train_seconds"], large["train_seconds"]
-        parts.append(f"fine-tuning it {_times(ours, theirs)}")
+        parts.append(f"fine-tuning it{', timed once,' * (row['seeds'] == 1)} {_times(ours, theirs)}")
     share = f"{percent(row['parameters'] / large['parameters'])} of the parameters of {large['model']}"
     return f"{row['model']} has {share}; {', and '.join(parts)}."
 
