@@ -139,7 +139,7 @@ def memory_against_batch(peaks: pd.DataFrame, colours: dict[str, Any]) -> Figure
     width = max(WIDTH, 3.4 * len(lengths))
     figure, panels = plt.subplots(1, len(lengths), figsize=(width, 3.6), sharey=True, squeeze=False)
     for axes, length in zip(panels[0], lengths, strict=True):
-        chosen = peaks[peaks["length"] == length].sort_values("batch_size")
+        chosen = peaks[peaks["length"] == length].sort_values("batch_size", kind="stable")
         ends = {}
         for model, rows in chosen.groupby("model", sort=False):
             axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colours[str(model)], label=model)
