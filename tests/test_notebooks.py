@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from conftest import TOKEN, TOKEN_FILE
 
 from qa_tradeoffs import config, results
@@ -89,9 +90,9 @@ def test_publishing_puts_the_pages_where_they_are_committed_and_the_figures_into
     pages = {page.name for page in (checkout.folder / "reports/tiny").iterdir()}
     assert {file.name for file in published.iterdir()} == pages | {"summary.json", "tradeoff.svg"}
     assert not [file for file in published.iterdir() if "/checkout" in file.read_text()]
-    first = re.search(r'src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]+)"', (published / "index.html").read_text())
-    assert base64.b64decode(first[1]) == (published / "tradeoff.svg").read_bytes()
-    assert f"![{first[2]}](reports/published/tiny/tradeoff.svg)" in (checkout.folder / "README.md").read_text()
+    first = BeautifulSoup((published / "index.html").read_text(), "html.parser").find("img")
+    assert base64.b64decode(first["src"].partition(",")[2]) == (published / "tradeoff.svg").read_bytes()
+    assert f"![{first['alt']}](reports/published/tiny/tradeoff.svg)" in (checkout.folder / "README.md").read_text()
     f1 = results.read(checkout.folder / "runs/tiny/bert/seed-0/evaluation.json").find("f1").value
     row = next(line for line in (checkout.folder / "README.md").read_text().splitlines() if line.startswith("| BERT |"))
     assert f"| {f1:.1f} (" in row
