@@ -285,7 +285,7 @@ def test_the_spread_of_runs_is_said_apart_from_that_of_questions(collected_of):
     assert findings.over_runs(runs) == [
         "F1 over 3 training runs of each model that was trained, which differ in the seed alone: BERT 80.0, standard "
         "deviation 10.00, 95 % t interval 55.2 to 100.0. From 3 runs the t interval is wide: it allows for a spread "
-        "that so few show badly. The intervals over questions hold none of this, nor this any of those."
+        "that so few show badly. This spread is not in the intervals over questions, and theirs is not in it."
     ]
     assert findings.over_runs(tables.runs(collected_of({"bert": [[1, 0.4]]}))) == [
         "There is one training run of each model: how far another would lie from it is not known."

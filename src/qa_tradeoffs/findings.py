@@ -54,7 +54,7 @@ def over_runs(runs: pd.DataFrame) -> list[str]:
     wide = f" From {n} runs the t interval is wide: it allows for a spread that so few show badly." if n < 10 else ""
     return [
         f"F1 over {counted(n, 'training run')} of each model that was trained, which differ in the seed alone: "
-        f"{'; '.join(spread)}.{wide} The intervals over questions hold none of this, nor this any of those."
+        f"{'; '.join(spread)}.{wide} This spread is not in the intervals over questions, and theirs is not in it."
     ]
 
 
