@@ -5,6 +5,10 @@ STUDY  ?= demo
 MODELS ?=
 SEEDS  ?=
 DEVICE ?= auto
+# Processes that share every update of a training, in place of what the study says, and the command that starts them
+# where it is not `accelerate launch` on this machine
+NPROC      ?=
+ACCELERATE ?=
 # A command to put in front of every notebook, so that a cluster's scheduler runs it; the jobs are then as many as -j says.
 # Profiling measures time, and may ask for a machine of its own: LAUNCH_PROFILE="srun --exclusive --gpus=1"
 LAUNCH         ?=
@@ -26,10 +30,11 @@ READY      := $(VENV)/.qa-tradeoffs-ready
 PY         := $(VENV)/bin/python
 
 # The shell reads these variables, and `make clean` removes what is named after the study: with STUDY= it would be all.
-UNSAFE := $(foreach c,' " ` ; & | < > ( ) { } [ ] * ? ! ~ = : % \,$(findstring $(c),$(STUDY)$(MODELS)$(SEEDS)$(DEVICE)))
-UNSAFE := $(strip $(UNSAFE)$(findstring $$,$(STUDY)$(MODELS)$(SEEDS)$(DEVICE)))
+READ   := $(STUDY)$(MODELS)$(SEEDS)$(DEVICE)$(NPROC)
+UNSAFE := $(foreach c,' " ` ; & | < > ( ) { } [ ] * ? ! ~ = : % \,$(findstring $(c),$(READ)))
+UNSAFE := $(strip $(UNSAFE)$(findstring $$,$(READ)))
 ifneq ($(UNSAFE),)
-$(error error: STUDY, MODELS, SEEDS and DEVICE are names and numbers; $(firstword $(UNSAFE)) is in none of them)
+$(error error: STUDY, MODELS, SEEDS, DEVICE and NPROC are names and numbers; $(firstword $(UNSAFE)) is in none of them)
 endif
 ifneq ($(words $(STUDY)) $(words $(NAME))$(filter . ..,$(NAME)),1 1)
 $(error error: STUDY: '$(STUDY)' is no study; give demo, squad, or the path of a study file without blanks)
@@ -44,6 +49,7 @@ else
 # Behind a launcher no notebook has this terminal: each says how far it is in lines of its own.
 export QA_TRADEOFFS_LINES := $(shell test -t 2 && echo 1)
 endif
+export QA_TRADEOFFS_ACCELERATE := $(ACCELERATE)
 .PHONY: help plan forecast all train evaluate profile report publish push reproduce anomaly bench setup lab test test-slow test-cluster lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
@@ -54,6 +60,7 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  with STUDY=demo|squad|path/to/study.yaml  MODELS="bert distilbert"  SEEDS="0 1"  DEVICE=cpu|cuda|auto'
 	@echo '  with WAIT=1: wait while another make is at work on the same study'
+	@echo '  several GPUs in one training: make all STUDY=squad NPROC=4'
 	@echo '  many machines: make -j8 all STUDY=squad LAUNCH="srun --gpus=1" LAUNCH_PROFILE="srun --gpus=1 --exclusive"'
 	@echo '  on paper: make plan STUDY=squad COPIES=5 SEEDS="0 1 2 3 4" TFLOPS=5.2 PRICE=gcp-p100'
 
@@ -125,7 +132,8 @@ $(RUN)/$(1)/seed-$(2)/training.json $(RUN)/$(1)/seed-$(2)/1-train.ipynb &: \
   notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) \
   | $(READY) $(if $(UNTRAINED),forecast)
 	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
-	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
+	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE) \
+	  $(if $(NPROC),-p processes $(NPROC))
 endef
 
 define evaluate_rule

@@ -535,7 +535,7 @@ def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys)
     assert refusal(metrics.main, capsys).startswith("--na-prob-thresh: is not a number; give the score above which")
 
 
-NAMES = "STUDY, MODELS, SEEDS and DEVICE are names and numbers; "
+NAMES = "STUDY, MODELS, SEEDS, DEVICE and NPROC are names and numbers; "
 VARIABLES = {
     "no study": (["STUDY="], "STUDY: '' is no study; give demo, squad, or the path of a study file without blanks"),
     "two studies": (["STUDY=demo squad"], "STUDY: 'demo squad' is no study; give demo, squad, or the path of a study"),

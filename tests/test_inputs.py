@@ -38,6 +38,8 @@ def test_each_stage_has_a_digest_of_its_own_that_can_be_repeated(digests):
         ({"title": "Another"}, set()),
         ({"evaluation": {"max_answer_tokens": 5}}, {"evaluate", "profile"}),
         ({"training": {"learning_rate": 1e-3}}, {"train", "evaluate", "profile"}),
+        ({"training": {"processes": 1}}, set()),
+        ({"training": {"processes": 2}}, {"train", "evaluate", "profile"}),
     ],
 )
 def test_an_edit_of_the_study_makes_stale_what_depends_on_it(digests, keys, stale):

@@ -149,6 +149,13 @@ def test_another_device_measures_again_but_trains_nothing(checkout):
     assert checkout.repeats("DEVICE=cpu") == set()
 
 
+def test_a_number_of_processes_reaches_the_trainings_and_makes_none_of_them_stale(checkout):
+    assert checkout.repeats("NPROC=2") == set()
+    checkout.touch("notebooks/1-train.ipynb")
+    assert checkout.make("-n", "train", "STUDY=tiny", "NPROC=2").stdout.count("-p processes 2") == 2
+    assert "-p processes" not in checkout.make("-n", "train", "STUDY=tiny").stdout
+
+
 def test_a_lost_result_is_made_again(checkout):
     (checkout.folder / "runs/tiny/bert/seed-0/evaluation.json").unlink()
     assert checkout.repeats() == {"bert/seed-0/2-evaluate", "4-analysis"}

@@ -150,6 +150,13 @@ class Training(Section):
     fast_dropout: bool = Field(default=False, description="on a CPU: masks from a faster generator than torch's")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     save_minutes: float = Field(default=10, gt=0, description="minutes between checkpoints to resume from")
+    processes: int = Field(
+        default=1,
+        gt=0,
+        le=1024,
+        exclude_if=lambda value: value == 1,
+        description="that share every update, each on a GPU or on a share of the cores",
+    )
 
     @property
     def too_large(self) -> str:
@@ -162,6 +169,12 @@ class Training(Section):
     def _windows_move_on(self) -> "Training":
         if self.stride >= self.max_length:
             raise ValueError(f"`stride` {self.stride} must be smaller than `max_length` {self.max_length}")
+        return self
+
+    @model_validator(mode="after")
+    def _even_shares(self) -> "Training":
+        if self.batch_size % self.processes:
+            raise ValueError(f"`processes` {self.processes} must divide `batch_size` {self.batch_size}")
         return self
 
 

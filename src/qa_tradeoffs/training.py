@@ -2,10 +2,13 @@
 
 import json
 import math
+import os
 import shutil
+import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
+from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import broadcast, gather, gather_object
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from qa_tradeoffs import device as devices
@@ -52,6 +57,7 @@ class Fitted:
     attempts when it was resumed; model building is not in it.
     ``tokens``: tokens that are not padding, ``padded_tokens``: tokens that were computed on, over all epochs.
     ``resumed_at``: the step at which this attempt began, 0 where it was the first.
+    ``processes``: how many shared the updates, on so many ``devices``: GPUs, or machines that computed on processors.
     """
 
     history: list[dict[str, float]]
@@ -61,6 +67,8 @@ class Fitted:
     tokens: int
     padded_tokens: int
     resumed_at: int
+    processes: int = 1
+    devices: int = 1
 
     @property
     def tokens_per_second(self) -> float:
@@ -91,14 +99,45 @@ def fit(
     not resumed from. Raises StudyError when the loss is no longer a number, windows are too long for the network,
     memory or the disk are full, or another process trains in the same workspace.
     """
+    with held(workspace, inputs):
+        return train(network, windows, recipe, pad_token_id=pad_token_id, seed=seed, device=device, workspace=workspace)
+
+
+@contextmanager
+def held(workspace: Path, inputs: str) -> Iterator[None]:
+    """Keep others out of the workspace while the block runs; checkpoints of other ``inputs`` are removed from it."""
+    with locked(workspace.with_name(f".{workspace.name}.lock"), str(workspace)), enough_disk_for(workspace):
+        _keep_only_if_same(workspace, inputs)
+        yield
+
+
+def train(
+    network: Any,
+    windows: Windows,
+    recipe: Training,
+    *,
+    pad_token_id: int,
+    seed: int,
+    device: torch.device,
+    workspace: Path,
+) -> Fitted:
+    """``fit`` in a workspace that is ``held``, also as one of several processes that accelerate has started.
+
+    Each process computes its share of every update, and all of them come to the same weights. The first one keeps time
+    and writes checkpoints.
+    """
     _check_length(network, windows)
     set_dropout(network, recipe.dropout)
     order = Shuffled(len(windows.lengths), seed)
-    collator = collator_for(network, windows, pad_token_id, device)
+    arguments = _arguments(recipe, seed, device, workspace)
+    collator = replace(
+        collator_for(network, windows, pad_token_id, device),
+        rank=arguments.process_index, processes=arguments.world_size,
+    )  # fmt: skip
     recorder = _Recorder(recipe.save_minutes * 60, int(windows.lengths.max()))
     trainer = _Trainer(
         model=network,
-        args=_arguments(recipe, seed, device, workspace),
+        args=arguments,
         train_dataset=_Rows(len(windows.lengths)),
         data_collator=collator,
         callbacks=[recorder],
@@ -107,12 +146,10 @@ def fit(
     trainer.remove_callback(transformers.PrinterCallback)
     recorder.trainer = trainer
     with (
-        locked(workspace.with_name(f".{workspace.name}.lock"), str(workspace)),
         enough_disk_for(workspace),
         devices.enough_memory(otherwise=recipe.too_large),
         fast_masks(recipe.fast_dropout),
     ):
-        _keep_only_if_same(workspace, inputs)
         trainer.train(resume_from_checkpoint=_last_complete_checkpoint(workspace))
     _check_weights(network)
     steps = trainer.state.global_step
@@ -125,12 +162,14 @@ def fit(
         tokens=tokens,
         padded_tokens=padded,
         resumed_at=recorder.resumed_at,
+        processes=arguments.world_size,
+        devices=_devices(arguments.device),
     )
 
 
 def rows(fitted: Fitted) -> list[dict[str, Any]]:
     """Record rows of what a training cost."""
-    common = {"n": fitted.steps}
+    common = {"n": fitted.steps, "conditions": {"processes": fitted.processes, "devices": fitted.devices}}
     return [
         {"metric": "train_seconds", "value": fitted.seconds, "unit": "s", **common},
         {"metric": "train_steps", "value": fitted.steps, "unit": "updates", **common},
@@ -149,13 +188,16 @@ def conditions(recipe: Training, device: torch.device) -> dict[str, str | int | 
 
 def summary(fitted: Fitted) -> dict[str, str]:
     """What a training cost, for a reader."""
-    return {
+    shown = {
         "updates": f"{fitted.steps:,}" + (f", resumed at {fitted.resumed_at:,}" if fitted.resumed_at else ""),
         "seconds": f"{fitted.seconds:.1f}",
         "windows per second": f"{fitted.windows_per_second:.1f}",
         "tokens per second": f"{fitted.tokens_per_second:,.0f}",
         "share of padding": f"{1 - fitted.tokens / fitted.padded_tokens:.1%}",
     }
+    if fitted.processes > 1:
+        shown["processes"] = f"{fitted.processes} on {fitted.devices} device{'s' * (fitted.devices > 1)}"
+    return shown
 
 
 def loss_table(fitted: Fitted, n_rows: int = 12) -> pd.DataFrame:
@@ -199,13 +241,23 @@ class _Trainer(Trainer):  # type: ignore[misc]
         super().__init__(**settings)
         self._order = order
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Shuffled:
-        return self._order
+    def get_train_dataloader(self) -> Any:
+        """Every process is given every update whole; the collator knows which of its rows are this process's."""
+        updates: DataLoader[int] = DataLoader(
+            self.train_dataset,
+            batch_size=self.args.train_batch_size * self.args.world_size,
+            sampler=self._order,
+            collate_fn=self.data_collator,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return prepare_data_loader(updates, self.args.device, num_processes=1, process_index=0, put_on_device=True)
 
     def training_step(self, model: Any, inputs: dict[str, Any], *_: Any) -> torch.Tensor:
         """The mean loss of an update; the gradients of its parts add up to that of the mean."""
-        losses = [super(_Trainer, self).training_step(model, part) for part in inputs["parts"]]
-        loss = torch.stack(losses).sum()
+        *others, last = inputs["parts"]
+        with self.accelerator.no_sync(model):  # the last part's gradients take those of the others along
+            losses = [super(_Trainer, self).training_step(model, part) for part in others]
+        loss: torch.Tensor = torch.stack([*losses, super().training_step(model, last)]).sum()
         if self.state.global_step % _STEPS_BETWEEN_LOSS_CHECKS == 0:
             _check_loss(float(loss), self.state.global_step)
         return loss
@@ -239,6 +291,9 @@ class Collator:
 
     Each part is a dict of the network's ``accepted`` inputs, the labels, and ``share``, its share of the update's
     windows. ``own_cost``: what a part costs beside its tokens, in tokens. Rows are padded to a ``multiple_of`` tokens.
+
+    Of several ``processes``, number ``rank`` takes the rows rank, rank + processes, ... in the order of lengths, so
+    that all have as much to do. Gradients are averaged over processes: shares are that many times as large.
     """
 
     windows: Windows
@@ -246,15 +301,19 @@ class Collator:
     accepted: set[str]
     own_cost: float
     multiple_of: int = 1
+    rank: int = 0
+    processes: int = 1
 
     def __call__(self, rows: list[int]) -> dict[str, Any]:
-        """The parts of an update, as the Trainer passes them on."""
-        return {"parts": [self._padded(part) | {"share": len(part) / len(rows)} for part in self.parts(rows)]}
+        """This process's parts of an update, as the Trainer passes them on."""
+        times = self.processes if self.rank < len(rows) else 0
+        return {"parts": [self._padded(part) | {"share": times * len(part) / len(rows)} for part in self.parts(rows)]}
 
     def parts(self, rows: list[int]) -> list[NDArray[np.int64]]:
-        """The rows of an update as they are computed."""
-        of_update = np.asarray(rows)
-        return [of_update[part] for part in parts(self.windows.lengths[of_update], self.own_cost, self.multiple_of)]
+        """This process's rows of an update as they are computed; where it has none, one that counts for nothing."""
+        by_length = np.asarray(rows)[np.argsort(self.windows.lengths[rows], kind="stable")]
+        mine = by_length[self.rank :: self.processes] if self.rank < len(rows) else by_length[:1]
+        return [mine[part] for part in parts(self.windows.lengths[mine], self.own_cost, self.multiple_of)]
 
     def width(self, part: NDArray[np.int64]) -> int:
         """Tokens that each row of a part is padded to."""
@@ -313,22 +372,38 @@ class _Recorder(TrainerCallback):  # type: ignore[misc]
             marker = json.loads((_checkpoint(args, state) / _MARKER).read_bytes())
             self._before = marker["seconds"]
             # The Trainer would forget the losses since the last row of the history, and rows would depend on the clock.
-            self.trainer._tr_loss += marker["loss_since_row"]
+            self.trainer._tr_loss += marker["losses_since_row"][args.process_index]
             self.trainer._globalstep_last_logged = marker["last_row"]
+        elif args.process_index:  # dropout masks of its own; where it goes on, the Trainer has its generator's state
+            torch.manual_seed(int(np.random.SeedSequence((args.seed, args.process_index)).generate_state(1)[0]))
         self._progress = Progress("training step", state.max_steps)
         self._began = self._saved = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self._progress.update(state.global_step)
         at_end = state.global_step == state.max_steps
-        control.should_save = not at_end and time.monotonic() - self._saved > self._between
+        control.should_save = not at_end and self._is_due(args, state)
         control.should_log |= at_end  # the mean since the last row would be lost unless its step is a round one
+
+    def _is_due(self, args: Any, state: Any) -> bool:
+        """Whether it is time for a checkpoint; of several processes the first one's clock decides."""
+        due = time.monotonic() - self._saved > self._between
+        if args.world_size == 1:
+            return due
+        if state.global_step % _STEPS_BETWEEN_LOSS_CHECKS:  # GPUs would have to wait for the answer
+            return False
+        return bool(broadcast(torch.tensor(int(due), device=args.device)))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the new checkpoint as complete, and only then remove the others."""
         self._saved = time.monotonic()
         complete = _checkpoint(args, state)
-        since_row = {"loss_since_row": float(self.trainer._tr_loss), "last_row": self.trainer._globalstep_last_logged}
+        losses = gather(self.trainer._tr_loss)  # once each process has written its generator's state
+        if args.process_index:
+            return
+        since_row = {
+            "losses_since_row": losses.reshape(-1).tolist(), "last_row": self.trainer._globalstep_last_logged
+        }  # fmt: skip
         write_text(complete / _MARKER, json.dumps({"seconds": self.seconds, **since_row}))
         for other in complete.parent.glob("checkpoint-*"):
             if other != complete:
@@ -389,9 +464,10 @@ def _check_length(network: Any, windows: Windows) -> None:
 
 def _arguments(recipe: Training, seed: int, device: torch.device, workspace: Path) -> TrainingArguments:
     """The recipe in the Trainer's words."""
+    processes = int(os.environ.get("WORLD_SIZE", 1))
     arguments = TrainingArguments(
         output_dir=str(workspace),
-        per_device_train_batch_size=recipe.batch_size,
+        per_device_train_batch_size=recipe.batch_size // processes,
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
@@ -399,6 +475,7 @@ def _arguments(recipe: Training, seed: int, device: torch.device, workspace: Pat
         lr_scheduler_type="linear",
         bf16=devices.precision(recipe.precision, device) == "bf16",
         use_cpu=device.type == "cpu",
+        ddp_backend="gloo" if device.type == "cpu" and processes > 1 else None,
         seed=seed,
         save_strategy="no",  # the recorder saves by the clock
         logging_steps=0.02,  # likewise a share
@@ -411,6 +488,12 @@ def _arguments(recipe: Training, seed: int, device: torch.device, workspace: Pat
     # Where a process sees several GPUs, the Trainer would multiply the batch by their number; the recipe says its size.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def _devices(own: torch.device) -> int:
+    """On how many devices the processes are; several on the processor of one machine have one of them."""
+    of_each: list[str] = gather_object([f"{socket.gethostname()} {own}"])
+    return len(set(of_each))
 
 
 def _keep_only_if_same(workspace: Path, inputs: str) -> None:
@@ -427,10 +510,11 @@ def _count(
 ) -> tuple[int, int, int]:
     """(windows, tokens, tokens with padding) in the first ``steps`` updates."""
     n_windows = tokens = padded = 0
+    collators = [replace(collator, rank=rank) for rank in range(collator.processes)]
     for rows in islice(_updates(order, batch_size), steps):
         n_windows += len(rows)
         tokens += int(lengths[rows].sum())
-        padded += sum(collator.width(part) * len(part) for part in collator.parts(rows))
+        padded += sum(one.width(part) * len(part) for one in collators for part in one.parts(rows))
     return n_windows, tokens, padded
 
 
