@@ -6,6 +6,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from qa_tradeoffs import card, config, models
+from qa_tradeoffs.results import Record
 
 DEMO = {
     "data": {"source": "generated", "train_passages": 1000, "validation_passages": 150, "questions_per_passage": 4},
@@ -102,6 +103,12 @@ def test_the_code_that_it_shows_answers_with_words_of_the_passage(
     answer = capsys.readouterr().out.strip()
     assert answer
     assert answer in "Ada lives in Rome. Bob lives in Paris."
+
+
+def test_settings_of_the_recipe_are_in_words():
+    conditions = {"dropout": None, "fast_dropout": False, "epochs": 3.0, "save_minutes": 10.0}
+    record = Record(metric="train_seconds", value=1, unit="s", n=1, conditions=conditions)
+    assert card._recipe(record) == {"dropout": "as the network has it", "fast dropout": "no", "epochs": 3.0}
 
 
 def test_data_from_files_and_local_checkpoints_are_named_without_their_folders():

@@ -81,7 +81,7 @@ def models(parameters: tuple[float, ...] = (100, 50), f1: tuple[float, ...] = (8
     """What ``money`` needs of the table of models: an hour of training for the first, half an hour for others."""
     seconds = [3600.0] + [1800.0] * (len(f1) - 1)
     names = ["BERT", "DistilBERT", "SqueezeBERT"][: len(f1)]
-    return pd.DataFrame({"model": names, "parameters": parameters, "f1": f1, "train_seconds": seconds} | columns)
+    return pd.DataFrame({"model": names, "parameters": parameters, "f1": f1, "train_paid_seconds": seconds} | columns)
 
 
 class TestFullSize:
@@ -305,7 +305,7 @@ class TestMoney:
         assert compute.shown_money(table).iloc[1, -1] == "costs less"
 
     def test_a_model_that_came_fine_tuned_has_no_training_cost_and_nothing_to_pay_back(self, collected):
-        table = compute.money(collected, models(train_seconds=[3600, math.nan]))
+        table = compute.money(collected, models(train_paid_seconds=[3600, math.nan]))
         assert compute.shown_money(table)["fine-tuning, USD"].tolist() == ["1.00 to 3.00", "not trained"]
         assert table["usd_per_point"].iloc[0] == 0.5  # all of BERT's USD 2 for 4 points
         assert compute.break_even(table)["questions"].tolist() == [0]
@@ -317,12 +317,12 @@ class TestMoney:
 
     def test_the_cheaper_to_serve_pays_back_what_it_cost_more_to_train(self, collected):
         # DistilBERT took an hour and BERT half: USD 1 more to train, USD 0.0001 less a question.
-        found = compute.break_even(compute.money(collected, models(train_seconds=[1800, 3600])))
+        found = compute.break_even(compute.money(collected, models(train_paid_seconds=[1800, 3600])))
         assert found.to_numpy().tolist() == [["DistilBERT", "BERT", pytest.approx(10_000)]]
         assert compute.shown_break_even(found)["questions"].tolist() == ["10,000"]
 
     def test_break_even_is_the_same_at_every_price(self, collected, price_at):
-        table = models(train_seconds=[1800, 3600])
+        table = models(train_paid_seconds=[1800, 3600])
         dear = compute.money(replace(collected, price=price_at(7.0)), table)
         assert compute.break_even(dear)["questions"].tolist() == [pytest.approx(10_000)]
 

@@ -48,6 +48,16 @@ def test_a_price_range_gives_a_cost_range(collected_of):
     assert (row["train_usd_low"], row["train_usd_high"]) == (0.5, 1.5)
 
 
+def test_a_training_on_several_devices_takes_its_time_and_costs_each_of_them(collected_of):
+    collected = collected_of({"bert": [[1, 1]]})
+    file = collected.trainings["bert", 0]
+    shared = tuple(record.model_copy(update={"conditions": {"devices": 4}}) for record in file.records)
+    collected.trainings["bert", 0] = file.model_copy(update={"records": shared})
+    row = tables.models(collected).iloc[0]
+    assert (row["train_seconds"], row["train_paid_seconds"]) == (3600, 4 * 3600)
+    assert row["train_usd_low"] == row["train_usd_high"] == 4 * 1.55
+
+
 def test_a_model_that_came_fine_tuned_has_no_training(collected_of):
     table = tables.models(collected_of(TWO, **FINE_TUNED))
     assert table["train_seconds"].tolist() == [3600, pytest.approx(math.nan, nan_ok=True)]

@@ -114,12 +114,12 @@ def _compute(collected: Collected, slug: str, seed: int) -> dict[str, Any]:
     """What is said of time, size and money, with the conditions they were measured under."""
     (row,) = tables.models(collected).to_dict("records")
     training, price = collected.trainings[slug, seed], collected.price
-    spent = training.find("train_seconds").value
+    spent = training.find("train_seconds")
     forward = tables.measured(collected, slug, "forward_seconds")[0].conditions
     priced = (
         f"at USD {usd(*price.range_usd_per_hour)} an hour for {plain(price.machine)}, {price.provider}, {price.date}"
     )
-    usd_training = usd(*costs.usd_range(spent, price.range_usd_per_hour))
+    usd_training = usd(*costs.usd_range(tables.paid_seconds(spent), price.range_usd_per_hour))
     passes = f"{row['latency_batch']} × {row['latency_at']} tokens, one after the other, {priced}"
     return {
         "f1_low": f"{row['f1_seed_low']:.1f}",
@@ -137,7 +137,7 @@ def _compute(collected: Collected, slug: str, seed: int) -> dict[str, Any]:
         "costs": [
             ("parameters", parameters(row["parameters"]), ""),
             ("weights on disk", size(row["bytes"]), "safetensors, fp32"),
-            ("fine-tuning", seconds(spent), f"this seed, on {_machine(training)}"),
+            ("fine-tuning", seconds(spent.value), f"this seed, on {_machine(training)}{_times(spent)}"),
             ("fine-tuning, USD", usd_training, priced),
             ("a million passes, USD", usd(row["million_usd_low"], row["million_usd_high"]), passes),
         ],
@@ -171,9 +171,10 @@ def _data(data: config.Data, revision: str | None) -> str:
 def _recipe(record: Record) -> dict[str, Any]:
     """The settings of the training that bear on its result."""
     settings = {name: value for name, value in record.conditions.items() if name != "save_minutes"}
-    shown = {True: "yes", False: "no"}
+    shown: dict[Any, str] = {True: "yes", False: "no", None: "as the network has it"}
     return {
-        name.replace("_", " "): shown[value] if isinstance(value, bool) else value for name, value in settings.items()
+        name.replace("_", " "): shown[value] if value is None or isinstance(value, bool) else value
+        for name, value in settings.items()
     }
 
 
@@ -187,6 +188,12 @@ def _licences(spec: config.Model, data: config.Data) -> str:
 def _machine(file: Results) -> str:
     device = file.provenance.device
     return f"{device['name']}, {device['threads']} thread{'s' * (device['threads'] != 1)}"
+
+
+def _times(training: Record) -> str:
+    """On how many such devices, where they were several."""
+    devices = training.conditions.get("devices", 1)
+    return f"; {devices} of these" if devices != 1 else ""
 
 
 def _points(file: Results, metric: str) -> str:

@@ -134,7 +134,7 @@ def money(collected: Collected, models: pd.DataFrame) -> pd.DataFrame:
     low, high = collected.price.range_usd_per_hour
     price = (low + high) / 2
     served = serving(collected, "study").set_index("model").loc[models["model"]].reset_index()
-    training = models["train_seconds"].map(lambda seconds: costs.usd(seconds, price))
+    training = models["train_paid_seconds"].map(lambda seconds: costs.usd(seconds, price))
     smallest = models["parameters"].argmin()
     extra, gained = _paid(training) - _paid(training).iloc[smallest], models["f1"] - models["f1"].iloc[smallest]
     question = {

@@ -60,12 +60,14 @@ def _published_rate(spec: config.Model, network: Network) -> tuple[float, str]:
 
 
 def _notebook_seconds(study: config.Study, stage: inputs.Stage, result: Path, notebook: Path) -> float | None:
-    """Seconds that a notebook ran; None where its result is not the study's, or it was resumed half-way."""
+    """Seconds of one device for a notebook; None where its result is not the study's, or it was resumed half-way."""
     found = _earlier(study, result, stage)
     if found is None or not notebook.is_file():
         return None
     took = float(json.loads(notebook.read_bytes())["metadata"].get("papermill", {}).get("duration") or 0)
-    return took if took > sum(record.value for record in found.all("train_seconds")) else None
+    trainings = found.all("train_seconds")
+    devices = max([float(record.conditions.get("devices") or 1) for record in trainings], default=1.0)
+    return devices * took if took > sum(record.value for record in trainings) else None
 
 
 def _earlier(study: config.Study, path: Path, stage: inputs.Stage) -> results.Results | None:

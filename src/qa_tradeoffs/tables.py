@@ -86,10 +86,16 @@ def models(collected: Collected) -> pd.DataFrame:
     seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed.
     ``latency`` is the median seconds of one forward pass of ``latency_batch`` rows, 1 or the smallest measured, at
     ``latency_at`` tokens, with its interval over passes; ``million_usd_low``/``_high`` is the cost of 10⁶ such passes
-    one after the other. ``train_seconds`` is the mean over seeds, ``train_usd_low``/``_high`` its cost; NaN where a
-    model came fine-tuned. Costs are USD at the study's price, lowest and highest where that is a range.
+    one after the other. ``train_seconds`` is the mean over seeds, ``train_paid_seconds`` the same times the devices
+    that shared it, ``train_usd_low``/``_high`` what those cost; NaN where a model came fine-tuned. Costs are USD at the
+    study's price, lowest and highest where that is a range.
     """
     return pd.DataFrame([_model_row(collected, slug) for slug in collected.slugs])
+
+
+def paid_seconds(training: results.Record) -> float:
+    """Seconds of one device for a training whose record of seconds this is; several devices have as many in each."""
+    return float(training.conditions.get("devices") or 1) * training.value
 
 
 def baseline(collected: Collected) -> dict[str, float]:
@@ -334,12 +340,15 @@ def _training_cost(collected: Collected, slug: str) -> dict[str, float]:
     """Seconds to fine-tune, mean over seeds, their cost, and windows per second; NaN where it came fine-tuned."""
     files = [file for (s, _), file in collected.trainings.items() if s == slug]
     if not files:
-        return dict.fromkeys(("train_seconds", "train_usd_low", "train_usd_high", "train_windows_per_second"), np.nan)
+        names = ("train_seconds", "train_paid_seconds", "train_usd_low", "train_usd_high", "train_windows_per_second")
+        return dict.fromkeys(names, np.nan)
+    paid = float(np.mean([paid_seconds(file.find("train_seconds")) for file in files]))
     spent = float(np.mean([file.find("train_seconds").value for file in files]))
     windows = float(np.mean([file.find("train_windows").value for file in files]))
-    low, high = costs.usd_range(spent, collected.price.range_usd_per_hour)
+    low, high = costs.usd_range(paid, collected.price.range_usd_per_hour)
     return {
         "train_seconds": spent,
+        "train_paid_seconds": paid,
         "train_usd_low": low,
         "train_usd_high": high,
         "train_windows_per_second": windows / spent,
