@@ -1,17 +1,23 @@
-"""A study run by a real scheduler: two jobs at once, one of them killed and gone on with, and the same answers."""
+"""A study run by real engines: two jobs of a scheduler at once, one of them killed and gone on with, and one training
+in two processes, on this machine and as on two machines of the cluster. All give the answers of one process alone."""
 
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import Checkout
+
+from qa_tradeoffs import results
 
 SLURM = Path(__file__).with_name("slurm.sh")
 COMMANDS = ("munged", "slurmctld", "slurmd", "srun", "squeue", "scancel")
@@ -104,3 +110,56 @@ def test_two_jobs_at_once_one_killed_and_gone_on_with_answer_as_one_machine_does
     for seed in (0, 1):
         name = f"{model}/seed-{seed}/predictions.parquet"
         assert (many.folder / name).read_bytes() == (alone.folder / name).read_bytes()
+
+
+# As a user would start one training on two machines; here both are this one.
+TWO_MACHINES = """#!/bin/sh
+exec srun --ntasks=2 --cpus-per-task=1 sh -c 'exec {python} -m accelerate.commands.launch --num_machines=2 \\
+  --machine_rank=$SLURM_PROCID --main_process_ip=127.0.0.1 --main_process_port={port} "$@"' - "$@"
+"""
+
+
+def test_one_training_in_two_processes_or_on_two_machines_agrees_with_that_of_one(slurm, tmp_path):
+    copied = checkout(tmp_path / "checkout")
+    pair = copied.folder / "studies" / "pair.yaml"
+    pair.with_name("exact.yaml").write_text(pair.read_text().replace("epochs: 30,", "epochs: 30, dropout: 0.0,"))
+    launcher = copied.folder / "two-machines.sh"
+    launcher.write_text(TWO_MACHINES.format(python=sys.executable, port=free_ports(1)[0]))
+    launcher.chmod(0o755)
+
+    def trained(study: str, name: str, *variables: str) -> Path:
+        settings = (f"STUDY={study}", f"RUN=runs/{study}-{name}", "DEVICE=cpu", f"LAUNCH={ONE_THREAD}", *variables)
+        done = copied.make("evaluate", *settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return copied.folder / f"runs/{study}-{name}/distilbert/seed-0"
+
+    one, two = trained("exact", "one"), trained("exact", "two", "NPROC=2")
+    cluster = trained("exact", "cluster", "NPROC=2", f"ACCELERATE={launcher}")
+    for folder, processes in ((one, 1), (two, 2), (cluster, 2)):
+        training = results.read(folder / "training.json")
+        seconds = training.find("train_seconds")
+        assert (seconds.conditions["processes"], seconds.conditions["devices"]) == (processes, 1)
+        assert training.find("train_steps").value == 270  # 30 epochs of 72 windows by 8
+        assert training.find("train_windows").value == 2160
+    np.testing.assert_allclose(losses(one), losses(two), atol=1e-4)
+    assert answers(one) == answers(two)
+    assert weights(two) == weights(cluster) != weights(one)
+
+    # Other dropout masks, else the same: within the noise of such a training, and of so few questions.
+    one, two = trained("pair", "one"), trained("pair", "two", "NPROC=2")
+    np.testing.assert_allclose(losses(one), losses(two), atol=0.3)
+    f1, other = (results.read(folder / "evaluation.json").find("f1") for folder in (one, two))
+    assert f1.interval is not None
+    assert f1.interval.low <= other.value <= f1.interval.high
+
+
+def losses(folder: Path) -> "pd.Series[float]":
+    return pd.read_parquet(folder / "history.parquet")["loss"]
+
+
+def answers(folder: Path) -> list[str]:
+    return pd.read_parquet(folder / "predictions.parquet")["prediction"].tolist()
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "checkpoint" / "model.safetensors").read_bytes()
