@@ -105,6 +105,19 @@ def test_the_code_that_it_shows_answers_with_words_of_the_passage(
     assert answer in "Ada lives in Rome. Bob lives in Paris."
 
 
+def test_a_training_in_several_processes_is_made_again_in_as_many_and_costs_each_device(collected_of):
+    collected = collected_of({"bert": [[0.5]]})
+    file = collected.trainings["bert", 0]
+    shared = {"processes": 8, "devices": 8}
+    collected.trainings["bert", 0] = file.model_copy(
+        update={"records": tuple(record.model_copy(update={"conditions": shared}) for record in file.records)}
+    )
+    text = card.render(collected, "bert", 0, "me/some-bert-seed-0", "bert")
+    assert 'MODELS="bert" SEEDS="0" NPROC=8\n' in text
+    assert line(text, "fine-tuning") == ["60.0 min", "this seed, on some processor, 2 threads; 8 of these"]
+    assert line(text, "fine-tuning, USD")[0] == "12.4"  # 8 × 1.55
+
+
 def test_settings_of_the_recipe_are_in_words():
     conditions = {"dropout": None, "fast_dropout": False, "epochs": 3.0, "save_minutes": 10.0}
     record = Record(metric="train_seconds", value=1, unit="s", n=1, conditions=conditions)

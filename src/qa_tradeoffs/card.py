@@ -47,6 +47,7 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
         "data_sha256": made.data_sha256,
         "slug": slug,
         "seed": seed,
+        "processes": recipe.conditions.get("processes", 1),
         "repository": repository,
         "max_length": study.training.max_length,
         "token_types": model_type != "distilbert",
