@@ -22,7 +22,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from benchmarks import inputs, plain
 from benchmarks.comparison import CPU, check
-from qa_tradeoffs import config, features, training
+from qa_tradeoffs import collation, config, features, training
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.features import Windows
 
@@ -139,7 +139,7 @@ def loss_of(network: Any, columns: dict[str, list[Any]], batch_size: int = 32) -
 
 
 def _own_tokens_loss(output: Any, batch: dict[str, torch.Tensor]) -> float:
-    return training.span_loss(output, batch["attention_mask"], *(batch[name] for name in training.LABELS)).item()
+    return collation.span_loss(output, batch["attention_mask"], *(batch[name] for name in collation.LABELS)).item()
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> str:

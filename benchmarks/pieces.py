@@ -10,7 +10,7 @@ import torch
 from benchmarks import plain
 from benchmarks.comparison import CPU, Comparison, check, compare
 from benchmarks.inputs import Float32, Logits
-from qa_tradeoffs import evaluation, features, metrics, predictions, training
+from qa_tradeoffs import collation, evaluation, features, metrics, predictions
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.features import Windows
 from qa_tradeoffs.predictions import Predictions
@@ -111,7 +111,7 @@ def training_updates(
     chosen = np.random.default_rng(0).permutation(len(windows.lengths))[: batch_size * updates]
     batches = np.split(chosen, range(batch_size, len(chosen), batch_size))
     padded = [[{name: column[row] for name, column in columns.items()} for row in batch] for batch in batches]
-    collate = training.collator_for(network, windows, tokenizer.pad_token_id, CPU)
+    collate = collation.collator_for(network, windows, tokenizer.pad_token_id, CPU)
     twins = copy.deepcopy(network), copy.deepcopy(network)
 
     def in_parts(rows: Any) -> list[dict[str, Any]]:
@@ -196,8 +196,8 @@ def _backward(network: Any, parts: list[dict[str, Any]]) -> float:
     """Add the gradients of an update's parts, and return its loss."""
     total = 0.0
     for part in parts:
-        share, labels = part.pop("share"), [part.pop(name) for name in training.LABELS]
-        loss = share * training.span_loss(network(**part), part["attention_mask"], *labels)
+        share, labels = part.pop("share"), [part.pop(name) for name in collation.LABELS]
+        loss = share * collation.span_loss(network(**part), part["attention_mask"], *labels)
         loss.backward()
         total += loss.item()
     return total

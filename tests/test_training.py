@@ -7,7 +7,6 @@ import re
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +16,9 @@ import pandas as pd
 import pytest
 import torch
 
-from qa_tradeoffs import features, models, processes, training
+from qa_tradeoffs import collation, features, models, processes, training
 from qa_tradeoffs.config import Training
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.models import accepted_inputs
 
 CPU = torch.device("cpu")
 # Five windows, two at a time: three updates an epoch, the third of one window.
@@ -120,14 +118,14 @@ def test_windows_steps_and_tokens_can_be_counted_by_hand(network_of, fit, window
 
 
 def test_padding_is_counted_to_the_longest_of_each_part():
-    class InOrder(training.Shuffled):
+    class InOrder(collation.Shuffled):
         def __iter__(self) -> Any:
             return iter(range(3))
 
     windows: Any = SimpleNamespace(lengths=np.array([5, 9, 3]))
 
     def count(steps: int, **keys: Any) -> tuple[int, int, int]:
-        collator = training.Collator(windows, 0, set(), **keys)
+        collator = collation.Collator(windows, 0, set(), **keys)
         return training._count(windows.lengths, InOrder(3, seed=0), steps, 2, collator)
 
     # 5 and 9 are padded to twice 9, then 3 stands alone; in multiples of 8 that is twice 16, and 8.
@@ -136,52 +134,6 @@ def test_padding_is_counted_to_the_longest_of_each_part():
     assert count(3, own_cost=100) == (5, 17 + 14, 21 + 18)
     # Where a part costs less than the 4 tokens that padding takes, 5 and 9 are computed apart.
     assert count(2, own_cost=3) == (3, 17, 17)
-
-
-def share_of_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
-    share, labels = part.pop("share"), [part.pop(name) for name in training.LABELS]
-    return share * training.span_loss(network(**part), part["attention_mask"], *labels)
-
-
-def test_padding_is_no_candidate_in_the_loss():
-    # Three tokens of equal logits, and padding with the highest one: ln 3 for the start; the end is surely the third.
-    start, end = torch.tensor([[0.0, 0, 0, 9]]), torch.tensor([[0.0, 0, 99, 9]])
-    output = SimpleNamespace(start_logits=start, end_logits=end)
-    mask, label = torch.tensor([[1, 1, 1, 0]]), torch.tensor([2])
-    assert training.span_loss(output, mask, label, label).item() == pytest.approx(math.log(3) / 2)
-
-
-def test_without_padding_the_loss_is_the_networks_own(network_of, windows, tokenizer):
-    network = network_of().eval()
-    (part,) = training.Collator(windows, 0, accepted_inputs(network), own_cost=1e9)([0, 1, 2])["parts"]
-    del part["share"]
-    own = network(**part)
-    labels = [part[name] for name in training.LABELS]
-    assert training.span_loss(own, part["attention_mask"], *labels).item() == pytest.approx(own.loss.item())
-
-
-def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples, tokenizer):
-    network, rows = network_of().eval(), [0, 1, 2, 3, 4]
-    shorter = [
-        replace(e, context=f"{e.id} lives in {e.answers[0]}.", answer_starts=(len(e.id) + 10,)) for e in examples
-    ]
-    windows = features.build([*shorter[:2], *examples[2:]], tokenizer, 64, 16)
-
-    def of(parts: list[dict[str, Any]]) -> tuple[float, torch.Tensor]:
-        network.zero_grad()
-        loss = torch.stack([share_of_loss(network, part) for part in parts]).sum()
-        loss.backward()
-        return loss.item(), torch.cat([weight.grad.flatten() for weight in network.parameters()])
-
-    whole, halves = (
-        training.Collator(windows, tokenizer.pad_token_id, accepted_inputs(network), own_cost)(rows)["parts"]
-        for own_cost in (1000, 10)
-    )
-    assert [part["share"] for part in whole] == [1]
-    assert [part["share"] for part in halves] == [3 / 5, 2 / 5]  # the longer ones first
-    (loss, gradient), (summed, added) = of(whole), of(halves)
-    assert loss == pytest.approx(summed, abs=1e-6)
-    torch.testing.assert_close(gradient, added, atol=1e-6, rtol=1e-4)
 
 
 def test_part_of_an_epoch_is_trained(network_of, fit):
@@ -226,8 +178,8 @@ def test_a_resumed_training_draws_the_rest_of_the_fast_masks(network_of, fit, in
 
 def test_a_resumed_training_sees_the_rest_of_the_rows_in_their_order(network_of, fit, interrupted_at, monkeypatch):
     seen: list[int] = []
-    real = training.Collator.__call__
-    monkeypatch.setattr(training.Collator, "__call__", lambda self, rows: (seen.extend(rows), real(self, rows))[1])
+    real = collation.Collator.__call__
+    monkeypatch.setattr(collation.Collator, "__call__", lambda self, rows: (seen.extend(rows), real(self, rows))[1])
     fit(network_of(), workspace="other")
     whole = seen.copy()
     assert sorted(whole[:5]) == sorted(whole[5:]) == [0, 1, 2, 3, 4]
@@ -419,32 +371,6 @@ def test_training_uses_the_recipes_dropout(network_of, fit):
     network = network_of()
     fit(network, dropout=0.3)
     assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.3}
-
-
-def test_the_order_is_a_permutation_that_depends_on_seed_and_epoch_only():
-    def order(seed: int, epoch: int) -> list[int]:
-        sampler = training.Shuffled(100, seed)
-        sampler.set_epoch(epoch)
-        torch.rand(3)  # other random numbers drawn in between
-        return list(sampler)
-
-    assert sorted(order(0, 0)) == list(range(100))
-    assert order(1, 2) == order(1, 2)
-    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
-    assert len(training.Shuffled(100, 0)) == 100
-
-
-def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_several():
-    windows: Any = SimpleNamespace(lengths=np.array([384, 100] * 8))
-
-    def parts(weights: int, device: str) -> int:
-        network = SimpleNamespace(num_parameters=lambda exclude_embeddings=False: weights, forward=lambda input_ids: 0)
-        return len(training.collator_for(network, windows, 0, torch.device(device)).parts(list(range(16))))
-
-    # To pad eight windows from 100 tokens to 384 takes 2,272 tokens, of 6 operations for each weight.
-    assert parts(10_000, "cpu") == 1
-    assert parts(100_000_000, "cpu") == 2
-    assert parts(100_000_000, "cuda") == 1
 
 
 def fitted_with(n_rows: int) -> training.Fitted:

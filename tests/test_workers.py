@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from qa_tradeoffs import features, progress, training, workers
+from qa_tradeoffs import collation, features, progress, training, workers
 from qa_tradeoffs.config import Training
 from qa_tradeoffs.errors import StudyError
 
@@ -109,7 +109,7 @@ def test_each_process_needs_a_gpu_of_its_own(monkeypatch):
 
 @pytest.mark.parametrize("n_rows", [8, 7, 5, 1])
 def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(n_rows, windows):
-    alone = training.Collator(windows, 0, {"input_ids", "attention_mask"}, own_cost=1.0)
+    alone = collation.Collator(windows, 0, {"input_ids", "attention_mask"}, own_cost=1.0)
     rows = [row % 7 for row in range(n_rows)]
     each = [dataclasses.replace(alone, rank=rank, processes=4) for rank in range(4)]
     given = [np.concatenate(one.parts(rows)) for one in each]
