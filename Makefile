@@ -30,11 +30,16 @@ READY      := $(VENV)/.qa-tradeoffs-ready
 PY         := $(VENV)/bin/python
 
 # The shell reads these variables, and `make clean` removes what is named after the study: with STUDY= it would be all.
-READ   := $(STUDY)$(MODELS)$(SEEDS)$(DEVICE)$(NPROC)
-UNSAFE := $(foreach c,' " ` ; & | < > ( ) { } [ ] * ? ! ~ = : % \,$(findstring $(c),$(READ)))
-UNSAFE := $(strip $(UNSAFE)$(findstring $$,$(READ)))
+ASKED  := $(STUDY)$(MODELS)$(SEEDS)$(DEVICE)$(NPROC)$(COPIES)$(TFLOPS)$(PRICE)$(HUB_ORG)$(PIECES)
+UNSAFE := $(foreach c,' " ` ; & | < > ( ) { } [ ] * ? ! ~ = : # % \,$(findstring $(c),$(ASKED)))
+UNSAFE := $(strip $(UNSAFE)$(findstring $$,$(ASKED)))
 ifneq ($(UNSAFE),)
-$(error error: STUDY, MODELS, SEEDS, DEVICE and NPROC are names and numbers; $(firstword $(UNSAFE)) is in none of them)
+$(error error: variables such as STUDY, MODELS and SEEDS are names and numbers; $(firstword $(UNSAFE)) is in none of them)
+endif
+TWICE := $(firstword $(foreach variable,MODELS SEEDS,\
+  $(if $(filter-out $(words $(sort $($(variable)))),$(words $($(variable)))),$(variable))))
+ifneq ($(TWICE),)
+$(error error: $(TWICE): '$($(TWICE))' names one twice; name each once)
 endif
 ifneq ($(words $(STUDY)) $(words $(NAME))$(filter . ..,$(NAME)),1 1)
 $(error error: STUDY: '$(STUDY)' is no study; give demo, squad, or the path of a study file without blanks)
@@ -129,8 +134,8 @@ $(RUN)/selection $(RUN)/device: FORCE
 # $(1) model, $(2) seed
 define train_rule
 $(RUN)/$(1)/seed-$(2)/training.json $(RUN)/$(1)/seed-$(2)/1-train.ipynb &: \
-  notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) \
-  | $(READY) $(if $(UNTRAINED),forecast)
+  notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) $(FILES_$(1)) \
+  | $(READY) $(if $(UNDONE),forecast)
 	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
 	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE) \
 	  $(if $(NPROC),-p processes $(NPROC))
@@ -138,15 +143,16 @@ endef
 
 define evaluate_rule
 $(RUN)/$(1)/seed-$(2)/evaluation.json $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb &: \
-  notebooks/2-evaluate.ipynb $(RUN)/stages/evaluate-$(1).json $(EVALUATE_CODE) $(DATA_FILES) \
-  $(if $(filter $(1),$(STUDY_TRAINED)),$(RUN)/$(1)/seed-$(2)/1-train.ipynb) | $(READY)
+  notebooks/2-evaluate.ipynb $(RUN)/stages/evaluate-$(1).json $(EVALUATE_CODE) $(DATA_FILES) $(FILES_$(1)) \
+  $(if $(filter $(1),$(STUDY_TRAINED)),$(RUN)/$(1)/seed-$(2)/1-train.ipynb) | $(READY) $(if $(UNDONE),forecast)
 	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb --result $(RUN)/$(1)/seed-$(2)/evaluation.json \
 	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
 endef
 
 define profile_rule
 $(RUN)/$(1)/profile.json $(RUN)/$(1)/3-profile.ipynb &: \
-  notebooks/3-profile.ipynb $(RUN)/stages/profile-$(1).json $(PROFILE_CODE) $(DATA_FILES) $(RUN)/device | $(READY)
+  notebooks/3-profile.ipynb $(RUN)/stages/profile-$(1).json $(PROFILE_CODE) $(DATA_FILES) $(FILES_$(1)) \
+  $(RUN)/device | $(READY) $(if $(UNDONE),forecast)
 	@$(LAUNCH_PROFILE) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/3-profile.ipynb --result $(RUN)/$(1)/profile.json \
 	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p device $(DEVICE)
 endef
@@ -156,8 +162,8 @@ seeds_of  = $(if $(filter $(1),$(STUDY_TRAINED)),$(CHOSEN_SEEDS),$(firstword $(C
 notebooks = $(foreach model,$(2),$(foreach seed,$(call seeds_of,$(model)),$(RUN)/$(model)/seed-$(seed)/$(1).ipynb))
 TRAINED   := $(call notebooks,1-train,$(filter $(STUDY_TRAINED),$(CHOSEN_MODELS)))
 EVALUATED := $(call notebooks,2-evaluate,$(CHOSEN_MODELS))
-UNTRAINED := $(filter-out $(wildcard $(TRAINED)),$(TRAINED))
 PROFILED  := $(foreach model,$(CHOSEN_MODELS),$(RUN)/$(model)/3-profile.ipynb)
+UNDONE    := $(filter-out $(wildcard $(TRAINED) $(EVALUATED) $(PROFILED)),$(TRAINED) $(EVALUATED) $(PROFILED))
 RESULTS   := $(TRAINED:1-train.ipynb=training.json) $(EVALUATED:2-evaluate.ipynb=evaluation.json) \
   $(PROFILED:3-profile.ipynb=profile.json)
 
@@ -178,13 +184,13 @@ $(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PR
 $(REPORT): $(RUN)/4-analysis.ipynb $(REPORT_CODE) | $(READY)
 	@$(PY) -m qa_tradeoffs.report $(STUDY_FILE) $(RUN) $(@D) $(TRAINED) $(EVALUATED) $(PROFILED)
 
-# Before the first training: what the study will take, and whether the disk can hold it.
+# Before anything that was not done yet: what the study will still take, and whether the disk can hold it.
 FORECAST = $(PY) -m qa_tradeoffs.plan $(STUDY_FILE) $(RUN) --models $(CHOSEN_MODELS) --seeds $(CHOSEN_SEEDS)
 forecast: | $(READY)
 	@$(FORECAST) --before-start
 
 plan: | $(READY) ## what the study will need: time, money, disk, memory; runs none of it
-	@$(FORECAST) --copies $(COPIES) $(if $(TFLOPS),--tflops $(TFLOPS)) $(if $(PRICE),--price $(PRICE))
+	@$(FORECAST) --copies '$(COPIES)' $(if $(TFLOPS),--tflops '$(TFLOPS)') $(if $(PRICE),--price '$(PRICE)')
 
 all: $(REPORT) ## run the study and render its report
 	@echo '$(abspath $(REPORT))'
@@ -205,8 +211,8 @@ push: $(READY) ## show what would be uploaded to the Hub; with CONFIRM=yes uploa
 
 reproduce: ## train and evaluate once more from nothing, and compare every byte but the times
 	@$(MAKE) --no-print-directory evaluate
-	@rm -rf $(RUN)-again && $(MAKE) --no-print-directory evaluate RUN=$(RUN)-again
-	@$(PY) -m qa_tradeoffs.compare $(RUN) $(RUN)-again
+	@rm -rf $(RUN)/.again && $(MAKE) --no-print-directory evaluate RUN=$(RUN)/.again
+	@$(PY) -m qa_tradeoffs.compare $(RUN) $(RUN)/.again
 
 anomaly: $(READY) ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
 	@$(PY) -m qa_tradeoffs.anomaly --device $(DEVICE)

@@ -14,13 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from conftest import predictions_of, price_at_par, results_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qa_tradeoffs import answer, config, data, errors, metrics, models, prices, published, results, run, tables
+from qa_tradeoffs import (
+    answer,
+    config,
+    data,
+    errors,
+    metrics,
+    models,
+    prices,
+    published,
+    results,
+    run,
+    sizes,
+    stage,
+    tables,
+)
 from qa_tradeoffs.errors import StudyError
 
 ROOT = Path(__file__).parents[1]
@@ -95,18 +110,27 @@ def result() -> results.Results:
     return results_of(study, "evaluate", "mini", 0, rows)
 
 
+def experiment() -> results.Experiment:
+    made = result()
+    origin = {key: value for key, value in made.provenance if key in results.Origin.model_fields}
+    return results.Experiment(experiment="anomaly", origin=results.Origin(**origin), records=made.records)
+
+
+OURS = ("published", "assumptions")
 # border → what is valid there, how it is written, and how it is read
 READERS: dict[str, Callable[[Path], Any]] = {
     "study": config.load,
     "prices": prices.load,
     "published": published.load,
+    "assumptions": sizes.assumptions,
     "squad": lambda path: data.read_squad(path)[0],
     "references": metrics.read_references,
     "predictions": read_metrics,
     "result": results.read,
+    "experiment": results.read_experiment,
 }
 WRITERS: dict[str, Callable[[Any], bytes]] = dict.fromkeys(READERS, as_json) | dict.fromkeys(
-    ("study", "prices", "published"), as_yaml
+    ("study", "prices", "published", "assumptions"), as_yaml
 )
 
 
@@ -115,10 +139,12 @@ def valid(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The valid content at each border."""
     path = tmp_path_factory.mktemp("valid") / "result.json"
     results.write(path, result())
-    figures = yaml.safe_load((ROOT / "studies" / "published.yaml").read_text())
+    results.write(path.with_name("experiment.json"), experiment())
+    figures, assumed = (yaml.safe_load((ROOT / "studies" / f"{name}.yaml").read_text()) for name in OURS)
     return {
-        "study": STUDY, "prices": PRICES, "published": figures, "squad": SQUAD, "references": SQUAD,
-        "predictions": PREDICTIONS, "result": json.loads(path.read_text()),
+        "study": STUDY, "prices": PRICES, "published": figures, "assumptions": assumed, "squad": SQUAD,
+        "references": SQUAD, "predictions": PREDICTIONS, "result": json.loads(path.read_text()),
+        "experiment": json.loads(path.with_name("experiment.json").read_text()),
     }  # fmt: skip
 
 
@@ -199,6 +225,7 @@ CASES: list[tuple[str, str, Callable[[Any, Callable[[Any], bytes]], bytes], str]
     ("windows of huge length", "study", put("profile", "forward", "lengths", [10**12]), "profile.forward.lengths.0: must be less than or equal to 8192"),
     ("a number as a key", "study", put("models", 1, {}), "models.1: must be a text, in quotes if it looks like a number (it is 1)"),
     ("a model that climbs out", "study", put("models", "../../etc", {}), "models.../../etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
+    ("a model where a run keeps its stages", "study", put("models", {"stages": STUDY["models"]["bert"]}), "no model can be named 'stages': a run keeps something else under it"),
     ("a model that is a path", "study", put("models", "/etc", {}), "models./etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
     ("a data set that is a folder", "study", put("data", {"source": "hub", "name": "../data", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is '../data')"),
     ("a data set that is a loader", "study", put("data", {"source": "hub", "name": "pandas", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is 'pandas')"),
@@ -212,6 +239,10 @@ CASES: list[tuple[str, str, Callable[[Any, Callable[[Any], bytes]], bytes], str]
     ("a bomb of prices", "prices", said("laptop:", bomb("[1]", "[{}]") + "laptop:"), UNFOLDS),
     ("a figure too few", "published", lambda c, w: w(replaced(c, ("original", "inference", "p100", "bert"), [1.0])), "original.inference: p100.bert has 1 values; give one for each of"),
     ("more points than there are", "published", put("original", "scores", "by_model", "bert", "f1", 101), "original.scores.by_model.bert.f1: must be less than or equal to 100"),
+    ("a data set without questions", "assumptions", put("datasets", "rajpurkar/squad", "train_questions", 0), "datasets.rajpurkar/squad.train_questions: must be greater than 0 (it is 0)"),
+    ("an architecture that is none of the three", "assumptions", put("checkpoints", "a/b", "gpt"), "checkpoints.a/b: must be 'bert', 'distilbert' or 'squeezebert' (it is 'gpt')"),
+    ("words of endless tokens", "assumptions", put("tokens_per_word", "value", float("inf")), "tokens_per_word.value: must be a finite number (it is inf)"),
+    ("assumptions as a list", "assumptions", raw(lambda b: b"[]"), "must be a mapping of keys"),
     ("published as a list", "published", raw(lambda b: b"[]"), "must be a mapping with the keys original, papers, machines"),
     ("a key twice", "squad", said('"context"', '"context": "another", "context"'), "has the key 'context' twice in one object; each must be there once"),
     ("latin-1 questions", "squad", raw(lambda b: b.decode("unicode-escape").encode("latin-1", "replace")), "is not JSON ('utf-8' codec can't decode byte 0xeb"),
@@ -235,6 +266,8 @@ CASES: list[tuple[str, str, Callable[[Any, Callable[[Any], bytes]], bytes], str]
     ("a value twice", "result", said('"value": 81.5', '"value": 91.5, "value": 81.5'), "has the key 'value' twice in one object; each must be there once"),
     ("half a result", "result", raw(lambda b: b[: len(b) // 2]), "is not JSON ("),
     ("a result of NaN", "result", said("81.5", "NaN"), "was changed after it was written; run the stage"),
+    ("another figure of an experiment", "experiment", put("records", 0, "value", 91.5), "was changed after it was written; run make anomaly"),
+    ("a stage's result as an experiment", "experiment", lambda c, w: w(replaced(replaced(c, ("sha256",), REMOVED), ("experiment",), "train")), "is not a result file of this program (experiment: must be 'anomaly'"),
 ]  # fmt: skip
 
 
@@ -271,9 +304,38 @@ def test_a_path_that_is_no_file_is_refused(tmp_path, border, name, said):
 # --- mutations ---
 
 VALUES = [
-    None, True, 0, -1, 2**63, HUGE, 0.5, 1e308, -1e-320, float("nan"), float("inf"), "", "8", "x" * 5000, "a\x00b", "\ud800",
-    "\u202eשלום", "e\u0301", [], {}, [[[[]]]], {"a": {"b": 1}}, datetime.date(2026, 1, 1),
+    None, True, 0, -1, 2**63, HUGE, 0.5, 1e308, -1e-320, float("nan"), float("inf"), -float("inf"), "", "8", "x" * 5000,
+    "a\x00b", "\ud800", "\u202eשלום", "e\u0301", [], {}, [[[[]]]], {"a": {"b": 1}}, datetime.date(2026, 1, 1),
 ]  # fmt: skip
+# What no writer writes, put where a value was: text as it stands in the file.
+TEXTS = {
+    "10 MB": '"' + "x" * 10**7 + '"',
+    "a number of 5,000 digits": "9" * 5000,
+    "a float beyond all floats": "1e999",
+    "lists in lists": "[" * 5000 + "]" * 5000,
+    "lists without end": "[" * 10**4,
+    "mappings in mappings": '{"a":' * 5000 + "1" + "}" * 5000,
+    "half a pair": '"\\ud800"',
+    "both halves": '"\\ud83d\\ude00"',
+    "a NUL": '"\\u0000"',
+    "right to left": '"\u202eשלום \u0627\u0644\u0639"',
+    "combining": '"' + "e" + "\u0301" * 1000 + '"',
+}
+PLACE = "put it here 7f3a"
+TIMES = int(os.environ.get("MUTATIONS_TIMES", "1"))  # MUTATIONS_TIMES=40 for a long look
+
+
+def generated(examples: int) -> settings:
+    """So many inputs, the same ones each time; no hang is waited for longer than a minute."""
+    quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(max_examples=examples * TIMES, deadline=60_000, derandomize=TIMES == 1, suppress_health_check=quiet)
+
+
+def is_one_sentence(error: StudyError) -> None:
+    assert "\n" not in str(error)
+    assert 0 < len(str(error)) < 1500
+
+
 BYTES: list[Callable[[bytes, int], bytes]] = [
     lambda b, at: b[:at],
     lambda b, at: b[at:],
@@ -298,11 +360,14 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 def mutated(draw: st.DataObject, content: Any, write: Callable[[Any], bytes]) -> bytes:
     """The content with one thing dropped, given twice or replaced, or its bytes cut, doubled or encoded otherwise."""
-    kind = draw.draw(st.sampled_from(["drop", "twice", "value", "bytes"]))
+    kind = draw.draw(st.sampled_from(["drop", "twice", "value", "text", "bytes"]))
     if kind == "bytes":
         text = write(content)
         return draw.draw(st.sampled_from(BYTES))(text, draw.draw(st.integers(0, len(text) - 1)))
     path = draw.draw(st.sampled_from(places(content)))
+    if kind == "text":
+        before, _, after = write(replaced(content, path, PLACE)).partition(as_text(PLACE, write))
+        return before + TEXTS[draw.draw(st.sampled_from(sorted(TEXTS)))].encode() + after
     if kind == "twice" and isinstance(path[-1], int):
         parent = content
         for key in path[:-1]:
@@ -312,6 +377,11 @@ def mutated(draw: st.DataObject, content: Any, write: Callable[[Any], bytes]) ->
     if write is as_json and isinstance(value, datetime.date):
         value = "2026-01-01"
     return write(replaced(content, path, value))
+
+
+def as_text(value: str, write: Callable[[Any], bytes]) -> bytes:
+    """How the writer writes a plain text."""
+    return value.encode() if write is as_yaml else as_json(value)
 
 
 def again_study(study: config.Study, path: Path) -> None:
@@ -355,14 +425,23 @@ def again_result(found: results.Results, path: Path) -> None:
     assert found == result()  # whatever was done to the file: the figures are those that were written
 
 
+def again_assumptions(known: sizes.Assumptions, path: Path) -> None:
+    assert sizes.Assumptions.model_validate(known.model_dump()) == known
+
+
+def again_experiment(found: results.Experiment, path: Path) -> None:
+    assert found == experiment()
+
+
 AGAIN = {
     "study": again_study, "prices": again_prices, "published": again_published, "squad": again_squad,
     "references": again_references, "predictions": again_predictions, "result": again_result,
+    "assumptions": again_assumptions, "experiment": again_experiment,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("border", READERS)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@generated(60)
 @given(draw=st.data())
 def test_a_mutated_file_is_refused_or_read_as_something_valid(tmp_path, valid, border, draw):
     path = tmp_path / "mutated"
@@ -370,8 +449,7 @@ def test_a_mutated_file_is_refused_or_read_as_something_valid(tmp_path, valid, b
     try:
         found = READERS[border](path)
     except StudyError as error:
-        assert "\n" not in str(error)
-        assert len(str(error)) < 1500
+        is_one_sentence(error)
     else:
         AGAIN[border](found, tmp_path / "again")
 
@@ -431,6 +509,29 @@ def test_a_table_with_a_changed_byte_is_refused_or_read_as_it_was(collect, tmp_p
         pd.testing.assert_frame_equal(found.predictions["bert", 0], right.predictions["bert", 0])
 
 
+COLUMN = st.lists(
+    st.sampled_from([0.0, 0.5, 1.0, 1.5, -1.0, float("nan"), float("inf"), None, "x", "1", "\u202eש"]),
+    min_size=2,
+    max_size=2,
+)
+
+
+@generated(60)
+@given(name=st.sampled_from(["history", "predictions"]), column=st.integers(0, 8), values=COLUMN)
+def test_a_table_with_a_mutated_column_is_refused_or_holds_only_what_it_may(collect, name, column, values):
+    frame = history() if name == "history" else predictions_of([1, 0])
+    changed = frame.columns[column % len(frame.columns)]
+    frame = frame.assign(**{changed: pd.array(values, dtype="object" if "x" in map(str, values) else None)})
+    try:
+        found = collect(name, frame)
+    except (StudyError, pa.ArrowException) as error:  # Arrow: numbers and texts in one column cannot even be written
+        is_one_sentence(StudyError(str(error)))
+    else:
+        kept = found.histories["bert", 0] if name == "history" else found.predictions["bert", 0]
+        assert not kept.isna().any(axis=None)
+        assert name == "history" or kept["f1"].between(0, 1).all()
+
+
 # --- checkpoints ---
 
 
@@ -488,6 +589,37 @@ def test_a_spoilt_checkpoint_is_refused(checkpoint, tmp_path, capsys, spoil, mes
     assert line.startswith(f"{folder}{message}")
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "tokenizer.json"])
+@generated(15)
+@given(draw=st.data())
+def test_a_mutated_checkpoint_is_refused_or_answers_within_its_context(checkpoint, tmp_path, name, draw):
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint", dirs_exist_ok=True)
+    (folder / name).write_bytes(mutated(draw, json.loads((folder / name).read_text()), as_json))
+    try:
+        (found,) = answer.ask(folder, CONTEXT, ["Who met?"], device="cpu")
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert found.text == CONTEXT[found.start : found.end] != ""
+        assert 0 < found.probability <= 1
+
+
+@generated(40)
+@given(at=st.integers(0, 10**6), byte=st.integers(0, 255), keep=st.booleans())
+def test_weights_with_a_changed_byte_or_cut_short_are_refused_or_give_numbers(checkpoint, tmp_path, at, byte, keep):
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint", dirs_exist_ok=True)
+    written = (folder / "model.safetensors").read_bytes()
+    at %= 2000  # its header, and some of what comes after
+    rest = bytes([byte]) + written[at + 1 :] if keep else b""
+    (folder / "model.safetensors").write_bytes(written[:at] + rest)
+    try:
+        (found,) = answer.ask(folder, CONTEXT, ["Who met?"], device="cpu")
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert 0 < found.probability <= 1
+
+
 # --- what commands are given ---
 
 NOTEBOOK = str(ROOT / "notebooks" / "1-train.ipynb")
@@ -510,6 +642,52 @@ def test_a_wrong_parameter_is_refused_before_a_kernel_starts(tmp_path, capsys, p
     output = tmp_path / "out" / "1-train.ipynb"
     assert refusal(lambda: run.main([NOTEBOOK, str(output), "-p", *parameter]), capsys).startswith(message)
     assert not output.parent.exists()
+
+
+TEXT = st.one_of(st.text(max_size=30), st.sampled_from([value for value in VALUES if isinstance(value, str)]))
+WORDS = st.one_of(TEXT, st.sampled_from(["bert", "0", "studies/smoke.yaml", "cpu", "../..", "/", "0 0", "9" * 5000]))
+
+
+@generated(100)
+@given(name=st.sampled_from(["study", "model", "seed", "device", "run"]), value=WORDS)
+def test_any_parameter_is_refused_or_is_of_the_type_that_the_notebook_says(name, value):
+    try:
+        found = run._value(name, value)
+        run._check_parameters(Path(NOTEBOOK), {name: found})
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert type(found) is (int if name == "seed" else str)
+
+
+@generated(100)
+@given(study=WORDS, model=WORDS, seed=st.integers(), device=WORDS, folder=WORDS)
+def test_a_stage_opened_by_hand_with_any_parameters_is_refused_or_begins(study, model, seed, device, folder):
+    try:
+        begun = stage.start("train", study, model, seed, device, folder)
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert (begun.slug, begun.seed) == (model, seed)
+
+
+@generated(100)
+@given(study=WORDS, slugs=WORDS, seeds=WORDS)
+def test_an_analysis_of_anything_is_refused_before_it_shows_a_figure(study, slugs, seeds, tmp_path):
+    with pytest.raises(StudyError) as error:  # nothing was run in this folder
+        tables.for_analysis(study, slugs, seeds, str(tmp_path / "run"))
+    is_one_sentence(error.value)
+
+
+@generated(40)
+@given(context=TEXT, asked=TEXT)
+def test_any_text_is_refused_or_answered_from_itself(checkpoint, context, asked):
+    try:
+        (found,) = answer.ask(checkpoint, context, [asked], device="cpu")
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert found.text == context[found.start : found.end] != ""
 
 
 QUESTIONS = {
@@ -535,7 +713,7 @@ def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys)
     assert refusal(metrics.main, capsys).startswith("--na-prob-thresh: is not a number; give the score above which")
 
 
-NAMES = "STUDY, MODELS, SEEDS, DEVICE and NPROC are names and numbers; "
+NAMES = "variables such as STUDY, MODELS and SEEDS are names and numbers; "
 VARIABLES = {
     "no study": (["STUDY="], "STUDY: '' is no study; give demo, squad, or the path of a study file without blanks"),
     "two studies": (["STUDY=demo squad"], "STUDY: 'demo squad' is no study; give demo, squad, or the path of a study"),
@@ -546,6 +724,12 @@ VARIABLES = {
     "a device that ends the quotes": (["DEVICE=cpu' 'x"], NAMES + "' is in none of them"),
     "models that are a pattern": (["MODELS=*"], NAMES + "* is in none of them"),
     "models in a shell's variable": (["MODELS=$$HOME"], NAMES + "$ is in none of them"),
+    "a number that is a command": (["COPIES=1;ls"], NAMES + "; is in none of them"),
+    "a price that is a pipe": (["PRICE=a|b"], NAMES + "| is in none of them"),
+    "an owner who is a comment": (["HUB_ORG=a#b"], NAMES + "# is in none of them"),
+    "a speed that ends the quotes": (["TFLOPS=1'"], NAMES + "' is in none of them"),
+    "a model twice": (["MODELS=bert bert"], "MODELS: 'bert bert' names one twice; name each once"),
+    "a seed twice": (["SEEDS=1 0 1"], "SEEDS: '1 0 1' names one twice; name each once"),
 }
 
 

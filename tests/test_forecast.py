@@ -1,6 +1,7 @@
 """A forecast can be worked out by hand, starts nothing, and refuses what the disk cannot hold."""
 
 import json
+import re
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_only_what_is_not_there_yet_has_to_fit(squad, tmp_path):
     earlier(config.load(SQUAD), run, 1.0, 2.0)
     assert forecast.left(found, run, [0, 1])[::2] == (1, (1 + 6) * weights)
     count, seconds, _ = forecast.left(found, run, [0])
-    assert (count, seconds) == (0, found.needs[0].profile)
+    assert (count, seconds) == (0, found.needs[0].evaluate + found.needs[0].profile)
 
 
 def ends_with(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, list[str], str]:
@@ -160,15 +161,51 @@ def test_the_command_prints_twenty_models_times_five_seeds_on_paper(tmp_path, ca
     assert not (tmp_path / "run").exists()
 
 
-def test_before_the_start_it_is_quiet_where_nobody_waits(tmp_path, capsys):
-    assert ends_with([str(ROOT / "studies" / "demo.yaml"), str(tmp_path), "--before-start"], capsys) == (0, [], "")
+def test_before_the_start_it_says_in_one_line_what_is_still_to_be_done(tmp_path, squad):
+    needs = squad().needs[0]
+    hours = 2 * (needs.train + needs.evaluate) / 3600 + needs.profile / 3600
+    assert plan.line(squad(), RunPaths(tmp_path), [0, 1], "dear") == (
+        f"forecast: 2 to train, {hours:.1f} h, USD {2 * hours:.2f} (dear), 3.5 GB of disk, "
+        f"{needs.memory / 1e9:.1f} GB of memory; make plan says more"
+    )
 
 
-def test_before_the_start_it_says_one_line_to_who_waits(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    code, out, err = ends_with([str(ROOT / "studies" / "smoke.yaml"), str(tmp_path), "--before-start"], capsys)
-    assert (code, out) == (0, [])
-    assert err.startswith("forecast: 1 to train, ")
+def test_before_the_start_of_a_study_that_trains_nothing_it_says_so_too(tmp_path, capsys):
+    study = tmp_path / "ready.yaml"
+    models = "models:\n  bert: {label: B, hub: google-bert/bert-base-uncased, revision: main, fine_tuned: true}\n"
+    study.write_text(re.sub(r"(?s)models:.*?seeds: ", f"{models}seeds: ", SQUAD.read_text()))
+    code, out, err = ends_with([str(study), str(tmp_path / "run"), "--before-start"], capsys)
+    assert (code, len(out), err) == (0, 1, "")
+    assert out[0].startswith("forecast: 0 to train, ")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--tflops", "nan"], "TFLOPS: 'nan' is no speed; give 10^12 FLOP/s, a number above 0"),
+        (["--tflops", "inf"], "TFLOPS: 'inf' is no speed; "),
+        (["--tflops", "0"], "TFLOPS: '0' is no speed; "),
+        (["--tflops=-1"], "TFLOPS: '-1' is no speed; "),
+        (["--tflops", "fast"], "TFLOPS: 'fast' is no speed; "),
+        (["--copies", "0"], "COPIES: '0' is no number of copies; give a whole number from 1 to 999999"),
+        (["--copies", "9" * 5000], "COPIES: '999"),
+        (["--seeds", "01"], "SEEDS: '01' is no seed; give whole numbers from 0, separated by blanks"),
+        (["--seeds", "9" * 5000], "SEEDS: '999"),
+    ],
+)
+def test_a_number_that_is_none_is_refused(tmp_path, capsys, option, said):
+    code, out, err = ends_with([str(SQUAD), str(tmp_path), *option], capsys)
+    assert (code, out) == (2, [])
+    assert err.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize("notebook", ["", "[]", '{"metadata": []}', '{"metadata": {"papermill": {"duration": 1e999}}}'])
+def test_an_earlier_notebook_that_tells_nothing_does_not_count(squad, tmp_path, notebook):
+    study = config.load(SQUAD)
+    earlier(study, RunPaths(tmp_path), 100.0, 130.0)
+    assert squad(study, tflops=None).needs[0].train == 130.0
+    RunPaths(tmp_path).training("bert", 0).with_name("1-train.ipynb").write_text(notebook)
+    assert 130.0 < squad(study, tflops=None).needs[0].train < 1e9
 
 
 def test_a_size_that_cannot_be_told_stops_the_plan_but_not_the_study(tmp_path, capsys):
@@ -177,4 +214,6 @@ def test_a_size_that_cannot_be_told_stops_the_plan_but_not_the_study(tmp_path, c
     code, out, err = ends_with([str(study), str(tmp_path)], capsys)
     assert (code, out) == (2, [])
     assert err.startswith("error: data.name: how large some/set is")
-    assert ends_with([str(study), str(tmp_path), "--before-start"], capsys) == (0, [], "")
+    code, out, err = ends_with([str(study), str(tmp_path), "--before-start"], capsys)
+    assert (code, err) == (0, "")
+    assert out[0].startswith("no forecast: data.name: how large some/set is")

@@ -41,6 +41,7 @@ def test_make_learns_models_seeds_and_which_of_them_are_trained(tmp_path):
         "STUDY_TRAINED := bert",
         "STUDY_SEEDS := 3 5",
         "DATA_FILES := ",
+        "FILES_ready := ",
         *(
             f"{stage.upper()}_CODE := {' '.join(f'src/qa_tradeoffs/{module}.py' for module in modules)}"
             for stage, modules in inputs.CODE.items()
@@ -54,6 +55,14 @@ def test_make_learns_the_data_files(tmp_path):
     study = config.load(study_file(tmp_path, data={"source": "files", "train": "a.json", "validation": "b.json"}))
     line = f"DATA_FILES := {tmp_path / 'a.json'} {tmp_path / 'b.json'}"
     assert line in graph.describe(study, PRICES).splitlines()
+
+
+def test_make_learns_the_files_of_a_checkpoint_on_this_machine(tmp_path):
+    (tmp_path / "ready").mkdir()
+    for name in ("config.json", "model.safetensors", "notes.md"):
+        (tmp_path / "ready" / name).touch()
+    line = f"FILES_ready := {tmp_path}/ready/config.json {tmp_path}/ready/model.safetensors"
+    assert line in graph.describe(config.load(study_file(tmp_path)), PRICES).splitlines()
 
 
 def test_a_data_file_that_is_not_there_is_refused_before_any_work(tmp_path):

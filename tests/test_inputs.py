@@ -75,6 +75,33 @@ def test_other_content_of_a_data_file_makes_every_stage_stale(digests, tmp_path)
     assert changed(before, digests(data=data)) == {"train", "evaluate", "profile"}
 
 
+def test_other_weights_in_a_model_s_folder_make_its_results_stale(digests, tmp_path):
+    model = {"bert": {"label": "BERT", "path": tmp_path}}
+    for name in ("config.json", "model.safetensors", "README.md"):
+        (tmp_path / name).write_text("{}")
+    before = digests(models=model)
+    (tmp_path / "README.md").write_text("Another text")
+    assert changed(before, digests(models=model)) == set()
+    (tmp_path / "model.safetensors").write_text("{ }")
+    assert changed(before, digests(models=model)) == {"train", "evaluate", "profile"}
+
+
+def test_an_edit_of_a_notebook_s_code_makes_stale_what_it_computed_but_no_run_of_it_does(
+    digests, monkeypatch, tmp_path
+):
+    before, path = digests(), tmp_path / "2-evaluate.ipynb"
+    content = json.loads(inputs.NOTEBOOKS["evaluate"].read_text())
+    code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    monkeypatch.setitem(inputs.NOTEBOOKS, "evaluate", path)
+    code[0]["source"] = "model = 'distilbert'"  # the parameters
+    code[1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "it ran"}]
+    path.write_text(json.dumps(content))
+    assert changed(before, digests()) == set()
+    code[1]["source"].append("\n# an edit")
+    path.write_text(json.dumps(content))
+    assert changed(before, digests()) == {"evaluate"}
+
+
 def test_another_seed_has_other_results(study_of):
     assert inputs.digest(study_of(), "train", "bert", 0) != inputs.digest(study_of(), "train", "bert", 1)
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from qa_tradeoffs import paths
+from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.paths import ROOT, RunPaths, without_machine, write_if_changed, write_text, written_atomically
 
 RUN = RunPaths(Path("runs/demo"))
@@ -68,6 +70,27 @@ def test_a_failed_write_leaves_what_was_there_and_no_temporary_file(tmp_path, ol
         temporary.write_text("half of it")
         raise RuntimeError
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == ({} if old is None else {"file": old})
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("file", "File exists"),
+        ("file/below", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, folder, said):
+    (tmp_path / "file").touch()
+    with pytest.raises(StudyError, match=rf"this folder of results cannot be made \({said}\)$"):
+        paths.write_text(tmp_path / folder / "result.json", "{}")
+
+
+def test_a_folder_that_may_not_be_written_into_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths.os, "access", lambda folder, mode: False)  # root may write everywhere
+    with pytest.raises(StudyError, match=rf"^{tmp_path}: nothing can be written into this folder of results; allow"):
+        paths.write_text(tmp_path / "result.json", "{}")
 
 
 def test_a_file_is_only_written_where_its_content_changes(tmp_path):

@@ -50,6 +50,35 @@ def test_equal_results_give_equal_bytes(tmp_path):
     assert (tmp_path / "a.json").read_bytes().endswith(b"}\n")
 
 
+@pytest.fixture
+def together(tmp_path: Path) -> tuple[Path, results.Results]:
+    """A result with a table and a folder that were written with it."""
+    (tmp_path / "checkpoint").mkdir()
+    for name in ("table.parquet", "checkpoint/config.json", "checkpoint/model.safetensors"):
+        (tmp_path / name).write_text(name)
+    beside = results.fingerprints(tmp_path, tmp_path / "table.parquet", tmp_path / "checkpoint")
+    results.write(tmp_path / "evaluation.json", example(beside=beside))
+    return tmp_path / "evaluation.json", results.read(tmp_path / "evaluation.json")
+
+
+def test_what_was_written_with_a_result_is_known_by_its_content(together):
+    path, found = together
+    assert list(found.beside) == ["checkpoint/config.json", "checkpoint/model.safetensors", "table.parquet"]
+    # echo -n table.parquet | sha256sum
+    assert found.beside["table.parquet"] == "0a6a8cb4ba32db0b81be89de8fa2511769e8d6d5c8d2addacf09ac5b49cdf426"
+    results.check_beside(path, found, path.with_name("table.parquet"), path.with_name("checkpoint"))
+
+
+@pytest.mark.parametrize("name", ["table.parquet", "checkpoint/model.safetensors"])
+@pytest.mark.parametrize("harm", [lambda file: file.write_text("of another run"), lambda file: file.unlink()])
+def test_what_was_not_written_with_a_result_is_refused_by_name(together, name, harm):
+    path, found = together
+    harm(path.parent / name)
+    with pytest.raises(StudyError) as error:
+        results.check_beside(path, found, path.parent / name.split("/")[0])
+    assert str(error.value) == f"{path.parent / name}: is not what was written together with {path}; run make all"
+
+
 def test_common_conditions_hold_for_every_record_and_its_own_come_on_top():
     first, second, _ = example().records
     assert first.conditions == {"device": "cpu"}

@@ -226,6 +226,21 @@ def test_a_message_holds_no_secret(monkeypatch, said, heard):
     assert str(StudyError(said)) == schema.one_line(said) == errors.scrubbed(said) == heard
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("two\nlines\r\nand three", "two lines and three"),
+        ("red \x1b[31m", r"red \x1b[31m"),
+        ("a \u202edetsercer", r"a \u202edetsercer"),
+        ("half \ud83d", r"half \ud83d"),
+        ("Zoë met שלום and e\u0301", "Zoë met שלום and e\u0301"),
+        ("a" * 400 + "b" * 5000 + "c" * 400, "a" * 400 + "b" * 100 + "…" + "b" * 100 + "c" * 400),
+    ],
+)
+def test_a_message_is_one_readable_line_that_no_terminal_obeys(said, shown):
+    assert str(StudyError(said)) == shown
+
+
 def test_a_secret_is_taken_out_before_a_long_message_is_cut():
     assert "sec" not in schema.one_line("http://user:" + "secret" * 90 + "@host")
 

@@ -1,6 +1,7 @@
 """Sizes by formula are those of the networks and windows that a run would build."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -53,16 +54,43 @@ def test_parameters_by_formula_are_those_of_the_network(architecture, settings):
     assert found.parameters == models.parameters(built(architecture, **settings))
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"hidden_size": "wide"}, "config.hidden_size is 'wide'; a size is a whole number from 1 to 1,000,000,000"),
+        ({"hidden_size": 0}, "config.hidden_size is 0; "),
+        ({"hidden_size": -8}, "config.hidden_size is -8; "),
+        ({"hidden_size": 10**400}, "config.hidden_size is 1000"),
+        ({"num_hidden_layers": True}, "config.num_hidden_layers is True; "),
+        ({"num_attention_heads": 2.5}, "config.num_attention_heads is 2.5; "),
+        ({"vocab_size": [1]}, "config.vocab_size is [1]; "),
+        ({"q_groups": 0}, "config.q_groups is 0; "),
+        ({"model_type": ["bert"]}, "the size of a network of type '['bert']' is not known here"),
+    ],
+)
+def test_a_size_that_can_be_none_is_refused(settings, said):
+    with pytest.raises(StudyError, match=f"^models: {re.escape(said)}"):
+        sizes.from_config({"model_type": "bert", **settings})
+
+
 def test_a_checkpoint_s_folder_tells_its_size(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "distilbert", "dim": 48, "hidden_dim": 96}))
     found = sizes.network(config.Model(label="x", path=tmp_path), KNOWN)
     assert (found.shape.layers, found.shape.hidden, found.heads) == (6, 48, 12)
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no"])
-def test_a_folder_without_a_config_is_one_sentence(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "is no config of a checkpoint"),
+        ("[]", "is no config of a"),
+        ("no", "is not JSON"),
+        ("[" * 10**5, "is not"),
+    ],
+)
+def test_a_folder_without_a_config_is_one_sentence(tmp_path, text, said):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(StudyError, match=r"config\.json: is no config of a checkpoint"):
+    with pytest.raises(StudyError, match=rf"config\.json: {said}"):
         sizes.network(config.Model(label="x", path=tmp_path), KNOWN)
 
 

@@ -1,6 +1,6 @@
 """Two runs of one study, byte for byte: all but the times must be the same.
 
-python -m qa_tradeoffs.compare runs/demo runs/demo-again
+python -m qa_tradeoffs.compare runs/demo runs/demo/.again
 """
 
 import argparse

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.paths import TAKEN
 from qa_tradeoffs.schema import Section, one_line, read_yaml, shown
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
@@ -238,6 +239,8 @@ class Study(Section):
             raise ValueError(f"`seeds` has {repeated[0]} twice; name each seed once")
         if repeated := _repeated(model.label for model in self.models.values()):
             raise ValueError(f"two `models` have the label '{repeated[0]}'; charts could not tell them apart")
+        if taken := [slug for slug in self.models if slug in TAKEN]:
+            raise ValueError(f"no model can be named '{taken[0]}': a run keeps something else under it; rename it")
         if isinstance(self.data, FileData) and not (self.data.train or self.data.file):
             untrained = [slug for slug, model in self.models.items() if not model.fine_tuned]
             if untrained:
@@ -315,6 +318,13 @@ def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
     }[stage]
     model = {key: value for key, value in content["models"][slug].items() if key != "label"}
     return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys}
+
+
+def seed(text: str) -> int:
+    """A seed as people write it on a command line. Raises StudyError."""
+    if not re.fullmatch("0|[1-9][0-9]{0,9}", text):
+        raise StudyError(f"SEEDS: '{one_line(text)}' is no seed; give whole numbers from 0, separated by blanks")
+    return int(text)
 
 
 def digest(content: Any) -> str:

@@ -9,13 +9,18 @@ from collections.abc import Callable
 class StudyError(Exception):
     """Something the user can put right. The message is one sentence: what is wrong, where, what would be right.
 
-    Whatever names and texts are quoted in it, it is one line, and holds no secret.
+    Whatever names and texts are quoted in it, it is one line that can be read at once, holds no secret, and nothing
+    that a terminal would obey or that turns the direction of what follows.
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(scrubbed(" ".join(sentence.splitlines())))
+        text = scrubbed(" ".join(sentence.splitlines()))
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"  # what is quoted is long, not what is said of it
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
 
 
+_LONGEST = 1000
 _SECRETS = re.compile(r"(?<=://)[^/\s@]+(?=@)|\bhf_\w{4,}|(?<=Bearer )\S+")
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 

@@ -10,7 +10,6 @@ from qa_tradeoffs.paths import RunPaths
 
 _BYTES_PER_WEIGHT = 4  # fp32, also where mixed precision computes in bf16
 _WITH_ADAM = 3  # weights and the two moments of each, in a checkpoint to resume from; gradients come on top in memory
-_SPARE_DISK = 1.1
 
 
 @dataclass(frozen=True)
@@ -88,11 +87,12 @@ def left(found: Forecast, run: RunPaths, seeds: Sequence[int]) -> tuple[int, flo
     """(trainings, seconds, bytes) that the run still lacks."""
     count, seconds, size = 0, 0.0, 0.0
     for need in found.needs:
-        missing = sum(not run.training(need.slug, seed).is_file() for seed in seeds[: need.trainings])
-        count += missing
-        seconds += missing * (need.train + need.evaluate)
+        to_train = sum(not run.training(need.slug, seed).is_file() for seed in seeds[: need.trainings])
+        to_evaluate = sum(not run.evaluation(need.slug, seed).is_file() for seed in seeds[: need.evaluations])
+        count += to_train
+        seconds += to_train * need.train + to_evaluate * need.evaluate
         seconds += 0 if run.profile(need.slug).is_file() else need.profile
-        size += missing * _BYTES_PER_WEIGHT * need.network.parameters
+        size += to_train * _BYTES_PER_WEIGHT * need.network.parameters
     return count, seconds, size + (max(need.resume for need in found.needs) if count else 0)
 
 

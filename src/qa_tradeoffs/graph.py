@@ -24,6 +24,11 @@ def describe(study: config.Study, price_table: Path) -> str:
             ("STUDY_TRAINED", trained),
             ("STUDY_SEEDS", [str(seed) for seed in study.seeds]),
             ("DATA_FILES", names),
+            *(
+                (f"FILES_{slug}", [_followed(f"models.{slug}.path", path) for path in inputs.model_files(model)])
+                for slug, model in study.models.items()
+                if model.path is not None
+            ),
             *((f"{stage.upper()}_CODE", _code(stage)) for stage in inputs.CODE),
         )
     )

@@ -1,11 +1,14 @@
 """What a stage's result depends on, as one digest: its part of the study, its data files, and its code."""
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from qa_tradeoffs import config
-from qa_tradeoffs.paths import read_bytes
+from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.paths import ROOT, is_file, read_bytes
+from qa_tradeoffs.schema import read_json
 
 Stage = Literal["train", "evaluate", "profile"]
 
@@ -19,6 +22,12 @@ CODE: dict[Stage, tuple[str, ...]] = {
         *("predictions", "metrics", "no_answer", "evaluation", "intervals"),
     ),
 }
+NOTEBOOKS: dict[Stage, Path] = {
+    "train": ROOT / "notebooks" / "1-train.ipynb",
+    "evaluate": ROOT / "notebooks" / "2-evaluate.ipynb",
+    "profile": ROOT / "notebooks" / "3-profile.ipynb",
+}
+_OF_A_CHECKPOINT = (".safetensors", ".json", ".txt")
 
 
 def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> str:
@@ -28,7 +37,9 @@ def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> st
     """
     content: dict[str, Any] = config.stage_inputs(study, stage, slug) | {"seed": seed}
     content["code"] = [_of_file(file) for file in code(stage)]
-    content["files"] = [_of_file(file) for file in data_files(study.data).values()]
+    content["notebook"] = _code_cells(NOTEBOOKS[stage])
+    files = [*data_files(study.data).values(), *model_files(study.model(slug))]
+    content["files"] = [_of_file(file) for file in files]
     if stage == "evaluate" and not study.model(slug).fine_tuned:
         content["training"] = digest(study, "train", slug, seed)
     return config.digest(content)
@@ -47,5 +58,28 @@ def data_files(data: config.Data) -> dict[str, Path]:
     return {key: path for key, path in files.items() if path is not None}
 
 
+def model_files(model: config.Model) -> list[Path]:
+    """The files of a model's checkpoint in a folder of this machine, which may come to hold others."""
+    if model.path is None:
+        return []
+    return sorted(file for file in model.path.glob("*") if file.suffix in _OF_A_CHECKPOINT and is_file(file))
+
+
+def _code_cells(notebook: Path) -> list[str]:
+    """What the notebook computes: not its prose, its outputs, or the parameters that a person last ran it with."""
+    try:
+        cells = [cell for cell in read_json(notebook)["cells"] if cell["cell_type"] == "code"]
+        return ["".join(cell["source"]) for cell in cells if "parameters" not in cell["metadata"].get("tags", ())]
+    except (LookupError, TypeError, AttributeError):
+        raise StudyError(f"{notebook}: is not a notebook") from None
+
+
 def _of_file(path: Path) -> str:
+    """SHA-256, computed again only where the file has changed: weights are large, and asked for by every stage."""
+    status = path.stat() if is_file(path) else None
+    return _sha256(path, (status.st_ino, status.st_size, status.st_mtime_ns) if status else None)
+
+
+@cache
+def _sha256(path: Path, _: tuple[int, ...] | None) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()

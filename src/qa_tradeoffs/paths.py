@@ -35,6 +35,10 @@ OWN_ANOMALY = ROOT / RUNS / "anomaly.json"
 ANOMALY = ROOT / "benchmarks" / "results" / "anomaly.json"
 
 
+# What else lies where the folders of models do.
+TAKEN = frozenset({"stages", "selection", "device", "graph.mk", "4-analysis.ipynb", "partial-4-analysis.ipynb"})
+
+
 @dataclass(frozen=True)
 class RunPaths:
     """The files of one study's run; ``folder`` is ``runs/<study>``."""
@@ -140,6 +144,17 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder, and those it is in, where they are not there. Raises StudyError where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        said = getattr(error, "strerror", None) or error
+        raise StudyError(f"{str(folder)!a}: this folder of results cannot be made ({said})") from None
+    if not os.access(folder, os.W_OK):
+        raise StudyError(f"{folder}: nothing can be written into this folder of results; allow it, or give another")
+
+
 @contextmanager
 def enough_disk_for(target: Path) -> Iterator[None]:
     """A disk that runs full inside the block is a StudyError naming ``target``."""
@@ -163,10 +178,10 @@ def written_atomically(target: Path) -> Iterator[Path]:
     The data reach the disk before the name does, so a crash leaves the old file or the new one, never a half.
     Raises StudyError when the disk is full.
     """
+    make_folder(target.parent)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         with enough_disk_for(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())

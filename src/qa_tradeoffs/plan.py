@@ -4,14 +4,16 @@ python -m qa_tradeoffs.plan studies/squad.yaml runs/squad --seeds 0 1 2 --tflops
 """
 
 import argparse
+import math
+import re
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from qa_tradeoffs import config, costs, forecast, prices, sizes
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import ROOT, RunPaths
+from qa_tradeoffs.schema import one_line
 
 _SPARE_DISK = 1.1
 _GIGA = 1e9
@@ -33,8 +35,6 @@ def lines(found: forecast.Forecast, study_file: str, price: str) -> list[str]:
         )
         for need in needs
     ]  # fmt: skip
-    low, high = costs.usd_range(found.seconds, found.price.range_usd_per_hour)
-    money = f"USD {low:,.2f}" + (f" to {high:,.2f}" if high > low else "")
     times = f", each model {copies} times" if copies > 1 else ""
     by_rate: dict[str, list[str]] = {}
     for need in needs:
@@ -47,8 +47,8 @@ def lines(found: forecast.Forecast, study_file: str, price: str) -> list[str]:
         "",
         *_columns([head, *rows]),
         "",
-        f"in all: {found.seconds / 3600:,.2f} device hours, {money} ({price}, {found.price.machine}, "
-        f"{found.price.date}), {_bytes(found.disk)} of disk",
+        f"in all: {found.seconds / 3600:,.2f} device hours, {_usd(found.seconds, found.price)} ({price}, "
+        f"{found.price.machine}, {found.price.date}), {_bytes(found.disk)} of disk",
         f"one after the other {_time(found.seconds)}; all at once {_time(max(need.longest for need in needs))}",
         *(f"rate of {', '.join(slugs)}: {rate}" for rate, slugs in by_rate.items()),
         *(
@@ -57,6 +57,16 @@ def lines(found: forecast.Forecast, study_file: str, price: str) -> list[str]:
             else ["Hours are of the machine that is named; where the price is of another, give TFLOPS."]
         ),
     ]
+
+
+def line(found: forecast.Forecast, run: RunPaths, seeds: Sequence[int], price: str) -> str:
+    """What is still to be done, in a line. Raises StudyError where the disk has no room for it."""
+    count, seconds, size = forecast.left(found, run, seeds)
+    check_disk(size, run.folder)
+    return (
+        f"forecast: {count} to train, {_time(seconds)}, {_usd(seconds, found.price)} ({price}), {_bytes(size)} of "
+        f"disk, {_bytes(max(need.memory for need in found.needs))} of memory; make plan says more"
+    )
 
 
 def check_disk(needed: float, folder: Path) -> None:
@@ -87,6 +97,12 @@ def _time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
 
 
+def _usd(seconds: float, price: prices.Price) -> str:
+    """What so many seconds cost, 'USD 1.20 to 1.50' where the price is a range."""
+    low, high = costs.usd_range(seconds, price.range_usd_per_hour)
+    return f"USD {low:,.2f}" + (f" to {high:,.2f}" if high > low else "")
+
+
 def _bytes(size: float) -> str:
     """Bytes in MB or GB."""
     return f"{size / 1e6:,.{0 if size > 1e8 else 1}f} MB" if size < _GIGA else f"{size / _GIGA:,.1f} GB"
@@ -98,9 +114,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("study", type=Path)
     parser.add_argument("run", type=Path)
     parser.add_argument("--models", nargs="*", default=[])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[])
-    parser.add_argument("--copies", type=int, default=1, help="as if each model were there so many times")
-    parser.add_argument("--tflops", type=float, help="achieved 10¹² FLOP/s, in place of what was measured")
+    parser.add_argument("--seeds", nargs="*", type=config.seed, default=[])
+    parser.add_argument("--copies", type=_copies, default=1, help="as if each model were there so many times")
+    parser.add_argument("--tflops", type=_tflops, help="achieved 10¹² FLOP/s, in place of what was measured")
     parser.add_argument("--price", help="a row of studies/prices.yaml, in place of the study's")
     parser.add_argument("--before-start", action="store_true", help="refuse what the disk cannot hold, and say little")
     options = parser.parse_args(arguments)
@@ -117,20 +133,28 @@ def main(arguments: list[str] | None = None) -> None:
     except StudyError as error:
         if not options.before_start:
             raise
-        _tell(f"no forecast: {error}")
+        print(f"no forecast: {error}")
         return
-    if not options.before_start:
+    if options.before_start:
+        print(line(found, run, seeds, study.price), flush=True)
+    else:
         print("\n".join(lines(found, str(options.study), study.price)))
-        return
-    count, seconds, size = forecast.left(found, run, seeds)
-    check_disk(size, options.run)
-    _tell(f"forecast: {count} to train, {_time(seconds)}, {_bytes(size)} of disk; make plan says more")
 
 
-def _tell(sentence: str) -> None:
-    """Say it to a person who waits, and to no file."""
-    if sys.stderr.isatty():
-        print(sentence, file=sys.stderr)
+def _copies(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise StudyError(f"COPIES: '{one_line(text)}' is no number of copies; give a whole number from 1 to 999999")
+    return int(text)
+
+
+def _tflops(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise StudyError(f"TFLOPS: '{one_line(text)}' is no speed; give 10^12 FLOP/s, a number above 0")
+    return number
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qa_tradeoffs.errors import StudyError, exit_cleanly
+from qa_tradeoffs.paths import make_folder
 
 # make's lock is free as soon as make has ended; what make had started first ends its notebook's kernel.
 _SECONDS_TO_NOTICE, _SECONDS_TO_END = 2.0, 10.0
@@ -72,7 +73,7 @@ def others(path: Path) -> list[str]:
 
 def _acquire(path: Path, what: str, patience: float) -> int:
     """The open, locked file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     until, told = time.monotonic() + patience, patience < math.inf
     while not _try(file, fcntl.LOCK_EX):

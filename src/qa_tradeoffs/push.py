@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from huggingface_hub import constants
 from huggingface_hub.utils import disable_progress_bars
 
-from qa_tradeoffs import card, config, hub, models, tables
+from qa_tradeoffs import card, config, hub, models, results, tables
 from qa_tradeoffs.display import size
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import ROOT, RunPaths
@@ -61,6 +61,7 @@ def _upload(study_file: str, study: config.Study, run: RunPaths, owner: str, slu
     collected, _ = tables.for_analysis(study_file, slug, " ".join(map(str, [seed, *scored])), str(run.folder))
     folder = run.checkpoint(slug, seed)
     models.check_checkpoint(folder)
+    results.check_beside(run.training(slug, seed), collected.trainings[slug, seed], folder)
     model_type = json.loads((folder / "config.json").read_bytes()).get("model_type", "")
     text = card.render(collected, slug, seed, repository, model_type)
     paths = sorted({path for pattern in models.CHECKPOINT_FILES for path in folder.glob(pattern)})
@@ -77,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("study", help="study file")
     parser.add_argument("--owner", default="", help="user or organisation on the Hub")
     parser.add_argument("--models", nargs="*", default=[])
-    parser.add_argument("--seeds", nargs="*", default=[], type=int)
+    parser.add_argument("--seeds", nargs="*", default=[], type=config.seed)
     parser.add_argument("--run", default="", help="folder of results, by default runs/<study>")
     parser.add_argument("--confirmed", action="store_true", help="upload; without it nothing is sent")
     options = parser.parse_args(arguments)

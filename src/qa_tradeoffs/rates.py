@@ -1,6 +1,7 @@
 """How fast this machine gets through a study: seconds of its earlier notebooks, and FLOP/s that were measured."""
 
 import json
+import math
 import statistics
 from pathlib import Path
 
@@ -64,10 +65,17 @@ def _notebook_seconds(study: config.Study, stage: inputs.Stage, result: Path, no
     found = _earlier(study, result, stage)
     if found is None or not notebook.is_file():
         return None
-    took = float(json.loads(notebook.read_bytes())["metadata"].get("papermill", {}).get("duration") or 0)
-    trainings = found.all("train_seconds")
+    took, trainings = _duration(notebook), found.all("train_seconds")
     devices = max([float(record.conditions.get("devices") or 1) for record in trainings], default=1.0)
-    return devices * took if took > sum(record.value for record in trainings) else None
+    return devices * took if sum(record.value for record in trainings) < took < math.inf else None
+
+
+def _duration(notebook: Path) -> float:
+    """Seconds that papermill noted; 0 where it noted none, or the file is no notebook."""
+    try:
+        return float(json.loads(notebook.read_bytes())["metadata"]["papermill"]["duration"] or 0)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return 0.0
 
 
 def _earlier(study: config.Study, path: Path, stage: inputs.Stage) -> results.Results | None:

@@ -1,5 +1,6 @@
 """The one record format on disk: value, unit, n, interval, conditions, and where all of it came from."""
 
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -12,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from qa_tradeoffs.config import digest, first_problem
 from qa_tradeoffs.errors import StudyError
-from qa_tradeoffs.paths import ROOT, write_text
+from qa_tradeoffs.paths import ROOT, read_bytes, write_text
 from qa_tradeoffs.schema import Strict, read_json
 
 Condition = str | int | float | bool | None
@@ -82,6 +83,9 @@ class Results(Strict):
     provenance: Provenance
     records: tuple[Record, ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
+    beside: dict[str, str] = Field(
+        default_factory=dict, description="SHA-256 of each file that was written with it, by path from its folder"
+    )
 
     def find(self, metric: str, **conditions: Condition) -> Record:
         """The one record of this metric under these conditions. Raises StudyError when there is none or several."""
@@ -138,6 +142,21 @@ def read_fresh(path: Path, inputs: str) -> Results:
             "nothing, remove the file first)"
         )
     return found
+
+
+def fingerprints(folder: Path, *written: Path) -> dict[str, str]:
+    """SHA-256 of each of these files, and of each file in these folders, by path from ``folder``."""
+    files = sorted(file for path in written for file in (path.iterdir() if path.is_dir() else [path]))
+    return {str(file.relative_to(folder)): hashlib.sha256(read_bytes(file)).hexdigest() for file in files}
+
+
+def check_beside(path: Path, found: Results, *read: Path) -> None:
+    """Refuse by name what is to be read beside the result ``found`` in ``path``, but was not written with it."""
+    names = [str(part.relative_to(path.parent)) for part in read]
+    expected = {name: sha for name, sha in found.beside.items() if name.startswith(tuple(names))}
+    there = fingerprints(path.parent, *(part for part in read if part.exists())) if expected else {}
+    if differing := [name for name, sha in expected.items() if there.get(name) != sha]:
+        raise StudyError(f"{path.parent / differing[0]}: is not what was written together with {path}; run make all")
 
 
 def read_experiment(path: Path) -> Experiment:

@@ -1,6 +1,5 @@
 """How large a study's networks and texts are, from files and a table of assumptions: nothing is fetched or built."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,7 @@ from qa_tradeoffs import data, flops
 from qa_tradeoffs.config import Data, GeneratedData, HubData, Model, Training, first_problem
 from qa_tradeoffs.errors import StudyError
 from qa_tradeoffs.example import Example
-from qa_tradeoffs.paths import read_bytes
-from qa_tradeoffs.schema import Section, one_line, read_yaml
+from qa_tradeoffs.schema import Section, read_json, read_yaml, shown
 
 Architecture = Literal["bert", "distilbert", "squeezebert"]
 
@@ -99,23 +97,16 @@ def from_config(config: Mapping[str, Any]) -> Network:
 
     Networks of other kinds than the three are counted as BERT's layers. Raises StudyError where they have none.
     """
-    kind = config["model_type"]
+    kind = str(config["model_type"])
     names, default = _KEYS.get(kind, _KEYS["bert"]), _DEFAULTS.get(kind)
     if default is None and not set(names.values()) <= config.keys():
         raise StudyError(f"models: the size of a network of type '{kind}' is not known here; it is none of BERT's kind")
-    base = default or flops.BERT_BASE
-    given = {part: int(config[key]) for part, key in names.items() if key in config and part != "heads"}
-    grouped = {
-        "attention_groups": "q_groups",
-        "post_attention_groups": "post_attention_groups",
-        "intermediate_groups": "intermediate_groups",
-        "output_groups": "output_groups",
-    }
-    given |= {part: int(config[key]) for part, key in grouped.items() if key in config}
-    shape = replace(base, **given)  # type: ignore[arg-type]  # none of the keys is the pooler's
-    types = 0 if kind == "distilbert" else int(config.get("type_vocab_size", 2))
-    rows = int(config.get("vocab_size", 30_522)) + int(config.get("max_position_embeddings", 512)) + types
-    return Network(kind, shape, int(config.get(names["heads"], 12)), flops.parameters(shape, rows))
+    parts = {part: key for part, key in names.items() if part != "heads"} | _GROUPS
+    given = {part: _size(config, key, 1) for part, key in parts.items() if key in config}
+    shape = replace(default or flops.BERT_BASE, **given)  # type: ignore[arg-type]  # none of the keys is the pooler's
+    types = 0 if kind == "distilbert" else _size(config, "type_vocab_size", 2)
+    rows = _size(config, "vocab_size", 30_522) + _size(config, "max_position_embeddings", 512) + types
+    return Network(kind, shape, _size(config, names["heads"], 12), flops.parameters(shape, rows))
 
 
 def splits(source: Data, recipe: Training, known: Assumptions) -> tuple[Split, Split, str]:
@@ -142,6 +133,14 @@ def windows(examples: Sequence[Example], recipe: Training, tokens_per_word: floa
     count = 1 + np.maximum(0, np.ceil((context - room) / step))
     tokens = context + count * beside + (count - 1) * recipe.stride
     return Split(int(count.sum()), float(tokens.sum() / count.sum()))
+
+
+def _size(config: Mapping[str, Any], key: str, default: int) -> int:
+    """The size that the config gives, or the default. Raises StudyError for what can be none."""
+    value = config.get(key, default)
+    if type(value) is not int or not 1 <= value <= _LARGEST:
+        raise StudyError(f"models: config.{key} is {shown(value)}; a size is a whole number from 1 to {_LARGEST:,}")
+    return value
 
 
 def _of_hub(source: HubData, recipe: Training, known: Assumptions) -> tuple[Split, Split, str]:
@@ -172,19 +171,25 @@ def _words(text: str) -> int:
 
 
 def _json(path: Path) -> Any:
-    try:
-        content = json.loads(read_bytes(path))
-        return {"model_type": str(content["model_type"]), **content}
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{path}: is no config of a checkpoint ({one_line(error)})") from None
+    content = read_json(path)
+    if not isinstance(content, dict) or "model_type" not in content:
+        raise StudyError(f"{path}: is no config of a checkpoint; expected a mapping with the key model_type")
+    return content
 
 
+_LARGEST = 10**9
 _WORD = re.compile(r"\w+|[^\w\s]")
 _BERT_KEYS = {
     "layers": "num_hidden_layers",
     "hidden": "hidden_size",
     "intermediate": "intermediate_size",
     "heads": "num_attention_heads",
+}
+_GROUPS = {
+    "attention_groups": "q_groups",
+    "post_attention_groups": "post_attention_groups",
+    "intermediate_groups": "intermediate_groups",
+    "output_groups": "output_groups",
 }
 _KEYS = {
     "bert": _BERT_KEYS,

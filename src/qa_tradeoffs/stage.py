@@ -78,7 +78,7 @@ class Stage:
         """The network with its trained weights."""
         return models.from_checkpoint(self.trained_folder, grouped_matmul=self.model.grouped_matmul)
 
-    @property
+    @cached_property
     def trained_folder(self) -> Path:
         """The checkpoint that is evaluated: what training wrote, or the one that came fine-tuned."""
         if self.model.fine_tuned:
@@ -86,19 +86,29 @@ class Stage:
             return self.checkpoint
         assert self.seed is not None
         wanted = inputs.digest(self.study, "train", self.slug, self.seed)
-        results.read_fresh(self.paths.training(self.slug, self.seed), wanted)  # the weights are those that it tells of
-        return self.paths.checkpoint(self.slug, self.seed)
+        path, folder = self.paths.training(self.slug, self.seed), self.paths.checkpoint(self.slug, self.seed)
+        results.check_beside(path, results.read_fresh(path, wanted), folder)  # the weights are those that it tells of
+        return folder
 
     def collect(
-        self, rows: list[dict[str, Any]], *, notes: Sequence[str] = (), **conditions: results.Condition
+        self,
+        rows: list[dict[str, Any]],
+        *,
+        notes: Sequence[str] = (),
+        beside: Sequence[Path] = (),
+        **conditions: results.Condition,
     ) -> results.Results:
-        """These rows as a result file's content, with this stage's provenance and the notes after those on the data."""
+        """These rows as a result file's content, with this stage's provenance and the notes after those on the data.
+
+        ``beside``: files and folders that were written with it, and are known by it when they are read.
+        """
         return results.Results(
             stage=self.name,
             model=self.slug,
             provenance=self._provenance(),
             records=results.records(rows, **conditions),
             notes=(*self.splits.notes, *notes),
+            beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
 
     def _provenance(self) -> results.Provenance:

@@ -45,8 +45,12 @@ def for_analysis(study: str, slugs: str = "", seeds: str = "", run: str = "") ->
     checked = config.load(study_file)
     price = prices.of(checked, prices.load(ROOT / "studies" / "prices.yaml"))
     paths = RunPaths.of(study_file, run)
-    chosen_seeds = [_seed(text) for text in str(seeds).split()] or list(checked.seeds)
-    return collect(checked, price, paths, slugs.split() or list(checked.models), chosen_seeds), paths
+    chosen_seeds = [config.seed(text) for text in seeds.split()] or list(checked.seeds)
+    chosen_slugs = slugs.split() or list(checked.models)
+    for variable, chosen in (("MODELS", chosen_slugs), ("SEEDS", chosen_seeds)):
+        if len(set(chosen)) < len(chosen):
+            raise StudyError(f"{variable}: names one of {', '.join(map(str, chosen))} twice; name each once")
+    return collect(checked, price, paths, chosen_slugs, chosen_seeds), paths
 
 
 def collect(
@@ -70,6 +74,10 @@ def collect(
         profiles={slug: _fresh(study, run.profile(slug), "profile", slug, None) for slug in slugs},
         histories={key: _parquet(run.history(*key), _HISTORY) for key in trained},
     )
+    for key in trained:
+        results.check_beside(run.training(*key), collected.trainings[key], run.history(*key))
+    for key in evaluated:
+        results.check_beside(run.evaluation(*key), collected.evaluations[key], run.predictions(*key))
     _check_same_questions(collected, run)
     return collected
 
@@ -437,9 +445,3 @@ def _holds(column: pd.Series, kind: str) -> bool:
     finite = np.finfo(float).max
     highest = {"share": 1.0, "number": finite, "score": np.inf}[kind]
     return bool(((values >= (0.0 if kind == "share" else -highest)) & (values <= highest)).all())
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise StudyError(f"SEEDS: '{text}' is no seed; give whole numbers from 0, separated by blanks")
-    return int(text)
