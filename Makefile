@@ -135,7 +135,7 @@ $(RUN)/selection $(RUN)/device: FORCE
 define train_rule
 $(RUN)/$(1)/seed-$(2)/training.json $(RUN)/$(1)/seed-$(2)/1-train.ipynb &: \
   notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) $(FILES_$(1)) \
-  | $(READY) $(if $(UNDONE),forecast)
+  | $(READY) $(FIRST)
 	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
 	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE) \
 	  $(if $(NPROC),-p processes $(NPROC))
@@ -144,7 +144,7 @@ endef
 define evaluate_rule
 $(RUN)/$(1)/seed-$(2)/evaluation.json $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb &: \
   notebooks/2-evaluate.ipynb $(RUN)/stages/evaluate-$(1).json $(EVALUATE_CODE) $(DATA_FILES) $(FILES_$(1)) \
-  $(if $(filter $(1),$(STUDY_TRAINED)),$(RUN)/$(1)/seed-$(2)/1-train.ipynb) | $(READY) $(if $(UNDONE),forecast)
+  $(if $(filter $(1),$(STUDY_TRAINED)),$(RUN)/$(1)/seed-$(2)/1-train.ipynb) | $(READY) $(FIRST)
 	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb --result $(RUN)/$(1)/seed-$(2)/evaluation.json \
 	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
 endef
@@ -152,7 +152,7 @@ endef
 define profile_rule
 $(RUN)/$(1)/profile.json $(RUN)/$(1)/3-profile.ipynb &: \
   notebooks/3-profile.ipynb $(RUN)/stages/profile-$(1).json $(PROFILE_CODE) $(DATA_FILES) $(FILES_$(1)) \
-  $(RUN)/device | $(READY) $(if $(UNDONE),forecast)
+  $(RUN)/device | $(READY) $(FIRST)
 	@$(LAUNCH_PROFILE) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/3-profile.ipynb --result $(RUN)/$(1)/profile.json \
 	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p device $(DEVICE)
 endef
@@ -163,7 +163,9 @@ notebooks = $(foreach model,$(2),$(foreach seed,$(call seeds_of,$(model)),$(RUN)
 TRAINED   := $(call notebooks,1-train,$(filter $(STUDY_TRAINED),$(CHOSEN_MODELS)))
 EVALUATED := $(call notebooks,2-evaluate,$(CHOSEN_MODELS))
 PROFILED  := $(foreach model,$(CHOSEN_MODELS),$(RUN)/$(model)/3-profile.ipynb)
+# Said before anything that was not done yet; to profile alone needs none of what training does.
 UNDONE    := $(filter-out $(wildcard $(TRAINED) $(EVALUATED) $(PROFILED)),$(TRAINED) $(EVALUATED) $(PROFILED))
+FIRST     := $(if $(UNDONE),$(if $(filter profile,$(MAKECMDGOALS)),,forecast))
 RESULTS   := $(TRAINED:1-train.ipynb=training.json) $(EVALUATED:2-evaluate.ipynb=evaluation.json) \
   $(PROFILED:3-profile.ipynb=profile.json)
 

@@ -54,6 +54,7 @@ class Fault:
     path: str
     status: int | None = None  # answer with this status
     cut_after: int | None = None  # or send so many bytes of the body, and hang up
+    stall_after: int | None = None  # or send so many, say so, and nothing more until the other side is gone
     times: int = 1
 
 
@@ -68,6 +69,7 @@ class Hub(ThreadingHTTPServer):
         self.large: dict[str, bytes] = {}
         self.faults: list[Fault] = []
         self.asked: list[str] = []
+        self.stalled = threading.Event()
         self.lock = threading.Lock()
 
     @property
@@ -145,6 +147,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.met is not None and self.met.cut_after is not None:
             self.wfile.write(data[: self.met.cut_after])
+            self.close_connection = True
+            return
+        if self.met is not None and self.met.stall_after is not None:
+            self.wfile.write(data[: self.met.stall_after])
+            self.server.stalled.set()
+            self.rfile.read(1)
             self.close_connection = True
             return
         self.wfile.write(data)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import results_of
+from huggingface_hub import constants
 
 from qa_tradeoffs import config, errors, flops, forecast, plan, results, sizes
 from qa_tradeoffs.errors import StudyError
@@ -20,9 +21,10 @@ START = KNOWN.seconds_per_notebook.value
 
 
 @pytest.fixture
-def squad(tmp_path: Path, price_at: Any) -> Any:
+def squad(tmp_path: Path, price_at: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that forecasts the study of SQuAD at 5 TFLOP/s and 2 USD an hour; keywords replace arguments."""
     price = price_at(2.0)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def call(study: config.Study | None = None, run: Path = tmp_path, **keys: Any) -> forecast.Forecast:
         settings = {"slugs": ["bert"], "seeds": [0, 1], "tflops": 5.0} | keys
@@ -51,6 +53,15 @@ def test_hours_disk_and_copies_add_up(squad):
     assert one.disk == bert.disk + distilbert.disk + bert.resume
     assert five.seconds == 5 * one.seconds
     assert five.disk - five.needs[0].resume == 5 * (one.disk - bert.resume)
+
+
+def test_weights_that_are_in_the_hub_s_cache_are_not_fetched_again(squad, tmp_path):
+    spec = config.load(SQUAD).models["bert"]
+    assert squad().needs[0].download == 4 * 108_893_186
+    snapshot = tmp_path / "hub" / "models--google-bert--bert-base-uncased" / "snapshots" / str(spec.revision)
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").touch()
+    assert squad().needs[0].download == 0
 
 
 def test_twice_the_rate_is_half_the_time(squad):
@@ -135,9 +146,10 @@ def test_a_disk_that_cannot_hold_it_is_refused_with_a_tenth_to_spare(tmp_path, m
 def test_only_what_is_not_there_yet_has_to_fit(squad, tmp_path):
     run = RunPaths(tmp_path)
     found, weights = squad(), 4 * 108_893_186
-    assert forecast.left(found, run, [0, 1])[::2] == (2, (2 + 6) * weights)
+    # Weights of two seeds, those of the Hub, and two checkpoints with Adam's moments.
+    assert forecast.left(found, run, [0, 1])[::2] == (2, (2 + 1 + 6) * weights)
     earlier(config.load(SQUAD), run, 1.0, 2.0)
-    assert forecast.left(found, run, [0, 1])[::2] == (1, (1 + 6) * weights)
+    assert forecast.left(found, run, [0, 1])[::2] == (1, (1 + 1 + 6) * weights)
     count, seconds, _ = forecast.left(found, run, [0])
     assert (count, seconds) == (0, found.needs[0].evaluate + found.needs[0].profile)
 
@@ -165,7 +177,7 @@ def test_before_the_start_it_says_in_one_line_what_is_still_to_be_done(tmp_path,
     needs = squad().needs[0]
     hours = 2 * (needs.train + needs.evaluate) / 3600 + needs.profile / 3600
     assert plan.line(squad(), RunPaths(tmp_path), [0, 1], "dear") == (
-        f"forecast: 2 to train, {hours:.1f} h, USD {2 * hours:.2f} (dear), 3.5 GB of disk, "
+        f"forecast: 2 to train, {hours:.1f} h, USD {2 * hours:.2f} (dear), 3.9 GB of disk, "
         f"{needs.memory / 1e9:.1f} GB of memory; make plan says more"
     )
 

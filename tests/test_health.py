@@ -1,11 +1,14 @@
 """What is said of runs that failed, on hand-made results."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from qa_tradeoffs import health, tables
+from qa_tradeoffs.paths import RunPaths
 
 FIFTY = [1.0] * 40 + [0.0] * 10  # F1 of 50 questions: 80 points
 KEEP = "Its figures are in the tables all the same."
@@ -83,3 +86,30 @@ def test_a_model_that_came_fine_tuned_has_no_seed(collected_of: Any, study_of: A
     model = {"label": "BERT", "hub": "some/bert", "revision": "a" * 40, "fine_tuned": True}
     collected = collected_of({"bert": [[0.0] * 50]}, models={"bert": model})
     assert health.notices(collected) == [f"BERT fails: none of its 50 answers shares a word with a reference. {KEEP}"]
+
+
+def test_runs_that_were_stopped_are_said_with_the_sentence_on_which_they_ended(collected_of, tmp_path):
+    collected, run = collected_of({"bert": [FIFTY]}, seeds=[0, 1, 2]), RunPaths(tmp_path)
+    error = {"output_type": "error", "ename": "StudyError", "evalue": "training.learning_rate: the training diverged"}
+    write(run.seed_folder("bert", 1) / "partial-1-train.ipynb", {"cells": [{"outputs": []}, {"outputs": [error]}, {}]})
+    write(run.seed_folder("bert", 2) / "partial-1-train.ipynb", {"cells": [{"outputs": []}]})  # killed, or at work
+    write(run.seed_folder("distilbert", 0) / "partial-2-evaluate.ipynb", [])
+    assert health.stopped(collected, run) == [
+        "BERT, seed 1, was stopped and is not in this report: training.learning_rate: the training diverged."
+    ]
+
+
+def test_where_all_of_the_study_is_there_nothing_was_stopped(collected_of, tmp_path):
+    collected = collected_of({"bert": [FIFTY], "distilbert": [FIFTY]})
+    assert health.stopped(collected, RunPaths(tmp_path)) == []
+
+
+def test_a_fine_tuned_model_has_one_run_whatever_its_seed(collected_of, tmp_path):
+    model = {"label": "BERT", "hub": "some/bert", "revision": "a" * 40, "fine_tuned": True}
+    collected = collected_of({"bert": [FIFTY]}, models={"bert": model}, seeds=[5, 6])
+    assert health.stopped(collected, RunPaths(tmp_path)) == []
+
+
+def write(notebook: Path, content: Any) -> None:
+    notebook.parent.mkdir(parents=True)
+    notebook.write_text(json.dumps(content))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,39 @@ class TestFetch:
         assert content(models.locate(spec())) == CHECKPOINT
         gets = [asked for asked in server.asked if asked.startswith("GET /some/bert") and "model.safetensors" in asked]
         assert [asked.split()[2:] for asked in gets] == [[], ["bytes=2000-"]]
+
+    def test_a_network_that_stays_lost_in_the_middle_is_one_sentence_and_no_half_is_taken_for_whole(
+        self, server, monkeypatch
+    ):
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+        sha = server.add("models/some/bert", CHECKPOINT)
+        server.faults = [hub_server.Fault("GET", "model.safetensors", cut_after=600, times=99)]
+        assert re.fullmatch(
+            r"models: some/bert at main could not be fetched \(.*\); check the network, the space left on the disk, "
+            r"and HF_ENDPOINT \(http://127\.0\.0\.1:\d+\); what has arrived is kept, so run the same command again",
+            said(),
+        )
+        with monkeypatch.context() as patch:  # what did arrive is no checkpoint, offline either
+            patch.setattr(constants, "HF_HUB_OFFLINE", True)
+            for revision in ("main", sha):
+                assert f"some/bert at {revision} is not in the cache" in said(revision=revision)
+        server.faults, server.asked = [], []
+        assert content(models.locate(spec())) == CHECKPOINT
+
+    def test_a_process_that_is_killed_in_the_middle_leaves_no_half_and_the_next_goes_on(self, server, tmp_path):
+        server.add("models/some/bert", CHECKPOINT | {"model.safetensors": WEIGHTS * 4000})
+        server.faults = [hub_server.Fault("GET", "model.safetensors", stall_after=15_000_000)]
+        fetch = f"hub.fetch('some/bert', 'main', {PATTERNS!r})"
+        variables = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+        others = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+        command = [sys.executable, "-c", f"from qa_tradeoffs import hub; print({fetch})"]
+        process = subprocess.Popen(command, env=others | variables, stdout=subprocess.PIPE, text=True)
+        assert server.stalled.wait(60)
+        process.kill()
+        assert process.communicate()[0] == ""
+        again = subprocess.run(command, env=others | variables, capture_output=True, text=True, check=True)
+        folder = Path(again.stdout.strip())
+        assert content(folder) == CHECKPOINT | {"model.safetensors": WEIGHTS * 4000}
 
     def test_after_a_failure_only_what_is_missing_is_fetched(self, server):
         server.add("models/some/bert", CHECKPOINT)

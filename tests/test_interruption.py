@@ -1,8 +1,11 @@
 """Whatever is killed at whatever moment: make goes on from there, and ends as if nothing had happened."""
 
 import contextlib
+import functools
+import json
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -16,8 +19,9 @@ import pandas as pd
 import pytest
 from conftest import Checkout
 
-from qa_tradeoffs import compare, processes, results
+from qa_tradeoffs import compare, processes, progress, results
 
+MARKS = "unfinished/checkpoint-*/elapsed.json"
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 
 
@@ -69,6 +73,42 @@ def when(condition: Callable[[], bool], make: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+def command(pid: int) -> str:
+    """The words that a process was started with; none if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def one_of(there: list[int], words: str) -> int:
+    """The last process that was started with these words: what make has started, not the shell around it."""
+    return [pid for pid in there if words in command(pid)][-1]
+
+
+def has_begun(make: int, notebook: str) -> bool:
+    """Whether make has come to this notebook."""
+    return any(f"notebooks/{notebook}.ipynb" in command(pid) for pid in descendants(make))
+
+
+def work(make: int) -> str:
+    """What a make is at: the notebook, and how far it says that it is."""
+    there = descendants(make)
+    notebook = [word[1] for pid in there if (word := re.search(r"notebooks/(\S+)\.ipynb", command(pid)))]
+    told = []
+    for pid in there:
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            variables = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+            file = variables.split(f"\0{progress.VARIABLE}=")[1].split("\0")[0]
+            told = [progress.line(json.loads(Path(file).read_text()))]
+    return ", ".join([*notebook[-1:], *told]) or "between notebooks"
+
+
+def seconds_of(notebook: Path) -> float:
+    """How long papermill ran it."""
+    return float(json.loads(notebook.read_text())["metadata"]["papermill"]["duration"])
+
+
 def finished_stages(run: Path) -> dict[str, list[tuple[int, int]]]:
     """Notebook → inode and time of it and of its result, of every stage whose notebook is in place."""
     result_of = {"1-train": "training", "2-evaluate": "evaluation", "3-profile": "profile"}
@@ -93,17 +133,27 @@ def check_nothing_is_half_there(run: Path) -> None:
         assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
 
 
-def test_a_training_whose_make_was_killed_ends_at_once_and_goes_on_from_its_checkpoint(finished, checkout):
+def test_a_training_of_which_everybody_is_killed_in_turn_goes_on_from_its_checkpoints(finished, checkout):
     run = checkout.folder / "runs/tiny"
     folder = run / "bert/seed-0"
     shutil.rmtree(folder)
-    make = start(checkout, "evaluate", "MODELS=bert")
-    when(lambda: any(folder.glob("unfinished/checkpoint-[3-9]/elapsed.json")), make)
-    kill(make, signal.SIGKILL, lambda there: there[0])
-    assert not (folder / "1-train.ipynb").exists()
+
+    def killed_at(step: int, ending: signal.Signals, who: str | None) -> None:
+        make = start(checkout, "evaluate", "MODELS=bert")
+        when(lambda: any(int(mark.parent.name.split("-")[1]) >= step for mark in folder.glob(MARKS)), make)
+        kill(make, ending, None if who is None else lambda there: there[0] if who == "make" else one_of(there, who))
+        check_nothing_is_half_there(run)
+        assert not (folder / "1-train.ipynb").exists()
+
+    killed_at(1, signal.SIGKILL, "make")
+    killed_at(2, signal.SIGKILL, "ipykernel_launcher")
+    killed_at(3, signal.SIGTERM, "qa_tradeoffs.run")
+    killed_at(4, signal.SIGINT, None)
     done = checkout.make("evaluate", "STUDY=tiny", "MODELS=bert")
     assert done.returncode == 0, done.stderr
-    assert "resumed at" in (folder / "1-train.ipynb").read_text()
+    resumed = re.search(r"updates.*?resumed at (\d+)", (folder / "1-train.ipynb").read_text(), re.DOTALL)
+    assert resumed is not None
+    assert int(resumed[1]) >= 4
     assert not (folder / "unfinished").exists()
     assert compare.differences(run, finished.folder / "runs/tiny") == []
 
@@ -132,6 +182,25 @@ def test_a_second_make_of_the_study_is_refused_and_changes_nothing(checkout):
     assert checkout.repeats() == {"4-analysis"}
 
 
+def test_two_makes_at_once_end_with_one_study_and_the_second_waits_if_asked_to(checkout):
+    run = checkout.folder / "runs/tiny"
+    before = finished_stages(run)
+    for name in ("training.json", "1-train.ipynb"):
+        (run / "distilbert/seed-0" / name).unlink()
+    first = start(checkout, "evaluate")
+    when(lambda: (run / "distilbert/seed-0/partial-1-train.ipynb").exists(), first)
+    refused = checkout.make("all", "STUDY=tiny")
+    assert refused.returncode != 0
+    assert f"(process {first.pid} on " in refused.stderr
+    waited = checkout.make("all", "STUDY=tiny", "WAIT=1")
+    assert first.wait(60) == 0  # it had ended before the second began
+    assert waited.returncode == 0, waited.stderr
+    assert f"runs/tiny: waiting for 'make VENV=venv PY={sys.executable} STUDY=tiny evaluate' " in waited.stderr
+    repeated = {name for name, at in finished_stages(run).items() if before[name] != at}
+    assert repeated == {str(run / "distilbert/seed-0" / name) for name in ("1-train.ipynb", "2-evaluate.ipynb")}
+    assert "1-train" not in waited.stdout  # the first had done it
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The results of one model, run from end to end."""
@@ -141,35 +210,43 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whole.folder / "runs/tiny"
 
 
+NOTEBOOKS = {
+    name: f"runs/tiny/{path}/{name}.ipynb"
+    for name, path in {
+        "1-train": "distilbert/seed-0", "2-evaluate": "distilbert/seed-0", "3-profile": "distilbert", "4-analysis": ".",
+    }.items()
+}  # fmt: skip
+
+
 @pytest.mark.slow
 def test_killed_at_twenty_moments_it_ends_as_an_undisturbed_run(undisturbed, tmp_path):
-    chance, killed = random.Random(0), Checkout(tmp_path)
-    run = killed.folder / "runs/tiny"
-    done: dict[str, list[tuple[int, int]]] = {}
-    anew = 0
+    """Five times the study from nothing, each time killed once in every stage, at a moment drawn from all it takes."""
+    chance, checkout = random.Random(0), Checkout(tmp_path)
+    run, at_work = checkout.folder / "runs/tiny", []
+    took = {name: seconds_of(undisturbed.parents[1] / path) for name, path in NOTEBOOKS.items()}
     for number in range(20):
-        make = start(killed, "all", "MODELS=distilbert")
-        try:
-            make.wait(chance.uniform(0.2, 12))
-            shutil.rmtree(run)  # it came to its end: once more from the beginning
-            done, anew = {}, anew + 1
-            continue
-        except subprocess.TimeoutExpired:
-            pass
-        ending = SIGNALS[number % 3]
+        name, ending = list(NOTEBOOKS)[number % 4], SIGNALS[number % 3]
+        if name == "1-train":
+            shutil.rmtree(run, ignore_errors=True)
+            done: dict[str, list[tuple[int, int]]] = {}
+        make = start(checkout, "all", "MODELS=distilbert")
+        when(functools.partial(has_begun, make.pid, name), make)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            make.wait(chance.uniform(0, took[name]))
+        at_work.append(work(make.pid))
         kill(make, ending, None if number % 2 else chance.choice)
         check_nothing_is_half_there(run)
         now = finished_stages(run)
-        assert now.items() >= done.items(), (
-            f"after kill {number} ({ending.name}): a finished stage was repeated or lost"
-        )
+        assert now.items() >= done.items(), f"after kill {number}: a finished stage was repeated or lost"
         done = now
-        print(f"kill {number}: {ending.name}, {len(done)} stages finished, {anew} runs finished", file=sys.stderr)
-    last = killed.make("all", "STUDY=tiny", "MODELS=distilbert")
-    assert last.returncode == 0, last.stderr
-    assert finished_stages(run).items() >= done.items()
-    assert not list(run.rglob("unfinished"))
-    assert compare.differences(run, undisturbed) == []
+        print(f"kill {number} in {name}, {ending.name}: {at_work[-1]}; {len(done)} finished", file=sys.stderr)
+        if name == "4-analysis":
+            last = checkout.make("all", "STUDY=tiny", "MODELS=distilbert")
+            assert last.returncode == 0, last.stderr
+            assert finished_stages(run).items() >= done.items()
+            assert not list(run.rglob("unfinished"))
+            assert compare.differences(run, undisturbed) == []
+    assert {stage.split(",")[0] for stage in at_work} >= set(NOTEBOOKS)  # not all of them while something starts
 
 
 @pytest.mark.slow

@@ -122,6 +122,14 @@ def test_a_training_whose_kernel_died_says_which_batch_size_to_try(tmp_path, ker
         run.run(ROOT / "notebooks/1-train.ipynb", tmp_path / "out.ipynb", {"study": "studies/smoke.yaml"})
 
 
+def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, finished):
+    output, result = finished
+    killed = notebook("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
+        run.run(killed, output, {}, result)
+    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
+
+
 def test_an_executed_notebook_is_as_old_as_what_it_read(notebook, tmp_path, kernel):
     def edit_meanwhile(executed: Path) -> None:
         os.utime(edited, ns=(executed.stat().st_mtime_ns, executed.stat().st_mtime_ns + 1))

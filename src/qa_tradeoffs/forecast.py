@@ -16,8 +16,9 @@ _WITH_ADAM = 3  # weights and the two moments of each, in a checkpoint to resume
 class Need:
     """What one model needs. Seconds are of one notebook each; ``trainings`` is 0 where the model came fine-tuned.
 
-    ``train``, ``evaluate``, ``profile``: seconds. ``disk``: bytes that stay, of all seeds, with the Hub's download.
-    ``resume``: bytes of the two checkpoints that a training holds while it replaces one by the next.
+    ``train``, ``evaluate``, ``profile``: seconds. ``disk``: bytes that stay, of all seeds, with the Hub's download, and
+    ``download`` what of that is not there yet. ``resume``: bytes of the two checkpoints that a training holds while it
+    replaces one by the next.
     ``memory``: bytes of weights, gradients, Adam's moments, and the activations of one batch of the longest windows.
     """
 
@@ -29,6 +30,7 @@ class Need:
     evaluate: float
     profile: float
     disk: int
+    download: int
     resume: int
     memory: int
     rate: str
@@ -92,7 +94,7 @@ def left(found: Forecast, run: RunPaths, seeds: Sequence[int]) -> tuple[int, flo
         count += to_train
         seconds += to_train * need.train + to_evaluate * need.evaluate
         seconds += 0 if run.profile(need.slug).is_file() else need.profile
-        size += to_train * _BYTES_PER_WEIGHT * need.network.parameters
+        size += to_train * _BYTES_PER_WEIGHT * need.network.parameters + need.download
     return count, seconds, size + (max(need.resume for need in found.needs) if count else 0)
 
 
@@ -141,6 +143,7 @@ def _need(
     return Need(
         slug, network, trainings, max(1, trainings), **seconds,
         disk=(trainings + (1 if spec.hub else 0)) * weights,
+        download=0 if sizes.is_here(spec) else weights,
         resume=2 * _WITH_ADAM * weights if trainings else 0,
         memory=training_memory(network, study.training.batch_size, length) if trainings else weights,
         rate=said,

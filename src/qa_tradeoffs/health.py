@@ -1,11 +1,15 @@
 """Trainings that failed and answers that are none: said in words, so that nobody reads a failed run as a result."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 
 from qa_tradeoffs import intervals
-from qa_tradeoffs.tables import Collected
+from qa_tradeoffs.paths import RunPaths
+from qa_tradeoffs.schema import one_line
+from qa_tradeoffs.tables import Collected, evaluation_seeds
 
 # Fine-tunings that differ in their seed alone end within a few points of each other, or have failed.
 _FAR_BELOW = 10.0
@@ -22,6 +26,34 @@ def notices(collected: Collected) -> list[str]:
             )
             said.append(f"{run}: {'; '.join(reasons)}. Its figures are in the tables all the same.")
     return said
+
+
+def stopped(collected: Collected, run: RunPaths) -> list[str]:
+    """A sentence for each run of the study that is not in the report because something stopped it.
+
+    Seeds can be left out on the command line; that those which failed were must show.
+    """
+    study, said = collected.study, []
+    for slug, model in study.models.items():
+        for seed in evaluation_seeds(study, slug, study.seeds):
+            seen = slug in collected.slugs if model.fine_tuned else (slug, seed) in collected.evaluations
+            why = None if seen else _last_error(run.seed_folder(slug, seed))
+            if why:
+                said.append(f"{model.label}, seed {seed}, was stopped and is not in this report: {why}.")
+    return said
+
+
+def _last_error(folder: Path) -> str | None:
+    """The sentence on which the last attempt at a stage of this folder ended; None where none of them failed."""
+    for notebook in ("partial-1-train.ipynb", "partial-2-evaluate.ipynb"):
+        try:
+            cells = json.loads((folder / notebook).read_bytes())["cells"]
+            errors = [out for cell in cells for out in cell.get("outputs", ()) if out["output_type"] == "error"]
+            if errors:
+                return one_line(errors[-1]["evalue"], 400)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue  # not there, or half of one: killed, and so stopped by no error
+    return None
 
 
 def _of_loss(collected: Collected, slug: str, seed: int) -> list[str]:

@@ -92,6 +92,17 @@ def network(spec: Model, known: Assumptions) -> Network:
     return from_config(_json(Path(cached)))
 
 
+def is_here(spec: Model) -> bool:
+    """Whether the model's weights need not be fetched from the Hub any more."""
+    if spec.hub is None:
+        return True
+    import huggingface_hub
+
+    return isinstance(
+        huggingface_hub.try_to_load_from_cache(spec.hub, "model.safetensors", revision=spec.revision), str
+    )
+
+
 def from_config(config: Mapping[str, Any]) -> Network:
     """The size that a checkpoint's config describes; what it does not say is as in the published BERT-like networks.
 
