@@ -42,6 +42,16 @@ def test_times_and_notebooks_may_differ(runs, capsys):
     assert capsys.readouterr().out == f"the same, but for times: {runs[0]} and {runs[1]}\n"
 
 
+def test_a_commit_of_something_else_makes_no_other_run_but_other_code_does(runs, study_of):
+    path = runs[1] / "bert/seed-0/evaluation.json"
+    found = results.read(path)
+    for name, differing in (("git_commit", []), ("inputs_sha256", ["bert/seed-0/evaluation.json"])):
+        results.write(
+            path, found.model_copy(update={"provenance": found.provenance.model_copy(update={name: "0" * 40})})
+        )
+        assert compare.differences(*runs) == differing
+
+
 @pytest.mark.parametrize("name", ["predictions.parquet", "history.parquet", "checkpoint/model.safetensors"])
 def test_one_other_byte_is_named(runs, name):
     (runs[1] / "bert/seed-0" / name).write_bytes(b"0124")

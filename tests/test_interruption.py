@@ -1,7 +1,6 @@
 """Whatever is killed at whatever moment: make goes on from there, and ends as if nothing had happened."""
 
 import contextlib
-import functools
 import json
 import os
 import random
@@ -86,9 +85,13 @@ def one_of(there: list[int], words: str) -> int:
     return [pid for pid in there if words in command(pid)][-1]
 
 
-def has_begun(make: int, notebook: str) -> bool:
-    """Whether make has come to this notebook."""
-    return any(f"notebooks/{notebook}.ipynb" in command(pid) for pid in descendants(make))
+def begins(make: subprocess.Popen[str], notebook: str) -> bool:
+    """Wait until make comes to this notebook; False where it comes to its end without."""
+    while make.poll() is None:
+        if any(f"notebooks/{notebook}.ipynb" in command(pid) for pid in descendants(make.pid)):
+            return True
+        time.sleep(0.01)
+    return False
 
 
 def work(make: int) -> str:
@@ -218,35 +221,43 @@ NOTEBOOKS = {
 }  # fmt: skip
 
 
+# Twice as many moments as here: each in this notebook, somewhere between its beginning and its end.
+MOMENTS = ["1-train"] * 3 + ["2-evaluate"] * 2 + ["3-profile"] * 3 + ["4-analysis"] * 2
+
+
 @pytest.mark.slow
 def test_killed_at_twenty_moments_it_ends_as_an_undisturbed_run(undisturbed, tmp_path):
-    """Five times the study from nothing, each time killed once in every stage, at a moment drawn from all it takes."""
     chance, checkout = random.Random(0), Checkout(tmp_path)
     run, at_work = checkout.folder / "runs/tiny", []
     took = {name: seconds_of(undisturbed.parents[1] / path) for name, path in NOTEBOOKS.items()}
-    for number in range(20):
-        name, ending = list(NOTEBOOKS)[number % 4], SIGNALS[number % 3]
-        if name == "1-train":
-            shutil.rmtree(run, ignore_errors=True)
-            done: dict[str, list[tuple[int, int]]] = {}
+    done: dict[str, list[tuple[int, int]]] = {}
+
+    def check_the_end() -> None:
+        assert finished_stages(run).items() >= done.items(), "a finished stage was repeated or lost"
+        assert not list(run.rglob("unfinished"))
+        assert compare.differences(run, undisturbed) == []
+
+    while len(at_work) < 2 * len(MOMENTS):
+        name, ending = MOMENTS[len(at_work) % len(MOMENTS)], SIGNALS[len(at_work) % len(SIGNALS)]
         make = start(checkout, "all", "MODELS=distilbert")
-        when(functools.partial(has_begun, make.pid, name), make)
+        if not begins(make, name):  # all of it was done, so once more from nothing
+            assert make.returncode == 0
+            check_the_end()
+            shutil.rmtree(run)
+            done = {}
+            continue
         with contextlib.suppress(subprocess.TimeoutExpired):
-            make.wait(chance.uniform(0, took[name]))
+            make.wait(chance.uniform(0, 0.9 * took[name]))
         at_work.append(work(make.pid))
-        kill(make, ending, None if number % 2 else chance.choice)
+        kill(make, ending, None if len(at_work) % 2 else chance.choice)
         check_nothing_is_half_there(run)
-        now = finished_stages(run)
-        assert now.items() >= done.items(), f"after kill {number}: a finished stage was repeated or lost"
-        done = now
-        print(f"kill {number} in {name}, {ending.name}: {at_work[-1]}; {len(done)} finished", file=sys.stderr)
-        if name == "4-analysis":
-            last = checkout.make("all", "STUDY=tiny", "MODELS=distilbert")
-            assert last.returncode == 0, last.stderr
-            assert finished_stages(run).items() >= done.items()
-            assert not list(run.rglob("unfinished"))
-            assert compare.differences(run, undisturbed) == []
-    assert {stage.split(",")[0] for stage in at_work} >= set(NOTEBOOKS)  # not all of them while something starts
+        before, done = done, finished_stages(run)
+        assert done.items() >= before.items(), f"kill {len(at_work)}: a finished stage was repeated or lost"
+        print(f"kill {len(at_work)}, {ending.name}, at {at_work[-1]}: {len(done)} notebooks finished", file=sys.stderr)
+    last = checkout.make("all", "STUDY=tiny", "MODELS=distilbert")
+    assert last.returncode == 0, last.stderr
+    check_the_end()
+    assert {stage.split(",")[0] for stage in at_work} >= set(NOTEBOOKS)
 
 
 @pytest.mark.slow

@@ -14,19 +14,20 @@ _EXACT = (
     "*/seed-*/checkpoint/*",
     "*/seed-*/history.parquet",
     "*/seed-*/predictions.parquet",
-    "*/seed-*/evaluation.json",
 )
-_BUT_FOR_TIMES = "*/seed-*/training.json"
+_RESULTS = ("*/seed-*/training.json", "*/seed-*/evaluation.json")
+# Code is compared by the digest that each result holds of it: a commit of something else makes no other run.
+_OF_GIT = {"git_commit": None, "git_dirty": None}
 
 
 def differences(one: Path, other: Path) -> list[str]:
     """What is not the same in two runs' folders, a path each. Raises StudyError where there is nothing to compare.
 
-    Weights, loss histories, predictions and scores must be equal in every byte; of the records of a training, all but
-    those in seconds or per second.
+    Weights, loss histories and predictions must be equal in every byte; of results, all but what is in seconds or per
+    second, and git's name of the code.
     """
-    pairs = [(name, kind) for kind in (*_EXACT, _BUT_FOR_TIMES) for name in _names(one, kind) | _names(other, kind)]
-    if not any(kind == _BUT_FOR_TIMES or name.endswith("evaluation.json") for name, kind in pairs):
+    pairs = [(name, kind) for kind in (*_EXACT, *_RESULTS) for name in _names(one, kind) | _names(other, kind)]
+    if not any(kind in _RESULTS for _, kind in pairs):
         raise StudyError(f"{one}, {other}: there are no results in either; run make all first")
     return sorted(name for name, kind in pairs if _content(one / name, kind) != _content(other / name, kind))
 
@@ -39,11 +40,11 @@ def _content(path: Path, kind: str) -> bytes | results.Results | None:
     """What has to be equal; None for a file that is not there."""
     if not path.is_file():
         return None
-    if kind != _BUT_FOR_TIMES:
+    if kind not in _RESULTS:
         return read_bytes(path)
     found = results.read(path)
     untimed = tuple(record for record in found.records if record.unit != "s" and not record.unit.endswith("/s"))
-    return found.model_copy(update={"records": untimed})
+    return found.model_copy(update={"records": untimed, "provenance": found.provenance.model_copy(update=_OF_GIT)})
 
 
 def main(arguments: list[str] | None = None) -> None:
