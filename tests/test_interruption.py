@@ -195,7 +195,7 @@ def test_two_makes_at_once_end_with_one_study_and_the_second_waits_if_asked_to(c
     refused = checkout.make("all", "STUDY=tiny")
     assert refused.returncode != 0
     assert f"(process {first.pid} on " in refused.stderr
-    waited = checkout.make("all", "STUDY=tiny", "WAIT=1")
+    waited = checkout.make("evaluate", "STUDY=tiny", "WAIT=1")
     assert first.wait(60) == 0  # it had ended before the second began
     assert waited.returncode == 0, waited.stderr
     assert f"runs/tiny: waiting for 'make VENV=venv PY={sys.executable} STUDY=tiny evaluate' " in waited.stderr
