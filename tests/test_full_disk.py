@@ -128,6 +128,21 @@ def test_a_disk_without_room_for_the_notebook_is_said_of_the_notebook(tmp_path):
         target.write_text(json.dumps(["x" * 5000]))
 
 
+@pytest.mark.parametrize("command", ["graph", "plan"])
+def test_what_a_command_prints_onto_a_full_disk_is_one_sentence(command, tmp_path):
+    words = [sys.executable, "-m", f"qa_tradeoffs.{command}", str(paths.ROOT / "studies/smoke.yaml"), str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: the output: cannot be written, the disk (or its quota) is full; make room\n"
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
+    words = f"{sys.executable} -m qa_tradeoffs.plan {paths.ROOT}/studies/smoke.yaml {tmp_path}"
+    done = subprocess.run(["sh", "-c", f"{words} | true"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_other_errors_are_left_as_they_are(tmp_path):
     with pytest.raises(PermissionError), paths.enough_disk_for(tmp_path):
         raise PermissionError(13, "Permission denied")

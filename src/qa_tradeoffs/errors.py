@@ -1,9 +1,13 @@
 """The one error a user is meant to read, and how commands end on it."""
 
+import errno
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StudyError(Exception):
@@ -38,10 +42,29 @@ def scrubbed(text: str) -> str:
 def exit_cleanly(main: Callable[[], int | None]) -> None:
     """Run a command's ``main``; on a StudyError print its sentence to stderr and exit with code 2."""
     try:
-        sys.exit(main() or 0)
+        code = main() or 0
+        sys.stdout.flush()
+        sys.exit(code)
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:  # whoever reads, such as head, has seen enough
+        _let_go_of_stdout()
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _let_go_of_stdout()
+        what = error.filename or "the output"
+        print(f"error: {what}: cannot be written, the disk (or its quota) is full; make room", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _let_go_of_stdout() -> None:
+    """What is still to be printed goes nowhere: as Python ends, it would try once more to write it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -12,7 +12,6 @@ runs/<study>/                                   build products of one study
 reports/<study>/index.html                      the report
 """
 
-import errno
 import os
 import re
 import secrets
@@ -22,10 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qa_tradeoffs.errors import StudyError
+from qa_tradeoffs.errors import FULL, StudyError
 
 # Libraries that are not written in Python raise errors of their own; torch's tell only where it was in the file.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SAID_FULL = re.compile(r"No space left|Disk quota|File too large|PytorchStreamWriter failed writing|unexpected pos \d")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,7 +161,7 @@ def enough_disk_for(target: Path) -> Iterator[None]:
     except StudyError:
         raise
     except Exception as error:
-        if getattr(error, "errno", None) not in _FULL and not _SAID_FULL.search(str(error)):
+        if getattr(error, "errno", None) not in FULL and not _SAID_FULL.search(str(error)):
             raise
         raise StudyError(
             f"{getattr(error, 'filename', None) or target}: cannot be written, the disk (or its quota) is full; make "
