@@ -21,6 +21,7 @@ PRICE  ?=
 PYTHON ?= python3
 VENV   ?= .venv
 
+override STUDY := $(strip $(STUDY))
 STUDY_FILE := $(if $(filter %.yaml %.yml,$(STUDY)),$(STUDY),studies/$(STUDY).yaml)
 NAME       := $(basename $(notdir $(STUDY_FILE)))
 RUN        := runs/$(NAME)

@@ -3,12 +3,15 @@
 A case reads: at this border, the valid input spoilt like this is refused with this message (what comes after the path).
 """
 
+import contextlib
 import copy
 import datetime
 import json
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -289,6 +292,7 @@ PATHS = {
     "a path that holds a NUL": ("a\0b", r"'.*a\\x00b': cannot be read \(embedded null byte\)"),
     "a path too long": ("x" * 5000, r".*: cannot be read \(File name too long\)"),
     "a folder": (".", r".*: cannot be read \(Is a directory\)"),
+    "a device without end": ("/dev/zero", r"/dev/zero: is a device, which may never end; give a file"),
     "a file below a file": ("file/below", r".*: cannot be read \(Not a directory\)"),
 }
 
@@ -387,6 +391,10 @@ def as_text(value: str, write: Callable[[Any], bytes]) -> bytes:
 def again_study(study: config.Study, path: Path) -> None:
     content = study.model_dump(mode="json")
     assert config.check(content, path).model_dump(mode="json") == content
+    for model in study.models.values():
+        if model.architecture:  # what a forecast makes of it
+            with contextlib.suppress(StudyError):
+                assert 0 < sizes.network(model, KNOWN).parameters < 1e30
 
 
 def again_prices(table: dict[str, prices.Price], path: Path) -> None:
@@ -433,6 +441,7 @@ def again_experiment(found: results.Experiment, path: Path) -> None:
     assert found == experiment()
 
 
+KNOWN = sizes.assumptions(ROOT / "studies" / "assumptions.yaml")
 AGAIN = {
     "study": again_study, "prices": again_prices, "published": again_published, "squad": again_squad,
     "references": again_references, "predictions": again_predictions, "result": again_result,
@@ -559,6 +568,7 @@ CHECKPOINTS = {
     "a config nested without end": (rewritten("config.json", b'{"a":' * 10**5), "/config.json: is not JSON ("),
     "a config of a huge width": (with_setting("config.json", hidden_size=HUGE), ": cannot be loaded for question answering ("),
     "a config of a negative width": (with_setting("config.json", hidden_size=-1), ": cannot be loaded for question answering ("),
+    "a config of endless layers": (with_setting("config.json", num_hidden_layers=2**63), "/config.json: num_hidden_layers: is 9223372036854775808; networks here have at most 1000"),
     "code in its config": (with_setting("config.json", auto_map={"AutoConfig": "c.C"}), "/config.json: needs code of its own (auto_map)"),
     "code in its tokenizer's config": (with_setting("tokenizer_config.json", auto_map={"AutoTokenizer": ["t.T", None]}), "/tokenizer_config.json: needs code of its own (auto_map)"),
     "a kernel in place of attention": (with_setting("config.json", attn_implementation="someone/kernel"), "/config.json: attn_implementation: is 'someone/kernel', but nothing"),
@@ -742,6 +752,31 @@ def test_make_refuses_a_variable_before_the_shell_reads_it(arguments, message):
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert f"error: {message}" in line
+
+
+SPECIAL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+PIECES = st.sampled_from(
+    ["demo", "..", "/", ".yaml", " ", "\n", "\t", "$", "'", "`", ";", "~", "-", "שלום", "e\u0301", "#", "=", "%"]
+)
+
+
+@generated(40)
+@given(study=st.one_of(SPECIAL, st.lists(PIECES, max_size=5).map("".join)))
+def test_whatever_the_study_is_called_make_removes_a_folder_of_its_own_or_refuses(tmp_path, study):
+    if not (tmp_path / "src").exists():
+        (tmp_path / "src").symlink_to(ROOT / "src")
+        shutil.copy(ROOT / "Makefile", tmp_path)
+    outside = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-n", "clean", f"STUDY={study}", f"PYTHON={sys.executable}"]
+    done = subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True)
+    if done.returncode == 0:
+        removed = re.fullmatch(r"rm -rf runs/([^ \n]+) reports/([^ \n]+)\n", done.stdout)
+        assert removed is not None
+        assert removed[1] == removed[2] not in (".", "..")
+        assert "/" not in removed[1]
+    else:
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len([line for line in done.stderr.splitlines() if "error: " in line]) == 1
 
 
 @pytest.mark.parametrize("value", ["/nowhere/progress", "a\0b", "x" * 5000])

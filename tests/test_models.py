@@ -123,6 +123,10 @@ def test_only_some_architectures_take_token_types():
             {"hidden_size": "wide"},
             "models: the config of this bert is not valid (Validation error for field 'hidden_si",
         ),
+        (
+            {"num_hidden_layers": 10**12},
+            "models: config.num_hidden_layers: is 1000000000000; networks here have at most",
+        ),
         ({"hidden_size": 17}, "models: no bert can be built from this config (The hidden size (17) is not a multiple "),
         ({"num_attention_heads": 0}, "models: no bert can be built from this config ("),
         ({"hidden_act": "unheard-of"}, "models: no bert can be built from this config ('unheard-of')"),

@@ -3,7 +3,7 @@
 import inspect
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ transformers.logging.set_verbosity_error()
 # Everything a checkpoint needs, and nothing that could hold code or pickles.
 CHECKPOINT_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
                     "special_tokens_map.json", "added_tokens.json", "merges.txt"]  # fmt: skip
+_MOST_LAYERS = 1000  # to build more takes for ever, before anything could notice that they do not fit the weights
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -39,6 +40,7 @@ def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
         raise StudyError(
             f"models: config.{min(unknown)} is no key of a {spec.architecture}; they are {', '.join(sorted(known))}"
         )
+    _check_layers(spec.config, "models: config.")
     settings = spec.config | ({} if vocabulary_size is None else {"vocab_size": vocabulary_size})
     try:
         return AutoConfig.for_model(spec.architecture, **settings)
@@ -155,12 +157,20 @@ def _check_settings(path: Path) -> None:
         raise StudyError(f"{path}: must be a mapping of keys, not {type(settings).__name__}")
     if "auto_map" in settings:
         raise StudyError(f"{path}: needs code of its own (auto_map), and code from checkpoints is never run")
+    _check_layers(settings, f"{path}: ")
     for key in ("attn_implementation", "_attn_implementation", "transformers_weights"):
         # An attention named after a repository is compiled code; the weights' name could be that of a pickle.
         if settings.get(key) not in (None, "eager", "sdpa"):
             raise StudyError(
                 f"{path}: {key}: is {shown(settings[key])}, but nothing is loaded that a file names; remove it"
             )
+
+
+def _check_layers(settings: Mapping[str, Any], where: str) -> None:
+    for key in ("num_hidden_layers", "n_layers"):
+        layers = settings.get(key)
+        if isinstance(layers, (int, float)) and not layers <= _MOST_LAYERS:
+            raise StudyError(f"{where}{key}: is {shown(layers)}; networks here have at most {_MOST_LAYERS} layers")
 
 
 def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:

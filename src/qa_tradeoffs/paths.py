@@ -15,6 +15,7 @@ reports/<study>/index.html                      the report
 import os
 import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -125,6 +126,8 @@ _MACHINE = [
 def read_bytes(path: Path, missing: str = "no such file") -> bytes:
     """The file's content. Raises StudyError where it cannot be had; ``missing`` is said where it is not there."""
     try:
+        if stat.S_ISCHR(path.stat().st_mode):
+            raise StudyError(f"{path}: is a device, which may never end; give a file")
         return path.read_bytes()
     except FileNotFoundError:
         raise StudyError(f"{path}: {missing}") from None
