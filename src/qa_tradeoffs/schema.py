@@ -88,6 +88,7 @@ def is_unicode(text: str) -> bool:
 
 _MOST_BYTES = 1_000_000
 _MOST_NODES = 100_000
+_DEEPEST = 100  # a bracket in brackets costs the reader the more the deeper it is: a thousand take seconds
 
 
 class _Loader(yaml.SafeLoader):
@@ -96,6 +97,11 @@ class _Loader(yaml.SafeLoader):
     A key given twice, of which YAML would keep the last; aliases that unfold to more than memory holds; characters that
     may not be in a file and are escaped instead.
     """
+
+    def fetch_flow_collection_start(self, kind: Any) -> None:
+        super().fetch_flow_collection_start(kind)
+        if self.flow_level > _DEEPEST:
+            raise yaml.YAMLError(f"is nested more than {_DEEPEST} deep")
 
     def get_single_node(self) -> yaml.Node | None:
         node: yaml.Node | None = super().get_single_node()
