@@ -581,6 +581,9 @@ CHECKPOINTS = {
     "a tokenizer cut short": (cut("tokenizer.json", 0.5), ": its tokenizer cannot be loaded ("),
     "a tokenizer of nothing": (rewritten("tokenizer.json", {}), ": its tokenizer cannot be loaded ("),
     "a tokenizer that is a list": (rewritten("tokenizer.json", []), ": its tokenizer cannot be loaded ("),
+    "a tokenizer without an unknown token": (with_setting("tokenizer_config.json", unk_token=None), ": its tokenizer cannot be loaded (WordPiece error: Missing [UNK]"),
+    "a tokenizer of texts as long as a word": (with_setting("tokenizer_config.json", model_max_length="long"), ": its tokenizer cannot be loaded ("),
+    "a tokenizer without padding": (with_setting("tokenizer_config.json", pad_token=None), ": its tokenizer has no token to pad with; its settings must name a pad_token"),
     "a tokenizer's config that is a list": (rewritten("tokenizer_config.json", []), "/tokenizer_config.json: must be a mapping of keys, not list"),
 }  # fmt: skip
 

@@ -26,6 +26,7 @@ transformers.logging.set_verbosity_error()
 CHECKPOINT_FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
                     "special_tokens_map.json", "added_tokens.json", "merges.txt"]  # fmt: skip
 _MOST_LAYERS = 1000  # to build more takes for ever, before anything could notice that they do not fit the weights
+_UNKNOWN = "𒀀"  # a cuneiform sign, which hardly any vocabulary has
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -77,10 +78,13 @@ def load_tokenizer(spec: Model, folder: Path | None, training_texts: Iterable[st
     check_checkpoint(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer("Who?", _UNKNOWN)  # some faults show only where it is used
     except Exception as error:  # from_pretrained raises many types for a broken folder
         raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
     if not tokenizer.is_fast:
         raise StudyError(f"{folder}: has a slow tokenizer, without character offsets; save it with a tokenizer.json")
+    if tokenizer.pad_token_id is None:
+        raise StudyError(f"{folder}: its tokenizer has no token to pad with; its settings must name a pad_token")
     # transformers makes do without: a vocabulary of five special tokens, in which every word is unknown.
     if not any((folder / name).is_file() for name in _VOCABULARY_FILES):
         raise StudyError(f"{folder}: has no tokenizer; expected one of {', '.join(_VOCABULARY_FILES)}")
