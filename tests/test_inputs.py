@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_layers import imported
 
 from qa_tradeoffs import config, inputs, results, stage
 from qa_tradeoffs.errors import StudyError
@@ -21,6 +22,20 @@ def digests(study_of: Callable[..., config.Study]) -> Callable[..., dict[str, st
         return {name: inputs.digest(study, name, "bert", 0) for name in inputs.CODE}
 
     return of
+
+
+def test_a_stage_s_code_is_all_that_its_modules_import_but_for_what_changes_no_number():
+    plumbing = {"errors", "paths", "processes", "progress"}
+    unused = {
+        "train": set(),
+        "evaluate": set(),
+        "profile": {"baseline"},
+    }  # evaluation imports it; a profile scores none
+    for name, modules in inputs.CODE.items():
+        needed = set(modules)
+        for module in modules:
+            needed |= imported(module)
+        assert needed - set(modules) == (plumbing | unused[name]) & needed, name
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
