@@ -50,7 +50,7 @@ def test_an_answer_has_at_most_the_tokens_allowed(checkpoint):
 class Finder(torch.nn.Module):
     """A network of 64 positions for which one token, and nothing else, is the answer."""
 
-    config = SimpleNamespace(max_position_embeddings=64)
+    config = SimpleNamespace(max_position_embeddings=64, vocab_size=1000)
 
     def __init__(self, token: int) -> None:
         super().__init__()

@@ -389,7 +389,7 @@ def test_the_command_names_what_is_wrong_with_its_input(
         ({}, "na.json: must have a finite number for the predicted question 'q1'"),
         ({"q1": "0.5"}, "na.json: must have a finite number for the predicted question 'q1'"),
         ({"q1": True}, "na.json: must have a finite number for the predicted question 'q1'"),
-        ({"q1": float("nan")}, "na.json: must have a finite number for the predicted question 'q1'"),
+        ({"q1": float("nan")}, "na.json: is not JSON (NaN is no finite number)"),
         ({"q1": 10**400}, "na.json: must have a finite number for the predicted question 'q1'"),
         ([0.5], "na.json: must be one JSON object"),
     ],

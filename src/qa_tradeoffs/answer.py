@@ -56,6 +56,7 @@ def ask(
 
     network = models.from_checkpoint(checkpoint)
     tokenizer = models.load_tokenizer(Model(label="asked", path=checkpoint), checkpoint, [])
+    models.check_vocabulary(network, len(tokenizer), checkpoint)
     examples = [Example(str(row), "", context, question, (), ()) for row, question in enumerate(questions)]
     room = min(max_length, getattr(network.config, "max_position_embeddings", max_length))
     windows = features.build(examples, tokenizer, room, min(stride, room // 3))

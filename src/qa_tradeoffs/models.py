@@ -98,12 +98,17 @@ def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: i
         network = from_config(configure(spec, vocabulary_size))
         return grouped.to_matmul(network) if spec.grouped_matmul else network
     network = from_checkpoint(folder, needs_head=spec.fine_tuned, grouped_matmul=spec.grouped_matmul)
+    check_vocabulary(network, vocabulary_size, folder)
+    return network
+
+
+def check_vocabulary(network: Any, vocabulary_size: int, folder: Path) -> None:
+    """Refuse a tokenizer that has tokens which the network does not know."""
     if network.config.vocab_size < vocabulary_size:
         raise StudyError(
             f"{folder}: its tokenizer has {vocabulary_size} tokens, but its network only {network.config.vocab_size}; "
             "they do not belong together"
         )
-    return network
 
 
 def from_config(config: Any) -> Any:

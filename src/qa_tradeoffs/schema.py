@@ -58,9 +58,16 @@ def read_json(path: Path, missing: str = "no such file") -> Any:
 
     content = read_bytes(path, missing)
     try:
-        return json.loads(content, object_pairs_hook=once)
+        return json.loads(content, object_pairs_hook=once, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise StudyError(f"{path}: is not JSON ({one_line(error)})") from None
+
+
+def _finite(text: str) -> float:
+    """The number; NaN and Infinity, which Python would read, are none of JSON, nor is one beyond all floats."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{one_line(text, 20)} is no finite number")
+    return number
 
 
 def one_line(error: object, limit: int = 200) -> str:

@@ -76,7 +76,9 @@ class Stage:
 
     def trained_network(self) -> Any:
         """The network with its trained weights."""
-        return models.from_checkpoint(self.trained_folder, grouped_matmul=self.model.grouped_matmul)
+        network = models.from_checkpoint(self.trained_folder, grouped_matmul=self.model.grouped_matmul)
+        models.check_vocabulary(network, len(self.trained_tokenizer), self.trained_folder)
+        return network
 
     @cached_property
     def trained_folder(self) -> Path:
