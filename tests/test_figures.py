@@ -60,6 +60,10 @@ CASES = [
     models([0, 0.5], [0.1, 0.1]),
     models([80, 80, 80, 80, 80], [0.1, 0.1, 0.1, 0.1, 0.1]),
     models([90], [0.2]),
+    # One interval far wider than all others: the points crowd at the left.
+    models([77.8, 77.1, 78.7, 77.5], [0.0113, 0.0010, 0.0035, 0.0023]).assign(
+        question_high=[0.324, 0.0011, 0.004, 0.0025]
+    ),
 ]
 
 

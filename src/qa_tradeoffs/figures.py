@@ -21,14 +21,10 @@ _DOT = 6  # half the side of a point with some room, in pixels
 _LINE = 16  # a line of text, in pixels
 # Where a label may stand beside its point: offset in typographic points, and which of its corners is there.
 _PLACES = [
-    ((10, 6), "left", "bottom"),
-    ((-10, 6), "right", "bottom"),
-    ((10, -6), "left", "top"),
-    ((-10, -6), "right", "top"),
-    ((10, 20), "left", "bottom"),
-    ((-10, 20), "right", "bottom"),
-    ((10, -20), "left", "top"),
-    ((-10, -20), "right", "top"),
+    ((10 * side, height * up), "left" if side > 0 else "right", "bottom" if up > 0 else "top")
+    for height in (6, 20, 34, 48)
+    for up in (1, -1)
+    for side in (1, -1)
 ]
 
 # How a model stands to the Pareto front.
@@ -248,7 +244,7 @@ def _label(
             free = not any(box.overlaps(other) for other in taken)
             if free and inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1):
                 places.append((sum(box.overlaps(line) for line in lines), place))
-        taken.append(_put(text, min(places, key=lambda place: place[0])[1] if places else _PLACES[-1]))
+        taken.append(_put(text, min(places, key=lambda place: place[0])[1] if places else _PLACES[-2]))
 
 
 def _name_lines(panels: Sequence[Axes], ends: dict[str, tuple[float, float]], colours: dict[str, Any]) -> None:
