@@ -35,9 +35,10 @@ def measure(
     """
     recipe = config.Training(epochs=1, batch_size=16, precision=precision)  # type: ignore[arg-type]
     windows = random_windows(lengths, BertConfig(**shape).vocab_size)
-    peak = max(clock.peak_flops(device, precision) for _ in range(5))
+    measure_peak = clock.peak_meter(device, precision)
+    peak = max(measure_peak() for _ in range(5))
     fitted = training_of(windows, recipe, device, shape)
-    peak = max(peak, *(clock.peak_flops(device, precision) for _ in range(5)))
+    peak = max(peak, *(measure_peak() for _ in range(5)))
     padded = padded_columns(windows, recipe.batch_size * plain_updates)
     learned = fine_tuning.by_plain(
         network(shape), padded, recipe.model_copy(update={"precision": "fp32"}), 0, device, plain_updates

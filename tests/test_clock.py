@@ -141,4 +141,4 @@ def test_the_peak_is_the_operations_of_a_product_over_its_time(use, monkeypatch)
 
     monkeypatch.setattr(torch, "randn", lambda *shape, **kind: Matrix())
     # 2 × 2048³ operations in 2 s
-    assert clock.peak_flops(CPU, "fp32") == 8_589_934_592
+    assert clock.peak_meter(CPU, "fp32")() == 8_589_934_592

@@ -23,7 +23,7 @@ PLAN = Profile(forward=Grid(batch_sizes=(1,), lengths=(8,)), training_step=Grid(
 def known_peak(monkeypatch):
     """The first peak measured is 1 TFLOP/s, the third 2, all others 1.5."""
     found = chain([1e12, 1.5e12, 2e12], repeat(1.5e12))
-    monkeypatch.setattr(profiling, "peak_flops", lambda device, precision: next(found))
+    monkeypatch.setattr(profiling, "peak_meter", lambda device, precision: lambda: next(found))
 
 
 def subject(network, length=8, **changes):

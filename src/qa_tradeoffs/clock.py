@@ -85,16 +85,24 @@ def energy_meter(device: torch.device) -> Callable[[], float] | None:
     return lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # it counts millijoules
 
 
-def peak_flops(device: torch.device, precision: str) -> float:
-    """FLOP/s of a product of two large square matrices: the best of several is what this machine can really do."""
+def peak_meter(device: torch.device, precision: str) -> Callable[[], float]:
+    """A function that measures the FLOP/s of a product of two large square matrices.
+
+    The best of several calls is what this machine can really do. The matrix is drawn once: that takes as long as to
+    multiply it.
+    """
     n = 8192 if device.type == "cuda" else 2048
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     # Random values: a GPU multiplies matrices of ones at a higher clock than any real ones.
-    a = torch.randn(n, n, dtype=kind, device=device)
-    with torch.inference_mode():
-        began = now(device)
-        a @ a
-        return 2.0 * n**3 / (now(device) - began)
+    matrix = torch.randn(n, n, dtype=kind, device=device)
+
+    def measure() -> float:
+        with torch.inference_mode():
+            began = now(device)
+            matrix @ matrix
+            return 2.0 * n**3 / (now(device) - began)
+
+    return measure
 
 
 def now(device: torch.device) -> float:

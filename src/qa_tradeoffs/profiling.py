@@ -7,7 +7,7 @@ passes, holds the drift. Compute does not depend on the values of the weights, s
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 
 from qa_tradeoffs import device as devices
 from qa_tradeoffs import models
-from qa_tradeoffs.clock import Call, Repeats, energy_meter, peak_flops, repeat
+from qa_tradeoffs.clock import Call, Repeats, energy_meter, peak_meter, repeat
 from qa_tradeoffs.config import Profile, Study
 from qa_tradeoffs.durations import Timing
 from qa_tradeoffs.progress import Progress
@@ -91,7 +91,7 @@ def measure(
 
     A point's repeats are split evenly over the passes, at least one in each.
     """
-    peaks = dict.fromkeys(formats, 0.0)
+    peaks, meters = dict.fromkeys(formats, 0.0), {p: peak_meter(device, p) for p in formats}
     passes: list[list[Repeats]] = [[] for _ in points]
     progress = Progress("measurement", plan.passes * len(points))
     for number in range(plan.passes):
@@ -100,7 +100,7 @@ def measure(
             if len(passes[i]) == number and (found := _one_pass(point, plan, device, passes[i])) is not None:
                 passes[i].append(found)
             # Only a peak that is looked for all along bounds what was timed in between.
-            peaks = {p: max(peaks[p], found) for p, found in _peaks(device, formats).items()}
+            peaks = {p: max(peaks[p], found) for p, found in _peaks(meters).items()}
             progress.update(number * len(points) + i + 1)
     return [timing for point, found in zip(points, passes, strict=True) for timing in _timings(point, found)], peaks
 
@@ -202,9 +202,9 @@ def _timings(point: Point, passes: Sequence[Repeats]) -> list[Timing]:
     ]
 
 
-def _peaks(device: torch.device, formats: Sequence[str]) -> dict[str, float]:
+def _peaks(meters: Mapping[str, Callable[[], float]]) -> dict[str, float]:
     peaks = {}
-    for precision in formats:
+    for precision, measure in meters.items():
         with number_format(precision):
-            peaks[precision] = peak_flops(device, precision)
+            peaks[precision] = measure()
     return peaks
