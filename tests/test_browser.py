@@ -19,7 +19,10 @@ from qa_tradeoffs.example import Example
 from qa_tradeoffs.paths import RunPaths
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on PATH"),
+    pytest.mark.xdist_group("finished"),  # some of its pages are of the finished study
+]
 
 HOSTILE = [
     "<script>document.title = 'owned'</script>",
