@@ -216,7 +216,9 @@ def _from_padded(start: Float32, end: Float32, windows: Windows, examples: Seque
         width = int(windows.lengths[rows].max())
         return start[rows, :width], end[rows, :width]
 
-    return predictions.from_logits(of_rows, windows, examples, max_tokens=MAX_TOKENS_OF_LOGITS)
+    return predictions.from_logits(
+        of_rows, windows, examples, max_tokens=MAX_TOKENS_OF_LOGITS, threads=torch.get_num_threads()
+    )
 
 
 def _score(found: Predictions, examples: Sequence[Example]) -> dict[str, float]:
