@@ -44,18 +44,26 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Call]]:
     return asked
 
 
+@pytest.fixture
+def unattributed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the profiler, which takes seconds, where only what is called in turn is looked at."""
+    monkeypatch.setattr(anomaly, "_attributed", lambda *arguments, **settings: [])
+
+
 def one(rows: list[dict[str, Any]], metric: str, **conditions: Any) -> dict[str, Any]:
     (found,) = (r for r in rows if r["metric"] == metric and conditions.items() <= r["conditions"].items())
     return found
 
 
-def test_all_variants_run_forward_and_at_the_highest_dropout_the_compared_ones_at_the_others(network, rounds):
+def test_all_variants_run_forward_and_at_the_highest_dropout_the_compared_ones_at_the_others(
+    network, rounds, unattributed
+):
     measure(network, [(2, 8), (1, 16)], dropouts=[0.0, 0.1], rounds=3, device=CPU)
     assert [list(calls) for calls in rounds[:: len(SPEED)]] == [ALL, FEW, [*ALL, "no dropout", *MASKS]] * 2
     assert len(rounds) == 2 * 3 * (1 + 3)
 
 
-def test_medians_leave_out_the_warm_up_and_ratios_are_taken_within_rounds(network, rounds):
+def test_medians_leave_out_the_warm_up_and_ratios_are_taken_within_rounds(network, rounds, unattributed):
     rows = measure(network, [(2, 8)], dropouts=[0.1], rounds=3, device=CPU, network="study", weights="random")
     records = results.records(rows)
     assert len(records) == len(rows)
@@ -72,7 +80,7 @@ def test_medians_leave_out_the_warm_up_and_ratios_are_taken_within_rounds(networ
     assert (ratio["interval"]["low"], ratio["interval"]["high"]) == (0.5, 0.5)  # the same in slow rounds as in fast
 
 
-def test_the_tables_can_be_made_of_the_records(network, rounds):
+def test_the_tables_can_be_made_of_the_records(network, rounds, unattributed):
     rows = measure(network, [(2, 8)], dropouts=[0.0, 0.1], rounds=3, device=CPU)
     steps = attribution.waterfall(rows).query("work == 'training_step'")
     assert steps["seconds"].tolist() == [8, 6, 6, 4, 11, 10]
@@ -103,7 +111,7 @@ def test_time_is_attributed_at_the_last_point_and_the_highest_dropout(network, r
     assert rewritten.sum() == pytest.approx(published.sum())
 
 
-def test_what_is_called_is_a_forward_pass_of_the_same_weights(network, rounds):
+def test_what_is_called_is_a_forward_pass_of_the_same_weights(network, rounds, unattributed):
     measure(network, [(2, 8)], dropouts=[0.1], rounds=3, device=CPU)
     calls = rounds[0]
     shared = [v.name for v in WATERFALL[:4]] + ["fused attention"]
@@ -155,7 +163,7 @@ def test_bf16_alone_is_in_mixed_precision_while_the_run_is_not(network, monkeypa
     assert (calls["bf16"]().dtype, calls["as published"]().dtype) == (torch.bfloat16, torch.float32)
 
 
-def test_the_number_format_of_the_run_holds_while_it_measures(network, rounds, monkeypatch):
+def test_the_number_format_of_the_run_holds_while_it_measures(network, rounds, unattributed, monkeypatch):
     allowed = []
     inner = anomaly.alternate
     monkeypatch.setattr(

@@ -185,6 +185,7 @@ def test_a_second_make_of_the_study_is_refused_and_changes_nothing(checkout):
     assert checkout.repeats() == {"4-analysis"}
 
 
+@pytest.mark.slow
 def test_two_makes_at_once_end_with_one_study_and_the_second_waits_if_asked_to(checkout):
     run = checkout.folder / "runs/tiny"
     before = finished_stages(run)
