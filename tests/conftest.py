@@ -315,6 +315,7 @@ class Checkout:
         os.utime(self.folder / name)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side, all tests of the finished study go to one process, so that it is run once."""
     for item in items:

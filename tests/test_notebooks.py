@@ -18,6 +18,11 @@ from qa_tradeoffs import config, results
 ROOT = Path(__file__).parents[1]
 
 
+def test_of_processes_that_test_side_by_side_one_runs_the_study(finished, request):
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@finished")
+
+
 def test_every_stage_writes_its_checked_results(finished):
     run = finished.folder / "runs/tiny"
     study = config.load(finished.folder / "studies/tiny.yaml")
