@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from qa_tradeoffs.device import synchronize
 
 Call = Callable[[], object]
+# Few threads multiply matrices of this side no slower than larger ones, in an eighth of the time; more of them would
+# spend it waiting for each other.
+_FEW_THREADS, _SIDE_FOR_FEW_THREADS = 4, 1024
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def peak_meter(device: torch.device, precision: str) -> Callable[[], float]:
     The best of several calls is what this machine can really do. The matrix is drawn once: that takes as long as to
     multiply it.
     """
-    n = 8192 if device.type == "cuda" else 2048
+    n = 8192 if device.type == "cuda" else _SIDE_FOR_FEW_THREADS if torch.get_num_threads() <= _FEW_THREADS else 2048
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     # Random values: a GPU multiplies matrices of ones at a higher clock than any real ones.
     matrix = torch.randn(n, n, dtype=kind, device=device)
