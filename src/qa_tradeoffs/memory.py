@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import signal
 from collections.abc import Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,13 @@ from qa_tradeoffs.workloads import Forward, Subject, number_format, random_batch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _CALLS = 2  # the first one fills caches that the second one needs
+_PRELOADED = [__name__, "transformers.models.auto.modeling_auto"]
+
+
+def prepare() -> None:
+    """Begin to load the libraries in the process that those which measure are forked from; returns at once."""
+    forkserver.set_forkserver_preload(_PRELOADED)
+    forkserver.ensure_running()
 
 
 def measure(
@@ -73,8 +81,8 @@ def request(
 
 def in_own_process(asked: dict[str, Any]) -> dict[str, int]:
     """Bytes by kind as a new process finds them, or ``out_of_memory``. Raises StudyError where it fails otherwise."""
+    prepare()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "transformers.models.auto.modeling_auto"])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_tell, args=(sender, asked), daemon=True)
     process.start()
