@@ -56,6 +56,9 @@ else
 export QA_TRADEOFFS_LINES := $(shell test -t 2 && echo 1)
 endif
 export QA_TRADEOFFS_ACCELERATE := $(ACCELERATE)
+# Kernels are forked from a process that has loaded the libraries and ends with this make: not from one on another
+# machine or outside of a launcher's limits, and not where there may be a GPU, which a forked process cannot use.
+KERNELS := $(if $(strip $(LAUNCH)$(LAUNCH_PROFILE)$(wildcard /dev/nvidia* /dev/kfd /dev/dxg)),,--make $(shell echo $$PPID))
 .PHONY: help plan forecast all train evaluate profile report publish push reproduce anomaly bench setup lab test test-slow test-cluster lint types smoke clean FORCE
 
 ifeq ($(filter grouped-target,$(.FEATURES)),)
@@ -138,7 +141,7 @@ $(RUN)/$(1)/seed-$(2)/training.json $(RUN)/$(1)/seed-$(2)/1-train.ipynb &: \
   notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) $(FILES_$(1)) \
   | $(READY) $(FIRST)
 	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
-	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE) \
+	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE) \
 	  $(if $(NPROC),-p processes $(NPROC))
 endef
 
@@ -147,7 +150,7 @@ $(RUN)/$(1)/seed-$(2)/evaluation.json $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb &: 
   notebooks/2-evaluate.ipynb $(RUN)/stages/evaluate-$(1).json $(EVALUATE_CODE) $(DATA_FILES) $(FILES_$(1)) \
   $(if $(filter $(1),$(STUDY_TRAINED)),$(RUN)/$(1)/seed-$(2)/1-train.ipynb) | $(READY) $(FIRST)
 	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb --result $(RUN)/$(1)/seed-$(2)/evaluation.json \
-	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
+	  $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
 endef
 
 define profile_rule
@@ -155,7 +158,7 @@ $(RUN)/$(1)/profile.json $(RUN)/$(1)/3-profile.ipynb &: \
   notebooks/3-profile.ipynb $(RUN)/stages/profile-$(1).json $(PROFILE_CODE) $(DATA_FILES) $(FILES_$(1)) \
   $(RUN)/device | $(READY) $(FIRST)
 	@$(LAUNCH_PROFILE) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/3-profile.ipynb --result $(RUN)/$(1)/profile.json \
-	  -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p device $(DEVICE)
+	  $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p device $(DEVICE)
 endef
 
 # A model that came fine-tuned is not trained, and is evaluated once.
@@ -181,7 +184,7 @@ $(foreach model,$(CHOSEN_MODELS),$(eval $(call profile_rule,$(model))))
 $(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PROFILED) $(RESULTS) \
   $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml studies/published.yaml $(ANALYSIS_CODE) \
   benchmarks/results/anomaly.json $(wildcard runs/anomaly.json) | $(READY)
-	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $< $@ -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
+	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $< $@ $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
 	  -p models '"$(CHOSEN_MODELS)"' -p seeds '"$(CHOSEN_SEEDS)"'
 
 $(REPORT): $(RUN)/4-analysis.ipynb $(REPORT_CODE) | $(READY)

@@ -37,15 +37,27 @@ def start(checkout: Checkout, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def descendants(pid: int) -> list[int]:
-    """The process and all that it started that are still there."""
-    found = [pid]
-    for process in found:
-        try:
-            tasks = list(Path(f"/proc/{process}/task").iterdir())
-            found += [int(child) for task in tasks for child in (task / "children").read_text().split()]
-        except OSError:  # it has just ended
-            continue
+def servers(make: int) -> list[int]:
+    """What forks this make's kernels; they are known by the same words, but are its children."""
+    words = f"-m qa_tradeoffs.kernel_server {make} "
+    known = {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if words in command(int(entry.name))}
+    return sorted(known - {child for pid in known for child in children(pid)})
+
+
+def children(pid: int) -> list[int]:
+    """What the process has started; nothing if it has ended."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def descendants(make: int) -> list[int]:
+    """Make and all that it started that are still there, with its kernels."""
+    found = [make, *servers(make)]
+    for pid in found:
+        found += [child for child in children(pid) if child not in found]
     return found
 
 
@@ -80,9 +92,13 @@ def command(pid: int) -> str:
         return ""
 
 
-def one_of(there: list[int], words: str) -> int:
-    """The last process that was started with these words: what make has started, not the shell around it."""
-    return [pid for pid in there if words in command(pid)][-1]
+def playing(make: int, role: str) -> list[int]:
+    """The processes that are make, its kernels, or run notebooks; of those the last is not a shell around one."""
+    if role == "make":
+        return [make]
+    if role == "kernel":
+        return [kernel for server in servers(make) for kernel in children(server)]
+    return [pid for pid in descendants(make) if "qa_tradeoffs.run" in command(pid)]
 
 
 def begins(make: subprocess.Popen[str], notebook: str) -> bool:
@@ -141,16 +157,17 @@ def test_a_training_of_which_everybody_is_killed_in_turn_goes_on_from_its_checkp
     folder = run / "bert/seed-0"
     shutil.rmtree(folder)
 
-    def killed_at(step: int, ending: signal.Signals, who: str | None) -> None:
+    def killed_at(step: int, ending: signal.Signals, role: str | None) -> None:
         make = start(checkout, "evaluate", "MODELS=bert")
         when(lambda: any(int(mark.parent.name.split("-")[1]) >= step for mark in folder.glob(MARKS)), make)
-        kill(make, ending, None if who is None else lambda there: there[0] if who == "make" else one_of(there, who))
+        when(lambda: role is None or bool(playing(make.pid, role)), make)
+        kill(make, ending, None if role is None else lambda _: playing(make.pid, role)[-1])
         check_nothing_is_half_there(run)
         assert not (folder / "1-train.ipynb").exists()
 
     killed_at(1, signal.SIGKILL, "make")
-    killed_at(2, signal.SIGKILL, "ipykernel_launcher")
-    killed_at(3, signal.SIGTERM, "qa_tradeoffs.run")
+    killed_at(2, signal.SIGKILL, "kernel")
+    killed_at(3, signal.SIGTERM, "run")
     killed_at(4, signal.SIGINT, None)
     done = checkout.make("evaluate", "STUDY=tiny", "MODELS=bert")
     assert done.returncode == 0, done.stderr

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "qa_tradeoffs"
-ORDER = """errors paths processes example flops schema config prices synthetic progress hub data device inputs
-features dropout grouped models collation training workers predictions metrics no_answer squad_metric baseline
-intervals choice calibration evaluation clock workloads variants traces operators durations profiling scenarios
-memory costs published audit audit_findings results sizes rates forecast plan attribution anomaly stage download display
-anomaly_findings tables provenance health compute findings no_answer_findings choice_findings excerpts
-compared passages slices agreement confidence cases difference_findings figures anomaly_figures no_answer_figures
-difference_figures report publish card push compare run graph answer""".split()
+ORDER = """errors paths processes kernel kernel_server example flops schema config prices synthetic progress hub data
+device inputs features dropout grouped models collation training workers predictions metrics no_answer squad_metric
+baseline intervals choice calibration evaluation clock workloads variants traces operators durations profiling
+scenarios memory costs published audit audit_findings results sizes rates forecast plan attribution anomaly stage
+download display anomaly_findings tables provenance health compute findings no_answer_findings choice_findings
+excerpts compared passages slices agreement confidence cases difference_findings figures anomaly_figures
+no_answer_figures difference_figures report publish card push compare run graph answer""".split()
 ARITHMETIC = ["metrics", "no_answer", "intervals", "costs", "baseline", "choice", "calibration"]
 
 

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def notebook(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def finished(tmp_path: Path) -> tuple[Path, Path]:
+def earlier(tmp_path: Path) -> tuple[Path, Path]:
     """An executed notebook and a result of an earlier run, in a folder of their own."""
     output, result = tmp_path / "out" / "small.ipynb", tmp_path / "out" / "answer.json"
     output.parent.mkdir()
@@ -75,8 +76,22 @@ def test_a_run_that_succeeds_moves_its_notebook_into_place(notebook, tmp_path):
     assert [cell["execution_count"] for cell in executed["cells"]] == [1, 2, 3]  # papermill adds one with parameters
 
 
-def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_untouched(notebook, finished):
-    output, result = finished
+def test_of_a_make_the_kernel_is_forked_and_has_its_libraries_at_once(notebook, tmp_path):
+    cell = (
+        "import os, sys\nfrom pathlib import Path\nPath(path).write_text(f\"{'torch' in sys.modules} {os.getppid()}\")"
+    )
+    output, result = tmp_path / "out" / "small.ipynb", tmp_path / "answer.txt"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as make:
+        run.run(notebook(cell), output, {"path": str(result)}, result, make=make.pid)
+        loaded, server = result.read_text().split()
+        ended = os.pidfd_open(int(server))
+        make.communicate(b"\n")
+    assert loaded == "True"
+    assert select.select([ended], [], [], 30)[0]
+
+
+def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_untouched(notebook, earlier):
+    output, result = earlier
     failing = notebook("from qa_tradeoffs.errors import StudyError", "raise StudyError('data: q1\\nis empty')", "1 / 0")
     with pytest.raises(StudyError) as error:
         run.run(failing, output, {"path": str(result)}, result)
@@ -88,12 +103,12 @@ def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_un
     ]
 
 
-def test_any_other_failure_says_where_to_read_on(notebook, finished, kernel):
+def test_any_other_failure_says_where_to_read_on(notebook, earlier, kernel):
     def fail(executed: Path) -> None:
         raise papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division\nby zero", [])
 
     kernel(fail)
-    output, result = finished
+    output, result = earlier
     with pytest.raises(StudyError) as error:
         run.run(notebook(), output, {}, result)
     partial = output.parent / "partial-small.ipynb"
@@ -102,12 +117,12 @@ def test_any_other_failure_says_where_to_read_on(notebook, finished, kernel):
     )
 
 
-def test_a_kernel_that_dies_is_one_sentence(notebook, finished, kernel):
+def test_a_kernel_that_dies_is_one_sentence(notebook, earlier, kernel):
     def die(executed: Path) -> None:
         raise DeadKernelError("Kernel died")
 
     kernel(die)
-    output, result = finished
+    output, result = earlier
     with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
         run.run(notebook(), output, {}, result)
     assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
@@ -122,8 +137,8 @@ def test_a_training_whose_kernel_died_says_which_batch_size_to_try(tmp_path, ker
         run.run(ROOT / "notebooks/1-train.ipynb", tmp_path / "out.ipynb", {"study": "studies/smoke.yaml"})
 
 
-def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, finished):
-    output, result = finished
+def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, earlier):
+    output, result = earlier
     killed = notebook("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
         run.run(killed, output, {}, result)
@@ -141,8 +156,8 @@ def test_an_executed_notebook_is_as_old_as_what_it_read(notebook, tmp_path, kern
     assert output.stat().st_mtime_ns < edited.stat().st_mtime_ns
 
 
-def test_what_was_for_resuming_is_removed_only_after_the_notebook_is_in_place(notebook, finished, kernel):
-    output, result = finished
+def test_what_was_for_resuming_is_removed_only_after_the_notebook_is_in_place(notebook, earlier, kernel):
+    output, result = earlier
     scratch = output.parent / "unfinished"
     scratch.mkdir()
     kernel(lambda executed: None)
@@ -153,10 +168,10 @@ def test_what_was_for_resuming_is_removed_only_after_the_notebook_is_in_place(no
     assert not scratch.exists()
 
 
-def test_a_second_run_into_the_same_notebook_is_refused(notebook, finished, kernel, monkeypatch):
+def test_a_second_run_into_the_same_notebook_is_refused(notebook, earlier, kernel, monkeypatch):
     monkeypatch.setattr(run, "locked", functools.partial(processes.locked, patience=0))
     kernel(no_kernel)
-    output, result = finished
+    output, result = earlier
     with (
         processes.locked(output.with_name(".small.ipynb.lock"), "it"),
         pytest.raises(StudyError, match=rf"^{output}: is in use by '"),
@@ -165,9 +180,9 @@ def test_a_second_run_into_the_same_notebook_is_refused(notebook, finished, kern
     assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
 
 
-def test_a_notebook_that_ends_without_writing_its_result_is_not_finished(notebook, finished, kernel):
+def test_a_notebook_that_ends_without_writing_its_result_is_not_finished(notebook, earlier, kernel):
     kernel(lambda executed: None)
-    output, result = finished
+    output, result = earlier
     with pytest.raises(StudyError) as error:
         run.run(notebook(), output, {}, result)
     assert sentence(error) == (
@@ -179,8 +194,8 @@ def test_a_notebook_that_ends_without_writing_its_result_is_not_finished(noteboo
         run.run(notebook(), output, {}, result)
 
 
-def test_a_result_written_again_with_the_same_content_counts(notebook, finished, kernel):
-    output, result = finished
+def test_a_result_written_again_with_the_same_content_counts(notebook, earlier, kernel):
+    output, result = earlier
 
     def rewrite(executed: Path) -> None:
         (result.parent / "new").write_text(result.read_text())
@@ -249,13 +264,28 @@ def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(notebook, tm
 
 def test_the_command_reads_parameters_as_yaml_and_names_its_output(notebook, tmp_path, capsys, monkeypatch):
     given = []
-    monkeypatch.setattr(run, "run", lambda *arguments: given.extend(arguments))
-    arguments = ["n.ipynb", "o.ipynb", "--result", "r.json", "--scratch", "s", "-p", "path", '"1 2"', "-p", "seed", "3"]
+    monkeypatch.setattr(run, "run", lambda *arguments, make: given.extend([*arguments, make]))
+    arguments = [
+        "n.ipynb",
+        "o.ipynb",
+        "--result",
+        "r.json",
+        "--scratch",
+        "s",
+        "--make",
+        "12",
+        "-p",
+        "path",
+        '"1 2"',
+        "-p",
+        "seed",
+        "3",
+    ]
     assert ends_with(arguments, capsys) == (0, "done: o.ipynb\n", "")
-    assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json"), Path("s")]
+    assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json"), Path("s"), 12]
 
 
 def test_papermill_is_loaded_without_what_takes_most_of_its_time():
-    program = "import sys; from qa_tradeoffs import run; run._papermill(); print(sys.modules['rfc3987_syntax'])"
+    program = "import sys; import qa_tradeoffs, papermill; print(sys.modules['rfc3987_syntax'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "None\n"

@@ -9,11 +9,12 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from qa_tradeoffs import config, progress
+from qa_tradeoffs import config, kernel, progress
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import ROOT, enough_disk_for
 from qa_tradeoffs.processes import end_with_parent, locked
@@ -26,19 +27,23 @@ def run(
     parameters: Mapping[str, Any],
     result: Path | None = None,
     scratch: Path | None = None,
+    *,
+    make: int | None = None,
 ) -> None:
     """Execute ``notebook`` with ``parameters`` into ``output``; ``result`` is the file it must have written by then.
 
     While it runs, and when it fails, the executed copy is called ``partial-<name>``: it is there for reading, and make
     does not take it for the finished one. ``scratch`` is a folder that is removed after that, when nothing that it was
-    for can fail any more. Raises StudyError, too, where another process runs a notebook into ``output``.
+    for can fail any more. ``make``: the process until whose end kernels are forked from one that has loaded the
+    libraries; without it this one loads them itself. Raises StudyError, too, where another process runs a notebook into
+    ``output``.
     """
     _check_parameters(notebook, parameters)
     partial = output.with_name(f"partial-{output.name}")
     with locked(output.with_name(f".{output.name}.lock"), str(output)), enough_disk_for(partial):
         partial.touch()
         began, before = partial.stat().st_mtime_ns, _signature(result)
-        _execute(notebook, partial, parameters)
+        _execute(notebook, partial, parameters, make)
         if result is not None and _signature(result) in (None, before):
             raise StudyError(f"{notebook.name}: ended without writing {result}; read {partial}")
         # As old as what it read: to make, an edit made meanwhile must be newer.
@@ -48,9 +53,9 @@ def run(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> None:
+def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any], make: int | None) -> None:
     """Papermill, with progress on the terminal, and a sentence where it fails."""
-    papermill = _papermill()
+    import papermill
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
@@ -60,10 +65,12 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
         sockets = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
         # What counts is on disk by the end, and a kernel that is asked to end while it works complains of its sockets.
         settings = Config({"KernelManager": sockets, "NotebookClient": {"shutdown_kernel": "immediate"}})
-        os.environ |= {progress.VARIABLE: str(report), "JUPYTER_RUNTIME_DIR": folder}
+        variables = {progress.VARIABLE: str(report), "JUPYTER_RUNTIME_DIR": folder}
+        if make is not None:
+            variables["JUPYTER_PATH"] = str(kernel.specification(Path(folder), make))
         title = " ".join([notebook.stem, *(str(parameters[key]) for key in ("model", "seed") if key in parameters)])
         try:
-            with progress.shown_on_terminal(title, report):
+            with _environment(variables), progress.shown_on_terminal(title, report):
                 papermill.execute_notebook(
                     str(notebook),
                     str(partial),
@@ -77,20 +84,18 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
             raise StudyError(_failure(error, partial)) from None
         except DeadKernelError:
             raise StudyError(_death(notebook, partial, parameters)) from None
-        finally:
-            del os.environ[progress.VARIABLE], os.environ["JUPYTER_RUNTIME_DIR"]
 
 
-def _papermill() -> Any:
-    """The library, in a third of the time that it takes to load.
-
-    Most of that goes into a grammar of addresses that jsonschema builds as it is loaded, where it finds one, to check
-    values that a schema calls addresses; a notebook's schema calls none so.
-    """
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # whoever imports it is told it is not there
-    import papermill
-
-    return papermill
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the length of the block."""
+    before = dict(os.environ)
+    os.environ |= variables
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
 
 
 _KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}
@@ -101,7 +106,9 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     if not notebook.is_file():
         raise StudyError(f"{notebook}: no such notebook")
     try:
-        known = _papermill().inspect_notebook(str(notebook))
+        import papermill
+
+        known = papermill.inspect_notebook(str(notebook))
     except Exception as error:  # the notebook format's libraries raise types of their own
         raise StudyError(f"{notebook}: is not a notebook ({one_line(error)})") from None
     for name, value in parameters.items():
@@ -156,10 +163,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--result", type=Path, help="file that the notebook must write to count as done")
     parser.add_argument("--scratch", type=Path, help="folder to remove when all is done")
+    parser.add_argument(
+        "--make", type=int, metavar="PID", help="fork the kernel from a process that ends with this one"
+    )
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
     options = parser.parse_args(arguments)
     parameters = {name: _value(name, text) for name, text in options.parameters}
-    run(options.notebook, options.output, parameters, options.result, options.scratch)
+    run(options.notebook, options.output, parameters, options.result, options.scratch, make=options.make)
     print(f"done: {options.output}")
 
 
