@@ -18,7 +18,7 @@ from qa_tradeoffs.paths import ROOT, write_text
 
 COMPARED = ("features", "postprocessing", "evaluation", "training")
 PIECES = (*COMPARED, "learning", "growth")
-_SAMPLE = 256  # questions of the evaluation from end to end
+_SAMPLE = 512  # questions of the evaluation from end to end
 _LEARNED, _HELD_OUT = 960, 240  # questions: 60 updates or so
 
 
