@@ -42,7 +42,7 @@ def test_a_share_above_the_peak_is_flagged_and_said():
     ]
     flagged = records(durations.rows([right, wrong], PEAKS, seed=0))
     assert [r.conditions["valid"] for r in flagged if r.metric == "forward_seconds"] == [True, False]
-    assert durations.grid_summary([right, wrong], PEAKS)["share of peak"].tolist() == ["100%", "125% INVALID"]
+    assert durations.grid_summary([right, wrong], PEAKS)["share of peak"].tolist() == ["100 %", "125 % INVALID"]
 
 
 def test_what_has_no_counted_operations_has_no_share():

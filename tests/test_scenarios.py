@@ -148,7 +148,7 @@ def test_phases_are_seconds_per_question_and_predicting_is_split_at_the_network(
     }
     shown = scenarios.phase_summary(timings)
     assert shown["ms per question"].tolist() == [250, 250, 500, 250]
-    assert shown["share"].tolist() == ["20%", "20%", "40%", "20%"]
+    assert shown["share"].tolist() == ["20 %", "20 %", "40 %", "20 %"]
 
 
 def test_the_networks_hooks_are_gone_after_the_phases(own, study, examples, tokenizer):

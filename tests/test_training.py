@@ -384,7 +384,7 @@ def test_the_summary_is_in_units_that_can_be_checked():
         "seconds": "8.0",
         "windows per second": "40.0",
         "tokens per second": "375",
-        "share of padding": "25.0%",
+        "share of padding": "25.0 %",
     }
 
 

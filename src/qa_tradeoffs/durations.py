@@ -122,5 +122,5 @@ def _summary(timing: Timing, peaks: dict[str, float]) -> dict[str, Any]:
         "tokens per row": at["length"],
         **{f"p{q} (s)": float(np.percentile(timing.seconds, q)) if done else "out of memory" for q in (50, 90, 99)},
         "repeats": timing.seconds.size,
-        "share of peak": "" if share is None else f"{share:.0%}" + " INVALID" * (share > 1),
+        "share of peak": "" if share is None else f"{100 * share:.0f} %" + " INVALID" * (share > 1),
     }

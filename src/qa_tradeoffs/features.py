@@ -299,5 +299,5 @@ def summary(windows: Windows) -> dict[str, str]:
         "tokens per window, median": f"{np.median(lengths):.0f}",
         "tokens per window, 95th percentile": f"{np.percentile(lengths, 95):.0f}",
         "tokens per window, longest": f"{lengths.max()}",
-        "windows that hold the answer": f"{np.mean(windows.start_labels > 0):.1%}",
+        "windows that hold the answer": f"{100 * np.mean(windows.start_labels > 0):.1f} %",
     }

@@ -89,12 +89,13 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any], make:
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Environment variables for the length of the block."""
-    before = dict(os.environ)
+    before = {name: os.environ[name] for name in variables if name in os.environ}
     os.environ |= variables
     try:
         yield
     finally:
-        os.environ.clear()
+        for name in variables.keys() - before.keys():
+            del os.environ[name]
         os.environ |= before
 
 

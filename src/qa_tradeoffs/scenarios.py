@@ -91,7 +91,7 @@ def phase_summary(timings: Sequence[Timing]) -> pd.DataFrame:
             {
                 "phase": timing.conditions["phase"],
                 "ms per question": 1000 * timing.median,
-                "share": f"{timing.median / total:.0%}",
+                "share": f"{100 * timing.median / total:.0f} %",
                 "passes": timing.seconds.size,
             }
             for timing in timings

@@ -187,7 +187,7 @@ def summary(fitted: Fitted) -> dict[str, str]:
         "seconds": f"{fitted.seconds:.1f}",
         "windows per second": f"{fitted.windows_per_second:.1f}",
         "tokens per second": f"{fitted.tokens_per_second:,.0f}",
-        "share of padding": f"{1 - fitted.tokens / fitted.padded_tokens:.1%}",
+        "share of padding": f"{100 * (1 - fitted.tokens / fitted.padded_tokens):.1f} %",
     }
     if fitted.processes > 1:
         shown["processes"] = f"{fitted.processes} on {fitted.devices} device{'s' * (fitted.devices > 1)}"
