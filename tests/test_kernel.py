@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,11 @@ def said(process: subprocess.Popen[str]) -> dict[str, Any]:
     return found
 
 
+def folder_of(make: subprocess.Popen[str]) -> Path:
+    """Where the server of this make has its socket."""
+    return Path(f"/tmp/qa-tradeoffs-kernels-{os.geteuid()}-{make.pid}")
+
+
 def watch(process: int) -> int:
     """A descriptor that can be read when the process has ended."""
     return os.pidfd_open(process)
@@ -124,6 +130,20 @@ def test_an_interrupt_is_not_for_the_one_that_asked(start):
     assert asked.communicate()[1] == ""
 
 
+def test_a_kernel_that_cannot_begin_says_why_and_the_server_goes_on(start, make):
+    server = said(start())["parent"]
+    request = json.dumps(asdict(kernel.Request([], "/nowhere", {}))).encode()
+    reading, writing = os.pipe()
+    with socket.socket(socket.AF_UNIX) as connection, os.fdopen(reading) as told:
+        connection.connect(str(folder_of(make) / "socket"))
+        socket.send_fds(connection, [kernel.LENGTH.pack(len(request))], [writing] * 3)
+        os.close(writing)
+        connection.sendall(request)
+        assert [connection.recv(1), connection.recv(1)] == [b"1", b"\x01"]
+        assert "No such file or directory: '/nowhere'" in told.read()
+    assert said(start())["parent"] == server
+
+
 def test_a_kernel_ends_with_the_one_that_asked_and_the_server_goes_on(start):
     asked, other = start("wait"), start("wait")
     found, same_server = said(asked), said(other)["parent"]
@@ -151,6 +171,7 @@ def test_the_server_and_its_kernels_end_with_make(start, make):
     make.communicate("\n")
     assert all(map(has_ended, watched))
     assert asked.wait(30) == 1
+    assert not folder_of(make).exists()
 
 
 def test_without_a_server_the_kernel_is_an_ordinary_one(start):
@@ -172,7 +193,7 @@ def test_where_the_libraries_cannot_be_loaded_the_kernel_is_an_ordinary_one(star
 def test_what_is_no_request_gets_no_kernel_and_leaves_the_server_as_it_was(start, make, junk):
     server = said(start())["parent"]
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(f"\0qa-tradeoffs-kernels-{make.pid}")
+        connection.connect(str(folder_of(make) / "socket"))
         connection.sendall(junk)
         connection.shutdown(socket.SHUT_WR)
         connection.settimeout(30)
@@ -180,12 +201,14 @@ def test_what_is_no_request_gets_no_kernel_and_leaves_the_server_as_it_was(start
     assert said(start())["parent"] == server
 
 
-def test_who_is_at_the_other_end_is_asked_of_the_system(monkeypatch):
-    one, other = socket.socketpair()
-    with one, other:
-        assert kernel.of_same_user(one)
-        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-        assert not kernel.of_same_user(one)
+@pytest.mark.parametrize("what", ["open to others", "a link"])
+def test_a_folder_that_others_can_reach_is_not_used(start, make, tmp_path, what):
+    folder = folder_of(make)
+    folder.mkdir(mode=0o755) if what == "open to others" else folder.symlink_to(tmp_path)
+    try:
+        assert start().communicate()[0] == "ordinary\n"
+    finally:
+        folder.rmdir() if what == "open to others" else folder.unlink()
 
 
 def test_jupyter_finds_the_kernel_under_the_name_that_notebooks_have(tmp_path, monkeypatch):

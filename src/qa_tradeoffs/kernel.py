@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -18,7 +19,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 LENGTH = struct.Struct("!I")  # of a request, in bytes
-_CREDENTIALS = struct.Struct("3i")  # struct ucred of <sys/socket.h>: process, user, group
 
 
 @dataclass(frozen=True)
@@ -43,32 +43,37 @@ def specification(folder: Path, make: int) -> Path:
     return folder
 
 
-def of_same_user(connection: socket.socket) -> bool:
-    """Whether the other end belongs to this process's user: anyone may connect to a name without a file."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(credentials)[1]) == os.geteuid()
-
-
 def _connected(make: int) -> socket.socket:
     """A connection to the server of this make, which is started where there is none yet. Raises OSError."""
-    address = f"\0qa-tradeoffs-kernels-{make}"  # in no folder: it is gone with the server
-    with socket.socket(socket.AF_UNIX) as listener:
-        try:
-            listener.bind(address)
-        except OSError:  # the server is there
-            pass
-        else:
-            listener.listen()
-            command = [sys.executable, "-m", "qa_tradeoffs.kernel_server", str(make), str(listener.fileno())]
-            nothing = subprocess.DEVNULL
-            # Not in make's session: what interrupts make's terminal must not keep it from its end.
-            subprocess.Popen(
-                command, pass_fds=[listener.fileno()], start_new_session=True, stdin=nothing, stdout=nothing,
-                stderr=nothing,
-            )  # fmt: skip
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(address)
+    address = _folder(make) / "socket"
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(address))
         return connection
+    except (FileNotFoundError, ConnectionRefusedError):  # there is none yet, or it was killed
+        address.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen()
+        told = [str(make), str(listener.fileno()), str(address.parent)]
+        nothing = subprocess.DEVNULL
+        # Not in make's session: what interrupts make's terminal must not keep it from its end.
+        subprocess.Popen(
+            [sys.executable, "-m", "qa_tradeoffs.kernel_server", *told], pass_fds=[listener.fileno()],
+            start_new_session=True, stdin=nothing, stdout=nothing, stderr=nothing,
+        )  # fmt: skip
+    connection.connect(str(address))
+    return connection
+
+
+def _folder(make: int) -> Path:
+    """A folder that only this user can look into, for the socket; its path must be short. Raises OSError."""
+    folder = Path(f"/tmp/qa-tradeoffs-kernels-{os.geteuid()}-{make}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise PermissionError
+    return folder
 
 
 def _forked(make: int, arguments: list[str]) -> int | None:
@@ -76,8 +81,6 @@ def _forked(make: int, arguments: list[str]) -> int | None:
     request = json.dumps(asdict(Request(arguments, str(Path.cwd()), dict(os.environ)))).encode()
     try:
         server = _connected(make)
-        if not of_same_user(server):
-            return None
         socket.send_fds(server, [LENGTH.pack(len(request))], [0, 1, 2])
         server.sendall(request)
         if not server.recv(1):

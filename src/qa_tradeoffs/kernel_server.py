@@ -3,7 +3,8 @@
 It loads nothing of this package that a notebook uses, and ends with make; its kernels end with it, and each with the
 process that stands for it (kernel.py).
 
-python -m qa_tradeoffs.kernel_server PID LISTENER   (until process PID has ended; LISTENER: an inherited socket)
+python -m qa_tradeoffs.kernel_server PID LISTENER FOLDER   (until process PID has ended, LISTENER being an inherited
+    socket, and FOLDER what it is in, to be removed at the end)
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -20,7 +22,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from qa_tradeoffs.kernel import LENGTH, Request, of_same_user
+from qa_tradeoffs.kernel import LENGTH, Request
 from qa_tradeoffs.processes import end_with_parent
 
 _LIBRARIES = (
@@ -90,8 +92,6 @@ def _kernel_for(asker: socket.socket) -> list[_Kernel]:
 
 def _received(asker: socket.socket) -> tuple[Request, list[int]]:
     """The request, and the kernel's three standard streams. Raises OSError, ValueError, TypeError or struct.error."""
-    if not of_same_user(asker):
-        raise PermissionError
     length, streams, _, _ = socket.recv_fds(asker, LENGTH.size, 3)
     with asker.makefile("rb") as told:
         return Request(**json.loads(told.read(*LENGTH.unpack(length)))), streams
@@ -99,23 +99,23 @@ def _received(asker: socket.socket) -> tuple[Request, list[int]]:
 
 def _become(request: Request, streams: list[int]) -> NoReturn:
     """In the forked process: be the kernel, as if the one that asked had started it."""
-    end_with_parent(signal.SIGKILL)
-    os.setsid()
-    for own, stream in enumerate(streams):
-        os.dup2(stream, own)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the server's own, and those of other kernels
-    for name in [name for name in sys.modules if name.partition(".")[0] == "qa_tradeoffs"]:
-        del sys.modules[name]  # to be read as it is by then
-    os.environ.clear()
-    os.environ.update(request.environment)
-    os.chdir(request.folder)
-    sys.argv = ["ipykernel_launcher", *request.arguments]
-    from ipykernel.kernelapp import launch_new_instance
-
     try:
+        end_with_parent(signal.SIGKILL)
+        os.setsid()
+        for own, stream in enumerate(streams):
+            os.dup2(stream, own)
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the server's own, and those of other kernels
+        for name in [name for name in sys.modules if name.partition(".")[0] == "qa_tradeoffs"]:
+            del sys.modules[name]  # to be read as it is by then
+        os.environ.clear()
+        os.environ.update(request.environment)
+        os.chdir(request.folder)
+        sys.argv = ["ipykernel_launcher", *request.arguments]
+        from ipykernel.kernelapp import launch_new_instance
+
         launch_new_instance()
         os._exit(0)
-    except BaseException:
+    except BaseException:  # whatever it is, this process must not go on as a second server
         traceback.print_exc()
         os._exit(1)
 
@@ -130,11 +130,14 @@ def _tell_end(kernel: _Kernel) -> None:
 
 def main() -> None:
     """Command line of this module."""
-    process, listener = map(int, sys.argv[1:])
-    until = os.pidfd_open(process)
-    load()
-    with socket.socket(fileno=listener) as inherited:
-        serve(inherited, until)
+    process, listener, folder = sys.argv[1:]
+    try:
+        until = os.pidfd_open(int(process))
+        load()
+        with socket.socket(fileno=int(listener)) as inherited:
+            serve(inherited, until)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
