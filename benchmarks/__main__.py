@@ -16,9 +16,9 @@ from qa_tradeoffs.errors import exit_cleanly
 from qa_tradeoffs.example import Example
 from qa_tradeoffs.paths import ROOT, write_text
 
-COMPARED = ("features", "postprocessing", "evaluation", "training")
+COMPARED = ("features", "postprocessing", "forward", "evaluation", "training")
 PIECES = (*COMPARED, "learning", "growth")
-_SAMPLE = 512  # questions of the evaluation from end to end
+_ANSWERED, _SAMPLE = 128, 512  # questions of the forward passes alone, and of the evaluation from end to end
 _LEARNED, _HELD_OUT = 960, 240  # questions: 60 updates or so
 
 
@@ -72,6 +72,8 @@ def _compare(piece: str, examples: list[Example]) -> Comparison:
     if piece == "postprocessing":
         return pieces.postprocessing(examples, tokenizer)
     network = inputs.encoder(len(tokenizer))
+    if piece == "forward":
+        return pieces.forward_passes(data.sample(examples, _ANSWERED, 0), tokenizer, network)
     if piece == "evaluation":
         return pieces.evaluating(data.sample(examples, _SAMPLE, 0), tokenizer, network)
     return pieces.training_updates(examples, tokenizer, network)

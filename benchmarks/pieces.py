@@ -62,6 +62,27 @@ def postprocessing(examples: Sequence[Example], tokenizer: Any, rounds: int = 15
     )
 
 
+def forward_passes(examples: Sequence[Example], tokenizer: Any, network: Any, rounds: int = 5) -> Comparison:
+    """Windows to logits; ours with the search for spans, which it does batch by batch."""
+    windows = features.build(examples, tokenizer)
+    padded = plain.evaluation_features(examples, tokenizer)
+
+    def same_scores(logits: tuple[Float32, Float32], found: Predictions) -> Findings:
+        distance = abs(_from_padded(*logits, windows, examples).score - found.score)
+        check(bool((distance <= _TOLERANCE).all()), "scores from windows padded to one length differ")
+        return {"largest difference of scores": (float(distance.max()), "logits")}
+
+    return compare(
+        "forward",
+        f"{len(examples):,} questions, {len(windows.lengths):,} windows",
+        lambda: plain.logits(network, padded, PLAIN_BATCH),
+        lambda: _predicted(network, windows, examples, tokenizer),
+        same_scores,
+        rounds=rounds,
+        warmup=0,
+    )
+
+
 def evaluating(examples: Sequence[Example], tokenizer: Any, network: Any, rounds: int = 4) -> Comparison:
     """Questions to scores, with all that is between; EM and F1 are those of windows padded to one length."""
     windows = features.build(examples, tokenizer)
@@ -73,10 +94,7 @@ def evaluating(examples: Sequence[Example], tokenizer: Any, network: Any, rounds
         return logits, texts, scores, plain.score(texts, examples)
 
     def by_ours() -> tuple[Predictions, dict[str, float]]:
-        windows = features.build(examples, tokenizer)
-        found = predictions.predict(
-            network, windows, examples, device=CPU, max_tokens=MAX_TOKENS, pad_token_id=tokenizer.pad_token_id
-        )
+        found = _predicted(network, features.build(examples, tokenizer), examples, tokenizer)
         return found, _score(found, examples)
 
     def agreement(of_plain: tuple[Any, ...], of_ours: tuple[Predictions, dict[str, float]]) -> Findings:
@@ -209,6 +227,12 @@ def _gradient(network: Any, parts: list[dict[str, Any]]) -> tuple[float, torch.T
     network.zero_grad()
     loss = _backward(network, parts)
     return loss, torch.cat([weight.grad.flatten() for weight in network.parameters() if weight.grad is not None])
+
+
+def _predicted(network: Any, windows: Windows, examples: Sequence[Example], tokenizer: Any) -> Predictions:
+    return predictions.predict(
+        network, windows, examples, device=CPU, max_tokens=MAX_TOKENS, pad_token_id=tokenizer.pad_token_id
+    )
 
 
 def _from_padded(start: Float32, end: Float32, windows: Windows, examples: Sequence[Example]) -> Predictions:

@@ -103,6 +103,8 @@ def test_scores_are_those_of_the_plain_recipe():
 def test_evaluation_from_end_to_end_agrees(asked, vocabulary, network_of):
     network = network_of(vocab_size=len(vocabulary), max_position_embeddings=384)
     network.resize_token_embeddings(len(vocabulary))
+    alone = pieces.forward_passes(asked, vocabulary, network, rounds=1)
+    assert alone.findings["largest difference of scores"][0] < 1e-4
     found = pieces.evaluating(asked, vocabulary, network, rounds=1)
     assert found.findings["equal answers"][0] > 0
     assert found.plain.shape == found.ours.shape == (1,)
