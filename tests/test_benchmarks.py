@@ -162,7 +162,7 @@ def test_a_piece_that_is_not_there_is_named(monkeypatch, capsys):
 def test_the_committed_results_are_of_every_piece():
     content = read(ROOT / "benchmarks" / "results" / "speed.json")
     assert {record.conditions["piece"] for record in content.records} == {
-        "features", "postprocessing", "evaluation", "training", "learning", "growth",
+        "features", "postprocessing", "forward", "evaluation", "training", "learning", "growth",
     }  # fmt: skip
 
 
