@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -130,17 +130,35 @@ def test_an_interrupt_is_not_for_the_one_that_asked(start):
     assert asked.communicate()[1] == ""
 
 
+def ask(make: subprocess.Popen[str], request: kernel.Request) -> tuple[socket.socket, IO[str]]:
+    """Ask the server for a kernel; the connection, and what the kernel says."""
+    content = json.dumps(asdict(request)).encode()
+    reading, writing = os.pipe()
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(folder_of(make) / "socket"))
+    socket.send_fds(connection, [kernel.LENGTH.pack(len(content))], [writing] * 3)
+    os.close(writing)
+    connection.sendall(content)
+    return connection, os.fdopen(reading)
+
+
 def test_a_kernel_that_cannot_begin_says_why_and_the_server_goes_on(start, make):
     server = said(start())["parent"]
-    request = json.dumps(asdict(kernel.Request([], "/nowhere", {}))).encode()
-    reading, writing = os.pipe()
-    with socket.socket(socket.AF_UNIX) as connection, os.fdopen(reading) as told:
-        connection.connect(str(folder_of(make) / "socket"))
-        socket.send_fds(connection, [kernel.LENGTH.pack(len(request))], [writing] * 3)
-        os.close(writing)
-        connection.sendall(request)
+    connection, told = ask(make, kernel.Request([], "/nowhere", {}))
+    with connection, told:
         assert [connection.recv(1), connection.recv(1)] == [b"1", b"\x01"]
         assert "No such file or directory: '/nowhere'" in told.read()
+    assert said(start())["parent"] == server
+
+
+def test_a_kernel_whose_asker_is_gone_before_it_begins_ends(start, make, tmp_path):
+    server = said(start())["parent"]
+    connection, told = ask(make, kernel.Request(["wait"], str(tmp_path), {}))
+    connection.close()
+    with told:
+        told.readline()
+        assert select.select([told], [], [], 30)[0]
+        assert told.read() == ""  # the end of what the kernel says, and of the kernel
     assert said(start())["parent"] == server
 
 

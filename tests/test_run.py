@@ -265,22 +265,8 @@ def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(notebook, tm
 def test_the_command_reads_parameters_as_yaml_and_names_its_output(notebook, tmp_path, capsys, monkeypatch):
     given = []
     monkeypatch.setattr(run, "run", lambda *arguments, make: given.extend([*arguments, make]))
-    arguments = [
-        "n.ipynb",
-        "o.ipynb",
-        "--result",
-        "r.json",
-        "--scratch",
-        "s",
-        "--make",
-        "12",
-        "-p",
-        "path",
-        '"1 2"',
-        "-p",
-        "seed",
-        "3",
-    ]
+    options = "--result r.json --scratch s --make 12".split()
+    arguments = ["n.ipynb", "o.ipynb", *options, "-p", "path", '"1 2"', "-p", "seed", "3"]
     assert ends_with(arguments, capsys) == (0, "done: o.ipynb\n", "")
     assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json"), Path("s"), 12]
 

@@ -74,27 +74,21 @@ def _kernel_for(asker: socket.socket) -> list[_Kernel]:
     asker.settimeout(_SECONDS_TO_ASK)
     streams: list[int] = []
     try:
-        request, streams = _received(asker)
+        length, streams, _, _ = socket.recv_fds(asker, LENGTH.size, 3)
+        with asker.makefile("rb") as told:
+            request = Request(**json.loads(told.read(*LENGTH.unpack(length))))
         pid = os.fork()
         if pid == 0:
             _become(request, streams)
-        asker.settimeout(None)
-        kernel = _Kernel(pid, os.pidfd_open(pid), asker)
-        asker.sendall(b"1")
-        return [kernel]
+        with contextlib.suppress(OSError):  # if the one that asked has ended, so will the kernel
+            asker.sendall(b"1")
+        return [_Kernel(pid, os.pidfd_open(pid), asker)]
     except (OSError, ValueError, TypeError, struct.error):
         asker.close()
         return []
     finally:
         for stream in streams:
             os.close(stream)
-
-
-def _received(asker: socket.socket) -> tuple[Request, list[int]]:
-    """The request, and the kernel's three standard streams. Raises OSError, ValueError, TypeError or struct.error."""
-    length, streams, _, _ = socket.recv_fds(asker, LENGTH.size, 3)
-    with asker.makefile("rb") as told:
-        return Request(**json.loads(told.read(*LENGTH.unpack(length)))), streams
 
 
 def _become(request: Request, streams: list[int]) -> NoReturn:

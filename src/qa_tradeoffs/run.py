@@ -14,6 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import papermill
+from nbclient.exceptions import DeadKernelError
+from traitlets.config import Config
+
 from qa_tradeoffs import config, kernel, progress
 from qa_tradeoffs.errors import StudyError, exit_cleanly
 from qa_tradeoffs.paths import ROOT, enough_disk_for
@@ -55,10 +59,6 @@ def run(
 
 def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any], make: int | None) -> None:
     """Papermill, with progress on the terminal, and a sentence where it fails."""
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-    from traitlets.config import Config
-
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short, which TMPDIR may not be
         report = Path(folder) / "progress"
         # Sockets that only this user can open. Left to itself, the kernel's manager may make them where we stand.
@@ -107,8 +107,6 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
     if not notebook.is_file():
         raise StudyError(f"{notebook}: no such notebook")
     try:
-        import papermill
-
         known = papermill.inspect_notebook(str(notebook))
     except Exception as error:  # the notebook format's libraries raise types of their own
         raise StudyError(f"{notebook}: is not a notebook ({one_line(error)})") from None
