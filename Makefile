@@ -90,7 +90,7 @@ $(READY): pyproject.toml constraints.txt
 # Two at once would write the same files. The lock is held until this make has ended, in whatever way.
 ifneq ($(filter all train evaluate profile report publish clean runs/% reports/%,$(MAKECMDGOALS)),)
 ifndef MAKE_RESTARTS
-LOCKED := $(shell PYTHONPATH=src exec $(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m qa_tradeoffs.processes \
+LOCKED := $(shell PYTHONPATH=src exec $(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m qa_tradeoffs.core.locks \
   runs/.$(NAME).lock $$PPID $(if $(WAIT),--wait))
 ifneq ($(LOCKED),locked)
 $(error error: $(or $(LOCKED),the lock runs/.$(NAME).lock could not be taken))
@@ -116,14 +116,14 @@ endif
 # What each stage's result depends on, beside its notebook, the study and the data: editing figures.py trains nothing.
 # TRAIN_CODE, EVALUATE_CODE and PROFILE_CODE are in inputs.py: the analysis, too, refuses results of other code.
 code = $(patsubst %,src/qa_tradeoffs/%.py,$(1))
-ANALYSIS_CODE := $(call code,schema config prices inputs results costs intervals flops published audit audit_findings tables provenance health compute findings choice choice_findings figures download \
-  display attribution anomaly_findings anomaly_figures metrics no_answer no_answer_findings no_answer_figures data synthetic example calibration \
-  excerpts compared passages slices agreement confidence cases difference_findings difference_figures)
-REPORT_CODE   := $(call code,report display paths) $(wildcard src/qa_tradeoffs/templates/*)
+ANALYSIS_CODE := $(call code,core/documents study/config study/prices runs/inputs runs/results metrics/costs metrics/intervals metrics/flops study/published analysis/audit report/audit_findings analysis/tables analysis/provenance analysis/health analysis/compute report/findings metrics/choice report/choice_findings report/figures report/download \
+  report/display analysis/attribution report/anomaly_findings report/anomaly_figures metrics/squad metrics/no_answer report/no_answer_findings report/no_answer_figures data/sources data/generated data/example metrics/calibration \
+  analysis/excerpts analysis/compared analysis/passages analysis/slices analysis/agreement analysis/confidence analysis/cases report/difference_findings report/difference_figures)
+REPORT_CODE   := $(call code,report/pages report/display core/files) $(wildcard src/qa_tradeoffs/report/templates/*)
 
-$(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,schema config prices inputs graph) | $(READY)
+$(GRAPH): $(STUDY_FILE) studies/prices.yaml $(call code,core/documents study/config study/prices runs/inputs runs/graph) | $(READY)
 	@mkdir -p $(RUN)
-	@$(PY) -m qa_tradeoffs.graph $(STUDY_FILE) $(RUN) > $@.new && mv $@.new $@
+	@$(PY) -m qa_tradeoffs.runs.graph $(STUDY_FILE) $(RUN) > $@.new && mv $@.new $@
 
 # Written with the graph, and only when their content changes.
 $(RUN)/stages/%.json: $(GRAPH) ;
@@ -140,7 +140,7 @@ define train_rule
 $(RUN)/$(1)/seed-$(2)/training.json $(RUN)/$(1)/seed-$(2)/1-train.ipynb &: \
   notebooks/1-train.ipynb $(RUN)/stages/train-$(1).json $(TRAIN_CODE) $(DATA_FILES) $(FILES_$(1)) \
   | $(READY) $(FIRST)
-	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
+	@$(LAUNCH) $(PY) -m qa_tradeoffs.runs.execute $$< $(RUN)/$(1)/seed-$(2)/1-train.ipynb --result $(RUN)/$(1)/seed-$(2)/training.json \
 	  --scratch $(RUN)/$(1)/seed-$(2)/unfinished $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE) \
 	  $(if $(NPROC),-p processes $(NPROC))
 endef
@@ -149,7 +149,7 @@ define evaluate_rule
 $(RUN)/$(1)/seed-$(2)/evaluation.json $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb &: \
   notebooks/2-evaluate.ipynb $(RUN)/stages/evaluate-$(1).json $(EVALUATE_CODE) $(DATA_FILES) $(FILES_$(1)) \
   $(if $(filter $(1),$(STUDY_TRAINED)),$(RUN)/$(1)/seed-$(2)/1-train.ipynb) | $(READY) $(FIRST)
-	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb --result $(RUN)/$(1)/seed-$(2)/evaluation.json \
+	@$(LAUNCH) $(PY) -m qa_tradeoffs.runs.execute $$< $(RUN)/$(1)/seed-$(2)/2-evaluate.ipynb --result $(RUN)/$(1)/seed-$(2)/evaluation.json \
 	  $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p seed $(2) -p device $(DEVICE)
 endef
 
@@ -157,7 +157,7 @@ define profile_rule
 $(RUN)/$(1)/profile.json $(RUN)/$(1)/3-profile.ipynb &: \
   notebooks/3-profile.ipynb $(RUN)/stages/profile-$(1).json $(PROFILE_CODE) $(DATA_FILES) $(FILES_$(1)) \
   $(RUN)/device | $(READY) $(FIRST)
-	@$(LAUNCH_PROFILE) $(PY) -m qa_tradeoffs.run $$< $(RUN)/$(1)/3-profile.ipynb --result $(RUN)/$(1)/profile.json \
+	@$(LAUNCH_PROFILE) $(PY) -m qa_tradeoffs.runs.execute $$< $(RUN)/$(1)/3-profile.ipynb --result $(RUN)/$(1)/profile.json \
 	  $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' -p model '"$(1)"' -p device $(DEVICE)
 endef
 
@@ -184,14 +184,14 @@ $(foreach model,$(CHOSEN_MODELS),$(eval $(call profile_rule,$(model))))
 $(RUN)/4-analysis.ipynb: notebooks/4-analysis.ipynb $(TRAINED) $(EVALUATED) $(PROFILED) $(RESULTS) \
   $(RUN)/stages/analysis.json $(RUN)/selection studies/prices.yaml studies/published.yaml $(ANALYSIS_CODE) \
   benchmarks/results/anomaly.json $(wildcard runs/anomaly.json) | $(READY)
-	@$(LAUNCH) $(PY) -m qa_tradeoffs.run $< $@ $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
+	@$(LAUNCH) $(PY) -m qa_tradeoffs.runs.execute $< $@ $(KERNELS) -p study '"$(STUDY_FILE)"' -p run '"$(RUN)"' \
 	  -p models '"$(CHOSEN_MODELS)"' -p seeds '"$(CHOSEN_SEEDS)"'
 
 $(REPORT): $(RUN)/4-analysis.ipynb $(REPORT_CODE) | $(READY)
-	@$(PY) -m qa_tradeoffs.report $(STUDY_FILE) $(RUN) $(@D) $(TRAINED) $(EVALUATED) $(PROFILED)
+	@$(PY) -m qa_tradeoffs.report.pages $(STUDY_FILE) $(RUN) $(@D) $(TRAINED) $(EVALUATED) $(PROFILED)
 
 # Before anything that was not done yet: what the study will still take, and whether the disk can hold it.
-FORECAST = $(PY) -m qa_tradeoffs.plan $(STUDY_FILE) $(RUN) --models $(CHOSEN_MODELS) --seeds $(CHOSEN_SEEDS)
+FORECAST = $(PY) -m qa_tradeoffs.runs.plan $(STUDY_FILE) $(RUN) --models $(CHOSEN_MODELS) --seeds $(CHOSEN_SEEDS)
 forecast: | $(READY)
 	@$(FORECAST) --before-start
 
@@ -207,21 +207,21 @@ profile: $(PROFILED)   ## measure time and size only
 report: all            ## the same as all
 
 publish: $(REPORT) ## put the report where it is committed, and its main figures into the README
-	@$(PY) -m qa_tradeoffs.publish $(STUDY_FILE) $(RUN) reports/published/$(NAME) $(TRAINED) $(EVALUATED) $(PROFILED) \
+	@$(PY) -m qa_tradeoffs.publish.snapshot $(STUDY_FILE) $(RUN) reports/published/$(NAME) $(TRAINED) $(EVALUATED) $(PROFILED) \
 	  --models '$(CHOSEN_MODELS)' --seeds '$(CHOSEN_SEEDS)'
 	@$(PY) -m benchmarks.readme
 
 push: $(READY) ## show what would be uploaded to the Hub; with CONFIRM=yes upload it, under the name HUB_ORG=...
-	@$(PY) -m qa_tradeoffs.push '$(STUDY_FILE)' --owner '$(HUB_ORG)' --models $(MODELS) --seeds $(SEEDS) \
+	@$(PY) -m qa_tradeoffs.publish.push '$(STUDY_FILE)' --owner '$(HUB_ORG)' --models $(MODELS) --seeds $(SEEDS) \
 	  $(if $(filter yes,$(CONFIRM)),--confirmed)
 
 reproduce: ## train and evaluate once more from nothing, and compare every byte but the times
 	@$(MAKE) --no-print-directory evaluate
 	@rm -rf $(RUN)/.again && $(MAKE) --no-print-directory evaluate RUN=$(RUN)/.again
-	@$(PY) -m qa_tradeoffs.compare $(RUN) $(RUN)/.again
+	@$(PY) -m qa_tradeoffs.runs.compare $(RUN) $(RUN)/.again
 
 anomaly: $(READY) ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
-	@$(PY) -m qa_tradeoffs.anomaly --device $(DEVICE)
+	@$(PY) -m qa_tradeoffs.profiling.anomaly --device $(DEVICE)
 
 bench: $(READY) ## the plain recipe and ours side by side, in one run (some ten minutes)
 	@$(PY) -m benchmarks $(PIECES)
@@ -241,11 +241,12 @@ test-slow: $(READY) ## run the tests that take minutes
 	@$(PY) -m pytest -m slow
 
 test-cluster: $(READY) ## run a small study on a Slurm of this machine (as root, where Slurm is installed)
-	@$(PY) -m pytest -m cluster -rs tests/test_cluster.py
+	@$(PY) -m pytest -m cluster -rs tests/end_to_end/test_cluster.py
 
 lint: $(READY) ## check style, and that notebooks are stored without outputs
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@$(VENV)/bin/nbstripout --verify notebooks/*.ipynb
 
 types: $(READY) ## check types

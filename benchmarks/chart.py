@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from qa_tradeoffs import figures
-from qa_tradeoffs.paths import written_atomically
-from qa_tradeoffs.results import Record
+from qa_tradeoffs.core.files import written_atomically
+from qa_tradeoffs.report import figures
+from qa_tradeoffs.runs.results import Record
 
 _SIDES = {"plain": "plain recipe", "ours": "ours"}
 _MEASURES = {"growth_seconds": ("seconds", 1.0), "growth_peak_memory": ("peak memory above the start (MiB)", 2.0**20)}

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qa_tradeoffs.clock import alternate
-from qa_tradeoffs.intervals import bootstrap_median
+from qa_tradeoffs.metrics.intervals import bootstrap_median
+from qa_tradeoffs.profiling.clock import alternate
 
 CPU = torch.device("cpu")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from benchmarks.comparison import CPU
 from benchmarks.record import Benchmarks
-from qa_tradeoffs import device as devices
-from qa_tradeoffs import results
-from qa_tradeoffs.errors import StudyError, exit_cleanly
-from qa_tradeoffs.paths import ROOT, RUNS, write_text
+from qa_tradeoffs.core.errors import StudyError, exit_cleanly
+from qa_tradeoffs.core.files import ROOT, RUNS, write_text
+from qa_tradeoffs.models import devices
+from qa_tradeoffs.runs import results
 
 STORED = ROOT / "benchmarks" / "results" / "demo.json"
 _WHOLE, _OF_ALL = "from the first to the end of the last", "all models"

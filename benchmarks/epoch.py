@@ -15,11 +15,15 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from benchmarks import fine_tuning, inputs, plain
 from benchmarks.record import Benchmarks
-from qa_tradeoffs import clock, config, data, features, flops, results
-from qa_tradeoffs import device as devices
-from qa_tradeoffs.errors import exit_cleanly
-from qa_tradeoffs.features import Windows
-from qa_tradeoffs.paths import ROOT, write_text
+from qa_tradeoffs.core.errors import exit_cleanly
+from qa_tradeoffs.core.files import ROOT, write_text
+from qa_tradeoffs.data import features, sources
+from qa_tradeoffs.data.features import Windows
+from qa_tradeoffs.metrics import flops
+from qa_tradeoffs.models import devices
+from qa_tradeoffs.profiling import clock
+from qa_tradeoffs.runs import results
+from qa_tradeoffs.study import config
 
 WINDOWS = 88_000  # about as many as SQuAD v1.1's training questions make at length 384 and stride 128
 PLAIN_UPDATES = 200
@@ -131,7 +135,10 @@ def main() -> None:
         print(f"{row['metric']} ({row['conditions']['side']}, {row['conditions']['precision']}): {row['value']:.4g}")
     origin = results.Origin(seed=0, device=devices.describe(device), **results.software())
     content = Benchmarks(
-        data=f"lengths of {name}", data_sha256=data.fingerprint(examples), origin=origin, records=results.records(rows)
+        data=f"lengths of {name}",
+        data_sha256=sources.fingerprint(examples),
+        origin=origin,
+        records=results.records(rows),
     )
     write_text(args.output, content.model_dump_json(indent=1) + "\n")
 

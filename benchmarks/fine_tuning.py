@@ -22,9 +22,11 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from benchmarks import inputs, plain
 from benchmarks.comparison import CPU, check
-from qa_tradeoffs import collation, config, features, training
-from qa_tradeoffs.example import Example
-from qa_tradeoffs.features import Windows
+from qa_tradeoffs.data import features
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.features import Windows
+from qa_tradeoffs.study import config
+from qa_tradeoffs.training import collation, fine_tuning
 
 # From random weights, so with a higher rate than a published checkpoint is given.
 RECIPE = config.Training(epochs=1, batch_size=16, learning_rate=1e-3, warmup_ratio=0.1, precision="fp32")
@@ -94,7 +96,7 @@ def by_ours(
     """The study's own training."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        fitted = training.fit(
+        fitted = fine_tuning.fit(
             network, windows, recipe, pad_token_id=pad_token_id, seed=seed, device=device,
             workspace=Path(folder) / "unfinished", inputs="",
         )  # fmt: skip

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks import inputs, plain
-from qa_tradeoffs import evaluation, features, predictions
-from qa_tradeoffs.example import Example
-from qa_tradeoffs.paths import ROOT
+from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.data import features
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.evaluation import predictions, scoring
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 MAX_TOKENS = 16_384
@@ -111,7 +112,7 @@ def _ours(examples: Sequence[Example], tokenizer: Any) -> int:
 
         return predictions.from_logits(logits, windows, chunk, max_tokens=MAX_TOKENS)
 
-    evaluation.score(predictions.in_chunks(of_chunk, examples), examples, v2=False, threshold=0.0)
+    scoring.score(predictions.in_chunks(of_chunk, examples), examples, v2=False, threshold=0.0)
     return counted
 
 

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from transformers import BertConfig, BertForQuestionAnswering
 
-from qa_tradeoffs import data, models, synthetic
-from qa_tradeoffs.example import Example
-from qa_tradeoffs.features import Windows, context_mask
-from qa_tradeoffs.paths import ROOT
+from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.data import generated as synthetic
+from qa_tradeoffs.data import sources
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.features import Windows, context_mask
+from qa_tradeoffs.models import networks
 
 N_QUESTIONS = 10_570  # of SQuAD v1.1's development set, and as many where it is not there
 VOCABULARY = 30_522
@@ -33,7 +35,7 @@ def squad_file() -> Path:
 def questions() -> tuple[str, list[Example]]:
     """The questions and a name for them: SQuAD's where the file is, else as many generated ones."""
     if squad_file().is_file():
-        return "SQuAD v1.1, development set", data.read_squad(squad_file())[0]
+        return "SQuAD v1.1, development set", sources.read_squad(squad_file())[0]
     return "generated", generated(N_QUESTIONS)
 
 
@@ -57,7 +59,7 @@ def generated(n: int, passages_per_context: int = 1, seed: int = 0) -> list[Exam
 def tokenizer(examples: Sequence[Example]) -> Any:
     """A fast WordPiece tokenizer with a vocabulary of the examples' contexts and questions."""
     contexts = dict.fromkeys(example.context for example in examples)
-    return models.train_wordpiece([*contexts, *(example.question for example in examples)], VOCABULARY)
+    return networks.train_wordpiece([*contexts, *(example.question for example in examples)], VOCABULARY)
 
 
 MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}

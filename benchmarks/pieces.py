@@ -10,10 +10,13 @@ import torch
 from benchmarks import plain
 from benchmarks.comparison import CPU, Comparison, check, compare
 from benchmarks.inputs import Float32, Logits
-from qa_tradeoffs import collation, evaluation, features, metrics, predictions
-from qa_tradeoffs.example import Example
-from qa_tradeoffs.features import Windows
-from qa_tradeoffs.predictions import Predictions
+from qa_tradeoffs.data import features
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.features import Windows
+from qa_tradeoffs.evaluation import predictions, scoring
+from qa_tradeoffs.evaluation.predictions import Predictions
+from qa_tradeoffs.metrics import squad
+from qa_tradeoffs.training import collation
 
 # Tokens of a batch, padding included. Of a sample of the questions, larger batches would hold windows of unlike length,
 # which those of all questions do not. Where logits are given, no network's activations bound a batch.
@@ -191,7 +194,7 @@ def same_answers(
     differs = np.array([texts[i] != text for i, text in zip(found.id, found.text, strict=True)])
     check(bool((lead >= -tolerance).all()), "an answer scores lower than the plain recipe's")
     check(not (differs & (lead == 0)).any(), "answers of the same score differ")
-    scored = metrics.aggregate(metrics.score_questions(texts, {e.id: e.answers for e in examples}))
+    scored = squad.aggregate(squad.score_questions(texts, {e.id: e.answers for e in examples}))
     check(all(abs(scored[name] - points[name]) < 1e-9 for name in points), "the same answers are scored differently")
     return {
         "equal answers": (int((~differs).sum()), "questions"),
@@ -246,5 +249,5 @@ def _from_padded(start: Float32, end: Float32, windows: Windows, examples: Seque
 
 
 def _score(found: Predictions, examples: Sequence[Example]) -> dict[str, float]:
-    frame = evaluation.score(found, examples, v2=False, threshold=0.0)
+    frame = scoring.score(found, examples, v2=False, threshold=0.0)
     return {name: 100 * float(frame[name].mean()) for name in ("exact_match", "f1")}

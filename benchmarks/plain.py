@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import default_data_collator
 
-from qa_tradeoffs.example import Example
+from qa_tradeoffs.data.example import Example
 
 MAX_LENGTH, STRIDE, MAX_ANSWER_TOKENS, N_BEST = 384, 128, 30, 20
 _INPUTS = ("input_ids", "token_type_ids", "attention_mask")

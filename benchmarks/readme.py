@@ -6,10 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import demo, record
-from qa_tradeoffs import anomaly_findings, config, forecast, plan, prices, publish, sizes
-from qa_tradeoffs.display import parameters, points, seconds, usd
-from qa_tradeoffs.paths import ANOMALY, ROOT, RunPaths, write_text
-from qa_tradeoffs.results import Record
+from qa_tradeoffs.core.files import ANOMALY, ROOT, RunPaths, write_text
+from qa_tradeoffs.core.words import parameters, points, seconds, usd
+from qa_tradeoffs.publish import snapshot
+from qa_tradeoffs.report import anomaly_findings
+from qa_tradeoffs.runs import forecast, plan, sizes
+from qa_tradeoffs.runs.results import Record
+from qa_tradeoffs.study import config, prices
 
 README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"
 PUBLISHED = ROOT / "reports" / "published"
@@ -32,22 +35,22 @@ def filled(text: str) -> str:
 
 
 def _published() -> str:
-    found = {path.parent.name: publish.read(path) for path in sorted(PUBLISHED.glob(f"*/{publish.SUMMARY}"))}
+    found = {path.parent.name: snapshot.read(path) for path in sorted(PUBLISHED.glob(f"*/{snapshot.SUMMARY}"))}
     return "\n\n".join(_snapshot(*item) for item in found.items()) or "No report is published yet."
 
 
-def _snapshot(name: str, summary: publish.Summary) -> str:
+def _snapshot(name: str, summary: snapshot.Summary) -> str:
     """What was studied, the link to the report, its answer, its first chart, and the table of its models."""
     machine, folder = summary.origin.device, f"reports/published/{name}"
     code = (summary.origin.git_commit or "no git")[:10] + " and edits" * bool(summary.origin.git_dirty)
     where = f"{machine['name']}, {machine['threads']} threads; code {code}"
     link = f"[{summary.title}]({folder}/index.html) ({where}; costs at the price of {summary.price})."
-    chart = f"![{summary.chart}]({folder}/{publish.CHART})"
+    chart = f"![{summary.chart}]({folder}/{snapshot.CHART})"
     table = _markdown(pd.DataFrame(map(_row, summary.models)))
     return "\n\n".join([f"{link} {summary.kind}", *summary.answer, chart, summary.caption, table])
 
 
-def _row(model: publish.Model) -> dict[str, str]:
+def _row(model: snapshot.Model) -> dict[str, str]:
     """One model's main figures as a reader sees them."""
     passes, (latency,) = model.find("million_usd"), model.find("latency")
     shape = f"{latency.conditions['batch_size']} × {latency.conditions['length']} tokens"

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from qa_tradeoffs.results import Origin, Record
-from qa_tradeoffs.schema import Strict
+from qa_tradeoffs.core.documents import Strict
+from qa_tradeoffs.runs.results import Origin, Record
 
 
 class Benchmarks(Strict):

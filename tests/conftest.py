@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 from huggingface_hub import constants
 
-from qa_tradeoffs import compared, config, inputs, prices, results, tables
-from qa_tradeoffs.example import Example
-from qa_tradeoffs.paths import RunPaths
+from qa_tradeoffs.analysis import compared, tables
+from qa_tradeoffs.core.files import RunPaths
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.runs import inputs, results
+from qa_tradeoffs.study import config, prices
 from tests import hub_server
 
 ROOT = Path(__file__).parents[1]
@@ -52,20 +54,21 @@ def examples() -> list[Example]:
 
 @pytest.fixture(scope="session")
 def tokenizer(examples: list[Example]) -> Any:
-    from qa_tradeoffs import models
 
-    return models.train_wordpiece([text for e in examples for text in (e.context, e.question)], 200)
+    from qa_tradeoffs.models import networks
+
+    return networks.train_wordpiece([text for e in examples for text in (e.context, e.question)], 200)
 
 
 @pytest.fixture(scope="session")
 def network_of(one_thread: None, tokenizer: Any) -> Callable[..., Any]:
     """A function that builds a network of an architecture; ``seed`` draws its weights."""
-    from qa_tradeoffs import models
+    from qa_tradeoffs.models import networks
 
     def build(architecture: str = "bert", seed: int = 0, **settings: Any) -> Any:
         sizes = {"max_position_embeddings": 64, **SIZES[architecture], **settings}
         spec = config.Model(label="tiny", architecture=architecture, config=sizes)
-        return models.load_network(spec, None, len(tokenizer), seed)
+        return networks.load_network(spec, None, len(tokenizer), seed)
 
     return build
 
@@ -261,10 +264,10 @@ PARTS = ["Makefile", "README.md", "pyproject.toml", "constraints.txt", "notebook
 STAND_IN = """
 import os, pathlib, sys
 _, module, *arguments = sys.argv[1:]
-if module == "qa_tradeoffs.run":
+if module == "qa_tradeoffs.runs.execute":
     sys.stdout.write(f"ran {arguments[1]}\\n")  # in one go: under make -j another may write, too
     written = [arguments[1]] + [b for a, b in zip(arguments, arguments[1:]) if a == "--result"]
-elif module == "qa_tradeoffs.report":
+elif module == "qa_tradeoffs.report.pages":
     written = [arguments[2] + "/index.html"]
 else:
     os.execv(sys.executable, [sys.executable, *sys.argv[1:]])

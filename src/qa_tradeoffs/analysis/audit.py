@@ -1,0 +1,111 @@
+"""What the published figures imply, in numbers: FLOP/s, ratios, prices, seconds per step, standard errors."""
+
+import math
+from dataclasses import dataclass
+
+from qa_tradeoffs.metrics import flops
+from qa_tradeoffs.metrics.flops import TERA
+from qa_tradeoffs.study.published import MODELS, MachineName, ModelName, Published
+
+SHAPES: dict[ModelName, flops.Shape] = {
+    "bert": flops.BERT_BASE,
+    "distilbert": flops.DISTILBERT_BASE,
+    "squeezebert": flops.SQUEEZEBERT,
+}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What one published inference time implies; ``peak_share`` above 1 is impossible in fp32."""
+
+    machine: MachineName
+    model: ModelName
+    batch_size: int
+    length: int
+    seconds: float
+    tflops: float
+    peak_share: float
+    bert_over_model: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the published hours imply for one training step of a full batch, all rows padded to the length."""
+
+    model: ModelName
+    seconds: float
+    tflops: float
+    peak_share: float
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Two models' difference in EM (points) with standard errors as if each had answered questions of its own."""
+
+    points: float
+    error_of_one: tuple[float, float]
+    error_of_difference: float
+
+
+def rates(published: Published) -> list[Rate]:
+    """The FLOP/s of every published inference time, and how many times BERT's time is the model's."""
+    found = []
+    times = {row[:4]: row[4] for row in published.original.inference.rows()}
+    for (machine, model, batch_size, length), seconds in times.items():
+        bert = times[machine, "bert", batch_size, length]
+        tflops = flops.encoder_flops(SHAPES[model], batch_size, length) / seconds / TERA
+        share = tflops / published.machines.of(machine).fp32_tflops
+        found.append(Rate(machine, model, batch_size, length, seconds, tflops, share, bert / seconds))
+    return found
+
+
+def usd_per_hour(published: Published) -> dict[ModelName, float]:
+    """The hourly price that each model's hours and USD imply."""
+    spent = published.original.fine_tuning.by_model
+    return {model: spent.of(model).usd / spent.of(model).hours for model in MODELS}
+
+
+def training_steps(published: Published) -> list[Step]:
+    """What the hours imply for one step, if all of them were training steps."""
+    recipe = published.original.fine_tuning
+    steps = recipe.epochs * math.ceil(recipe.windows / recipe.batch_size)
+    found = []
+    for model in MODELS:
+        seconds = recipe.by_model.of(model).hours * 3600 / steps
+        forward = flops.encoder_flops(SHAPES[model], recipe.batch_size, recipe.length)
+        tflops = flops.TRAINING_OVER_FORWARD * forward / seconds / TERA
+        found.append(Step(model, seconds, tflops, tflops / published.machines.p100.fp32_tflops))
+    return found
+
+
+def exact_match_gap(published: Published, model: ModelName, other: ModelName) -> Gap:
+    """``other`` minus ``model``. The standard error of a share p of n questions is √(p·(1−p)/n)."""
+    scores = published.original.scores
+    one, two = (scores.by_model.of(name).exact_match for name in (model, other))
+    errors = [100 * math.sqrt(em / 100 * (1 - em / 100) / scores.questions) for em in (one, two)]
+    return Gap(two - one, (errors[0], errors[1]), math.hypot(*errors))
+
+
+def memory_offsets(published: Published) -> list[float]:
+    """MiB that the P100 shows over the K80, for every model and point where neither ran out of memory."""
+    memory = published.original.memory
+    pairs = [pair for m in MODELS for pair in zip(memory.p100.of(m), memory.k80.of(m), strict=True)]
+    return [p100 - k80 for p100, k80 in pairs if p100 is not None and k80 is not None]
+
+
+def time_left_out(ratio: float, true_ratio: float) -> float:
+    """Share of the slower time T missing from both times, if that alone makes ``true_ratio`` r look like ``ratio`` q.
+
+    From (T − c) / (T / r − c) = q follows c / T = (q − r) / (r·(q − 1)).
+    """
+    return (ratio - true_ratio) / (true_ratio * (ratio - 1))
+
+
+def times_from_faster(percent: float) -> float:
+    """'60 % faster' as a ratio of times, 1.6."""
+    return 1 + percent / 100
+
+
+def times_from_less_time(percent: float) -> float:
+    """'65 % less time' as a ratio of times, 2.9."""
+    return 1 / (1 - percent / 100)

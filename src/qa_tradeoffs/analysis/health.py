@@ -1,0 +1,90 @@
+"""Trainings that failed and answers that are none: said in words, so that nobody reads a failed run as a result."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from qa_tradeoffs.analysis.tables import Collected, evaluation_seeds
+from qa_tradeoffs.core.documents import one_line
+from qa_tradeoffs.core.files import RunPaths
+from qa_tradeoffs.metrics import intervals
+
+# Fine-tunings that differ in their seed alone end within a few points of each other, or have failed.
+_FAR_BELOW = 10.0
+
+
+def notices(collected: Collected) -> list[str]:
+    """A sentence for each run that did not learn, with all that shows it; none where all is well."""
+    said = []
+    for slug, seed in collected.evaluations:
+        if reasons := [*_of_loss(collected, slug, seed), *_of_answers(collected, slug, seed)]:
+            trained = not collected.study.models[slug].fine_tuned
+            run = (
+                f"{collected.label(slug)}, seed {seed}, did not learn" if trained else f"{collected.label(slug)} fails"
+            )
+            said.append(f"{run}: {'; '.join(reasons)}. Its figures are in the tables all the same.")
+    return said
+
+
+def stopped(collected: Collected, run: RunPaths) -> list[str]:
+    """A sentence for each run of the study that is not in the report because something stopped it.
+
+    Seeds can be left out on the command line; that those which failed were must show.
+    """
+    study, said = collected.study, []
+    for slug, model in study.models.items():
+        for seed in evaluation_seeds(study, slug, study.seeds):
+            seen = slug in collected.slugs if model.fine_tuned else (slug, seed) in collected.evaluations
+            why = None if seen else _last_error(run.seed_folder(slug, seed))
+            if why:
+                said.append(f"{model.label}, seed {seed}, was stopped and is not in this report: {why}.")
+    return said
+
+
+def _last_error(folder: Path) -> str | None:
+    """The sentence on which the last attempt at a stage of this folder ended; None where none of them failed."""
+    for notebook in ("partial-1-train.ipynb", "partial-2-evaluate.ipynb"):
+        try:
+            cells = json.loads((folder / notebook).read_bytes())["cells"]
+            errors = [out for cell in cells for out in cell.get("outputs", ()) if out["output_type"] == "error"]
+            if errors:
+                return one_line(errors[-1]["evalue"], 400)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            continue  # not there, or half of one: killed, and so stopped by no error
+    return None
+
+
+def _of_loss(collected: Collected, slug: str, seed: int) -> list[str]:
+    """Whether the mean of the last fifth of the loss history is not below its first row."""
+    if (slug, seed) not in collected.histories:
+        return []
+    loss = collected.histories[slug, seed]["loss"].to_numpy()
+    last = float(loss[-math.ceil(len(loss) / 5) :].mean())
+    if len(loss) < 2 or last < loss[0]:
+        return []
+    return [f"its loss began at {loss[0]:.2f} nats and ended at {last:.2f}"]
+
+
+def _of_answers(collected: Collected, slug: str, seed: int) -> list[str]:
+    """Whether the answers are empty, all wrong, or far worse than those of the same model's best seed."""
+    frame = collected.predictions[slug, seed]
+    if (frame["prediction"] == "").all():
+        return [f"all its {len(frame):,} answers are empty"]
+    if frame["f1"].max() == 0:
+        return [f"none of its {len(frame):,} answers shares a word with a reference"]
+    best = max((key for key in collected.predictions if key[0] == slug), key=lambda key: _f1(collected, *key).mean())
+    ours, theirs = _f1(collected, slug, seed), _f1(collected, *best)
+    if theirs.mean() - ours.mean() <= _FAR_BELOW:
+        return []
+    gap = intervals.paired_difference(ours, theirs, np.random.default_rng(0), resamples=2000)
+    if gap.interval.high > -_FAR_BELOW:
+        return []
+    return [f"its F1 of {ours.mean():.1f} is far below the {theirs.mean():.1f} of seed {best[1]}"]
+
+
+def _f1(collected: Collected, slug: str, seed: int) -> np.ndarray:
+    """(n_questions,) float64: F1 of each question in points, questions in the order of their ids."""
+    scores: np.ndarray = 100 * collected.predictions[slug, seed].set_index("id")["f1"].sort_index().to_numpy()
+    return scores

@@ -1,0 +1,140 @@
+"""Scores by kind of question: by its question word, the length of its answer, its context, and where the answer is."""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from qa_tradeoffs.analysis.compared import Compared
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.metrics import intervals
+from qa_tradeoffs.metrics.squad import normalize
+
+# At 50 questions an interval of a score can still be 28 points wide (2 × 1.96 × 50 / √50), and below that the bootstrap
+# is known to draw it too narrow.
+FEWEST = 50
+
+_WORDS = {
+    "what": "what", "who": "who", "whom": "who", "whose": "who", "when": "when", "where": "where", "why": "why",
+    "which": "which", "how": "how",
+}  # fmt: skip
+_ORDER = ["what", "who", "when", "where", "why", "which", "how", "how many", "other"]
+_LENGTHS = ["1 word", "2 words", "3–4 words", "5 words or more", "no answer"]
+_THIRDS = ["first third", "middle third", "last third"]
+
+
+def assign(examples: Sequence[Example]) -> dict[str, pd.Categorical]:
+    """Slicing → the slice of each question, in an order for a reader; missing where a question belongs to none."""
+    return {
+        "question word": pd.Categorical([question_word(example.question) for example in examples], _ORDER),
+        "answer length": pd.Categorical([answer_length(example) for example in examples], _LENGTHS),
+        "context length": _thirds_of([len(example.context.split()) for example in examples]),
+        "answer position": pd.Categorical([answer_position(example) for example in examples], _THIRDS),
+    }
+
+
+def question_word(question: str) -> str:
+    """The first question word anywhere in the question, 'how many' also for 'how much'; 'other' where there is none."""
+    words = re.findall(r"[^\W\d_]+", question.lower())
+    for word, following in pairwise([*words, ""]):
+        if word == "how" and following in ("many", "much"):
+            return "how many"
+        if word in _WORDS:
+            return _WORDS[word]
+    return "other"
+
+
+def answer_length(example: Example) -> str:
+    """Words of the shortest reference as F1 counts them: without articles and punctuation, but at least one."""
+    if not example.answers:
+        return "no answer"
+    words = min(len(normalize(answer).split()) for answer in example.answers)
+    return "1 word" if words < 2 else "2 words" if words == 2 else "3–4 words" if words < 5 else "5 words or more"
+
+
+def answer_position(example: Example) -> str | None:
+    """The third of the context's characters in which the middle of the first reference is; None where there is none."""
+    if not example.answers:
+        return None
+    middle = example.answer_starts[0] + len(example.answers[0]) / 2
+    return _THIRDS[min(int(3 * middle / len(example.context)), 2)]
+
+
+def scores(compared: Compared) -> pd.DataFrame:
+    """One row per slice and model: slicing, slice, n, model; EM and F1 in points, 95 % intervals over questions.
+
+    A question's score is its mean over seeds. Scores and ``*_low``, ``*_high`` are NaN where n is below ``FEWEST``.
+    """
+    rng = np.random.default_rng(0)
+    columns = [(label, metric) for label in compared.labels for metric in ("exact_match", "f1")]
+    table = np.column_stack([compared.score(*column) for column in columns])
+    rows = []
+    for slicing, name, chosen in _slices(compared):
+        figures = np.full((3, len(columns)), np.nan)
+        if len(chosen) >= FEWEST:
+            figures = np.stack([table[chosen].mean(axis=0), *intervals.bootstrap_means(table[chosen], rng)])
+        for i, label in enumerate(compared.labels):
+            em, f1 = figures[:, 2 * i], figures[:, 2 * i + 1]
+            rows.append((slicing, name, len(chosen), label, *em, *f1))
+    bounds = [f"{metric}{end}" for metric in ("exact_match", "f1") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=["slicing", "slice", "n", "model", *bounds])
+
+
+def differences(compared: Compared) -> pd.DataFrame:
+    """F1 of every two models in every slice that is not too small, paired by question, in points.
+
+    Columns: slicing, slice, n, model, other, f1_difference, low, high (95 %, for this slice alone); p_holm, adjusted
+    after Holm for all rows together; and runs_overlap, whether the F1 of several seeds of each overlap in this slice.
+    """
+    rng = np.random.default_rng(0)
+    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "p_holm", "runs_overlap"]
+    large = [found for found in _slices(compared) if len(found[2]) >= FEWEST]
+    if not large or not compared.pairs:
+        return pd.DataFrame(columns=columns)
+    gaps = np.column_stack([compared.score(a, "f1") - compared.score(b, "f1") for a, b in compared.pairs])
+    rows, p_values, overlap = [], [], []
+    for slicing, name, chosen in large:
+        low, high = intervals.bootstrap_means(gaps[chosen], rng)
+        # Of so many comparisons that the smallest p value must be far below 0.05 to remain so once it is adjusted.
+        p_values += intervals.swap_p_values(gaps[chosen], rng, resamples=10_000).tolist()
+        overlap += [_runs_overlap(compared, *pair, chosen) for pair in compared.pairs]
+        estimates = gaps[chosen].mean(axis=0)
+        rows += [
+            (slicing, name, len(chosen), *pair, *figures)
+            for pair, *figures in zip(compared.pairs, estimates, low, high, strict=True)
+        ]
+    adjusted = intervals.holm(p_values).tolist()
+    return pd.DataFrame([(*row, *more) for row, *more in zip(rows, adjusted, overlap, strict=True)], columns=columns)
+
+
+def _runs_overlap(compared: Compared, a: str, b: str, chosen: np.ndarray) -> bool:
+    """Whether the ranges of two models' F1 over seeds overlap in a slice; never where one has a single seed."""
+    first, second = ([frame["f1"].to_numpy()[chosen].mean() for frame in compared.answers[label]] for label in (a, b))
+    return min(len(first), len(second)) > 1 and max(min(first), min(second)) <= min(max(first), max(second))
+
+
+def _slices(compared: Compared) -> list[tuple[str, str, np.ndarray]]:
+    """(slicing, slice, rows of its questions) of every slice that has a question."""
+    return [
+        (slicing, str(name), np.flatnonzero(assigned.codes == code))
+        for slicing, assigned in assign(compared.examples).items()
+        for code, name in enumerate(assigned.categories)
+        if (assigned.codes == code).any()
+    ]
+
+
+def _thirds_of(lengths: Sequence[int]) -> pd.Categorical:
+    """Three slices with about a third of the questions each, named by their range; fewer where lengths are equal."""
+    words = np.asarray(lengths)
+    edges = np.unique(np.quantile(words, [1 / 3, 2 / 3], method="higher"))
+    codes = np.searchsorted(edges, words, side="left")
+    groups = [words[codes == code] for code in np.unique(codes)]
+    names = {code: _range(group) for code, group in zip(np.unique(codes), groups, strict=True)}
+    return pd.Categorical([names[code] for code in codes], list(names.values()))
+
+
+def _range(words: np.ndarray) -> str:
+    low, high = words.min(), words.max()
+    return f"{low} words" if low == high else f"{low}–{high} words"

@@ -1,0 +1,169 @@
+"""What every file that is read must keep to: YAML by the safe loader, JSON without repeated keys."""
+
+import json
+import math
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from qa_tradeoffs.core.errors import StudyError, scrubbed
+from qa_tradeoffs.core.files import read_bytes
+
+
+class Strict(BaseModel):
+    """Frozen, and unknown keys are an error: a misspelt key must not silently mean the default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Section(Strict, strict=True):
+    """A part of a file that people write: `yes` is no number, and `"8"` neither."""
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, by the safe loader. Raises StudyError."""
+    content = read_bytes(path)
+    if len(content) > _MOST_BYTES:
+        raise StudyError(f"{path}: has {len(content):,} bytes; a file that people write has at most {_MOST_BYTES:,}")
+    try:
+        return parse_yaml(content)
+    except ValueError as error:
+        raise StudyError(f"{path}: is not valid YAML ({error})") from None
+
+
+def parse_yaml(content: bytes | str) -> Any:
+    """The content of a YAML text, by the safe loader. Raises ValueError that says in one line what is wrong."""
+    try:
+        return yaml.load(content, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{line}{one_line(error.problem)}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(one_line(error)) from None
+
+
+def read_json(path: Path, missing: str = "no such file") -> Any:
+    """The content of a JSON file, in UTF-8, -16 or -32. Raises StudyError, also for a key that is there twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
+            raise StudyError(f"{path}: has the key {shown(repeated)} twice in one object; each must be there once")
+        return content
+
+    content = read_bytes(path, missing)
+    try:
+        return json.loads(content, object_pairs_hook=once, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError) as error:
+        raise StudyError(f"{path}: is not JSON ({one_line(error)})") from None
+
+
+def _finite(text: str) -> float:
+    """The number; NaN and Infinity, which Python would read, are none of JSON, nor is one beyond all floats."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{one_line(text, 20)} is no finite number")
+    return number
+
+
+def one_line(error: object, limit: int = 200) -> str:
+    """Any error's text as one line of at most ``limit`` characters, without the secrets it may hold."""
+    text = re.sub(r"\s+", " ", scrubbed(str(error))).strip()
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def shown(value: object) -> str:
+    """A value as a message quotes it."""
+    try:
+        return one_line(repr(value), 60)
+    except ValueError:  # Python does not print integers of thousands of digits
+        return "a number of thousands of digits"
+
+
+def is_unicode(text: str) -> bool:
+    """Whether the text can be written down: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_MOST_BYTES = 1_000_000
+_MOST_NODES = 100_000
+_DEEPEST = 100  # a bracket in brackets costs the reader the more the deeper it is: a thousand take seconds
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loader that also refuses what YAML would read as something else without a word.
+
+    A key given twice, of which YAML would keep the last; aliases that unfold to more than memory holds; characters that
+    may not be in a file and are escaped instead.
+    """
+
+    def fetch_flow_collection_start(self, kind: Any) -> None:
+        super().fetch_flow_collection_start(kind)
+        if self.flow_level > _DEEPEST:
+            raise yaml.YAMLError(f"is nested more than {_DEEPEST} deep")
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and _unfolded(node, {}) > _MOST_NODES:
+            raise yaml.YAMLError(f"its aliases unfold to more than {_MOST_NODES:,} values")
+        return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (
+            ValueError,
+            LookupError,
+            AttributeError,
+            ArithmeticError,
+        ):  # what date, int and the like happen to raise
+            said = f"{shown(node.value)} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from None
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        value = super().construct_scalar(node)
+        if found := yaml.reader.Reader.NON_PRINTABLE.search(str(value)):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the character {found.group()!a} is no text", node.start_mark
+            )
+        return value
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if (key.tag, str(key.value)) in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' is there twice", key.start_mark
+                )
+            seen.add((key.tag, str(key.value)))
+        return super().construct_mapping(node, deep)
+
+
+def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
+    """Number of values that the node stands for with all aliases written out; infinite where it holds itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        children = [] if isinstance(node, yaml.ScalarNode) else node.value
+        parts = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+        known[id(node)] = 1 + sum(_unfolded(part, known) for part in parts)
+    return known[id(node)]
+
+
+# Numbers as people write them: YAML 1.1 takes 2e-5 for a text, 010 for eight and 1:20 for eighty.
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_DIGITS = list("-+.0123456789")
+_Loader.add_implicit_resolver(_INT, re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), _DIGITS)
+_Loader.add_implicit_resolver(_FLOAT, re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$"), _DIGITS)
+_Loader.add_implicit_resolver(_FLOAT, re.compile(r"^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"), _DIGITS)

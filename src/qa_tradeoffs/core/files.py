@@ -1,0 +1,203 @@
+"""Where every file of a study lies, and how files are written so that none is ever half there.
+
+runs/<study>/                                   build products of one study
+    selection                                   the models and seeds asked for
+    stages/<stage>-<model>.json                 what of the study file a stage depends on
+    <model>/seed-<seed>/checkpoint/             fine-tuned weights and tokenizer
+    <model>/seed-<seed>/unfinished/             what an interrupted training resumes from
+    <model>/seed-<seed>/{training,evaluation}.json   result records
+    <model>/seed-<seed>/{history,predictions}.parquet
+    <model>/{profile.json,timings.parquet}
+    .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside what they wrote
+reports/<study>/index.html                      the report
+"""
+
+import os
+import re
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from qa_tradeoffs.core.errors import FULL, StudyError
+
+# Libraries that are not written in Python raise errors of their own; torch's tell only where it was in the file.
+_SAID_FULL = re.compile(r"No space left|Disk quota|File too large|PytorchStreamWriter failed writing|unexpected pos \d")
+
+ROOT = Path(__file__).resolve().parents[3]
+RUNS = Path("runs")
+# Why SqueezeBERT is slow: as measured on this machine, and as measured for this program.
+OWN_ANOMALY = ROOT / RUNS / "anomaly.json"
+ANOMALY = ROOT / "benchmarks" / "results" / "anomaly.json"
+
+
+# What else lies where the folders of models do.
+TAKEN = frozenset({"stages", "selection", "device", "graph.mk", "4-analysis.ipynb", "partial-4-analysis.ipynb"})
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one study's run; ``folder`` is ``runs/<study>``."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, study_file: Path, run: str = "") -> "RunPaths":
+        """``run``, relative to the repository's root, or ``runs/<name of the study file>``. Raises StudyError."""
+        if study_file.stem in ("", ".", ".."):
+            raise StudyError(f"{study_file}: results are kept under a study file's name, and this is none; rename it")
+        return cls(ROOT / (run or RUNS / study_file.stem))
+
+    def seed_folder(self, model: str, seed: int) -> Path:
+        """Folder of one fine-tuning: a model with one seed."""
+        return self.folder / model / f"seed-{seed}"
+
+    def checkpoint(self, model: str, seed: int) -> Path:
+        """Fine-tuned weights (safetensors), config and tokenizer."""
+        return self.seed_folder(model, seed) / "checkpoint"
+
+    def unfinished(self, model: str, seed: int) -> Path:
+        """Checkpoints to resume from, as long as the fine-tuning is not finished."""
+        return self.seed_folder(model, seed) / "unfinished"
+
+    def training(self, model: str, seed: int) -> Path:
+        """Records of one fine-tuning."""
+        return self.seed_folder(model, seed) / "training.json"
+
+    def history(self, model: str, seed: int) -> Path:
+        """Loss and learning rate, one row per logged step."""
+        return self.seed_folder(model, seed) / "history.parquet"
+
+    def evaluation(self, model: str, seed: int) -> Path:
+        """Records of one evaluation."""
+        return self.seed_folder(model, seed) / "evaluation.json"
+
+    def predictions(self, model: str, seed: int) -> Path:
+        """One row per question."""
+        return self.seed_folder(model, seed) / "predictions.parquet"
+
+    def profile(self, model: str) -> Path:
+        """Records of one model's timings and sizes."""
+        return self.folder / model / "profile.json"
+
+    def timings(self, model: str) -> Path:
+        """Raw timings, one row per repeat."""
+        return self.folder / model / "timings.parquet"
+
+    def notebooks(self, model: str, seeds: Sequence[int], *, trained: bool) -> list[Path]:
+        """The executed notebooks of one model, in the order in which they ran."""
+        by_seed = [
+            self.seed_folder(model, seed) / name
+            for seed in seeds
+            for name in (("1-train.ipynb", "2-evaluate.ipynb") if trained else ("2-evaluate.ipynb",))
+        ]
+        return [*by_seed, self.folder / model / "3-profile.ipynb"]
+
+    def page_name(self, notebook: Path) -> str:
+        """File name of an executed notebook's page in the report: bert-seed-0-1-train.html."""
+        return "-".join(notebook.relative_to(self.folder).with_suffix(".html").parts)
+
+
+def without_machine(text: str) -> str:
+    """The text without what names this machine or its user: folders of people, of temporary files, of the packages."""
+    for pattern, shown in _MACHINE:
+        text = pattern.sub(shown, text)
+    return text
+
+
+# Each only at the beginning of a path: other texts may hold the same letters.
+_NAME = r"[^\s/\"'<>,;:)]+"
+_MACHINE = [
+    (re.compile(rf"(?<![\w+/.<-])(?:{pattern})(?![\w-])"), shown)
+    for pattern, shown in (
+        (rf"(?:/{_NAME})+/site-packages", "site-packages"),
+        (re.escape(str(ROOT)), "."),
+        (re.escape(str(Path.home() / "_")).removesuffix("/_"), "~"),
+        (rf"/(?:home|Users)/{_NAME}|/root", "~"),
+        (rf"(?:{re.escape(tempfile.gettempdir())}|/tmp)/{_NAME}", "tmp"),
+    )
+    if pattern
+]
+
+
+def read_bytes(path: Path, missing: str = "no such file") -> bytes:
+    """The file's content. Raises StudyError where it cannot be had; ``missing`` is said where it is not there."""
+    try:
+        if stat.S_ISCHR(path.stat().st_mode):
+            raise StudyError(f"{path}: is a device, which may never end; give a file")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise StudyError(f"{path}: {missing}") from None
+    except OSError as error:
+        raise StudyError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # a NUL in the path
+        raise StudyError(f"{str(path)!a}: cannot be read ({error})") from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a path that cannot be one, such as a too long one, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder, and those it is in, where they are not there. Raises StudyError where nothing can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        said = getattr(error, "strerror", None) or error
+        raise StudyError(f"{str(folder)!a}: this folder of results cannot be made ({said})") from None
+    if not os.access(folder, os.W_OK):
+        raise StudyError(f"{folder}: nothing can be written into this folder of results; allow it, or give another")
+
+
+@contextmanager
+def enough_disk_for(target: Path) -> Iterator[None]:
+    """A disk that runs full inside the block is a StudyError naming ``target``."""
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:
+        if getattr(error, "errno", None) not in FULL and not _SAID_FULL.search(str(error)):
+            raise
+        raise StudyError(
+            f"{getattr(error, 'filename', None) or target}: cannot be written, the disk (or its quota) is full; make "
+            "room and run the command again: what is finished stays"
+        ) from None
+
+
+@contextmanager
+def written_atomically(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target``; move it into place only if the block succeeds.
+
+    The data reach the disk before the name does, so a crash leaves the old file or the new one, never a half.
+    Raises StudyError when the disk is full.
+    """
+    make_folder(target.parent)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with enough_disk_for(target):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    with written_atomically(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_if_changed(target: Path, text: str) -> None:
+    """Write ``text`` only where it differs, so that make re-runs nothing for an edit that changes nothing."""
+    if not target.exists() or target.read_text(encoding="utf-8") != text:
+        write_text(target, text)

@@ -1,0 +1,132 @@
+"""The Hugging Face Hub: fetch what a study names at its revision, upload what changed, and say plainly what went wrong.
+
+The library's own variables hold: HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN. Its token is never looked at here.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import huggingface_hub
+from huggingface_hub import constants, errors
+from huggingface_hub.utils import logging, tqdm, validate_repo_id
+
+from qa_tradeoffs.core.documents import one_line
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.progress import counter
+
+# The library warns at each retry and without a login; what stops the work is said in a sentence.
+logging.set_verbosity_error()
+
+_KEPT = "what has arrived is kept, so run the same command again"
+
+
+def fetch(name: str, revision: str, files: list[str], kind: Literal["model", "dataset"] = "model") -> Path:
+    """The folder in the Hub's own cache with the ``files`` (patterns) of a repository at ``revision``.
+
+    A download that is cut goes on where it broke off, and files that are complete are not fetched again.
+    The folder is named after the commit hash. Raises StudyError saying why it could not be had.
+    """
+    bar = _reporting(f"fetching {name}, MB")
+    try:
+        folder = huggingface_hub.snapshot_download(
+            name, repo_type=kind, revision=revision, allow_patterns=files, tqdm_class=bar
+        )
+    except Exception as error:  # some ten types: not found, gated, offline, connection lost, disk full
+        key, path = ("models", name) if kind == "model" else ("data", f"datasets/{name}")
+        raise StudyError(f"{key}: {name} at {revision} {_why(error, path, 'fetched')}") from None
+    return Path(folder)
+
+
+def upload(name: str, files: Mapping[str, bytes], message: str) -> bool:
+    """Make a model repository hold these files; False where it did already, and no commit was made.
+
+    ``files`` are contents by name. A repository that is not there yet is created, private. Raises StudyError.
+    """
+    if huggingface_hub.get_token() is None:
+        raise StudyError(f"{name}: nobody is logged in to {constants.ENDPOINT}; run `hf auth login`, or set HF_TOKEN")
+    api = huggingface_hub.HfApi()
+    try:
+        api.create_repo(name, private=True, exist_ok=True)
+        changed = _changed(files, api.list_repo_tree(name))
+        additions = [huggingface_hub.CommitOperationAdd(path, files[path]) for path in changed]
+        if additions:
+            api.create_commit(name, additions, commit_message=message)
+    except Exception as error:  # as in fetch
+        raise StudyError(f"{name} {_why(error, name, 'uploaded')}") from None
+    return bool(additions)
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a repository."""
+    try:
+        validate_repo_id(name)
+    except errors.HFValidationError as error:
+        raise StudyError(f"'{name}' cannot be a repository's name ({one_line(error)}); rename the study file") from None
+
+
+def _why(error: BaseException, path: str, done: str) -> str:
+    """What went wrong at ``path`` of the Hub, and what to do: it follows the name of what could not be ``done``."""
+    causes = list(_causes(error))
+    for kind, sentence in (
+        (errors.OfflineModeIsEnabled, "is not in the cache {home}, and HF_HUB_OFFLINE forbids asking for it; unset it"),
+        (errors.GatedRepoError, "is gated: ask for access on {page}, and log in with `hf auth login`"),
+        (errors.RevisionNotFoundError, "is not there, though {page} is; give a commit hash, a branch or a tag of it"),
+        (errors.RepositoryNotFoundError, "is not on the Hub, or private: check the name or log in, `hf auth login`"),
+        (errors.HFValidationError, "is not the name of a repository (owner/name)"),
+    ):  # fmt: skip
+        if any(isinstance(cause, kind) for cause in causes):
+            return sentence.format(home=constants.HF_HUB_CACHE, page=f"{constants.ENDPOINT}/{path}")
+    status = next((cause.response.status_code for cause in causes if isinstance(cause, errors.HfHubHTTPError)), None)
+    if status == 401:
+        return f"could not be {done}: the Hub does not accept this token; log in anew with `hf auth login --force`"
+    if status == 403:
+        return f"could not be {done}: this login may not do it; use a token with write access to that name"
+    if status is not None and (status == 429 or status >= 500):
+        return f"could not be {done}: the Hub is busy or out of order (HTTP {status}); {_KEPT}"
+    return (
+        f"could not be {done} ({one_line(causes[-1])}); check the network, the space left on the disk, and HF_ENDPOINT "
+        f"({constants.ENDPOINT}); {_KEPT}"
+    )
+
+
+def _changed(files: Mapping[str, bytes], entries: Iterable[Any]) -> list[str]:
+    """Names of the files that the repository lacks or has with another content.
+
+    The Hub names large files by SHA-256 and small ones as git does.
+    """
+    there = {entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id for entry in entries if hasattr(entry, "lfs")}
+    return [path for path, content in files.items() if there.get(path) not in _names(content)]
+
+
+def _names(content: bytes) -> set[str]:
+    """The names that a content can have on the Hub."""
+    git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return {git, hashlib.sha256(content).hexdigest()}
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and the errors it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _reporting(label: str) -> type[tqdm]:
+    """A bar class for huggingface_hub that draws nothing and reports the bytes that arrived, in MB, as our progress."""
+    tell = counter(label)
+
+    class Reporting(tqdm):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options | {"disable": True})
+            # Of its several bars this is the one that counts bytes written, whichever way they came.
+            self._counts = str(options.get("desc", "")).startswith("Reconstructing")
+
+        def update(self, n: float | None = 1) -> None:
+            with self.get_lock():  # files come in parallel
+                self.n += n or 0
+                if self._counts:
+                    tell(round(self.n / 1e6), max(round((self.total or 0) / 1e6), 1))
+
+    return Reporting

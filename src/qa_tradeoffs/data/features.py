@@ -1,0 +1,303 @@
+"""Question and context to windows of token ids and labels.
+
+A context too long for the model is cut into overlapping windows, each behind the whole question. Every
+distinct context is tokenised once, however many questions are asked about it; windows and labels are then
+made with array operations, without a Python loop over questions.
+
+Arrays of unequal rows are kept *flat*: all rows laid end to end, with ``splits`` telling where each begins,
+so that row i is ``flat[splits[i] : splits[i + 1]]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.data.example import Example
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Integers = NDArray[np.integer[Any]]
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Model inputs and labels, flat: the tokens of window i are ``[splits[i], splits[i + 1])``.
+
+    ``input_ids`` (n_tokens,) int32 and ``token_type_ids`` (n_tokens,) int8: as the tokenizer gives them.
+    ``offsets`` (n_tokens, 2) int32: first and one-past-last character of each context token in its context;
+    (-1, -1) for question and special tokens.
+    ``splits`` (n_windows + 1,) int64.
+    ``example`` (n_windows,) int32, non-decreasing: the row of a window's example; each example has a window.
+    ``start_labels``, ``end_labels`` (n_windows,) int64: first and last token of the first reference answer,
+    counted from the window's beginning; both 0, the leading special token, where the answer is not wholly
+    inside the window.
+    """
+
+    input_ids: NDArray[np.int32]
+    token_type_ids: NDArray[np.int8]
+    offsets: NDArray[np.int32]
+    splits: Int64
+    example: NDArray[np.int32]
+    start_labels: Int64
+    end_labels: Int64
+
+    @cached_property
+    def lengths(self) -> Int64:
+        """Tokens in each window, (n_windows,) int64."""
+        return np.diff(self.splits)
+
+    @cached_property
+    def context(self) -> tuple[Int64, Int64]:
+        """First context token of each window and the token after its last: two (n_windows,), equal where none is."""
+        in_context = self.offsets[:, 0] >= 0
+        count = np.add.reduceat(in_context, self.splits[:-1], dtype=np.int64)
+        before = np.append(np.flatnonzero(in_context), 0)[np.cumsum(count) - count] - self.splits[:-1]
+        first = np.where(count > 0, before, 0)
+        return first, first + count
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Rows of tokens, flat: ids and types (n,), offsets (n, 2), and where each row begins and ends."""
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.int8]
+    offsets: NDArray[np.int32]
+    splits: Int64
+
+
+def build(
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int = 384,
+    stride: int = 128,
+    max_question_tokens: int = 64,
+) -> Windows:
+    """Cut examples (one or more) into windows of at most ``max_length`` tokens.
+
+    ``stride`` is the number of context tokens that successive windows of one example share; a question is
+    cut to its first ``max_question_tokens`` tokens. But for that cut, the windows are those of the tokenizer
+    called on the pair with ``truncation="only_second"`` and ``return_overflowing_tokens=True``.
+    The windows take 13 bytes a token, making them about 65: pass large sets in chunks.
+
+    Raises StudyError for a slow tokenizer, one without a leading special token, and a ``max_length`` that
+    leaves no room to move on beside the question, the special tokens and the stride.
+    """
+    if not tokenizer.is_fast:
+        raise StudyError(f"tokenizer {type(tokenizer).__name__} gives no offsets: use a fast tokenizer")
+    row_of: dict[str, int] = {}
+    row = np.array([row_of.setdefault(example.context, len(row_of)) for example in examples])
+    special, question_type, context_type = _special_tokens(tokenizer)
+    questions = _tokenize([example.question.lstrip() for example in examples], tokenizer, question_type)
+    contexts = _tokenize(list(row_of), tokenizer, context_type)
+    questions.offsets[:] = -1  # offsets are character positions in the context only
+
+    asked = np.minimum(np.diff(questions.splits), max_question_tokens)
+    room = max_length - len(special.ids) - asked
+    _check_room(examples, room, max_length, stride)
+    example, first, length = _cut(np.diff(contexts.splits)[row], room, room - stride)
+    n_before, n_between, n_after = np.diff(special.splits)
+    tokens = _side_by_side(
+        len(example),
+        (special, special.splits[0], n_before),
+        (questions, questions.splits[example], asked[example]),
+        (special, special.splits[1], n_between),
+        (contexts, contexts.splits[row[example]] + first, length),
+        (special, special.splits[2], n_after),
+    )
+
+    start, end = (answer[example] - first for answer in _answers(examples, contexts, row, list(row_of)))
+    inside = (start >= 0) & (start <= end) & (end < length)
+    before_context = n_before + asked[example] + n_between
+    return Windows(
+        tokens.ids,
+        tokens.types,
+        tokens.offsets,
+        tokens.splits,
+        example.astype(np.int32),
+        start_labels=np.where(inside, before_context + start, 0),
+        end_labels=np.where(inside, before_context + end, 0),
+    )
+
+
+def pad(windows: Windows, rows: Integers, pad_token_id: int, multiple_of: int = 1) -> dict[str, NDArray[np.int64]]:
+    """The windows ``rows`` as a model's inputs: input_ids, attention_mask, token_type_ids, each (b, L) int64.
+
+    L is the longest row's length, rounded up to a multiple of ``multiple_of``; padding is last and of type 0.
+    """
+    lengths = windows.lengths[rows]
+    width = -(-int(lengths.max()) // multiple_of) * multiple_of
+    real = np.arange(width) < lengths[:, None]  # (b, L), True on each row's own tokens
+    source = _ranges(windows.splits[rows], lengths)
+    input_ids = np.full(real.shape, pad_token_id, np.int64)
+    token_type_ids = np.zeros(real.shape, np.int64)
+    input_ids[real] = windows.input_ids[source]
+    token_type_ids[real] = windows.token_type_ids[source]
+    return {
+        "input_ids": input_ids,
+        "attention_mask": real.astype(np.int64),
+        "token_type_ids": token_type_ids,
+    }
+
+
+def context_mask(windows: Windows, rows: Integers, width: int) -> NDArray[np.bool_]:
+    """True on the context's tokens in the windows ``rows`` padded to ``width``: (b, width)."""
+    first, stop = (bound[rows, None] for bound in windows.context)
+    position = np.arange(width)
+    return (first <= position) & (position < stop)
+
+
+def batches(lengths: Integers, max_tokens: int) -> list[Int64]:
+    """Rows in batches of like length, so that little is padding: longest first, equal lengths in their order.
+
+    A batch padded to its longest row has at most ``max_tokens`` tokens, or is a single row.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    found, begin = [], 0
+    while begin < len(order):
+        size = max(1, max_tokens // int(lengths[order[begin]]))
+        found.append(order[begin : begin + size])
+        begin += size
+    return found
+
+
+def parts(lengths: Integers, own_cost: float, multiple_of: int = 1) -> list[Int64]:
+    """The rows of one update in parts of like length, longest first: as many as make it cheapest to compute.
+
+    A part costs its rows times its longest row, rounded up to a multiple of ``multiple_of``, and ``own_cost`` (tokens)
+    for its calls. Of all ways to cut the rows sorted by length, this is the cheapest, in O(n²) for n rows.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    widths = -(-lengths[order] // multiple_of) * multiple_of
+    cost, begin = np.zeros(len(order) + 1), np.zeros(len(order) + 1, np.int64)  # of the first n rows; of its last part
+    for n in range(1, len(order) + 1):
+        of_last_part = widths[:n] * (n - np.arange(n)) + own_cost
+        begin[n] = (cost[:n] + of_last_part).argmin()
+        cost[n] = cost[begin[n]] + of_last_part[begin[n]]
+    found, stop = [], len(order)
+    while stop:
+        found.append(order[begin[stop] : stop])
+        stop = int(begin[stop])
+    return found[::-1]
+
+
+def _check_room(examples: Sequence[Example], room: Int64, max_length: int, stride: int) -> None:
+    tightest = int(room.argmin())
+    if room[tightest] <= stride:
+        raise StudyError(
+            f"max_length {max_length} leaves {room[tightest]} context tokens beside question "
+            f"{examples[tightest].id}, and windows overlap by stride = {stride} of them: max_length must be at "
+            f"least {max_length - room[tightest] + stride + 1}, or stride or max_question_tokens smaller"
+        )
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[_Tokens, int, int]:
+    """Three rows, before the question, before the context, after it; the question's and the context's type."""
+    pair = tokenizer("question", "context", return_token_type_ids=True)
+    part = pair.sequence_ids(0)
+    if part[0] is not None or 0 not in part or 1 not in part[part.index(0) :]:
+        raise StudyError(
+            f"tokenizer {type(tokenizer).__name__} does not encode a pair as special token, question, context: "
+            "extractive models need the leading special token to mean that a window has no answer"
+        )
+    ids, types = np.array(pair["input_ids"], np.int32), np.array(pair["token_type_ids"], np.int8)
+    question, context = part.index(0), part.index(1)
+    between = part[:context].count(None) - question
+    special = np.array([of is None for of in part])
+    splits = _splits([question, between, int(special.sum()) - question - between])
+    offsets = np.full((int(splits[-1]), 2), -1, np.int32)
+    return _Tokens(ids[special], types[special], offsets, splits), int(types[question]), int(types[context])
+
+
+def _tokenize(texts: list[str], tokenizer: PreTrainedTokenizerBase, token_type: int) -> _Tokens:
+    """Whole texts without special tokens, with character offsets."""
+    encoded = tokenizer(
+        texts,
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,  # else it warns of long texts, which the windows will cut
+    )
+    splits = _splits([len(ids) for ids in encoded["input_ids"]])
+    n = int(splits[-1])
+    ids = np.fromiter(chain.from_iterable(encoded["input_ids"]), np.int32, n)
+    spans = chain.from_iterable(chain.from_iterable(encoded["offset_mapping"]))
+    offsets = np.fromiter(spans, np.int32, 2 * n).reshape(n, 2)
+    return _Tokens(ids, np.full(n, token_type, np.int8), offsets, splits)
+
+
+def _cut(totals: Int64, room: Int64, step: Int64) -> tuple[Int64, Int64, Int64]:
+    """Cut contexts of ``totals`` tokens (n_examples,) into parts of at most ``room``, one every ``step``.
+
+    Returns per part its example, its first token in the context, its length; an empty context has one part.
+    """
+    n_parts = 1 + np.maximum(0, -((room - totals) // step))  # 1 + ceil((totals - room) / step)
+    example = np.repeat(np.arange(len(totals)), n_parts)
+    first = _ranges(np.zeros_like(n_parts), n_parts) * step[example]
+    return example, first, np.minimum(room[example], totals[example] - first)
+
+
+def _side_by_side(n_rows: int, *columns: tuple[_Tokens, Int64, Int64]) -> _Tokens:
+    """Rows made of one range of tokens per column: (what to take from, where each row's range begins, length)."""
+    sources, begins, lengths = zip(*columns, strict=True)
+    shifts = _splits([len(tokens.ids) for tokens in sources])[:-1]
+    begin = np.stack([np.broadcast_to(begin, n_rows) for begin in begins], axis=1) + shifts
+    length = np.stack([np.broadcast_to(length, n_rows) for length in lengths], axis=1)  # (n_rows, n_columns)
+    taken = _ranges(begin.ravel(), length.ravel())
+    return _Tokens(
+        np.concatenate([tokens.ids for tokens in sources])[taken],
+        np.concatenate([tokens.types for tokens in sources])[taken],
+        np.concatenate([tokens.offsets for tokens in sources])[taken],
+        _splits(length.sum(axis=1)),
+    )
+
+
+def _answers(examples: Sequence[Example], contexts: _Tokens, row: Int64, texts: list[str]) -> tuple[Int64, Int64]:
+    """First and last token of each example's first reference answer, counted in its context: two (n_examples,).
+
+    The first token that ends after the answer's first character, the last that starts before its end. They
+    are -1 for an unanswerable question; first > last where the answer's characters became no token.
+    """
+    answers = [(e.answer_starts[0], len(e.answers[0])) if e.answers else (-1, 0) for e in examples]
+    start, length = np.array(answers).T
+    # Laid end to end, all contexts make one text in which token positions only rise: one sorted array serves
+    # every search.
+    base = _splits([len(text) for text in texts])[:-1]
+    token_start, token_end = (contexts.offsets + np.repeat(base, np.diff(contexts.splits))[:, None]).T
+    first = np.searchsorted(token_end, base[row] + start, side="right") - contexts.splits[row]
+    last = np.searchsorted(token_start, base[row] + start + length) - 1 - contexts.splits[row]
+    return np.where(start >= 0, first, -1), np.where(start >= 0, last, -1)
+
+
+def _splits(lengths: Sequence[int] | Int64) -> Int64:
+    """Where rows of these lengths begin when laid end to end, then where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def _ranges(begins: Int64, lengths: Int64) -> Int64:
+    """``arange(begin, begin + length)`` of every row, laid end to end."""
+    splits = _splits(lengths)
+    return np.arange(splits[-1]) + np.repeat(begins - splits[:-1], lengths)
+
+
+def summary(windows: Windows) -> dict[str, str]:
+    """How many windows there are and how long they are, for a reader."""
+    lengths = windows.lengths
+    return {
+        "windows": f"{len(lengths):,}",
+        "tokens per window, median": f"{np.median(lengths):.0f}",
+        "tokens per window, 95th percentile": f"{np.percentile(lengths, 95):.0f}",
+        "tokens per window, longest": f"{lengths.max()}",
+        "windows that hold the answer": f"{100 * np.mean(windows.start_labels > 0):.1f} %",
+    }

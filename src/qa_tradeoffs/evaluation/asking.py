@@ -1,0 +1,99 @@
+"""Ask a fine-tuned checkpoint: the answer, where it stands in the text, and how probable the model holds it.
+
+python -m qa_tradeoffs.answer --checkpoint runs/demo/bert/seed-0/checkpoint --context FILE "Who …?" "When …?"
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from qa_tradeoffs.core.documents import is_unicode
+from qa_tradeoffs.core.errors import StudyError, exit_cleanly
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.study.config import Model
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``text`` is ``context[start:end]``; ``probability`` its share among all spans the model could have chosen."""
+
+    question: str
+    text: str
+    start: int
+    end: int
+    probability: float
+
+
+def ask(
+    checkpoint: Path,
+    context: str,
+    questions: Sequence[str],
+    *,
+    device: str = "auto",
+    max_length: int = 384,
+    stride: int = 128,
+    max_answer_tokens: int = 30,
+) -> list[Answer]:
+    """Answer each question from ``context``, of any length: it is read in windows of ``max_length`` tokens, of which
+    neighbours share ``stride``. The answer is the best span there is, even where the context holds none.
+
+    Raises StudyError for an empty context or question, a checkpoint that cannot be used, an unknown ``device``.
+    """
+    if not context.strip():
+        raise StudyError("context: is empty; expected a passage of text")
+    if blank := [number for number, question in enumerate(questions, 1) if not question.strip()]:
+        raise StudyError(f"question {blank[0]}: is empty; expected a text")
+    if broken := [number for number, question in enumerate(questions, 1) if not is_unicode(question)]:
+        raise StudyError(f"question {broken[0]}: holds half a surrogate pair; expected valid Unicode")
+    if not is_unicode(context):
+        raise StudyError("context: holds half a surrogate pair; expected valid Unicode")
+    if not questions:
+        return []
+    from qa_tradeoffs.data import features
+    from qa_tradeoffs.evaluation import predictions
+    from qa_tradeoffs.models import devices, networks
+
+    network = networks.from_checkpoint(checkpoint)
+    tokenizer = networks.load_tokenizer(Model(label="asked", path=checkpoint), checkpoint, [])
+    networks.check_vocabulary(network, len(tokenizer), checkpoint)
+    examples = [Example(str(row), "", context, question, (), ()) for row, question in enumerate(questions)]
+    room = min(max_length, getattr(network.config, "max_position_embeddings", max_length))
+    windows = features.build(examples, tokenizer, room, min(stride, room // 3))
+    found = predictions.predict(
+        network,
+        windows,
+        examples,
+        device=devices.choose(device),
+        max_tokens=8192,
+        max_answer_tokens=max_answer_tokens,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    if (found.char_start < 0).any():
+        raise StudyError("context: has no word that this model can read; expected a passage of text")
+    columns = zip(questions, found.text, found.char_start, found.char_end, found.probability, strict=True)
+    return [Answer(q, text, int(start), int(end), float(share)) for q, text, start, end, share in columns]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this module: one line of JSON per question."""
+    parser = argparse.ArgumentParser(description="Answer questions from a text with a fine-tuned checkpoint.")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder with weights, config and tokenizer")
+    parser.add_argument("--context", type=Path, required=True, help="text file (UTF-8) to answer from")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
+    parser.add_argument("questions", nargs="+")
+    options = parser.parse_args(arguments)
+    try:
+        # Bytes, since reading as text would turn the ends of lines into single characters and move every offset.
+        context = options.context.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise StudyError(f"{options.context}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{options.context}: is not UTF-8 text (byte {error.start})") from None
+    for answer in ask(options.checkpoint, context, options.questions, device=options.device):
+        print(json.dumps(asdict(answer), ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)

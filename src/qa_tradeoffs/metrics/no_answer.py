@@ -1,0 +1,86 @@
+"""When not to answer: the threshold of SQuAD v2.0 chosen on some questions, and what every threshold would give.
+
+A question is left unanswered where its no-answer score exceeds the threshold (Rajpurkar et al., 2018, arXiv
+1806.03822). Scores are those of the best span, as if every question were answered; they are all that is needed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qa_tradeoffs.metrics.squad import Bools, Floats, best_threshold
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """``value`` in logits, and the ``questions`` that it was chosen on; none and no ``f1`` where it was given.
+
+    ``f1`` is the mean F1, in points, that it reaches on those questions.
+    """
+
+    value: float
+    questions: int = 0
+    f1: float | None = None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What each of k rising ``thresholds`` (k,), in logits, gives: means in points, (k,) each.
+
+    ``answered`` is the share of all questions that are answered, in per cent. ``has_exact_match`` and ``has_f1`` are
+    over the answerable questions, ``no_f1`` over the unanswerable ones, where it is the share rightly left unanswered
+    (but for a span that normalises to nothing, which counts as no answer); NaN where there are no such questions.
+    """
+
+    thresholds: Floats
+    answered: Floats
+    f1: Floats
+    has_exact_match: Floats
+    has_f1: Floats
+    no_f1: Floats
+
+    def at(self, threshold: float) -> int:
+        """The point with the same answers as any ``threshold``: that of the highest threshold not above it."""
+        return max(int(np.searchsorted(self.thresholds, threshold, side="right")) - 1, 0)
+
+    @property
+    def best(self) -> int:
+        """The point with the highest F1, the lowest threshold of equals."""
+        return int(self.f1.argmax())
+
+
+def choose(f1: Floats, no_answer_scores: Floats, has_answer: Bools) -> Threshold:
+    """The threshold with the best mean F1 on these n questions: F1 of their best spans in [0, 1] (n,)."""
+    reached, value = best_threshold(f1, no_answer_scores, has_answer)
+    return Threshold(value, len(f1), reached)
+
+
+def curve(exact_match: Floats, f1: Floats, no_answer_scores: Floats, has_answer: Bools) -> Curve:
+    """One point for every set of questions that a threshold can answer, from none of the n questions to all of them.
+
+    ``exact_match`` and ``f1`` (n,) in [0, 1] are those of the best spans. Questions with equal no-answer scores are
+    answered together. The first threshold is below all scores, the others are the scores themselves.
+    """
+    order = np.argsort(no_answer_scores, kind="stable")
+    ascending = no_answer_scores[order]
+    last_of_equals = np.append(True, np.append(ascending[1:] != ascending[:-1], True))
+    below_all = np.nextafter(ascending[0], -np.inf)
+
+    def mean(scores: Floats, of: Bools) -> Floats:
+        """Mean of ``scores`` (n,) over the questions ``of`` (n,) at each point, an unanswered one having its due."""
+        unanswered = ~has_answer * of
+        gains = np.where(of, scores - unanswered, 0.0)[order]
+        with np.errstate(invalid="ignore"):  # none of these questions: NaN
+            totals = (unanswered.sum() + np.cumsum(np.append(0.0, gains))) / np.float64(of.sum())
+        points: Floats = 100 * totals[last_of_equals]
+        return points
+
+    n = len(f1)
+    return Curve(
+        thresholds=np.append(below_all, ascending)[last_of_equals],
+        answered=100 * (np.arange(n + 1) / n)[last_of_equals],
+        f1=mean(f1, np.ones(n, dtype=bool)),
+        has_exact_match=mean(exact_match, has_answer),
+        has_f1=mean(f1, has_answer),
+        no_f1=mean(f1, ~has_answer),
+    )

@@ -1,0 +1,1 @@
+"""Checkpoints, tokenizers, devices; SqueezeBERT as matrix products; fast dropout."""

@@ -1,0 +1,135 @@
+"""SqueezeBERT with its grouped convolutions as batched matrix products: same weights, same outputs, less time.
+
+SqueezeBERT's layers are convolutions of kernel size 1, most of them in groups, over (batch, channels, length). Such a
+convolution is a matrix product per group, but libraries run it as a convolution: its backward pass is the costliest
+operation of a training step. Here the same parameters are used in (batch, length, channels) layout, as one batched
+matrix product over the groups, and attention is fused where it can be.
+
+``to_matmul`` changes what the encoder computes with, not what it holds: names and shapes of the parameters stay, so
+published checkpoints load, and what is saved is a plain SqueezeBERT checkpoint.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Conv1d, functional
+from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder
+
+from qa_tradeoffs.core.errors import StudyError
+
+
+def to_matmul(model: Any) -> Any:
+    """Make every SqueezeBERT encoder of ``model`` compute with matrix products, in place; returns ``model``.
+
+    Raises StudyError for a model without such an encoder.
+    """
+    encoders = [module for module in model.modules() if isinstance(module, SqueezeBertEncoder)]
+    if not encoders:
+        raise StudyError(f"grouped_matmul: {type(model).__name__} has no SqueezeBERT encoder; remove the key")
+    for encoder in encoders:
+        encoder.__class__ = MatmulEncoder
+    return model
+
+
+def is_matmul(model: Any) -> bool:
+    """Whether ``to_matmul`` was applied."""
+    return any(isinstance(module, MatmulEncoder) for module in model.modules())
+
+
+class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
+    """The encoder in (batch, length, channels) layout; takes and returns what the stock one does."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        output_attentions: bool = False,
+        output_hidden_states: bool = False,
+        return_dict: bool = True,
+    ) -> Any:
+        """hidden_states (b, L, C); attention_mask (b, 1, 1, L), added to the scores."""
+        states, scores = [hidden_states], []
+        for layer in self.layers:
+            attended, score = self._attend(layer.attention, hidden_states, attention_mask, output_attentions)
+            mixed = _add_and_norm(
+                layer.post_attention, _grouped_linear(layer.post_attention.conv1d, attended), hidden_states
+            )
+            hidden_states = _add_and_norm(layer.output, _feed_forward(layer, mixed), mixed)
+            states.append(hidden_states)
+            scores.append(score)
+        output = BaseModelOutput(
+            last_hidden_state=hidden_states,
+            hidden_states=tuple(states) if output_hidden_states else None,
+            attentions=tuple(scores) if output_attentions else None,
+        )
+        return output if return_dict else output.to_tuple()
+
+    def _attend(
+        self, attention: Any, x: Tensor, mask: Tensor | None, with_scores: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Self-attention over x (b, L, C); the scores (b, heads, L, L), mask included, only where asked for."""
+        rows, length, _ = x.shape
+        heads = (attention.num_attention_heads, attention.attention_head_size)
+        query, key, value = (
+            _grouped_linear(conv, x).view(rows, length, *heads).transpose(1, 2)  # (b, heads, L, C / heads)
+            for conv in (attention.query, attention.key, attention.value)
+        )
+        context = self._mix(attention, query, key, value, mask)
+        return context.transpose(1, 2).flatten(2), attention_scores(query, key, mask) if with_scores else None
+
+    def _mix(self, attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """The values as attention mixes them; all are (b, heads, L, C / heads)."""
+        dropout = attention.dropout.p if attention.training else 0.0
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+
+
+def attention_scores(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled products (b, heads, L, L) of query and key, both (b, heads, L, C / heads), with the mask added."""
+    scores: Tensor = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    return scores if mask is None else scores + mask
+
+
+def _feed_forward(layer: Any, x: Tensor) -> Tensor:
+    """The two convolutions with the activation between them, x (b, L, C) → (b, L, C).
+
+    With as many groups in both, the wide middle stays split by group: group g of the first is the input of group g of
+    the second, so nothing has to be put together in between.
+    """
+    first, act, second = layer.intermediate.conv1d, layer.intermediate.act, layer.output.conv1d
+    if first.groups != second.groups:
+        return _grouped_linear(second, act(_grouped_linear(first, x)))
+    return _merge(_per_group(second, act(_per_group(first, _split(x, first.groups)))), x)
+
+
+def _add_and_norm(block: Any, x: Tensor, residual: Tensor) -> Tensor:
+    """Dropout, residual, normalisation over the last dimension, which is where the channels are here."""
+    norm = block.layernorm
+    return functional.layer_norm(block.dropout(x) + residual, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+
+
+def _grouped_linear(conv: Conv1d, x: Tensor) -> Tensor:
+    """The convolution of kernel size 1 applied to x (b, L, C_in) → (b, L, C_out)."""
+    if conv.groups == 1:
+        return functional.linear(x, conv.weight.squeeze(-1), conv.bias)
+    return _merge(_per_group(conv, _split(x, conv.groups)), x)
+
+
+def _per_group(conv: Conv1d, x: Tensor) -> Tensor:
+    """x (groups, n, C_in / groups) → (groups, n, C_out / groups): one matrix product per group, in one call."""
+    weight = conv.weight.view(
+        conv.groups, -1, conv.in_channels // conv.groups
+    )  # (groups, C_out / groups, C_in / groups)
+    assert conv.bias is not None
+    return torch.baddbmm(conv.bias.view(conv.groups, 1, -1), x, weight.transpose(1, 2))
+
+
+def _split(x: Tensor, groups: int) -> Tensor:
+    """(b, L, C) → (groups, b · L, C / groups), without a copy."""
+    return x.reshape(-1, groups, x.shape[-1] // groups).transpose(0, 1)
+
+
+def _merge(x: Tensor, like: Tensor) -> Tensor:
+    """(groups, b · L, C / groups) → (b, L, C), with the b and L of ``like``."""
+    return x.transpose(0, 1).reshape(*like.shape[:2], -1)

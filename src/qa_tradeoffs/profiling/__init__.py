@@ -1,0 +1,1 @@
+"""The clock, workloads, latency, scenarios, memory and operators; the variants of SqueezeBERT."""

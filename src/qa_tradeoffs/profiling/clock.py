@@ -1,0 +1,120 @@
+"""Calls repeated under a clock: warm-up apart, device synchronised, every value kept; and the machine's own peak."""
+
+import importlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qa_tradeoffs.models.devices import synchronize
+
+Call = Callable[[], object]
+# Few threads multiply matrices of this side no slower than larger ones, in an eighth of the time; more of them would
+# spend it waiting for each other.
+_FEW_THREADS, _SIDE_FOR_FEW_THREADS = 4, 1024
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """``seconds``: (n_repeats, n_phases) float64; ``joules``: mean energy of a repeat, None where nothing meters it."""
+
+    seconds: NDArray[np.float64]
+    joules: float | None = None
+
+
+def repeat(
+    phases: Sequence[Call],
+    device: torch.device,
+    *,
+    warmup: int,
+    at_least: int,
+    for_seconds: float,
+    meter: Callable[[], float] | None = None,
+) -> Repeats:
+    """Seconds of each phase of at least ``at_least`` repeats that together last ``for_seconds``, after ``warmup``.
+
+    A repeat calls all phases in order; the device is done with one before the next begins. ``meter`` tells joules.
+    """
+    for _ in range(warmup):
+        for phase in phases:
+            phase()
+    synchronize(device)
+    rows: list[list[float]] = []
+    total = 0.0
+    before = meter() if meter else 0.0
+    while len(rows) < at_least or total < for_seconds:
+        rows.append([_timed(phase, device) for phase in phases])
+        total += sum(rows[-1])
+    joules = (meter() - before) / len(rows) if meter else None
+    return Repeats(np.array(rows), joules)
+
+
+def alternate(
+    calls: Mapping[str, Call], device: torch.device, *, warmup: int, rounds: int
+) -> dict[str, NDArray[np.float64]]:
+    """Seconds of each call in each round, (rounds,) float64: what is compared is called in turn, A B A B.
+
+    A machine's speed drifts within seconds. In turn, all calls get their share of its slow times, and the ratio of two
+    calls of one round holds little of them.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(warmup + rounds):
+        synchronize(device)
+        for name, call in calls.items():
+            took = _timed(call, device)
+            if number >= warmup:
+                seconds[name].append(took)
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def energy_meter(device: torch.device) -> Callable[[], float] | None:
+    """A function that reads the joules a GPU has used so far from NVML's counter; None where there is no counter."""
+    if device.type != "cuda":
+        return None
+    try:
+        pynvml = importlib.import_module("pynvml")
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+        # By its id: NVML does not know the numbering that CUDA_VISIBLE_DEVICES makes.
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError:  # GPUs before Volta, and parts of a shared one, have no counter
+        return None
+    return lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # it counts millijoules
+
+
+def peak_meter(device: torch.device, precision: str) -> Callable[[], float]:
+    """A function that measures the FLOP/s of a product of two large square matrices.
+
+    The best of several calls is what this machine can really do. The matrix is drawn once: that takes as long as to
+    multiply it.
+    """
+    n = 8192 if device.type == "cuda" else _SIDE_FOR_FEW_THREADS if torch.get_num_threads() <= _FEW_THREADS else 2048
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    # Random values: a GPU multiplies matrices of ones at a higher clock than any real ones.
+    matrix = torch.randn(n, n, dtype=kind, device=device)
+
+    def measure() -> float:
+        with torch.inference_mode():
+            began = now(device)
+            matrix @ matrix
+            return 2.0 * n**3 / (now(device) - began)
+
+    return measure
+
+
+def now(device: torch.device) -> float:
+    """The clock's seconds once the device has done all it was told."""
+    synchronize(device)
+    return time.perf_counter()
+
+
+def _timed(call: Call, device: torch.device) -> float:
+    began = time.perf_counter()
+    call()
+    return now(device) - began

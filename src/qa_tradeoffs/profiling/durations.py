@@ -1,0 +1,126 @@
+"""What repeated timings say: medians with intervals, percentiles, the share of the peak; as records and as tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from qa_tradeoffs.core.files import written_atomically
+from qa_tradeoffs.metrics.intervals import Interval, bootstrap_median
+from qa_tradeoffs.profiling.workloads import Conditions
+
+_UNITS = {"single_stream": "s per question", "offline": "s per pass", "phase": "s per question"}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One kind of call, timed again and again.
+
+    ``seconds``: (n_passes, n_repeats) float64, one value a call; of size 0 where the memory did not suffice. ``flops``:
+    of one call, None where they were not counted. ``joules``: mean of one call, None where nothing meters it.
+    """
+
+    work: str
+    seconds: NDArray[np.float64]
+    conditions: Conditions
+    flops: int | None = None
+    joules: float | None = None
+
+    @property
+    def median(self) -> float:
+        """Median seconds of a call."""
+        return float(np.median(self.seconds))
+
+    def interval(self, rng: np.random.Generator) -> Interval:
+        """Of the median, by passes drawn whole: a machine's speed drifts from one to the next more than within one."""
+        return bootstrap_median(self.seconds, rng)
+
+    def share(self, peaks: dict[str, float]) -> float | None:
+        """Achieved FLOP/s over the machine's peak in the same precision; above 1, the measurement is wrong."""
+        if self.flops is None or not self.seconds.size:
+            return None
+        return self.flops / self.median / peaks[str(self.conditions["precision"])]
+
+
+def rows(timings: Sequence[Timing], peaks: dict[str, float], seed: int) -> list[dict[str, Any]]:
+    """Record rows: each timing's median with its interval, p90, p99, energy if metered, and the peaks."""
+    rng = np.random.default_rng(seed)
+    found = [row for timing in timings for row in _rows(timing, peaks, rng)]
+    return found + [
+        {"metric": "peak_flops_per_second", "value": peak, "unit": "FLOP/s", "n": 1,
+         "conditions": {"precision": precision, "inputs": "product of two square matrices, best of several"}}
+        for precision, peak in peaks.items()
+    ]  # fmt: skip
+
+
+def invalid(timings: Sequence[Timing], peaks: dict[str, float]) -> list[str]:
+    """A sentence for each timing that cannot be right, because it would need more than the machine's peak."""
+    return [
+        f"Invalid measurement: {t.work} of the {t.conditions['network']} network at batch {t.conditions['batch_size']} "
+        f"× {t.conditions['length']} would be {share:.2f} of this machine's peak."
+        for t in timings
+        if (share := t.share(peaks)) is not None and share > 1
+    ]
+
+
+def said(peaks: dict[str, float]) -> list[str]:
+    """The machine's peak in each precision, for a reader."""
+    return [f"Peak of this machine in {name}: {peak / 1e9:,.0f} GFLOP/s." for name, peak in peaks.items()]
+
+
+def grid_summary(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
+    """Percentiles of each timing on the grid and its share of the peak, for a reader."""
+    return pd.DataFrame([_summary(timing, peaks) for timing in timings if "length" in timing.conditions])
+
+
+def write(timings: Sequence[Timing], path: Path) -> None:
+    """Every raw value as parquet: work, pass, repeat, seconds, and the conditions as columns."""
+    frames = []
+    for timing in timings:
+        number, repeat = np.indices(timing.seconds.shape).reshape(2, -1)
+        columns = {"pass": number, "repeat": repeat, "seconds": timing.seconds.ravel()}
+        frames.append(pd.DataFrame({"work": timing.work, **timing.conditions, **columns}))
+    with written_atomically(path) as temporary:
+        pd.concat([frame for frame in frames if len(frame)], ignore_index=True).to_parquet(
+            temporary, write_page_checksum=True
+        )
+
+
+def _rows(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Record rows of one timing."""
+    if not timing.seconds.size:
+        conditions = timing.conditions | {"work": timing.work}
+        return [{"metric": "out_of_memory", "value": 1, "unit": "1", "n": 1, "conditions": conditions}]
+    share = timing.share(peaks)
+    checked = {} if share is None else {"flops": timing.flops, "share_of_peak": share, "valid": share <= 1}
+    common = {"n": timing.seconds.size, "conditions": timing.conditions | checked}
+    found = timing.interval(rng)
+    bounds = {"low": found.low, "high": found.high, "level": found.level, "over": "passes"}
+    metric, unit = f"{timing.work}_seconds", _UNITS.get(timing.work, "s per call")
+    rows = [{"metric": metric, "value": timing.median, "unit": unit, "interval": bounds, **common}]
+    rows += [
+        {"metric": f"{metric}_p{q}", "value": float(np.percentile(timing.seconds, q)), "unit": unit, **common}
+        for q in (90, 99)
+    ]
+    if timing.joules is not None:
+        rows.append({"metric": f"{timing.work}_joules", "value": timing.joules, "unit": "J per call", **common})
+    return rows
+
+
+def _summary(timing: Timing, peaks: dict[str, float]) -> dict[str, Any]:
+    at, done = timing.conditions, timing.seconds.size > 0
+    share = timing.share(peaks)
+    return {
+        "network": f"{at['network']}, {at['attention']}",
+        "precision": at["precision"],
+        "work": timing.work.replace("_", " "),
+        "batch": at["batch_size"],
+        "tokens per row": at["length"],
+        **{f"p{q} (s)": float(np.percentile(timing.seconds, q)) if done else "out of memory" for q in (50, 90, 99)},
+        "repeats": timing.seconds.size,
+        "share of peak": "" if share is None else f"{100 * share:.0f} %" + " INVALID" * (share > 1),
+    }

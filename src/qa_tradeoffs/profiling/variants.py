@@ -1,0 +1,188 @@
+"""SqueezeBERT in variants that differ in one thing, and BERT of the same sizes: what a difference in time comes from.
+
+A variant is a copy of a network that has its parameters in common with it: equal weights, in memory once, and nothing
+to be switched while a clock runs.
+"""
+
+import copy
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Conv1d, functional
+from transformers import AutoConfig
+from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder, SqueezeBertSelfAttention
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.models import devices, squeezebert
+from qa_tradeoffs.models import networks as models
+from qa_tradeoffs.models.dropout import fast_masks
+from qa_tradeoffs.profiling.clock import Call
+
+_SQUEEZEBERT, _UNGROUPED, _BERT, _DISTILBERT = "SqueezeBERT", "SqueezeBERT without groups", "BERT", "DistilBERT"
+_GROUPS = ("q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups")
+_SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+          "max_position_embeddings", "type_vocab_size", "pad_token_id", "layer_norm_eps")  # fmt: skip
+
+
+class ProductConv1d(Conv1d):
+    """A convolution of kernel size 1 as one matrix product per group, in the convolution's own layout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (b, C_in, L) → (b, C_out, L)."""
+        assert self.bias is not None
+        weight = self.weight.view(self.groups, self.out_channels // self.groups, -1)
+        product = torch.matmul(weight, x.view(len(x), self.groups, -1, x.shape[-1]))  # (b, groups, C_out / groups, L)
+        return product.flatten(1, 2) + self.bias[:, None]
+
+
+class FusedAttention(SqueezeBertSelfAttention):  # type: ignore[misc]
+    """The published attention with the scores never in memory where torch can do so; it returns none."""
+
+    def forward(self, hidden_states: Tensor, attention_mask: Tensor | None, output_attentions: bool) -> dict[str, Any]:
+        """hidden_states (b, C, L); attention_mask (b, 1, 1, L), added to the scores."""
+        query, key, value = (
+            # torch fuses attention only over rows that lie in one piece, which in this layout takes a copy.
+            self.transpose_for_scores(conv(hidden_states)).contiguous()  # (b, heads, L, C / heads)
+            for conv in (self.query, self.key, self.value)
+        )
+        dropout = self.dropout.p if self.training else 0.0
+        context = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=attention_mask, dropout_p=dropout
+        )
+        return {"context_layer": self.transpose_output(context)}
+
+
+class EagerMatmulEncoder(squeezebert.MatmulEncoder):
+    """The rewritten encoder but for its attention, which is computed as the published one is."""
+
+    def _mix(self, attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        weights: Tensor = attention.dropout(attention.softmax(squeezebert.attention_scores(query, key, mask)))
+        return weights @ value
+
+
+def becomes(classes: Mapping[type, type], network: Any) -> None:
+    """Modules of exactly these classes are of the others from now on: same parameters, another computation."""
+    for module in network.modules():
+        module.__class__ = classes.get(type(module), type(module))
+
+
+@contextmanager
+def cudnn(**flags: bool) -> Iterator[None]:
+    """These attributes of ``torch.backends.cudnn`` for the length of the block, all others as they are."""
+    backend = torch.backends.cudnn
+    before = {name: getattr(backend, name) for name in flags}
+    for name, value in flags.items():
+        setattr(backend, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(backend, name, value)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute one of the ``networks``.
+
+    ``change`` makes it of a copy of ``network``; ``around`` wraps the calls on it; ``precision`` replaces the run's.
+    ``step``: what was changed since the variant before, in the waterfall. ``alone``: it is the only change.
+    """
+
+    name: str
+    change: Callable[[Any], object] = lambda network: None
+    network: str = _SQUEEZEBERT
+    around: Callable[[Call], Call] = lambda call: call
+    precision: str | None = None
+    step: str | None = None
+    alone: bool = False
+
+    def of(self, originals: Mapping[str, Any], dropout: float) -> Any:
+        """A new copy that shares its parameters with the original of ``networks``, with this dropout throughout."""
+        original = originals[self.network]
+        variant = copy.deepcopy(original, {id(parameter): parameter for parameter in original.parameters()})
+        models.set_dropout(variant, dropout)
+        self.change(variant)
+        return variant
+
+
+PUBLISHED = Variant("as published", step="as published")
+REWRITTEN = Variant("rewritten", squeezebert.to_matmul, step="attention fused")
+BERT = Variant("BERT", network=_BERT, step="BERT")
+DISTILBERT = Variant("DistilBERT", network=_DISTILBERT)
+EAGER_BERT = Variant("BERT, eager attention", lambda network: network.set_attn_implementation("eager"), _BERT)
+# Each with the changes of those before it.
+WATERFALL = (
+    PUBLISHED,
+    Variant(
+        "matrix products", partial(becomes, {Conv1d: ProductConv1d}), step="convolutions as matrix products", alone=True
+    ),
+    Variant(
+        "matrix products, channels last",
+        partial(becomes, {SqueezeBertEncoder: EagerMatmulEncoder}),
+        step="channels in the last dimension",
+    ),
+    REWRITTEN,
+    Variant("rewritten, without groups", squeezebert.to_matmul, _UNGROUPED, step="no groups"),
+    BERT,
+)
+_FUSED = Variant("fused attention", partial(becomes, {SqueezeBertSelfAttention: FusedAttention}), alone=True)
+_NO_DROPOUT = Variant("no dropout", lambda network: models.set_dropout(network, 0.0), alone=True)
+# On a CPU only: elsewhere masks are drawn by the device.
+_FAST_MASKS = (
+    Variant("fast dropout masks", around=fast_masks(), alone=True),
+    Variant("rewritten, fast dropout masks", squeezebert.to_matmul, around=fast_masks()),
+    Variant("BERT, fast dropout masks", network=_BERT, around=fast_masks()),
+)
+_BF16 = Variant("bf16", precision="bf16", alone=True)
+_CUDNN = (
+    Variant("cuDNN off", around=cudnn(enabled=False), alone=True),
+    Variant("cuDNN benchmark", around=cudnn(benchmark=True), alone=True),
+)
+_COMPILED = Variant("torch.compile", lambda network: network.compile(), alone=True)
+
+
+def others(device: torch.device, precision: str, dropout: float) -> tuple[Variant, ...]:
+    """Beyond the waterfall: one change at a time of what is published, as far as it can be made here, and a control."""
+    cuda = device.type == "cuda"
+    has_bf16 = precision != "bf16" and devices.precision("auto", device) == "bf16"
+    has_compiler = any(map(shutil.which, ("gcc", "clang")))  # torch.compile needs one, and not every machine has it
+    return (
+        EAGER_BERT,
+        _FUSED,
+        *([_NO_DROPOUT] if dropout else []),
+        *(_FAST_MASKS if dropout and not cuda else []),
+        *(_CUDNN if cuda else []),
+        *([_BF16] if has_bf16 else []),
+        *([_COMPILED] if cuda and has_compiler else []),
+    )
+
+
+def networks(network: Any, device: torch.device, seed: int) -> dict[str, Any]:
+    """What variants are made of: a copy of ``network`` as published; random ones without groups, BERT, DistilBERT.
+
+    Raises StudyError where ``network`` is no SqueezeBERT.
+    """
+    config = network.config
+    if config.model_type != "squeezebert":
+        raise StudyError(
+            f"anomaly: {type(network).__name__} is no SqueezeBERT, whose time is to be explained; give one"
+        )
+    published, ungrouped = copy.deepcopy(network), copy.deepcopy(config)
+    becomes({squeezebert.MatmulEncoder: SqueezeBertEncoder}, published)
+    ungrouped.update(dict.fromkeys(_GROUPS, 1))
+    bert = AutoConfig.for_model("bert", **{name: getattr(config, name) for name in _SIZES})
+    distilbert = AutoConfig.for_model(
+        "distilbert", vocab_size=config.vocab_size, dim=config.hidden_size, n_layers=config.num_hidden_layers // 2,
+        n_heads=config.num_attention_heads, hidden_dim=config.intermediate_size,
+        max_position_embeddings=config.max_position_embeddings,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    drawn = {_UNGROUPED: ungrouped, _BERT: bert, _DISTILBERT: distilbert}
+    found = {_SQUEEZEBERT: published} | {name: models.from_config(drawn[name]) for name in drawn}
+    return {name: original.to(device) for name, original in found.items()}

@@ -1,0 +1,253 @@
+"""What is measured: a network under the conditions it is measured in, its random input, and the calls on it."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig
+from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.models import devices, networks, squeezebert
+from qa_tradeoffs.study.config import Grid, Model, Profile, Study
+
+Conditions = dict[str, str | int | float | bool | None]
+
+# For these, the defaults of transformers' config classes are the published base models.
+_PUBLISHED = ("bert", "distilbert", "squeezebert")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to be measured, and the name and grids it is measured under.
+
+    ``name``: 'study' for the study's own network, 'full size' for the published architecture. ``eager_control``: it is
+    measured a second time without fused attention, because SqueezeBERT has none.
+    """
+
+    name: str
+    network: Any
+    weights: str
+    forward: Grid
+    training_step: Grid | None
+    min_repeats: int
+    memory: tuple[Grid, ...] = ()
+    questions: int = 0
+    eager_control: bool = False
+
+    @property
+    def attention(self) -> str:
+        """The attention it is measured with."""
+        return "eager" if self.eager_control else networks.attention(self.network)
+
+    def conditions(self, device: torch.device, precision: str) -> Conditions:
+        """What every figure of this network in this run was taken under."""
+        machine = devices.describe(device)
+        return {
+            "network": self.name,
+            "weights": self.weights,
+            "attention": self.attention,
+            "eager_control": self.eager_control,
+            "precision": precision,
+            "device": machine["name"],
+            "threads": machine["threads"],
+        }
+
+
+def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject]:
+    """The study's own network, its full-size twin where it is smaller, and the larger one with eager attention.
+
+    Raises StudyError for a length in the plan that a network does not take.
+    """
+    plan = study.profile
+    found = [_own(network, spec, plan)]
+    if (twin := full_size(network, seed)) is not None:
+        found.append(_twin(twin, plan))
+    for subject in found:
+        _check_lengths(subject)
+        networks.set_dropout(subject.network, study.training.dropout)
+    large = found[-1]
+    if large.attention != "eager" and not squeezebert.is_matmul(large.network):
+        found.append(replace(large, training_step=None, memory=(), questions=0, eager_control=True))
+    return found
+
+
+def full_size(network: Any, seed: int) -> Any | None:
+    """The published architecture with random weights where ``network`` is a smaller one of its kind, else None."""
+    if network.config.model_type not in _PUBLISHED:
+        return None
+    published = AutoConfig.for_model(network.config.model_type)
+    with torch.device("meta"):
+        size = networks.parameters(networks.from_config(published))
+    if networks.parameters(network) >= size:
+        return None
+    torch.manual_seed(seed)
+    twin = networks.from_config(published)
+    return squeezebert.to_matmul(twin) if squeezebert.is_matmul(network) else twin
+
+
+def flops(network: Any, batch_size: int, length: int) -> tuple[int, int]:
+    """FLOP of the matrix products of a forward pass of (batch_size, length) tokens, and of its backward pass.
+
+    Counted by torch on a copy without data ('meta'), where fused attention comes apart into the products that the
+    counter knows. SqueezeBERT is counted as matrix products: of a convolution's backward pass the counter forgets the
+    groups, and says four times the forward pass instead of twice.
+    """
+    with torch.device("meta"):
+        copy = networks.from_config(network.config)
+        ids = torch.zeros(batch_size, length, dtype=torch.long)
+        mask = torch.zeros(batch_size, 1, 1, length)  # in this shape none of the models looks at its values
+    if any(isinstance(module, SqueezeBertEncoder) for module in copy.modules()):
+        squeezebert.to_matmul(copy)
+    with FlopCounterMode(display=False) as counter:
+        output = copy(input_ids=ids, attention_mask=mask, start_positions=ids[:, 0], end_positions=ids[:, 0])
+        forward = counter.get_total_flops()
+        output.loss.backward()
+    return forward, counter.get_total_flops() - forward
+
+
+def random_batch(
+    network: Any, batch_size: int, length: int, device: torch.device, seed: int
+) -> dict[str, torch.Tensor]:
+    """Random tokens (batch_size, length) int64, all attended to, and random answer positions (batch_size,) int64."""
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(network.config.vocab_size, (batch_size, length), generator=generator)
+    positions = torch.randint(length, (2, batch_size), generator=generator).sort(dim=0).values
+    batch = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "start_positions": positions[0],
+        "end_positions": positions[1],
+    }
+    return {name: values.to(device) for name, values in batch.items()}
+
+
+class Forward:
+    """A call that answers ``batch`` once."""
+
+    def __init__(self, network: Any, batch: dict[str, torch.Tensor], precision: str) -> None:
+        self._network, self._precision = network.eval(), precision
+        self._inputs = {name: values for name, values in batch.items() if not name.endswith("_positions")}
+
+    def __call__(self) -> torch.Tensor:
+        """The start logits (batch_size, length)."""
+        with torch.inference_mode(), autocast(self._network.device, self._precision):
+            logits: torch.Tensor = self._network(**self._inputs).start_logits
+            return logits
+
+
+class TrainingStep:
+    """One update on ``batch``: the three parts, to be called in their order, or all of it as one call.
+
+    ``updates``: the optimizer of another step that trains the same parameters; its state is twice their size.
+    """
+
+    def __init__(
+        self, network: Any, batch: dict[str, torch.Tensor], precision: str, updates: torch.optim.Optimizer | None = None
+    ) -> None:
+        self._network, self._batch, self._precision = network.train(), batch, precision
+        self.updates = updates or torch.optim.AdamW(network.parameters(), lr=1e-6)
+
+    def __call__(self) -> None:
+        """The whole update."""
+        self.forward()
+        self.backward()
+        self.optimizer()
+
+    def forward(self) -> None:
+        """The loss, kept for the backward pass."""
+        with autocast(self._network.device, self._precision):
+            self._loss = self._network(**self._batch).loss
+
+    def backward(self) -> None:
+        """The gradients."""
+        self._loss.backward()
+
+    def optimizer(self) -> None:
+        """The update by AdamW; the gradients are let go."""
+        self.updates.step()
+        self.updates.zero_grad(set_to_none=True)
+
+
+@contextmanager
+def placed(subject: Subject, device: torch.device) -> Iterator[Any]:
+    """The subject's network on the device and with its attention, for the length of the block."""
+    network, own = subject.network, networks.attention(subject.network)
+    network.to(device)
+    if subject.eager_control:
+        network.set_attn_implementation("eager")
+    try:
+        yield network
+    finally:
+        if subject.eager_control:
+            network.set_attn_implementation(own)
+        network.zero_grad(set_to_none=True)  # a training step that ran out of memory leaves gradients
+        network.to("cpu")
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+@contextmanager
+def number_format(precision: str) -> Iterator[None]:
+    """Whether CUDA may round the inputs of fp32 products to tf32, in matrix products as in convolutions."""
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    # torch's own default differs between the two, which would favour SqueezeBERT's convolutions.
+    products.allow_tf32 = convolutions.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision where bf16 was asked for: weights stay fp32, as in training."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def dropout(network: Any) -> float:
+    """The highest probability of the network's dropouts."""
+    return max((module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)), default=0.0)
+
+
+def _own(network: Any, spec: Model, plan: Profile) -> Subject:
+    return Subject(
+        name="study",
+        network=network,
+        weights="random" if spec.architecture else "fine-tuned" if spec.fine_tuned else "pretrained",
+        forward=plan.forward,
+        training_step=plan.training_step,
+        min_repeats=plan.min_repeats,
+        memory=plan.memory,
+        questions=plan.questions,
+    )
+
+
+def _twin(network: Any, plan: Profile) -> Subject:
+    return Subject(
+        name="full size",
+        network=network,
+        weights="random",
+        forward=plan.full_size_forward,
+        training_step=plan.full_size_training_step,
+        min_repeats=plan.full_size_min_repeats,
+        memory=plan.full_size_memory,
+        questions=plan.full_size_questions,
+    )
+
+
+def _check_lengths(subject: Subject) -> None:
+    limit = getattr(subject.network.config, "max_position_embeddings", math.inf)
+    prefix = "" if subject.name == "study" else "full_size_"
+    training = [subject.training_step] if subject.training_step else []
+    grids = {"forward": [subject.forward], "training_step": training, "memory": subject.memory}
+    for name, found in grids.items():
+        if (longest := max((length for grid in found for length in grid.lengths), default=0)) > limit:
+            raise StudyError(
+                f"profile.{prefix}{name}.lengths: {longest} tokens, but the network takes {limit} (its config's "
+                "max_position_embeddings); give lengths up to that"
+            )

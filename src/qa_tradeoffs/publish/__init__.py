@@ -1,0 +1,1 @@
+"""Model cards, uploads to the Hub, and the committed snapshot of a report."""

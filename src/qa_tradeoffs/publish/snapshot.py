@@ -1,0 +1,160 @@
+"""A report as it is committed: its pages, and beside them its answer, first chart and main figures for the README.
+
+python -m qa_tradeoffs.publish.snapshot STUDY RUN PAGES NOTEBOOK...
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import Field, ValidationError
+
+from qa_tradeoffs.analysis import compute, tables
+from qa_tradeoffs.core.documents import Strict
+from qa_tradeoffs.core.errors import StudyError, exit_cleanly
+from qa_tradeoffs.core.files import RunPaths, read_bytes, write_text
+from qa_tradeoffs.metrics.choice import Contest
+from qa_tradeoffs.report import choice_findings, display, figures, findings
+from qa_tradeoffs.report import pages as report
+from qa_tradeoffs.runs.results import Condition, Interval, Origin, Record
+from qa_tradeoffs.study import config
+
+SUMMARY, CHART = "summary.json", "tradeoff.svg"
+
+
+class Model(Strict):
+    """One model's main figures."""
+
+    label: str
+    records: tuple[Record, ...] = Field(min_length=1)
+
+    def find(self, metric: str) -> list[Record]:
+        """The records of this metric: one, or for a cost one for each end of the price's range; none if not trained."""
+        return [record for record in self.records if record.metric == metric]
+
+
+class Summary(Strict):
+    """The main figures of one report."""
+
+    format: Literal[1] = 1
+    title: str
+    kind: str = Field(description="what was studied, in words")
+    answer: tuple[str, ...] = Field(min_length=1, description="the report's answer, sentence by sentence")
+    chart: str = Field(description="what the chart beside the summary shows, in words")
+    caption: str = Field(description="how to read the chart")
+    origin: Origin = Field(description="of the first model's evaluation")
+    price: str
+    models: tuple[Model, ...] = Field(min_length=1)
+
+
+def summary(collected: tables.Collected) -> Summary:
+    """What of a study's results the summary holds."""
+    first = next(iter(collected.evaluations.values())).provenance
+    choices, contest = _choices(collected)
+    baseline, n = tables.baseline(collected), tables.questions(collected)
+    return Summary(
+        title=collected.study.title,
+        kind=findings.kind_of_study(collected.study, collected.slugs),
+        answer=tuple(choice_findings.answer(choices, contest, collected.study, baseline, n)),
+        chart=choice_findings.describe(choices),
+        caption=choice_findings.chart_caption(choices),
+        origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
+        price=f"{collected.price.machine}, {collected.price.provider}, {collected.price.date}",
+        models=tuple(
+            Model(label=row["model"], records=tuple(_records(collected, row))) for row in choices.to_dict("records")
+        ),
+    )
+
+
+def chart(collected: tables.Collected) -> bytes:
+    """The report's first chart, as SVG."""
+    figures.use_style()
+    choices, _ = _choices(collected)
+    return display.svg(figures.f1_against_question(choices))
+
+
+def read(path: Path) -> Summary:
+    """Read a committed summary back, checked. Raises StudyError naming the file."""
+    try:
+        return Summary.model_validate_json(read_bytes(path, "is missing; run make publish"))
+    except ValidationError as error:
+        problem = config.first_problem(error, Summary)
+        raise StudyError(f"{path}: is not a summary of this program ({problem})") from None
+
+
+def publish(run: RunPaths, pages: Path, collected: tables.Collected, notebooks: list[Path]) -> Path:
+    """Put the pages, the summary and the chart where ``pages`` is, in place of what was there.
+
+    Returns the path of index.html. Raises StudyError where that is too large to be committed, and leaves the old pages.
+    """
+    pages.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=pages.parent) as folder:
+        new = Path(folder) / pages.name
+        size = report.render(run, new, collected.study.title, notebooks).stat().st_size
+        if size > report.MOST_BYTES:
+            most = report.MOST_BYTES / 1e6
+            raise StudyError(f"{pages}: index.html has {size / 1e6:.1f} MB, at most {most:.0f}; publish fewer models")
+        write_text(new / SUMMARY, summary(collected).model_dump_json(indent=1) + "\n")
+        (new / CHART).write_bytes(chart(collected))
+        shutil.rmtree(pages, ignore_errors=True)
+        new.rename(pages)
+    return pages / "index.html"
+
+
+def _choices(collected: tables.Collected) -> tuple[pd.DataFrame, Contest]:
+    """The table of models with what one question takes of each, and what is known of every two."""
+    return compute.choices(collected, tables.models(collected), tables.differences(collected))
+
+
+def _records(collected: tables.Collected, row: dict[str, Any]) -> list[Record]:
+    """A row of the table of models as records; a training only where there was one."""
+    n, shape = tables.questions(collected), {"batch_size": row["latency_batch"], "length": row["latency_at"]}
+    passes = tables.measured(collected, row["slug"], "forward_seconds")
+    (repeats,) = (record.n for record in passes if shape.items() <= record.conditions.items())
+    found = [
+        *(_record(row, metric, "points", n, "questions", seeds=row["seeds"]) for metric in ("exact_match", "f1")),
+        _record(row, "parameters", "parameters", 1),
+        _record(row, "latency", "s per forward pass", repeats, "passes", **shape),
+        *_costs(collected, row, "million_usd", **shape),
+    ]
+    if pd.isna(row["train_seconds"]):
+        return found
+    return [*found, _record(row, "train_seconds", "s", row["seeds"]), *_costs(collected, row, "train_usd")]
+
+
+def _record(row: dict[str, Any], metric: str, unit: str, n: int, over: Any = None, **conditions: Condition) -> Record:
+    """A column of the row; ``over`` says of what its interval is, where it has one."""
+    interval = Interval(low=row[f"{metric}_low"], high=row[f"{metric}_high"], over=over) if over else None
+    return Record(metric=metric, value=row[metric], unit=unit, n=n, interval=interval, conditions=conditions)
+
+
+def _costs(collected: tables.Collected, row: dict[str, Any], metric: str, **conditions: Condition) -> list[Record]:
+    """USD at the price, or at the lowest and the highest where that is a range."""
+    at = dict(zip(collected.price.range_usd_per_hour, (row[f"{metric}_low"], row[f"{metric}_high"]), strict=True))
+    return [
+        Record(metric=metric, value=value, unit="USD", n=1, conditions={"usd_per_hour": rate, **conditions})
+        for rate, value in at.items()
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of this module: prints the path of the published report."""
+    parser = argparse.ArgumentParser(description="Write a run's report and summary to where they are committed.")
+    parser.add_argument("study", type=Path, help="study file")
+    parser.add_argument("run", type=Path, help="folder of the run, with the executed analysis")
+    parser.add_argument("pages", type=Path, help="folder to write")
+    parser.add_argument("notebooks", type=Path, nargs="*", help="executed notebooks to give a page each")
+    parser.add_argument("--models", default="", help="slugs, separated by blanks; empty: all of the study")
+    parser.add_argument("--seeds", default="", help="seeds, separated by blanks; empty: all of the study")
+    options = parser.parse_args(arguments)
+    study, run = options.study.resolve(), options.run.resolve()
+    collected, paths = tables.for_analysis(str(study), options.models, options.seeds, str(run))
+    print(publish(paths, options.pages, collected, options.notebooks))
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)

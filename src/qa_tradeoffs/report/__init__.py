@@ -1,0 +1,1 @@
+"""From tables and verdicts to charts, sentences and HTML pages."""

@@ -1,0 +1,1 @@
+"""Result files, what makes one stale, running a notebook, the forecast."""

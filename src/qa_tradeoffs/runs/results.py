@@ -1,0 +1,199 @@
+"""The one record format on disk: value, unit, n, interval, conditions, and where all of it came from."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from qa_tradeoffs.core.documents import Strict, read_json
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
+from qa_tradeoffs.study.config import digest, first_problem
+
+Condition = str | int | float | bool | None
+Kind = TypeVar("Kind", "Results", "Experiment")
+
+# The packages whose version can change a number.
+_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
+
+
+class Interval(Strict):
+    """Bounds of an uncertainty, and which uncertainty it is."""
+
+    low: float
+    high: float
+    level: float = Field(default=0.95, gt=0, lt=1)
+    over: Literal["questions", "seeds", "passes"]
+
+    @model_validator(mode="after")
+    def _lowest_first(self) -> "Interval":
+        if self.low > self.high:
+            raise ValueError(f"its low {self.low} is above its high {self.high}")
+        return self
+
+
+class Record(Strict):
+    """One measured number. ``n`` observations are behind ``value``; ``conditions`` are those it was taken under."""
+
+    metric: str
+    value: float
+    unit: str
+    n: int = Field(ge=1)
+    interval: Interval | None = None
+    conditions: dict[str, Condition] = Field(default_factory=dict)
+
+
+class Origin(Strict):
+    """Which code ran where."""
+
+    git_commit: str | None = Field(description="None outside a git checkout")
+    git_dirty: bool | None = Field(description="whether tracked files differed from the commit")
+    seed: int | None
+    device: dict[str, Condition]
+    python: str
+    versions: dict[str, str]
+
+
+class Provenance(Origin):
+    """Where a stage's result file came from: enough to make it again."""
+
+    study: str = Field(description="name of the study file")
+    study_sha256: str = Field(description="of the study file's bytes")
+    inputs_sha256: str = Field(
+        description="of the part of the study, the data files and the code that this stage depends on"
+    )
+    data_sha256: str
+    data_revision: str | None = Field(default=None, description="commit hash of a data set of the Hub")
+    checkpoint: str
+    revision: str | None = Field(description="commit hash of a Hub checkpoint")
+
+
+class Results(Strict):
+    """What one stage measured of one model."""
+
+    format: Literal[1] = 1
+    stage: Literal["train", "evaluate", "profile"]
+    model: str
+    provenance: Provenance
+    records: tuple[Record, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+    beside: dict[str, str] = Field(
+        default_factory=dict, description="SHA-256 of each file that was written with it, by path from its folder"
+    )
+
+    def find(self, metric: str, **conditions: Condition) -> Record:
+        """The one record of this metric under these conditions. Raises StudyError when there is none or several."""
+        found = [
+            record
+            for record in self.records
+            if record.metric == metric and conditions.items() <= record.conditions.items()
+        ]
+        if len(found) != 1:
+            raise StudyError(
+                f"results of stage {self.stage} of {self.model}: {len(found)} records of {metric} under {conditions}, "
+                "expected one; run the stage again"
+            )
+        return found[0]
+
+    def all(self, metric: str) -> list[Record]:
+        """Every record of this metric, in the order in which it was measured."""
+        return [record for record in self.records if record.metric == metric]
+
+
+class Experiment(Strict):
+    """What a measurement found that belongs to no study: its records and their origin."""
+
+    format: Literal[1] = 1
+    experiment: Literal["anomaly"]
+    origin: Origin
+    records: tuple[Record, ...] = Field(min_length=1)
+
+    def all(self, metric: str) -> list[Record]:
+        """Every record of this metric, in the order in which it was measured."""
+        return [record for record in self.records if record.metric == metric]
+
+
+def write(path: Path, results: Results | Experiment) -> None:
+    """Write the file atomically, keys in a fixed order: equal results give equal bytes.
+
+    Its last key is a digest of all the others, by which a file that was changed since is known.
+    """
+    content = results.model_dump(mode="json")
+    write_text(path, json.dumps(content | {"sha256": digest(content)}, indent=1, ensure_ascii=False) + "\n")
+
+
+def read(path: Path) -> Results:
+    """Read a stage's result file back, checked. Raises StudyError naming the file."""
+    return _read(path, Results, "run the stage that writes it (make all does)")
+
+
+def read_fresh(path: Path, inputs: str) -> Results:
+    """Read a stage's result file, refused by name where ``inputs``, the digest of what it depends on, has changed."""
+    found = read(path)
+    if found.provenance.inputs_sha256 != inputs:
+        raise StudyError(
+            f"{path}: was made from other settings, data or code than there are now; run make all (where that does "
+            "nothing, remove the file first)"
+        )
+    return found
+
+
+def fingerprints(folder: Path, *written: Path) -> dict[str, str]:
+    """SHA-256 of each of these files, and of each file in these folders, by path from ``folder``."""
+    files = sorted(file for path in written for file in (path.iterdir() if path.is_dir() else [path]))
+    return {str(file.relative_to(folder)): hashlib.sha256(read_bytes(file)).hexdigest() for file in files}
+
+
+def check_beside(path: Path, found: Results, *read: Path) -> None:
+    """Refuse by name what is to be read beside the result ``found`` in ``path``, but was not written with it."""
+    names = [str(part.relative_to(path.parent)) for part in read]
+    expected = {name: sha for name, sha in found.beside.items() if name.startswith(tuple(names))}
+    there = fingerprints(path.parent, *(part for part in read if part.exists())) if expected else {}
+    if differing := [name for name, sha in expected.items() if there.get(name) != sha]:
+        raise StudyError(f"{path.parent / differing[0]}: is not what was written together with {path}; run make all")
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read an experiment's result file back, checked. Raises StudyError naming the file."""
+    return _read(path, Experiment, "run make anomaly")
+
+
+def software() -> dict[str, Any]:
+    """Versions of Python and of the packages that can change a number, and the commit of this code."""
+    return {
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": None if (status := _git("status", "--porcelain", "-uno")) is None else bool(status),
+    }
+
+
+def records(rows: Iterable[Mapping[str, Any]], **conditions: Condition) -> tuple[Record, ...]:
+    """Records from keyword rows; ``conditions`` hold for all of them, a row's own come on top."""
+    return tuple(Record(**{**row, "conditions": conditions | dict(row.get("conditions", {}))}) for row in rows)
+
+
+def _read(path: Path, kind: type[Kind], advice: str) -> Kind:
+    content = read_json(path, f"is missing; {advice}")
+    written = content.pop("sha256", None) if isinstance(content, dict) else None
+    if written is not None and written != digest(content):
+        raise StudyError(f"{path}: was changed after it was written; {advice}")
+    try:
+        return kind.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        raise StudyError(f"{path}: is not a result file of this program ({first_problem(error, kind)})") from None
+
+
+def _git(*arguments: str) -> str | None:
+    """What git prints, or None where there is no checkout or no git."""
+    try:
+        run = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()

@@ -1,0 +1,151 @@
+"""What every notebook opens with: the checked study, one model of it, the device, and where results go."""
+
+import hashlib
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qa_tradeoffs.core import progress
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.locks import end_with_parent
+from qa_tradeoffs.data import sources
+from qa_tradeoffs.models import devices, networks
+from qa_tradeoffs.runs import inputs, results
+from qa_tradeoffs.study import config
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of one model (and, but for profiling, one seed) of a study."""
+
+    name: inputs.Stage
+    study_file: Path
+    study: config.Study
+    slug: str
+    seed: int | None
+    device: torch.device
+    paths: RunPaths
+
+    @property
+    def model(self) -> config.Model:
+        """The model's entry in the study file."""
+        return self.study.model(self.slug)
+
+    def summary(self) -> dict[str, Any]:
+        """What this run is, for a reader."""
+        machine = devices.describe(self.device)
+        return {
+            "study": self.study.title,
+            "model": self.model.label,
+            "seed": self.seed,
+            "device": f"{machine['name']}, {machine['threads']} threads",
+        }
+
+    @cached_property
+    def inputs(self) -> str:
+        """Digest of all that this stage's result depends on."""
+        return inputs.digest(self.study, self.name, self.slug, self.seed)
+
+    @cached_property
+    def splits(self) -> sources.Splits:
+        """The study's questions, read and checked once."""
+        return sources.load(self.study.data)
+
+    @cached_property
+    def checkpoint(self) -> Path | None:
+        """Folder of the published or local checkpoint; None for an architecture built from its config."""
+        return networks.locate(self.model)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The checkpoint's tokenizer, or one whose vocabulary comes from the training split."""
+        texts = (text for example in self.splits.train for text in (example.context, example.question))
+        return networks.load_tokenizer(self.model, self.checkpoint, texts)
+
+    @cached_property
+    def trained_tokenizer(self) -> Any:
+        """The tokenizer that lies beside the trained weights."""
+        return networks.load_tokenizer(self.model, self.trained_folder, [])
+
+    def untrained_network(self) -> Any:
+        """The network as training begins: published weights or random ones, and a random answer head."""
+        return networks.load_network(self.model, self.checkpoint, len(self.tokenizer), self.seed or 0)
+
+    def trained_network(self) -> Any:
+        """The network with its trained weights."""
+        network = networks.from_checkpoint(self.trained_folder, grouped_matmul=self.model.grouped_matmul)
+        networks.check_vocabulary(network, len(self.trained_tokenizer), self.trained_folder)
+        return network
+
+    @cached_property
+    def trained_folder(self) -> Path:
+        """The checkpoint that is evaluated: what training wrote, or the one that came fine-tuned."""
+        if self.model.fine_tuned:
+            assert self.checkpoint is not None
+            return self.checkpoint
+        assert self.seed is not None
+        wanted = inputs.digest(self.study, "train", self.slug, self.seed)
+        path, folder = self.paths.training(self.slug, self.seed), self.paths.checkpoint(self.slug, self.seed)
+        results.check_beside(path, results.read_fresh(path, wanted), folder)  # the weights are those that it tells of
+        return folder
+
+    def collect(
+        self,
+        rows: list[dict[str, Any]],
+        *,
+        notes: Sequence[str] = (),
+        beside: Sequence[Path] = (),
+        **conditions: results.Condition,
+    ) -> results.Results:
+        """These rows as a result file's content, with this stage's provenance and the notes after those on the data.
+
+        ``beside``: files and folders that were written with it, and are known by it when they are read.
+        """
+        return results.Results(
+            stage=self.name,
+            model=self.slug,
+            provenance=self._provenance(),
+            records=results.records(rows, **conditions),
+            notes=(*self.splits.notes, *notes),
+            beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
+        )
+
+    def _provenance(self) -> results.Provenance:
+        spec = self.model
+        return results.Provenance(
+            study=self.study_file.name,
+            study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
+            inputs_sha256=self.inputs,
+            data_sha256=self.splits.fingerprint,
+            data_revision=self.splits.revision,
+            seed=self.seed,
+            checkpoint=spec.hub or (spec.path.name if spec.path else f"{spec.architecture} from a config"),
+            revision=networks.revision(spec, self.checkpoint),
+            device=devices.describe(self.device),
+            **results.software(),
+        )
+
+
+def start(
+    name: inputs.Stage, study: str, model: str, seed: int | None = None, device_name: str = "auto", run: str = ""
+) -> Stage:
+    """Open a stage of ``study`` (a path, relative to the repository's root) for one of its models.
+
+    ``run`` is the folder of results, by default ``runs/<name of the study file>``. Raises StudyError.
+    """
+    study_file = ROOT / study
+    checked = config.load(study_file)
+    checked.model(model)
+    if seed is not None and not 0 <= seed < 2**31:
+        raise StudyError(f"seed: {seed} is no seed; give a whole number from 0 to 2147483647")
+    if progress.VARIABLE in os.environ:  # headless: nobody would see that it goes on, nor end it
+        end_with_parent(signal.SIGKILL)
+    devices.use_all_cores()
+    return Stage(name, study_file, checked, model, seed, devices.choose(device_name), RunPaths.of(study_file, run))

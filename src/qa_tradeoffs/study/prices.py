@@ -1,0 +1,70 @@
+"""What an hour of a machine costs: a table that people edit, and the row that a study names."""
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from qa_tradeoffs.core.documents import Section, read_yaml, shown
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.study.config import Study, first_problem
+
+Usd = Annotated[float, Field(ge=0)]
+
+
+class Price(Section):
+    """What an hour of a machine costs, as somebody published it on some day."""
+
+    provider: str
+    machine: str
+    range_usd_per_hour: tuple[Usd, Usd] = Field(
+        alias="usd_per_hour", strict=False, description="lowest and highest; equal for a single figure"
+    )
+    date: datetime.date = Field(description="day on which the source gave this price")
+    source: str
+    note: str = ""
+
+    @field_validator("range_usd_per_hour", mode="before")
+    @classmethod
+    def _one_figure_is_a_range(cls, given: Any) -> Any:
+        return given if isinstance(given, (list, tuple)) else [given, given]
+
+    @field_validator("range_usd_per_hour")
+    @classmethod
+    def _lowest_first(cls, given: tuple[float, float]) -> tuple[float, float]:
+        if given[0] > given[1]:
+            raise ValueError(f"must be one figure, or [lowest, highest], not {list(given)}")
+        return given
+
+    def age_warning(self, today: datetime.date) -> str:
+        """A sentence when the price is older than a year, else the empty string."""
+        days = (today - self.date).days
+        said = f"The price of {self.machine} is {days / 365.25:.1f} years old: put today's into studies/prices.yaml."
+        return said if days > 365 else ""
+
+
+def load(path: Path | str) -> dict[str, Price]:
+    """The price table, slug → Price. Raises StudyError."""
+    path = Path(path)
+    content = read_yaml(path)
+    if not isinstance(content, dict) or not content:
+        raise StudyError(f"{path}: must be a mapping from price names to prices")
+    prices = {}
+    for slug, row in content.items():
+        if not isinstance(slug, str):
+            raise StudyError(f"{path}: the name of a price must be a text, not {shown(slug)}; put it in quotes")
+        try:
+            prices[slug] = Price.model_validate(row)
+        except ValidationError as error:
+            raise StudyError(f"{path}: {slug}: {first_problem(error, Price)}") from None
+    return prices
+
+
+def of(study: Study, prices: dict[str, Price]) -> Price:
+    """The study's price. Raises StudyError when the table has no such row."""
+    if study.price not in prices:
+        raise StudyError(
+            f"{study._file}: price: there is no price '{study.price}' in the price table; it has {', '.join(prices)}"
+        )
+    return prices[study.price]

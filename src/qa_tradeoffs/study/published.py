@@ -1,0 +1,185 @@
+"""The figures that others published, as data: read from a file that gives the source of each, and checked."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from qa_tradeoffs.core import documents
+from qa_tradeoffs.core.documents import Section
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.study import config
+
+T = TypeVar("T")
+Positive = Annotated[float, Field(gt=0)]
+Points = Annotated[float, Field(ge=0, le=100)]
+Source = Annotated[str, Field(min_length=1)]
+Point = Annotated[tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], Field(strict=False)]
+ModelName = Literal["bert", "distilbert", "squeezebert"]
+MachineName = Literal["p100", "k80"]
+MODELS: tuple[ModelName, ...] = ("bert", "distilbert", "squeezebert")
+MACHINES: tuple[MachineName, ...] = ("p100", "k80")
+
+
+class OfEach(Section, Generic[T]):
+    """Something of each of the three models."""
+
+    bert: T
+    distilbert: T
+    squeezebert: T
+
+    def of(self, model: ModelName) -> T:
+        """That of one model."""
+        found: T = getattr(self, model)
+        return found
+
+
+class Score(Section):
+    """EM and F1, 0 to 100."""
+
+    exact_match: Points
+    f1: Points
+
+
+class Scores(Section):
+    """Scores of the original study, over how many questions."""
+
+    source: Source
+    questions: int = Field(gt=0)
+    by_model: OfEach[Score]
+
+
+class Spent(Section):
+    """What one fine-tuning took."""
+
+    hours: Positive
+    usd: Positive
+
+
+class FineTuning(Section):
+    """What the original study's fine-tuning took, and the recipe; ``windows`` are rows of ``length`` tokens."""
+
+    source: Source
+    by_model: OfEach[Spent]
+    batch_size: int = Field(gt=0)
+    length: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    windows: int = Field(gt=0, description="an assumption; windows_source says of what")
+    windows_source: Source
+
+
+class Grid(Section, Generic[T]):
+    """One value per point (batch size, tokens per row), model and machine, and how it was measured."""
+
+    source: Source
+    method: Source
+    points: tuple[Point, ...] = Field(min_length=1, strict=False)
+    p100: OfEach[Annotated[tuple[T, ...], Field(strict=False)]]
+    k80: OfEach[Annotated[tuple[T, ...], Field(strict=False)]]
+
+    @model_validator(mode="after")
+    def _a_value_for_every_point(self) -> "Grid[T]":
+        for machine in MACHINES:
+            for model in MODELS:
+                n = len(self.of(machine).of(model))
+                if n != len(self.points):
+                    raise ValueError(
+                        f"{machine}.{model} has {n} values; give one for each of {len(self.points)} points"
+                    )
+        return self
+
+    def of(self, machine: MachineName) -> OfEach[tuple[T, ...]]:
+        """The values on one machine."""
+        return self.p100 if machine == "p100" else self.k80
+
+    def rows(self) -> Iterator[tuple[MachineName, ModelName, int, int, T]]:
+        """(machine, model, batch size, length, value), machine by machine, model by model."""
+        for machine in MACHINES:
+            for model in MODELS:
+                for (batch_size, length), value in zip(self.points, self.of(machine).of(model), strict=True):
+                    yield machine, model, batch_size, length, value
+
+
+class PercentFaster(Section):
+    """A claim of the form '60 % faster'."""
+
+    percent: Positive
+    source: Source
+
+
+class TimesFaster(Section):
+    """A claim of the form '4.3 times faster', on some machine."""
+
+    times: Positive
+    machine: str
+    source: Source
+
+
+class Original(Section):
+    """The study of 2021 that this one rebuilds. ``inference`` in seconds; ``memory`` in MiB, None where it ran out."""
+
+    scores: Scores
+    fine_tuning: FineTuning
+    inference: Grid[Positive]
+    memory: Grid[Positive | None]
+    distilbert_faster: PercentFaster
+
+
+class PaperScore(Score):
+    """A score from a paper or an example."""
+
+    model: ModelName
+    name: str = Field(min_length=1)
+    source: Source
+    note: str = ""
+
+
+class Papers(Section):
+    """What those who made the models say of them, speed against BERT-base."""
+
+    scores: tuple[PaperScore, ...] = Field(strict=False)
+    distilbert_faster: PercentFaster
+    squeezebert_faster: TimesFaster
+
+
+class Machine(Section):
+    """A GPU's peak by its data sheet, 10¹² FLOP/s, in single and in half precision."""
+
+    name: str = Field(min_length=1)
+    fp32_tflops: Positive
+    fp16_tflops: Positive
+    source: Source
+    note: str = ""
+
+
+class Machines(Section):
+    """The original study's GPUs."""
+
+    p100: Machine
+    k80: Machine
+
+    def of(self, machine: MachineName) -> Machine:
+        """One of them."""
+        return self.p100 if machine == "p100" else self.k80
+
+
+class Published(Section):
+    """All of the file."""
+
+    original: Original
+    papers: Papers
+    machines: Machines
+
+
+def load(path: Path | str = ROOT / "studies" / "published.yaml") -> Published:
+    """Read and check the file of published figures. Raises StudyError naming the file and the first wrong key."""
+    path = Path(path)
+    content = documents.read_yaml(path)
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}: must be a mapping with the keys {', '.join(Published.model_fields)}")
+    try:
+        return Published.model_validate(content)
+    except ValidationError as error:
+        raise StudyError(f"{path}: {config.first_problem(error, Published)}") from None

@@ -1,0 +1,112 @@
+"""What an update of a training is made of: windows drawn at random, in parts of like length, and their loss.
+
+To pad every window of an update to its longest one wastes near half of the computation on SQuAD. With windows of like
+length in each update, one would learn from short passages and the next from long ones. So an update has the windows
+that chance gives it, and is computed in parts of like length, whose gradients add up.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+from torch.utils.data import Sampler
+
+from qa_tradeoffs.data.features import Windows, pad, parts
+from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
+from qa_tradeoffs.models.networks import accepted_inputs
+
+LABELS = ("start_positions", "end_positions")
+# What a part costs beside its tokens, as operations that could be done meanwhile: its calls, and adding its gradient of
+# each parameter. Measured on two cores of a CPU; for GPUs a guess, by which few would split an update of 16 windows.
+_FLOP_OF_CALLS = {"cpu": 5e8, "cuda": 5e12}
+_FLOP_OF_A_GRADIENT = 200
+
+
+class Shuffled(Sampler[int]):
+    """Rows in random order, another one in each epoch.
+
+    The order depends on ``seed`` and the epoch alone, not on how many random numbers were drawn before: a resumed
+    training sees the rest of the epoch in the order in which it would have come.
+    """
+
+    def __init__(self, n_rows: int, seed: int) -> None:
+        self._n_rows, self._seed, self._epoch = n_rows, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer as each epoch begins, and when it skips to where it stopped."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(np.random.default_rng((self._seed, self._epoch)).permutation(self._n_rows).tolist())
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Row numbers of an update → its windows with labels, in padded parts of like length.
+
+    Each part is a dict of the network's ``accepted`` inputs, the labels, and ``share``, its share of the update's
+    windows. ``own_cost``: what a part costs beside its tokens, in tokens. Rows are padded to a ``multiple_of`` tokens.
+
+    Of several ``processes``, number ``rank`` takes the rows rank, rank + processes, ... in the order of lengths, so
+    that all have as much to do. Gradients are averaged over processes: shares are that many times as large.
+    """
+
+    windows: Windows
+    pad_token_id: int
+    accepted: set[str]
+    own_cost: float
+    multiple_of: int = 1
+    rank: int = 0
+    processes: int = 1
+
+    def __call__(self, rows: list[int]) -> dict[str, Any]:
+        """This process's parts of an update, as the Trainer passes them on."""
+        times = self.processes if self.rank < len(rows) else 0
+        return {"parts": [self._padded(part) | {"share": times * len(part) / len(rows)} for part in self.parts(rows)]}
+
+    def parts(self, rows: list[int]) -> list[NDArray[np.int64]]:
+        """This process's rows of an update as they are computed; where it has none, one that counts for nothing."""
+        by_length = np.asarray(rows)[np.argsort(self.windows.lengths[rows], kind="stable")]
+        mine = by_length[self.rank :: self.processes] if self.rank < len(rows) else by_length[:1]
+        return [mine[part] for part in parts(self.windows.lengths[mine], self.own_cost, self.multiple_of)]
+
+    def width(self, part: NDArray[np.int64]) -> int:
+        """Tokens that each row of a part is padded to."""
+        return -(-int(self.windows.lengths[part].max()) // self.multiple_of) * self.multiple_of
+
+    def _padded(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        part = pad(self.windows, rows, self.pad_token_id, multiple_of=self.multiple_of)
+        part = {name: values for name, values in part.items() if name in self.accepted}
+        part |= dict(zip(LABELS, (self.windows.start_labels[rows], self.windows.end_labels[rows]), strict=True))
+        return {name: torch.from_numpy(values) for name, values in part.items()}
+
+
+def span_loss(output: Any, attention_mask: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+    """Mean over windows of the mean of two cross-entropies, of the answer's first and of its last token, in nats.
+
+    ``output`` has start and end logits (b, L), ``attention_mask`` (b, L) is 0 on padding, labels are (b,) int64. Only
+    the window's own tokens are candidates: in the loss of transformers' networks padding is, too, so that it depends
+    on how much of it there happens to be.
+    """
+    padding = attention_mask == 0
+    of_start, of_end = (
+        cross_entropy(logits.float().masked_fill(padding, -math.inf), labels)
+        for logits, labels in ((output.start_logits, start), (output.end_logits, end))
+    )
+    return (of_start + of_end) / 2
+
+
+def collator_for(network: Any, windows: Windows, pad_token_id: int, device: torch.device) -> Collator:
+    """A collator that cuts updates as is cheapest for a network of this size on this device."""
+    of_part = _FLOP_OF_CALLS[device.type] + _FLOP_OF_A_GRADIENT * network.num_parameters()
+    of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
+    multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
+    return Collator(windows, pad_token_id, accepted_inputs(network), of_part / of_token, multiple_of)

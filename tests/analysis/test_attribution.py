@@ -1,0 +1,96 @@
+"""Tables of variants, from records whose times can be added up by hand."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from qa_tradeoffs.analysis import attribution
+
+AT = {"work": "training_step", "precision": "fp32", "batch_size": 8, "length": 384, "dropout": 0.1}
+# Variant, position, step, alone, seconds
+MEASURED = [
+    ("as published", 0, "as published", False, 16.0),
+    ("matrix products", 1, "convolutions as matrix products", True, 12.0),
+    ("rewritten", 2, "attention fused", False, 10.0),
+    ("BERT", 3, "BERT", False, 20.0),
+    ("no dropout", None, None, True, 8.0),
+]
+
+
+def row(metric: str, value: float, at: dict[str, Any], **conditions: Any) -> dict[str, Any]:
+    interval = {"low": value - 0.01, "high": value + 0.01, "level": 0.95, "over": "passes"}
+    return {"metric": metric, "value": value, "interval": interval, "conditions": at | conditions}
+
+
+def rows(scale: float = 1.0, **changes: Any) -> list[dict[str, Any]]:
+    """Times, and ratios to what is published and to the step before; BERT's step is faster than its times say."""
+    at = AT | changes
+    times = [
+        row(f"variant_{at['work']}_seconds", scale * seconds, at, variant=name, position=i, step=step, alone=alone)
+        for name, i, step, alone, seconds in MEASURED
+    ]
+    pairs = [("matrix products", "as published", 0.75), ("rewritten", "matrix products", 0.83),
+             ("rewritten", "as published", 0.625), ("BERT", "rewritten", 1.9), ("BERT", "as published", 1.25),
+             ("no dropout", "as published", 0.5), ("rewritten", "BERT", 0.56)]  # fmt: skip
+    return times + [row("variant_ratio", ratio, at, variant=name, over=over) for name, over, ratio in pairs]
+
+
+def test_the_waterfalls_changes_add_up_to_the_difference_of_its_ends():
+    found = attribution.waterfall(rows())
+    assert found["step"].tolist() == ["as published", "convolutions as matrix products", "attention fused", "BERT"]
+    assert found["seconds"].tolist() == [16, 12, 10, 20]
+    assert found["change"].tolist()[1:] == [-4, -2, 10]
+    assert found["change"].sum() == 20 - 16
+    assert found["ratio"].tolist()[1:] == [0.75, 0.83, 1.9]  # each to the step before, as measured within rounds
+    assert found["low"].tolist()[1:] == pytest.approx([0.74, 0.82, 1.89])
+    assert found.loc[0, ["change", "ratio"]].isna().all()
+
+
+def test_each_point_has_a_waterfall_of_its_own_and_those_without_all_variants_have_none():
+    few = [r for r in rows(dropout=0.0) if r["conditions"]["variant"] in ("as published", "rewritten", "BERT")]
+    for r in few:
+        r["conditions"]["position"] = None
+    found = attribution.waterfall([*rows(), *few, *rows(0.5, length=128), *rows(0.1, work="forward", dropout=0.0)])
+    ends = found.groupby(["work", "length", "dropout"])["seconds"].agg(["first", "last", "size"])
+    assert ends.reset_index().to_numpy().tolist() == [
+        ["forward", 384, 0.0, pytest.approx(1.6), 2, 4],
+        ["training_step", 128, 0.1, 8, 10, 4],
+        ["training_step", 384, 0.1, 16, 20, 4],
+    ]
+    changes = found.groupby(["work", "length"])["change"].sum()
+    assert changes.tolist() == pytest.approx([0.4, 2, 4])
+
+
+def test_the_summary_has_each_time_beside_the_ratio_to_what_is_published():
+    found = attribution.summary(rows()).set_index("variant")
+    assert found["seconds"].to_dict() == {name: seconds for name, *_, seconds in MEASURED}
+    assert found["ratio"].dropna().to_dict() == {
+        "matrix products": 0.75, "rewritten": 0.625, "BERT": 1.25, "no dropout": 0.5
+    }  # fmt: skip
+
+
+def test_one_change_at_a_time_leaves_out_what_holds_several():
+    found = attribution.one_at_a_time(rows())
+    assert found[["variant", "seconds", "ratio"]].to_numpy().tolist() == [
+        ["matrix products", 12, 0.75],
+        ["no dropout", 8, 0.5],
+    ]
+
+
+def test_aims_are_held_against_the_ratios_of_their_work_and_dropout():
+    found = attribution.aims([*rows(), *rows(dropout=0.0), *rows(dropout=0.3)])
+    columns = ["dropout", "over", "ratio", "at most", "reached"]
+    assert found[columns].to_numpy().tolist() == [
+        [0.1, "as published", 0.625, 0.7, True],
+        [0.1, "BERT", 0.56, 0.55, False],
+        [0.0, "as published", 0.625, 0.6, False],
+        [0.0, "BERT", 0.56, 0.55, False],
+    ]
+    forward = attribution.aims(rows(work="forward", dropout=0.0))
+    assert forward[columns].to_numpy().tolist() == [[0.0, "as published", 0.625, 0.6, False]]
+
+
+def test_rows_of_other_measurements_are_passed_over():
+    other = {"metric": "forward_seconds", "value": 1.0, "interval": None, "conditions": {}}
+    pd.testing.assert_frame_equal(attribution.summary([other, *rows()]), attribution.summary(rows()))

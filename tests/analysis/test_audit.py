@@ -1,0 +1,88 @@
+"""What the published figures imply, by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from qa_tradeoffs.analysis import audit
+from qa_tradeoffs.study import published
+
+PUBLISHED = published.load(Path(__file__).parents[2] / "studies" / "published.yaml")
+
+
+def rates(model: str, machine: str) -> list[audit.Rate]:
+    return [rate for rate in audit.rates(PUBLISHED) if (rate.model, rate.machine) == (model, machine)]
+
+
+def test_bert_at_128_tokens_ran_at_nearly_the_peak_of_a_p100():
+    # 256 rows of 22.348 GFLOP in 0.6424 s.
+    rate = rates("bert", "p100")[2]
+    assert (rate.batch_size, rate.length, rate.seconds) == (256, 128, 0.6424)
+    assert rate.tflops == pytest.approx(256 * 22.347644928e-3 / 0.6424) == pytest.approx(8.906, abs=0.001)
+    assert rate.peak_share == pytest.approx(8.906 / 9.3, abs=0.001)
+
+
+def test_every_distilbert_time_on_the_p100_is_impossible():
+    found = rates("distilbert", "p100")
+    assert [round(rate.tflops, 1) for rate in found] == [12.0, 12.7, 13.6, 11.3]
+    assert all(rate.peak_share > 1 for rate in found)
+
+
+def test_no_other_published_time_is():
+    impossible = {(rate.machine, rate.model) for rate in audit.rates(PUBLISHED) if rate.peak_share > 1}
+    assert impossible == {("p100", "distilbert")}
+
+
+def test_half_of_the_layers_took_a_third_of_the_time_on_both_gpus():
+    ratios = [rate.bert_over_model for machine in ("p100", "k80") for rate in rates("distilbert", machine)]
+    assert ratios[2] == pytest.approx(0.6424 / 0.2106)
+    assert [round(ratio, 1) for ratio in ratios] == [3.1, 3.0, 3.1, 2.9, 2.9, 3.0, 3.0, 2.9]
+
+
+def test_a_quarter_left_out_of_twice_the_time_makes_it_three_times():
+    # 4 s and 2 s, each a second short, are 3 s and 1 s.
+    assert audit.time_left_out(3.0, 2.0) == 0.25
+    assert audit.time_left_out(2.0, 2.0) == 0
+
+
+def test_every_row_of_hours_and_usd_has_the_same_hourly_price():
+    prices = audit.usd_per_hour(PUBLISHED)
+    assert prices == pytest.approx({"bert": 4.65 / 3, "distilbert": 2.32 / 1.5, "squeezebert": 8.28 / 5.35})
+    assert {round(price, 2) for price in prices.values()} == {1.55}
+
+
+def test_a_training_step_is_the_hours_over_the_steps():
+    # 88,500 windows in batches of 16 are 5,532 steps, three times that 16,596.
+    bert, distilbert, squeezebert = audit.training_steps(PUBLISHED)
+    assert bert.seconds == pytest.approx(10_800 / 16_596) == pytest.approx(0.651, abs=0.001)
+    assert distilbert.seconds == pytest.approx(0.325, abs=0.001)
+    assert squeezebert.seconds == pytest.approx(19_260 / 16_596) == pytest.approx(1.161, abs=0.001)
+
+
+def test_a_training_step_of_bert_is_three_forward_passes_of_sixteen_rows_of_384():
+    weights, attention, head = 2 * 84_934_656, 12 * 4 * 384 * 768, 2 * 768 * 2  # FLOP per token
+    flop = 3 * 16 * 384 * (weights + attention + head)
+    bert = audit.training_steps(PUBLISHED)[0]
+    assert bert.tflops == pytest.approx(flop / bert.seconds / 1e12) == pytest.approx(5.21, abs=0.01)
+    assert bert.peak_share == pytest.approx(0.56, abs=0.001)
+
+
+def test_the_gap_between_the_small_models_is_within_its_standard_error():
+    # √(0.7695 · 0.2305 / 10570) = 0.00410, √(0.7731 · 0.2269 / 10570) = 0.00407; their root of squares 0.00578.
+    gap = audit.exact_match_gap(PUBLISHED, "distilbert", "squeezebert")
+    assert gap.points == pytest.approx(0.36)
+    assert gap.error_of_one == pytest.approx((0.410, 0.407), abs=0.0005)
+    assert gap.error_of_difference == pytest.approx(0.578, abs=0.0005)
+
+
+def test_the_p100_shows_the_same_surplus_of_memory_in_every_pair():
+    offsets = audit.memory_offsets(PUBLISHED)
+    assert len(offsets) == 3 * 6
+    assert offsets[0] == 1627 - 1105 == 522
+    assert set(offsets) == {520, 522, 524}
+
+
+def test_less_time_and_faster_are_different_ratios():
+    assert audit.times_from_faster(60) == pytest.approx(1.6)
+    assert audit.times_from_less_time(65) == pytest.approx(2.857, abs=0.001)
+    assert audit.times_from_less_time(50) == audit.times_from_faster(100) == 2

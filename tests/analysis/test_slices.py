@@ -1,0 +1,157 @@
+"""Kinds of question on paper, and scores and differences that agree with the functions for one comparison."""
+
+import numpy as np
+import pytest
+from conftest import compared_of, question
+
+from qa_tradeoffs.analysis import slices
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.metrics import intervals
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        ("What is it?", "what"),
+        ("In what year did it end?", "what"),
+        ("Whose car is it?", "who"),
+        ("To whom was it sold?", "who"),
+        ("Who's there?", "who"),
+        ("WHEN?", "when"),
+        ("Rome is where?", "where"),
+        ("Why is that so?", "why"),
+        ("Which town?", "which"),
+        ("How is it done?", "how"),
+        ("How many cats?", "how many"),
+        ("How much is it?", "how many"),
+        ("By how MANY did she win?", "how many"),
+        ("How did what happen?", "how"),
+        ("Name the town.", "other"),
+        ("Whatever?", "other"),
+        ("¿Dónde?", "other"),
+        ("1 + 1?", "other"),
+    ],
+)
+def test_the_first_question_word_anywhere_decides(asked, word):
+    assert slices.question_word(asked) == word
+
+
+@pytest.mark.parametrize(
+    ("references", "length"),
+    [
+        (["Rome"], "1 word"),
+        (["the Rome of old", "The Rome"], "1 word"),
+        (["the"], "1 word"),
+        (["a b c", "New York"], "2 words"),
+        (["one two three"], "3–4 words"),
+        (["one two three four"], "3–4 words"),
+        (["one two three four five"], "5 words or more"),
+        ([], "no answer"),
+    ],
+)
+def test_the_shortest_reference_counts_without_articles(references, length):
+    assert slices.answer_length(Example("q", "", "c", "?", tuple(references), (0,) * len(references))) == length
+
+
+@pytest.mark.parametrize(
+    ("start", "text", "third"),
+    [(0, "ab", "first third"), (3, "c", "middle third"), (8, "i", "last third"), (0, "abcdefghi", "middle third")],
+)
+def test_the_middle_of_the_first_reference_says_where_the_answer_is(start, text, third):
+    assert slices.answer_position(Example("q", "", "abcdefghi", "?", (text,), (start,))) == third
+
+
+def test_context_lengths_are_three_thirds_named_by_their_range():
+    examples = [question(i, context="w " * words + "end") for i, words in enumerate([1, 2, 3, 10, 11, 12, 50, 60, 70])]
+    found = slices.assign(examples)["context length"]
+    assert list(found.categories) == ["2–11 words", "12–51 words", "61–71 words"]
+    assert np.bincount(found.codes).sum() == 9
+
+
+def test_contexts_of_one_length_are_one_slice():
+    found = slices.assign([question(i) for i in range(5)])["context length"]
+    assert list(found.categories) == ["6 words"]
+
+
+def test_an_unanswerable_question_has_a_length_slice_of_its_own_and_no_position():
+    found = slices.assign([Example("q", "", "some text", "What?", (), ())])
+    assert list(found["answer length"]) == ["no answer"]
+    assert found["answer position"].codes.tolist() == [-1]
+
+
+def two_kinds(n: int, of_first: list[list[float]], of_second: list[list[float]]):
+    """``n`` questions with 'what', then ``n`` with 'who'; the scores of two models for both."""
+    examples = [question(i, asked="What?" if i < n else "Who?") for i in range(2 * n)]
+    return compared_of(examples, {"A": of_first, "B": of_second})
+
+
+def test_scores_of_a_slice_are_those_of_its_questions():
+    table = slices.scores(two_kinds(60, [[1.0] * 60 + [0.5] * 60], [[1.0] * 30 + [0.0] * 90]))
+    rows = table[table["slicing"] == "question word"].set_index(["slice", "model"])
+    assert rows.loc[("what", "A"), ["n", "exact_match", "f1", "f1_low", "f1_high"]].tolist() == [60, 100, 100, 100, 100]
+    assert rows.loc[("who", "A"), ["exact_match", "f1"]].tolist() == [0, 50]
+    middle = rows.loc[("what", "B")]
+    assert middle["f1"] == 50
+    # ±1.96 × 50 / √60 is 12.7 points.
+    assert (middle["f1_low"], middle["f1_high"]) == pytest.approx((37.3, 62.7), abs=2)
+
+
+def test_a_slice_with_too_few_questions_has_no_score():
+    table = slices.scores(two_kinds(49, [[1.0] * 98], [[1.0] * 98]))
+    by_word = table[table["slicing"] == "question word"]
+    assert by_word["n"].tolist() == [49] * 4
+    assert by_word[["exact_match", "f1", "f1_low", "f1_high"]].isna().all(axis=None)
+    assert table[table["slicing"] == "answer length"]["f1"].tolist() == [100, 100]
+
+
+def test_several_seeds_count_with_a_question_s_mean():
+    compared = two_kinds(50, [[1.0] * 100, [0.0] * 100], [[1.0] * 100])
+    rows = slices.scores(compared).query("slice == 'what' and model == 'A'").iloc[0]
+    assert (rows["f1"], rows["f1_low"], rows["f1_high"]) == (50, 50, 50)
+
+
+def test_a_difference_in_one_slice_is_found_and_the_others_are_corrected_for():
+    first, second = [[1.0] * 120], [[1.0] * 60 + [0.0] * 30 + [1.0] * 30]
+    table = slices.differences(two_kinds(60, first, second)).set_index("slice")
+    assert table.loc["what", "f1_difference"] == 0
+    assert table.loc["what", "p_holm"] == 1
+    assert table.loc["who", "f1_difference"] == 50
+    assert 36 < table.loc["who", "low"] < 40 and 60 < table.loc["who", "high"] < 64
+    # The smallest p value there can be, 1 / 10,001, times the number of comparisons.
+    assert table.loc["who", "p_holm"] == pytest.approx(len(table) / 10_001)
+
+
+def test_the_p_value_of_a_slice_is_that_of_the_paired_difference():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(60), rng.random(60) + 0.08
+    one = intervals.paired_difference(a, b, np.random.default_rng(1), resamples=10_000)
+    many = intervals.swap_p_values(np.column_stack([a - b, b - a]), np.random.default_rng(2), resamples=10_000)
+    assert many[0] == many[1] == pytest.approx(one.p_value, abs=0.01)
+
+
+def test_one_model_has_scores_and_no_differences():
+    compared = compared_of([question(i) for i in range(60)], {"A": [[1.0] * 60]})
+    assert slices.differences(compared).empty
+    assert not slices.scores(compared).empty
+
+
+def test_no_slice_is_large_enough_in_a_tiny_study():
+    compared = compared_of([question(i) for i in range(24)], {"A": [[1.0] * 24], "B": [[0.0] * 24]})
+    assert slices.differences(compared).empty
+    assert slices.scores(compared)["f1"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("of_first", "of_second", "overlap"),
+    [
+        ([1.0, 0.5], [0.5, 0.0], True),
+        ([1.0, 0.6], [0.5, 0.0], False),
+        ([0.0, 0.2], [0.5, 1.0], False),
+        ([1.0, 0.0], [0.5, 0.4], True),
+        ([1.0], [0.5, 1.0], False),
+    ],
+)
+def test_training_runs_overlap_where_a_seed_of_one_is_within_those_of_the_other(of_first, of_second, overlap):
+    scores = {label: [[score] * 60 for score in seeds] for label, seeds in (("A", of_first), ("B", of_second))}
+    table = slices.differences(compared_of([question(i) for i in range(60)], scores))
+    assert table["runs_overlap"].tolist() == [overlap] * 4

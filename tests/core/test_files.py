@@ -1,0 +1,126 @@
+"""Every file has one place, and none is ever half there."""
+
+from pathlib import Path
+
+import pytest
+
+from qa_tradeoffs.core import files
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ROOT, RunPaths, without_machine, write_if_changed, write_text, written_atomically
+
+RUN = RunPaths(Path("runs/demo"))
+
+
+def test_the_root_is_the_repository():
+    assert (ROOT / "pyproject.toml").is_file()
+    assert (ROOT / "src" / "qa_tradeoffs" / "paths.py").is_file()
+
+
+def test_what_belongs_to_one_training_lies_in_one_folder():
+    folder = Path("runs/demo/bert/seed-2")
+    assert RUN.checkpoint("bert", 2) == folder / "checkpoint"
+    assert RUN.training("bert", 2) == folder / "training.json"
+    assert RUN.history("bert", 2) == folder / "history.parquet"
+    assert RUN.evaluation("bert", 2) == folder / "evaluation.json"
+    assert RUN.predictions("bert", 2) == folder / "predictions.parquet"
+
+
+def test_a_profile_belongs_to_a_model_whatever_its_seed():
+    assert RUN.profile("bert") == Path("runs/demo/bert/profile.json")
+    assert RUN.timings("bert") == Path("runs/demo/bert/timings.parquet")
+
+
+def test_the_notebooks_of_a_model_are_listed_in_the_order_in_which_they_run():
+    assert [str(path) for path in RUN.notebooks("bert", [0, 1], trained=True)] == [
+        "runs/demo/bert/seed-0/1-train.ipynb",
+        "runs/demo/bert/seed-0/2-evaluate.ipynb",
+        "runs/demo/bert/seed-1/1-train.ipynb",
+        "runs/demo/bert/seed-1/2-evaluate.ipynb",
+        "runs/demo/bert/3-profile.ipynb",
+    ]
+    assert [path.name for path in RUN.notebooks("ready", [0], trained=False)] == ["2-evaluate.ipynb", "3-profile.ipynb"]
+
+
+def test_a_page_is_named_after_where_its_notebook_lies():
+    assert RUN.page_name(RUN.notebooks("bert", [0], trained=True)[0]) == "bert-seed-0-1-train.html"
+
+
+def test_a_write_makes_the_folders_it_needs_and_leaves_nothing_else(tmp_path):
+    write_text(tmp_path / "a" / "b.txt", "Zoë\n")
+    assert (tmp_path / "a" / "b.txt").read_bytes() == b"Zo\xc3\xab\n"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_until_a_write_is_complete_the_old_file_is_there(tmp_path):
+    target = tmp_path / "file"
+    target.write_text("old")
+    with written_atomically(target) as temporary:
+        temporary.write_text("new")
+        assert target.read_text() == "old"
+        assert temporary.parent == tmp_path  # a rename is only atomic on one file system
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("old", ["old", None])
+def test_a_failed_write_leaves_what_was_there_and_no_temporary_file(tmp_path, old):
+    target = tmp_path / "file"
+    if old is not None:
+        target.write_text(old)
+    with pytest.raises(RuntimeError), written_atomically(target) as temporary:
+        temporary.write_text("half of it")
+        raise RuntimeError
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == ({} if old is None else {"file": old})
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("file", "File exists"),
+        ("file/below", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, folder, said):
+    (tmp_path / "file").touch()
+    with pytest.raises(StudyError, match=rf"this folder of results cannot be made \({said}\)$"):
+        files.write_text(tmp_path / folder / "result.json", "{}")
+
+
+def test_a_folder_that_may_not_be_written_into_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.os, "access", lambda folder, mode: False)  # root may write everywhere
+    with pytest.raises(StudyError, match=rf"^{tmp_path}: nothing can be written into this folder of results; allow"):
+        files.write_text(tmp_path / "result.json", "{}")
+
+
+def test_a_file_is_only_written_where_its_content_changes(tmp_path):
+    target = tmp_path / "file"
+    write_if_changed(target, "one")
+    first = target.stat().st_ino
+    write_if_changed(target, "one")
+    assert target.stat().st_ino == first
+    write_if_changed(target, "two")
+    assert target.read_text() == "two"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"{ROOT}/runs/x.json: is missing", "./runs/x.json: is missing"),
+        (f"'{ROOT}'", "'.'"),
+        (f"{Path.home()}/data/squad.json", "~/data/squad.json"),
+        *((f"path: /{homes}/ada/squad.json, /{homes}/bob", "path: ~/squad.json, ~") for homes in ("home", "Users")),
+        (str(Path("/", "root", "x")), "~/x"),
+        ("/opt/v-1/lib/python3.11/site-packages/tqdm/auto.py:21", "site-packages/tqdm/auto.py:21"),
+        ("/tmp/ipykernel_12/345.py:1", "tmp/345.py:1"),
+    ],
+)
+def test_a_shown_text_names_neither_folders_of_this_machine_nor_its_user(text, shown):
+    assert without_machine(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["and/or", "8 / 128", "https://x.example/home/ada", "src/tmp/x", "/rooted", "a/root", "</root>", ""]
+)
+def test_other_texts_stay_as_they_are(text):
+    assert without_machine(text) == text

@@ -1,0 +1,311 @@
+"""The Hub, over HTTP: what is fetched is what was put there, what fails is said, and what is equal is not sent."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub import constants
+
+from qa_tradeoffs.core import hub, progress
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.data import sources
+from qa_tradeoffs.models import networks
+from qa_tradeoffs.study.config import HubData, Model
+from tests import hub_server
+
+WEIGHTS = bytes(range(250)) * 20  # 5,000 bytes
+CHECKPOINT = {"config.json": b"{}", "model.safetensors": WEIGHTS, "vocab.txt": b"[PAD]\n"}
+PATTERNS = networks.CHECKPOINT_FILES
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def spec(revision: str = "main", **keys: Any) -> Model:
+    return Model(label="hub", hub="some/bert", revision=revision, **keys)
+
+
+def said(**asked: Any) -> str:
+    with pytest.raises(StudyError) as error:
+        hub.fetch(**{"name": "some/bert", "revision": "main", "files": PATTERNS} | asked)
+    return str(error.value)
+
+
+class TestFetch:
+    def test_what_arrives_is_what_is_there_at_the_revision_and_nothing_that_could_be_code(self, server):
+        first = server.add("models/some/bert", CHECKPOINT | {"modeling.py": b"", "pytorch_model.bin": b""})
+        server.repositories["models/some/bert"].commit({"model.safetensors": b"later"})
+        folder = networks.locate(spec(first))
+        assert content(folder) == CHECKPOINT
+        assert networks.revision(spec(first), folder) == first
+
+    @pytest.mark.parametrize("ref", ["main", "refs/pr/1"])
+    def test_a_branch_or_a_pull_request_is_fetched_with_the_hash_it_stands_for(self, server, ref):
+        server.add("models/some/bert", CHECKPOINT)
+        sha = server.repositories["models/some/bert"].commit({"model.safetensors": b"of this ref"}, ref)
+        folder = networks.locate(spec(ref))
+        assert (folder / "model.safetensors").read_bytes() == b"of this ref"
+        assert networks.revision(spec(ref), folder) == sha
+
+    def test_what_is_there_at_a_pinned_commit_is_not_asked_for_again(self, server):
+        sha = server.add("models/some/bert", CHECKPOINT)
+        networks.locate(spec(sha))
+        server.asked.clear()
+        assert content(networks.locate(spec(sha))) == CHECKPOINT
+        assert server.asked == []
+
+    def test_a_download_that_is_cut_goes_on_where_it_broke_off(self, server, monkeypatch):
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+        server.add("models/some/bert", CHECKPOINT)
+        server.faults = [hub_server.Fault("GET", "model.safetensors", cut_after=2500)]
+        assert content(networks.locate(spec())) == CHECKPOINT
+        gets = [asked for asked in server.asked if asked.startswith("GET /some/bert") and "model.safetensors" in asked]
+        assert [asked.split()[2:] for asked in gets] == [[], ["bytes=2000-"]]
+
+    def test_a_network_that_stays_lost_in_the_middle_is_one_sentence_and_no_half_is_taken_for_whole(
+        self, server, monkeypatch
+    ):
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+        sha = server.add("models/some/bert", CHECKPOINT)
+        server.faults = [hub_server.Fault("GET", "model.safetensors", cut_after=600, times=99)]
+        assert re.fullmatch(
+            r"models: some/bert at main could not be fetched \(.*\); check the network, the space left on the disk, "
+            r"and HF_ENDPOINT \(http://127\.0\.0\.1:\d+\); what has arrived is kept, so run the same command again",
+            said(),
+        )
+        with monkeypatch.context() as patch:  # what did arrive is no checkpoint, offline either
+            patch.setattr(constants, "HF_HUB_OFFLINE", True)
+            for revision in ("main", sha):
+                assert f"some/bert at {revision} is not in the cache" in said(revision=revision)
+        server.faults, server.asked = [], []
+        assert content(networks.locate(spec())) == CHECKPOINT
+
+    def test_a_process_that_is_killed_in_the_middle_leaves_no_half_and_the_next_goes_on(self, server, tmp_path):
+        server.add("models/some/bert", CHECKPOINT | {"model.safetensors": WEIGHTS * 4000})
+        server.faults = [hub_server.Fault("GET", "model.safetensors", stall_after=15_000_000)]
+        fetch = f"hub.fetch('some/bert', 'main', {PATTERNS!r})"
+        variables = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+        others = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+        command = [sys.executable, "-c", f"from qa_tradeoffs.core import hub; print({fetch})"]
+        process = subprocess.Popen(command, env=others | variables, stdout=subprocess.PIPE, text=True)
+        assert server.stalled.wait(60)
+        process.kill()
+        assert process.communicate()[0] == ""
+        again = subprocess.run(command, env=others | variables, capture_output=True, text=True, check=True)
+        folder = Path(again.stdout.strip())
+        assert content(folder) == CHECKPOINT | {"model.safetensors": WEIGHTS * 4000}
+
+    def test_after_a_failure_only_what_is_missing_is_fetched(self, server):
+        server.add("models/some/bert", CHECKPOINT)
+        server.faults = [hub_server.Fault("GET", "model.safetensors", status=500)]
+        assert said() == (
+            "models: some/bert at main could not be fetched: the Hub is busy or out of order (HTTP 500); "
+            "what has arrived is kept, so run the same command again"
+        )
+        server.asked.clear()
+        assert content(networks.locate(spec())) == CHECKPOINT
+        assert [Path(asked).name for asked in server.asked if asked.startswith("GET /some/bert")] == [
+            "model.safetensors"
+        ]
+
+    def test_a_hub_that_stays_out_of_order_is_one_sentence(self, server):
+        server.add("models/some/bert", CHECKPOINT)
+        server.faults = [hub_server.Fault("GET", "revision/main", status=503, times=9)]
+        assert "the Hub is busy or out of order (HTTP 503)" in said()
+
+    def test_a_hub_that_is_not_there_is_one_sentence(self, server, monkeypatch):
+        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+        assert said().endswith(
+            "check the network, the space left on the disk, and HF_ENDPOINT (http://127.0.0.1:9); "
+            "what has arrived is kept, so run the same command again"
+        )
+
+    def test_offline_what_is_in_the_cache_is_used_and_nothing_else(self, server, monkeypatch):
+        sha = server.add("models/some/bert", CHECKPOINT)
+        networks.locate(spec())
+        other = server.repositories["models/some/bert"].commit({"model.safetensors": b"later"})
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert [networks.locate(spec(revision)).name for revision in ("main", sha)] == [sha, sha]
+        assert said(revision=other) == (
+            f"models: some/bert at {other} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids "
+            "asking for it; unset it"
+        )
+
+    def test_a_wrong_revision_is_told_from_a_wrong_name(self, server):
+        server.add("models/some/bert", CHECKPOINT)
+        assert said(revision="0123abc") == (
+            f"models: some/bert at 0123abc is not there, though {server.url}/some/bert is; give a commit hash, a "
+            "branch or a tag of it"
+        )
+        assert said(name="some/bret") == (
+            "models: some/bret at main is not on the Hub, or private: check the name or log in, `hf auth login`"
+        )
+        assert said(name="not/a/name") == "models: not/a/name at main is not the name of a repository (owner/name)"
+
+    def test_a_gated_repository_says_where_to_ask_and_opens_with_a_token(self, server, monkeypatch):
+        server.add("models/some/bert", CHECKPOINT, closed="GatedRepo")
+        assert said() == (
+            f"models: some/bert at main is gated: ask for access on {server.url}/some/bert, and log in with "
+            "`hf auth login`"
+        )
+        monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
+        assert content(networks.locate(spec())) == CHECKPOINT
+
+    def test_a_token_that_is_not_accepted_is_told_and_not_shown(self, server, monkeypatch):
+        server.add("models/some/bert", CHECKPOINT)
+        monkeypatch.setenv("HF_TOKEN", "hf_outdated")
+        assert said() == (
+            "models: some/bert at main could not be fetched: the Hub does not accept this token; log in anew with "
+            "`hf auth login --force`"
+        )
+
+    def test_a_repository_without_safetensors_names_where_the_conversion_may_be(self, server):
+        server.add("models/some/bert", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
+        with pytest.raises(StudyError) as error:
+            networks.locate(spec())
+        assert str(error.value) == (
+            "models: some/bert at main has no weights as safetensors, and pickles are never opened; the Hub's own "
+            "conversion may be among its pull requests: give `revision: refs/pr/1`, or the number it has"
+        )
+        assert not any("pytorch_model.bin" in asked for asked in server.asked)
+
+    def test_progress_is_reported_in_megabytes_and_nothing_is_printed(self, server, monkeypatch, tmp_path, capfd):
+        monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))
+        server.add("models/some/bert", CHECKPOINT | {"model.safetensors": bytes(3_000_000)})
+        networks.locate(spec())
+        state = json.loads((tmp_path / "progress").read_text())
+        assert (state["label"], state["done"], state["total"]) == ("fetching some/bert, MB", 3, 3)
+        assert capfd.readouterr() == ("", "")
+
+
+class TestDataSets:
+    def test_a_data_set_is_read_at_its_commit_and_offline_never_at_another(self, server, monkeypatch, tmp_path):
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")
+        first = server.add("datasets/some/squad", {"README.md": b"---\nlicense: mit\n---\n", **splits(1)})
+        second = server.repositories["datasets/some/squad"].commit(splits(2))
+
+        def read(revision: str) -> list[str]:
+            found = sources.load(HubData(source="hub", name="some/squad", revision=revision))
+            return [str(found.revision), *(example.id for example in found.train + found.validation)]
+
+        assert read(first) == [first, "train-1", "validation-1"]
+        assert read("main") == [second, "train-2", "validation-2"]
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert read(first) == [first, "train-1", "validation-1"]
+        assert read("main") == [second, "train-2", "validation-2"]
+
+
+def splits(number: int) -> dict[str, bytes]:
+    """A data set's files: in each split one question whose id ends in ``number``."""
+    files = {}
+    for split in ("train", "validation"):
+        answers = {"text": ["Ada"], "answer_start": [0]}
+        row = {
+            "id": f"{split}-{number}",
+            "title": "t",
+            "context": "Ada met Bob.",
+            "question": "Who?",
+            "answers": answers,
+        }
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist([row]), buffer)
+        files[f"plain_text/{split}-00000-of-00001.parquet"] = buffer.getvalue()
+    return files
+
+
+class TestUpload:
+    @pytest.fixture(autouse=True)
+    def logged_in(self, server: hub_server.Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
+
+    def test_what_is_uploaded_comes_back_byte_for_byte(self, server):
+        assert hub.upload("me/bert", CHECKPOINT, "A model")
+        assert content(hub.fetch("me/bert", "main", PATTERNS)) == CHECKPOINT
+
+    def test_a_new_repository_is_private(self, server):
+        hub.upload("me/bert", CHECKPOINT, "A model")
+        assert server.repositories["models/me/bert"].private
+
+    def test_the_second_time_nothing_is_sent_and_no_commit_made(self, server):
+        hub.upload("me/bert", CHECKPOINT, "A model")
+        commits = len(server.repositories["models/me/bert"].commits)
+        server.asked.clear()
+        assert not hub.upload("me/bert", CHECKPOINT, "A model")
+        assert len(server.repositories["models/me/bert"].commits) == commits
+        assert server.asked == ["POST /api/repos/create", "GET /api/models/me/bert/tree/main"]
+
+    def test_only_what_changed_is_sent(self, server):
+        hub.upload("me/bert", CHECKPOINT, "A model")
+        server.asked.clear()
+        assert hub.upload("me/bert", CHECKPOINT | {"config.json": b'{"a": 1}'}, "Another config")
+        assert not [asked for asked in server.asked if "lfs" in asked or "/large/" in asked]
+        assert content(hub.fetch("me/bert", "main", PATTERNS)) == CHECKPOINT | {"config.json": b'{"a": 1}'}
+
+    def test_an_upload_that_fails_on_the_way_is_taken_up_again(self, server):
+        server.faults = [hub_server.Fault("POST", "commit/main", status=500)]
+        with pytest.raises(
+            StudyError, match=r"^me/bert could not be uploaded: the Hub is busy or out of order \(HTTP 500"
+        ):
+            hub.upload("me/bert", CHECKPOINT, "A model")
+        server.asked.clear()
+        assert hub.upload("me/bert", CHECKPOINT, "A model")
+        assert not [asked for asked in server.asked if asked.startswith("PUT")]
+        assert content(hub.fetch("me/bert", "main", PATTERNS)) == CHECKPOINT
+
+    def test_a_fault_that_passes_is_not_noticed(self, server):
+        server.faults = [hub_server.Fault("PUT", hub_server.sha256(WEIGHTS), status=500, times=2)]
+        assert hub.upload("me/bert", CHECKPOINT, "A model")
+        assert content(hub.fetch("me/bert", "main", PATTERNS)) == CHECKPOINT
+
+    def test_without_a_login_it_says_how_to_log_in_and_asks_nothing(self, server, monkeypatch):
+        monkeypatch.delenv("HF_TOKEN")
+        with pytest.raises(StudyError) as error:
+            hub.upload("me/bert", CHECKPOINT, "A model")
+        assert str(error.value) == (
+            f"me/bert: nobody is logged in to {server.url}; run `hf auth login`, or set HF_TOKEN"
+        )
+        assert server.asked == []
+
+    def test_a_name_that_is_others_is_one_sentence(self, server):
+        with pytest.raises(StudyError) as error:
+            hub.upload("others/bert", CHECKPOINT, "A model")
+        assert str(error.value) == (
+            "others/bert could not be uploaded: this login may not do it; use a token with write access to that name"
+        )
+
+    def test_a_token_that_is_not_accepted_is_told_and_not_shown(self, server, monkeypatch):
+        monkeypatch.setenv("HF_TOKEN", "hf_outdated")
+        with pytest.raises(
+            StudyError, match=r"^me/bert could not be uploaded: the Hub does not accept this token; log in"
+        ):
+            hub.upload("me/bert", CHECKPOINT, "A model")
+
+
+def test_the_names_of_contents_are_those_of_git_and_of_the_hub():
+    # echo -n hello | git hash-object --stdin, and | sha256sum
+    assert hub._names(b"hello") == {
+        "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0",
+        "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    }
+
+
+def test_the_variables_of_the_library_say_where_the_hub_and_the_cache_are(tmp_path):
+    program = f"from qa_tradeoffs.core import hub; print(hub.fetch('some/bert', 'main', {PATTERNS!r}))"
+    with hub_server.running() as server:
+        sha = server.add("models/some/bert", CHECKPOINT)
+        variables = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+        others = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+        command = [sys.executable, "-c", program]
+        ran = subprocess.run(command, env=others | variables, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(tmp_path / "hub" / "models--some--bert" / "snapshots" / sha)
+    assert ran.stderr == ""

@@ -1,0 +1,148 @@
+"""One process at a time holds a lock, a lock ends with its holder, and children end with their parents."""
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.locks import locked, others
+
+# A parent that ends when its input does; its child says who it is.
+PARENT = """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+sys.stdin.read()
+"""
+CHILD = """
+import signal, time
+from qa_tradeoffs.processes import end_with_parent
+end_with_parent(signal.SIGKILL)
+print("ready", flush=True)
+time.sleep(600)
+"""
+HOLDER = """
+import sys
+from pathlib import Path
+from qa_tradeoffs.processes import locked
+with locked(Path(sys.argv[1]), "runs/demo"):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """A function that starts a program and waits for its first line; what it started is killed at the end."""
+    processes = []
+
+    def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", program, *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def command(lock: Path, pid: int, *options: str) -> tuple[str, str]:
+    """What make is told, and what its user sees."""
+    words = [sys.executable, "-m", "qa_tradeoffs.core.locks", str(lock), str(pid), *options]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return done.stdout.strip(), done.stderr.strip()
+
+
+def test_a_second_process_is_told_who_holds_the_lock_since_when_and_where(started, tmp_path):
+    holder = started(HOLDER, str(tmp_path / "lock"))
+    with pytest.raises(StudyError) as error, locked(tmp_path / "lock", "runs/demo", patience=0):
+        pass
+    assert re.fullmatch(
+        rf"runs/demo: is in use by '{re.escape(sys.executable)} -c .*' \(process {holder.pid} on "
+        rf"{re.escape(socket.gethostname())}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\+\d\d:\d\d\); "
+        "wait until that has ended, or end it",
+        str(error.value),
+    )
+
+
+def test_a_lock_ends_with_its_holder_even_if_that_was_killed(started, tmp_path):
+    holder = started(HOLDER, str(tmp_path / "lock"))
+    holder.kill()
+    holder.wait()
+    with locked(tmp_path / "lock", "runs/demo", patience=0):
+        pass
+
+
+def test_children_do_not_inherit_a_lock(tmp_path):
+    with locked(tmp_path / "lock", "runs/demo"):
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False)
+    with locked(tmp_path / "lock", "runs/demo", patience=0):
+        child.communicate()
+
+
+def test_a_process_may_lock_again_what_it_has_let_go(tmp_path):
+    for _ in range(2):
+        with locked(tmp_path / "lock", "runs/demo", patience=0):
+            pass
+
+
+def test_a_process_that_was_told_to_ends_with_its_parent(started):
+    parent = started(PARENT, CHILD)
+    (child,) = map(int, Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split())
+    watched = os.pidfd_open(child)
+    parent.send_signal(signal.SIGKILL)
+    assert select.select([watched], [], [], 10)[0], "the child is still there after 10 seconds"
+    os.close(watched)
+
+
+def test_makes_lock_is_held_until_make_has_ended_and_a_second_make_is_refused(started, tmp_path):
+    make = started("print('ready', flush=True); input()")
+    lock = tmp_path / "runs" / ".demo.lock"
+    assert command(lock, make.pid) == ("locked", "")
+    said, _ = command(lock, os.getpid())
+    assert said.startswith(f"{tmp_path}/runs/demo: is in use by '{sys.executable} -c print(")
+    assert f"(process {make.pid} on " in said
+    assert said.endswith("wait until that has ended, or end it, or add WAIT=1")
+    make.kill()
+    make.wait()
+    with locked(lock, "runs/demo"):
+        pass
+
+
+def test_who_is_asked_to_waits_and_says_for_whom(started, tmp_path):
+    lock = tmp_path / "runs" / ".demo.lock"
+    holder, make = started(HOLDER, str(lock)), started("print('ready', flush=True); input()")
+    words = [sys.executable, "-m", "qa_tradeoffs.core.locks", str(lock), str(make.pid), "--wait"]
+    waiting = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert waiting.stderr is not None
+    assert waiting.stderr.readline().startswith(f"{tmp_path}/runs/demo: waiting for '{sys.executable} -c ")
+    holder.communicate()  # its input ends, and it with it
+    assert waiting.communicate()[0] == "locked\n"
+
+
+def test_another_study_at_the_same_time_is_allowed_and_said(started, tmp_path):
+    make = started("print('ready', flush=True); input()")
+    assert command(tmp_path / ".demo.lock", make.pid) == ("locked", "")
+    said, notice = command(tmp_path / ".squad.lock", make.pid)
+    assert said == "locked"
+    assert re.fullmatch(
+        r"notice: '.*' \(process \d+ on .*\) runs at the same time: each will slow down what the other times", notice
+    )
+    assert len(others(tmp_path / ".demo.lock")) == 1
+    make.kill()
+    make.wait()
+    for name in ("demo", "squad"):
+        with locked(tmp_path / f".{name}.lock", name):
+            pass
+    assert others(tmp_path / ".demo.lock") == []

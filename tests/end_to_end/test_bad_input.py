@@ -1,0 +1,788 @@
+"""What is spoilt is refused in one sentence, at every border: a table of named cases, and mutations without end.
+
+A case reads: at this border, the valid input spoilt like this is refused with this message (what comes after the path).
+"""
+
+import contextlib
+import copy
+import datetime
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+import yaml
+from conftest import predictions_of, price_at_par, results_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from qa_tradeoffs.analysis import tables
+from qa_tradeoffs.core import errors
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.data import sources
+from qa_tradeoffs.evaluation import asking
+from qa_tradeoffs.metrics import squad
+from qa_tradeoffs.models import networks
+from qa_tradeoffs.runs import execute, results, sizes, stage
+from qa_tradeoffs.study import config, prices, published
+
+ROOT = Path(__file__).parents[2]
+CONTEXT = "Zoë met שלום and e\u0301. Zoë left."
+STUDY = {
+    "title": "A study of Zoë",
+    "about": "For tests.",
+    "data": {"source": "files", "file": "all.json"},
+    "models": {
+        "bert": {"label": "BERT", "architecture": "bert", "config": {"hidden_size": 16}},
+        "mini": {"label": "MiniLM", "hub": "someone/mini", "revision": "0123abc"},
+    },
+    "training": {"learning_rate": 0.001, "epochs": 2, "batch_size": 8, "max_length": 64, "stride": 16},
+    "seeds": [0, 1],
+    "profile": {
+        "forward": {"batch_sizes": [1], "lengths": [16, 32]},
+        "training_step": {"batch_sizes": [2], "lengths": [16]},
+    },
+    "price": "laptop",
+}
+PRICES = {
+    "laptop": {"provider": "Zoë", "machine": "laptop", "usd_per_hour": 0.5, "date": datetime.date(2026, 3, 1), "source": "x"}
+}  # fmt: skip
+SQUAD = {
+    "version": "1.1",
+    "data": [
+        {"title": title, "paragraphs": [{"context": CONTEXT, "qas": [
+            {"id": f"{title}{row}", "question": "Who?", "answers": [{"text": text, "answer_start": CONTEXT.index(text)}]}
+            for row, text in enumerate(("Zoë", "שלום"))
+        ]}]}
+        for title in ("a", "b")
+    ],
+}  # fmt: skip
+PREDICTIONS = {"a0": "Zoë", "a1": "left", "b0": "", "b1": "שלום"}
+REMOVED = object()
+
+
+def replaced(content: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """A copy of the content with another value at a path of keys, or nothing there."""
+    content = copy.deepcopy(content)
+    *parents, last = path
+    place = content
+    for key in parents:
+        place = place[key]
+    if value is REMOVED:
+        del place[last]
+    else:
+        place[last] = value
+    return content
+
+
+def as_yaml(content: Any) -> bytes:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode()
+
+
+def as_json(content: Any) -> bytes:
+    return json.dumps(content).encode()
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    references = {qa["id"]: [answer["text"] for answer in qa["answers"]] for article in SQUAD["data"]
+                  for qa in article["paragraphs"][0]["qas"]}  # fmt: skip
+    return squad.aggregate(squad.score_questions(squad.read_predictions(path), references))
+
+
+def result() -> results.Results:
+    rows = [
+        {"metric": "f1", "value": 81.5, "unit": "points", "n": 500, "interval": {"low": 79.0, "high": 84.0, "over": "questions"}},
+        {"metric": "seconds", "value": 0.25, "unit": "s", "n": 9, "conditions": {"batch_size": 1, "length": 32}},
+    ]  # fmt: skip
+    study = config.Study.model_validate(replaced(STUDY, ("data",), {"source": "hub", "name": "a/b", "revision": "c"}))
+    return results_of(study, "evaluate", "mini", 0, rows)
+
+
+def experiment() -> results.Experiment:
+    made = result()
+    origin = {key: value for key, value in made.provenance if key in results.Origin.model_fields}
+    return results.Experiment(experiment="anomaly", origin=results.Origin(**origin), records=made.records)
+
+
+OURS = ("published", "assumptions")
+# border → what is valid there, how it is written, and how it is read
+READERS: dict[str, Callable[[Path], Any]] = {
+    "study": config.load,
+    "prices": prices.load,
+    "published": published.load,
+    "assumptions": sizes.assumptions,
+    "squad": lambda path: sources.read_squad(path)[0],
+    "references": squad.read_references,
+    "predictions": read_metrics,
+    "result": results.read,
+    "experiment": results.read_experiment,
+}
+WRITERS: dict[str, Callable[[Any], bytes]] = dict.fromkeys(READERS, as_json) | dict.fromkeys(
+    ("study", "prices", "published", "assumptions"), as_yaml
+)
+
+
+@pytest.fixture(scope="session")
+def valid(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The valid content at each border."""
+    path = tmp_path_factory.mktemp("valid") / "result.json"
+    results.write(path, result())
+    results.write(path.with_name("experiment.json"), experiment())
+    figures, assumed = (yaml.safe_load((ROOT / "studies" / f"{name}.yaml").read_text()) for name in OURS)
+    return {
+        "study": STUDY, "prices": PRICES, "published": figures, "assumptions": assumed, "squad": SQUAD,
+        "references": SQUAD, "predictions": PREDICTIONS, "result": json.loads(path.read_text()),
+        "experiment": json.loads(path.with_name("experiment.json").read_text()),
+    }  # fmt: skip
+
+
+def refusal(command: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line on which a command ends; its exit code is 2."""
+    with pytest.raises(SystemExit) as end:
+        errors.exit_cleanly(lambda: command() and None)
+    printed = capsys.readouterr()
+    assert end.value.code == 2, printed.out
+    (line,) = printed.err.splitlines()
+    assert len(line) < 1500
+    return line.removeprefix("error: ")
+
+
+# How to spoil what is valid: as content (put), as text (said), as bytes.
+def put(*path_and_value: Any) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+    *path, value = path_and_value
+    return lambda content, write: write(replaced(content, tuple(path), value))
+
+
+def said(old: str, new: str) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+    def spoil(content: Any, write: Callable[[Any], bytes]) -> bytes:
+        text = write(content).decode()
+        assert old in text
+        return text.replace(old, new, 1).encode()
+
+    return spoil
+
+
+def raw(change: Callable[[bytes], bytes]) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+    return lambda content, write: change(write(content))
+
+
+def bomb(start: str, item: str) -> str:
+    """Twelve lines of YAML that unfold to 9¹² values."""
+    lines = [f"b0: &b0 {start}"] + [f"b{i}: &b{i} {item.format(', '.join([f'*b{i - 1}'] * 9))}" for i in range(1, 13)]
+    return "\n".join(lines) + "\n"
+
+
+UNFOLDS = "is not valid YAML (its aliases unfold to more than 100,000 values)"
+QA = ("data", 0, "paragraphs", 0, "qas", 0)
+AT = "data[0].paragraphs[0].qas[0]"
+HUGE = 10**400
+
+CASES: list[tuple[str, str, Callable[[Any, Callable[[Any], bytes]], bytes], str]] = [
+    # name, border, how it is spoilt, the message
+    ("a bomb of aliases", "study", said("title: ", bomb("[x]", "[{}]") + "title: "), UNFOLDS),
+    ("a bomb in a config", "study", lambda c, w: bomb("[x]", "[{}]").encode() + w(c).replace(b"e: 16", b"e: *b12"), UNFOLDS),
+    ("a bomb as a key", "study", said("title: ", bomb("[x]", "[{}]") + "? *b12\n: 1\ntitle: "), UNFOLDS),
+    ("a bomb of merged keys", "study", said("title: ", bomb("{x: 1}", "{{<<: [{}]}}") + "title: "), UNFOLDS),
+    ("a list that holds itself", "study", said("title: ", "x: &x [*x]\ntitle: "), UNFOLDS),
+    ("nested 100,000 deep", "study", said("title: ", "x: " + "[" * 100_000 + "\ntitle: "), "is not valid YAML (is nested more than 100 deep)"),
+    ("nested 100 deep", "study", said("title: ", "x: " + "[" * 100 + "]" * 100 + "\ntitle: "), "x: unknown key; the keys here are title, about, data, models, "),
+    ("nested without brackets", "study", raw(lambda b: b"x: " + b"- " * 5000 + b"1\n" + b), "is not valid YAML ("),
+    ("a text of 10 MB", "study", raw(lambda b: b + b"# " + b"x" * (10**7 - len(b) - 2)), "has 10,000,000 bytes; a file that people write has at most 1,000,000"),
+    ("a key of 100 kB", "study", put("x" * 10**5, 1), "x" * 199 + "…: unknown key; the keys here are title, about"),
+    ("a NUL, escaped", "study", put("title", "a\x00b"), "is not valid YAML (line 1: the character '\\x00' is no text)"),
+    ("a NUL as it is", "study", raw(lambda b: b.replace(b"A study", b"A\x00study")), "is not valid YAML (unacceptable character #x0000"),
+    ("half a surrogate pair", "study", said("A study of Zoë", '"\\ud800"'), "is not valid YAML (line 1: the character '\\ud800' is no text)"),
+    ("latin-1", "study", raw(lambda b: b.decode().encode("latin-1")), "is not valid YAML (unacceptable character #x00eb: invalid cont"),
+    ("UTF-16 without its mark", "study", raw(lambda b: b.decode().encode("utf-16-be")), "is not valid YAML (unacceptable character #x00eb"),
+    ("cut in the middle", "study", raw(lambda b: b[: b.index(b"lengths: ") if b"lengths: " in b else b.index(b"forward") + 3]), "profile: must be a mapping of keys"),
+    ("nothing", "study", raw(lambda b: b""), "must be a mapping of keys (title, data, models, ...), not NoneType"),
+    ("twice the same", "study", raw(lambda b: b + b), "is not valid YAML (line 38: the key 'title' is there twice)"),
+    ("two documents", "study", raw(lambda b: b + b"---\n" + b), "is not valid YAML (line 38: but found another document)"),
+    ("a Python object", "study", said("A study of Zoë", "!!python/object/apply:os.getcwd []"), "is not valid YAML (line 1: could not determine a constructor"),
+    ("an empty !!int", "study", said("A study of Zoë", '!!int ""'), "is not valid YAML (line 1: '' is no int)"),
+    ("a !!bool of something", "study", said("A study of Zoë", "!!bool perhaps"), "is not valid YAML (line 1: 'perhaps' is no bool)"),
+    ("a !!timestamp of something", "study", said("A study of Zoë", "!!timestamp soon"), "is not valid YAML (line 1: 'soon' is no timestamp)"),
+    ("a day that is none", "study", said("A study of Zoë", "2026-02-30"), "is not valid YAML (line 1: '2026-02-30' is no timestamp)"),
+    ("a title that YAML takes for a day", "study", said("A study of Zoë", "2026-02-20"), "title: must be a text, in quotes if it looks like a number"),
+    ("a number of octal digits", "study", said("batch_size: 8", "batch_size: 010"), "training.batch_size: must be a whole number (it is 10.0)"),
+    ("a number to the base 60", "study", said("batch_size: 8", "batch_size: 1:20"), "training.batch_size: must be a whole number (it is '1:20')"),
+    ("a number beyond all floats", "study", said("epochs: 2", "epochs: 1e999"), "training.epochs: must be a finite number (it is inf)"),
+    ("a number of 400 digits", "study", put("training", "epochs", HUGE), "training.epochs: must be a number (it is 1000000000000"),
+    ("a number of 5,000 digits", "study", said("epochs: 2", "epochs: " + "9" * 5000), "is not valid YAML (line "),
+    ("epochs for ever", "study", put("training", "epochs", 1e300), "training.epochs: must be less than or equal to 10000 (it is 1e+300)"),
+    ("not a number", "study", put("training", "learning_rate", float("nan")), "training.learning_rate: must be a finite number (it is nan)"),
+    ("windows of huge length", "study", put("profile", "forward", "lengths", [10**12]), "profile.forward.lengths.0: must be less than or equal to 8192"),
+    ("a number as a key", "study", put("models", 1, {}), "models.1: must be a text, in quotes if it looks like a number (it is 1)"),
+    ("a model that climbs out", "study", put("models", "../../etc", {}), "models.../../etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
+    ("a model where a run keeps its stages", "study", put("models", {"stages": STUDY["models"]["bert"]}), "no model can be named 'stages': a run keeps something else under it"),
+    ("a model that is a path", "study", put("models", "/etc", {}), "models./etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
+    ("a data set that is a folder", "study", put("data", {"source": "hub", "name": "../data", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is '../data')"),
+    ("a data set that is a loader", "study", put("data", {"source": "hub", "name": "pandas", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is 'pandas')"),
+    ("code in a config", "study", put("models", "bert", "config", "auto_map", "x.Y"), "models.bert.config: `auto_map` is not allowed: code from"),
+    ("a list in a config", "study", put("models", "bert", "config", "hidden_size", [1] * 999), "models.bert.config: `hidden_size` must be one finite number, text, true or false, not [1, 1, 1, "),
+    ("a price without a name", "prices", put(3, PRICES["laptop"]), "the name of a price must be a text, not 3; put it in quotes"),
+    ("a negative price", "prices", put("laptop", "usd_per_hour", -1), "laptop: usd_per_hour.0: must be greater than or equal to 0 (it is -1)"),
+    ("an endless price", "prices", put("laptop", "usd_per_hour", float("inf")), "laptop: usd_per_hour.0: must be a finite number (it is inf)"),
+    ("three prices", "prices", put("laptop", "usd_per_hour", [1, 2, 3]), "laptop: usd_per_hour: "),
+    ("a row that is a text", "prices", put("laptop", "cheap"), "laptop: must be a mapping of keys (it is 'cheap')"),
+    ("a bomb of prices", "prices", said("laptop:", bomb("[1]", "[{}]") + "laptop:"), UNFOLDS),
+    ("a figure too few", "published", lambda c, w: w(replaced(c, ("original", "inference", "p100", "bert"), [1.0])), "original.inference: p100.bert has 1 values; give one for each of"),
+    ("more points than there are", "published", put("original", "scores", "by_model", "bert", "f1", 101), "original.scores.by_model.bert.f1: must be less than or equal to 100"),
+    ("a data set without questions", "assumptions", put("datasets", "rajpurkar/squad", "train_questions", 0), "datasets.rajpurkar/squad.train_questions: must be greater than 0 (it is 0)"),
+    ("an architecture that is none of the three", "assumptions", put("checkpoints", "a/b", "gpt"), "checkpoints.a/b: must be 'bert', 'distilbert' or 'squeezebert' (it is 'gpt')"),
+    ("words of endless tokens", "assumptions", put("tokens_per_word", "value", float("inf")), "tokens_per_word.value: must be a finite number (it is inf)"),
+    ("assumptions as a list", "assumptions", raw(lambda b: b"[]"), "must be a mapping of keys"),
+    ("published as a list", "published", raw(lambda b: b"[]"), "must be a mapping with the keys original, papers, machines"),
+    ("a key twice", "squad", said('"context"', '"context": "another", "context"'), "has the key 'context' twice in one object; each must be there once"),
+    ("latin-1 questions", "squad", raw(lambda b: b.decode("unicode-escape").encode("latin-1", "replace")), "is not JSON ('utf-8' codec can't decode byte 0xeb"),
+    ("cut in a question", "squad", raw(lambda b: b[: len(b) // 2]), "is not JSON ("),
+    ("lists without end", "squad", raw(lambda b: b"[" * 10**6), "is not JSON (maximum recursion depth exceeded"),
+    ("an offset of 400 digits where nothing is", "squad", put(*QA, "answers", 0, {"text": "Eve", "answer_start": HUGE}), f"{AT}: the answer 'Eve' of question 'a0' does not occur in its context"),
+    ("an offset of 5,000 digits", "squad", said('"answer_start": 0', '"answer_start": ' + "9" * 5000), "is not JSON (Exceeds the limit (4300 digits) for integer string"),
+    ("an offset that is NaN", "squad", put(*QA, "answers", 0, "answer_start", float("nan")), "is not JSON (NaN is no finite number)"),
+    ("an offset with a point", "squad", put(*QA, "answers", 0, "answer_start", 0.5), f"{AT}.answers[0].answer_start is missing or not a whole number"),
+    ("a title that is a list", "squad", put("data", 0, "title", ["a"]), "data[0].title is missing or not a text; expected the format of SQuAD"),
+    ("half a character in a title", "squad", put("data", 0, "title", "\ud83d"), f"{AT}: question 'a0' holds half a surrogate pair; expected valid Unicode"),
+    ("combining marks taken apart", "squad", put(*QA, "answers", 0, "text", "\u00e9."), f"{AT}: the answer 'é.' of question 'a0' does not occur in its context"),
+    ("references with a key twice", "references", said('"id"', '"id": "x", "id"'), "has the key 'id' twice in one object; each must be there once"),
+    ("a question twice", "references", put(*QA, "id", "a1"), "data[0].paragraphs[0].qas[1].id repeats 'a1', but each question needs an id of its own"),
+    ("a question predicted twice", "predictions", said('"a1"', '"a0"'), "has the key 'a0' twice in one object; each must be there once"),
+    ("a prediction that is a number", "predictions", put("a0", 3), "the prediction for 'a0' must be a string"),
+    ("predictions as a list", "predictions", raw(lambda b: b'["a0"]'), "must be one JSON object with a question id before each value"),
+    ("predictions in UTF-7", "predictions", raw(lambda b: "{ë}".encode("utf-7")), "is not JSON ("),
+    ("another figure", "result", put("records", 0, "value", 91.5), "was changed after it was written; run the stage"),
+    ("a record too few", "result", put("records", 1, REMOVED), "was changed after it was written; run the stage"),
+    ("a figure in quotes, and no digest", "result", lambda c, w: w(replaced(replaced(c, ("sha256",), REMOVED), ("records", 0, "value"), "81.5")), "is not a result file of this program (records.0.value: must be a number (it is '81.5'))"),
+    ("a value twice", "result", said('"value": 81.5', '"value": 91.5, "value": 81.5'), "has the key 'value' twice in one object; each must be there once"),
+    ("half a result", "result", raw(lambda b: b[: len(b) // 2]), "is not JSON ("),
+    ("a result of NaN", "result", said("81.5", "NaN"), "is not JSON (NaN is no finite number)"),
+    ("a result beyond all floats", "result", said("81.5", "1e999"), "is not JSON (1e999 is no finite number)"),
+    ("another figure of an experiment", "experiment", put("records", 0, "value", 91.5), "was changed after it was written; run make anomaly"),
+    ("a stage's result as an experiment", "experiment", lambda c, w: w(replaced(replaced(c, ("sha256",), REMOVED), ("experiment",), "train")), "is not a result file of this program (experiment: must be 'anomaly'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("border", "spoil", "message"), [c[1:] for c in CASES], ids=[f"{c[1]}: {c[0]}" for c in CASES])
+def test_a_spoilt_file_is_refused(tmp_path, capsys, valid, border, spoil, message):
+    path = tmp_path / "spoilt"
+    path.write_bytes(spoil(valid[border], WRITERS[border]))
+    assert refusal(lambda: READERS[border](path), capsys).startswith(f"{path}: {message}")
+
+
+@pytest.mark.parametrize("border", READERS)
+def test_what_is_valid_is_read(tmp_path, valid, border):
+    path = tmp_path / "valid"
+    path.write_bytes(WRITERS[border](valid[border]))
+    assert READERS[border](path)
+
+
+PATHS = {
+    "a path that holds a NUL": ("a\0b", r"'.*a\\x00b': cannot be read \(embedded null byte\)"),
+    "a path too long": ("x" * 5000, r".*: cannot be read \(File name too long\)"),
+    "a folder": (".", r".*: cannot be read \(Is a directory\)"),
+    "a device without end": ("/dev/zero", r"/dev/zero: is a device, which may never end; give a file"),
+    "a file below a file": ("file/below", r".*: cannot be read \(Not a directory\)"),
+}
+
+
+@pytest.mark.parametrize("border", READERS)
+@pytest.mark.parametrize(("name", "said"), PATHS.values(), ids=PATHS)
+def test_a_path_that_is_no_file_is_refused(tmp_path, border, name, said):
+    (tmp_path / "file").touch()
+    with pytest.raises(StudyError, match=rf"^{said}$"):
+        READERS[border](tmp_path / name)
+
+
+# --- mutations ---
+
+VALUES = [
+    None, True, 0, -1, 2**63, HUGE, 0.5, 1e308, -1e-320, float("nan"), float("inf"), -float("inf"), "", "8", "x" * 5000,
+    "a\x00b", "\ud800", "\u202eשלום", "e\u0301", [], {}, [[[[]]]], {"a": {"b": 1}}, datetime.date(2026, 1, 1),
+]  # fmt: skip
+# What no writer writes, put where a value was: text as it stands in the file.
+TEXTS = {
+    "10 MB": '"' + "x" * 10**7 + '"',
+    "a number of 5,000 digits": "9" * 5000,
+    "a float beyond all floats": "1e999",
+    "lists in lists": "[" * 900 + "]" * 900,
+    "lists without end": "[" * 1500,
+    "mappings in mappings": '{"a":' * 5000 + "1" + "}" * 5000,
+    "half a pair": '"\\ud800"',
+    "both halves": '"\\ud83d\\ude00"',
+    "a NUL": '"\\u0000"',
+    "right to left": '"\u202eשלום \u0627\u0644\u0639"',
+    "combining": '"' + "e" + "\u0301" * 1000 + '"',
+}
+PLACE = "put it here 7f3a"
+TIMES = int(os.environ.get("MUTATIONS_TIMES", "1"))  # MUTATIONS_TIMES=40 for a long look
+
+
+def generated(examples: int) -> settings:
+    """So many inputs, the same ones each time; no hang is waited for longer than a minute."""
+    quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(max_examples=examples * TIMES, deadline=60_000, derandomize=TIMES == 1, suppress_health_check=quiet)
+
+
+def is_one_sentence(error: StudyError) -> None:
+    assert "\n" not in str(error)
+    assert 0 < len(str(error)) < 1500
+
+
+BYTES: list[Callable[[bytes, int], bytes]] = [
+    lambda b, at: b[:at],
+    lambda b, at: b[at:],
+    lambda b, at: b[:at] + b"\x00" + b[at:],
+    lambda b, at: b[:at] + b"\xff" + b[at:],
+    lambda b, at: b[:at] + b[at : at + 40] * 2 + b[at + 40 :],
+    lambda b, at: b[:at] + bytes([b[at] ^ 1]) + b[at + 1 :],
+    lambda b, at: b.decode().encode("utf-16"),
+    lambda b, at: b.decode().encode("utf-32"),
+    lambda b, at: b.decode().encode("utf-16-le"),
+    lambda b, at: b.decode().encode("utf-8-sig"),
+    lambda b, at: b.decode().encode("latin-1", "replace"),
+    lambda b, at: b + b,
+]
+
+
+def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The paths of keys to all that the content holds."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [place for key, value in items for place in ((*path, key), *places(value, (*path, key)))]
+
+
+def mutated(draw: st.DataObject, content: Any, write: Callable[[Any], bytes]) -> bytes:
+    """The content with one thing dropped, given twice or replaced, or its bytes cut, doubled or encoded otherwise."""
+    kind = draw.draw(st.sampled_from(["drop", "twice", "value", "text", "bytes"]))
+    if kind == "bytes":
+        text = write(content)
+        return draw.draw(st.sampled_from(BYTES))(text, draw.draw(st.integers(0, len(text) - 1)))
+    path = draw.draw(st.sampled_from(places(content)))
+    if kind == "text":
+        before, _, after = write(replaced(content, path, PLACE)).partition(as_text(PLACE, write))
+        return before + TEXTS[draw.draw(st.sampled_from(sorted(TEXTS)))].encode() + after
+    if kind == "twice" and isinstance(path[-1], int):
+        parent = content
+        for key in path[:-1]:
+            parent = parent[key]
+        return write(replaced(content, path[:-1], [*parent, parent[path[-1]]]))
+    value = REMOVED if kind == "drop" else draw.draw(st.sampled_from(VALUES))
+    if write is as_json and isinstance(value, datetime.date):
+        value = "2026-01-01"
+    return write(replaced(content, path, value))
+
+
+def as_text(value: str, write: Callable[[Any], bytes]) -> bytes:
+    """How the writer writes a plain text."""
+    return value.encode() if write is as_yaml else as_json(value)
+
+
+def again_study(study: config.Study, path: Path) -> None:
+    content = study.model_dump(mode="json")
+    assert config.check(content, path).model_dump(mode="json") == content
+    for model in study.models.values():
+        if model.architecture:  # what a forecast makes of it
+            with contextlib.suppress(StudyError):
+                assert 0 < sizes.network(model, KNOWN).parameters < 1e30
+
+
+def again_prices(table: dict[str, prices.Price], path: Path) -> None:
+    for price in table.values():
+        assert prices.Price.model_validate(price.model_dump(by_alias=True)) == price
+
+
+def again_published(figures: published.Published, path: Path) -> None:
+    assert published.Published.model_validate(figures.model_dump()) == figures
+
+
+def again_squad(examples: list[Any], path: Path) -> None:
+    for e in examples:
+        assert e.answers
+        for text, start in zip(e.answers, e.answer_starts, strict=True):
+            assert e.context[start : start + len(text)] == text
+    nested = [
+        {"title": e.title, "paragraphs": [{"context": e.context, "qas": [{"id": e.id, "question": e.question, "answers": [
+            {"text": text, "answer_start": start} for text, start in zip(e.answers, e.answer_starts, strict=True)
+        ]}]}]}
+        for e in examples
+    ]  # fmt: skip
+    path.write_bytes(as_json({"data": nested}))
+    assert sources.read_squad(path) == (examples, ())
+
+
+def again_references(references: dict[str, list[str]], path: Path) -> None:
+    assert all(isinstance(text, str) for texts in references.values() for text in texts)
+
+
+def again_predictions(summary: dict[str, float], path: Path) -> None:
+    assert 0 <= summary["exact_match"] <= summary["f1"] <= 100
+
+
+def again_result(found: results.Results, path: Path) -> None:
+    assert found == result()  # whatever was done to the file: the figures are those that were written
+
+
+def again_assumptions(known: sizes.Assumptions, path: Path) -> None:
+    assert sizes.Assumptions.model_validate(known.model_dump()) == known
+
+
+def again_experiment(found: results.Experiment, path: Path) -> None:
+    assert found == experiment()
+
+
+KNOWN = sizes.assumptions(ROOT / "studies" / "assumptions.yaml")
+AGAIN = {
+    "study": again_study, "prices": again_prices, "published": again_published, "squad": again_squad,
+    "references": again_references, "predictions": again_predictions, "result": again_result,
+    "assumptions": again_assumptions, "experiment": again_experiment,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("border", READERS)
+@generated(60)
+@given(draw=st.data())
+def test_a_mutated_file_is_refused_or_read_as_something_valid(tmp_path, valid, border, draw):
+    path = tmp_path / "mutated"
+    path.write_bytes(mutated(draw, valid[border], WRITERS[border]))
+    try:
+        found = READERS[border](path)
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        AGAIN[border](found, tmp_path / "again")
+
+
+# --- result tables ---
+
+
+def history(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame({"step": [1, 2], "epoch": [0.5, 1.0], "loss": [4.0, 2.0]} | columns)
+
+
+@pytest.fixture
+def collect(study_of, tmp_path, written_study) -> Callable[..., Any]:
+    """A function that writes a frame, or bytes, where a table of a finished study is, and reads all of the study."""
+    study, folder = written_study
+
+    def call(name: str, content: pd.DataFrame | bytes) -> Any:
+        path = getattr(folder, name)("bert", 0)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            content.to_parquet(path, write_page_checksum=True)
+        return tables.collect(study, price_at_par(), folder, ["bert"], [0])
+
+    return call
+
+
+TABLES = {
+    "no row": ("history", history().head(0), "history.parquet: has no row; run the stage"),
+    "a loss of NaN": ("history", history(loss=[1.0, None]), "loss: must hold a number in every row; run the stage"),
+    "an infinite loss": ("history", history(loss=[1.0, float("inf")]), "loss: must hold a number in every row"),
+    "a loss in words": ("history", history(loss=["4", "2"]), "loss: must hold a number in every row"),
+    "a column too few": ("history", history().drop(columns="step"), "history.parquet: is not a table of this program ("),
+    "no parquet": ("history", b"PAR1", "history.parquet: is not a table of this program ("),
+    "a score above 1": ("predictions", predictions_of([1, 1.5]), "f1: must hold a share in every row"),
+    "a score that is missing": ("predictions", predictions_of([1, None]), "f1: must hold a share in every row"),
+    "an id that is a number": ("predictions", predictions_of([1, 0]).assign(id=[1, 2]), "id: must hold a text in every row"),
+    "an answer that is missing": ("predictions", predictions_of([1, 0]).assign(prediction=["x", None]), "prediction: must hold a text"),
+    "scores of another run": ("predictions", predictions_of([1, 1]), "its mean F1 is 100.0000, but "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "message"), TABLES.values(), ids=TABLES)
+def test_a_spoilt_table_is_refused(collect, capsys, name, content, message):
+    assert message in refusal(lambda: collect(name, content), capsys)
+
+
+def test_a_table_with_a_changed_byte_is_refused_or_read_as_it_was(collect, tmp_path):
+    right = collect("predictions", predictions_of([1, 0]))
+    (path,) = tmp_path.rglob("bert/**/predictions.parquet")
+    written = path.read_bytes()
+    for at in range(4, len(written), max(1, len(written) // 60)):
+        try:
+            found = collect("predictions", written[:at] + bytes([written[at] ^ 255]) + written[at + 1 :])
+        except StudyError:
+            continue
+        pd.testing.assert_frame_equal(found.predictions["bert", 0], right.predictions["bert", 0])
+
+
+COLUMN = st.lists(
+    st.sampled_from([0.0, 0.5, 1.0, 1.5, -1.0, float("nan"), float("inf"), None, "x", "1", "\u202eש"]),
+    min_size=2,
+    max_size=2,
+)
+
+
+@generated(60)
+@given(name=st.sampled_from(["history", "predictions"]), column=st.integers(0, 8), values=COLUMN)
+def test_a_table_with_a_mutated_column_is_refused_or_holds_only_what_it_may(collect, name, column, values):
+    frame = history() if name == "history" else predictions_of([1, 0])
+    changed = frame.columns[column % len(frame.columns)]
+    frame = frame.assign(**{changed: pd.array(values, dtype="object" if "x" in map(str, values) else None)})
+    try:
+        found = collect(name, frame)
+    except (StudyError, pa.ArrowException) as error:  # Arrow: numbers and texts in one column cannot even be written
+        is_one_sentence(StudyError(str(error)))
+    else:
+        kept = found.histories["bert", 0] if name == "history" else found.predictions["bert", 0]
+        assert not kept.isna().any(axis=None)
+        assert name == "history" or kept["f1"].between(0, 1).all()
+
+
+# --- checkpoints ---
+
+
+def rewritten(name: str, content: Any) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_bytes(content if isinstance(content, bytes) else as_json(content))
+
+
+def with_setting(name: str, **keys: Any) -> Callable[[Path], Any]:
+    def change(folder: Path) -> None:
+        settings_of = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+        (folder / name).write_text(json.dumps(settings_of | keys))
+
+    return change
+
+
+def cut(name: str, share: float) -> Callable[[Path], Any]:
+    return lambda folder: os.truncate(folder / name, int((folder / name).stat().st_size * share))
+
+
+CHECKPOINTS = {
+    "no folder": (lambda folder: folder.rename(folder.with_name("away")), ": is no checkpoint folder; expected config.json"),
+    "a config cut short": (cut("config.json", 0.5), "/config.json: is not JSON ("),
+    "a config in UTF-16 without its mark and half of it": (rewritten("config.json", b"{\x00\x22"), "/config.json: is not JSON ("),
+    "a config with a key twice": (rewritten("config.json", b'{"model_type": "bert", "model_type": "vit"}'), "/config.json: has the key 'model_type' twice"),
+    "a config nested without end": (rewritten("config.json", b'{"a":' * 10**5), "/config.json: is not JSON ("),
+    "a config of a huge width": (with_setting("config.json", hidden_size=HUGE), ": cannot be loaded for question answering ("),
+    "a config of a negative width": (with_setting("config.json", hidden_size=-1), ": cannot be loaded for question answering ("),
+    "a config of endless layers": (with_setting("config.json", num_hidden_layers=2**63), "/config.json: num_hidden_layers: is 9223372036854775808; networks here have at most 1000"),
+    "a config of NaN": (with_setting("config.json", hidden_dropout_prob=float("nan")), "/config.json: is not JSON (NaN is no finite number)"),
+    "code in its config": (with_setting("config.json", auto_map={"AutoConfig": "c.C"}), "/config.json: needs code of its own (auto_map)"),
+    "code in its tokenizer's config": (with_setting("tokenizer_config.json", auto_map={"AutoTokenizer": ["t.T", None]}), "/tokenizer_config.json: needs code of its own (auto_map)"),
+    "a kernel in place of attention": (with_setting("config.json", attn_implementation="someone/kernel"), "/config.json: attn_implementation: is 'someone/kernel', but nothing"),
+    "weights of another name": (with_setting("config.json", transformers_weights="adapter_model.bin"), "/config.json: transformers_weights: is 'adapter_model.bin', but"),
+    "an adapter": (rewritten("adapter_config.json", {"base_model_name_or_path": "a/b"}), ": is an adapter, without the weights it is for; merge"),
+    "weights cut short": (cut("model.safetensors", 0.5), ": cannot be loaded for question answering ("),
+    "weights with a header of 2⁶⁰ bytes": (rewritten("model.safetensors", (2**60).to_bytes(8, "little") + b"{}"), ": cannot be loaded for question answering ("),
+    "an index that leads out": (lambda folder: ((folder / "model.safetensors").rename(folder.parent / "w.safetensors"), rewritten("model.safetensors.index.json", {"weight_map": {"a": "../absent.safetensors"}})(folder)), ": "),
+    "a tokenizer cut short": (cut("tokenizer.json", 0.5), ": its tokenizer cannot be loaded ("),
+    "a tokenizer of nothing": (rewritten("tokenizer.json", {}), ": its tokenizer cannot be loaded ("),
+    "a tokenizer that is a list": (rewritten("tokenizer.json", []), ": its tokenizer cannot be loaded ("),
+    "a tokenizer without an unknown token": (with_setting("tokenizer_config.json", unk_token=None), ": its tokenizer cannot be loaded (WordPiece error: Missing [UNK]"),
+    "a tokenizer of texts as long as a word": (with_setting("tokenizer_config.json", model_max_length="long"), ": its tokenizer cannot be loaded ("),
+    "a tokenizer with a token of its own": (with_setting("tokenizer_config.json", cls_token="8"), ": its tokenizer has "),
+    "a tokenizer without padding": (with_setting("tokenizer_config.json", pad_token=None), ": its tokenizer has no token to pad with; its settings must name a pad_token"),
+    "a tokenizer's config that is a list": (rewritten("tokenizer_config.json", []), "/tokenizer_config.json: must be a mapping of keys, not list"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def checkpoint(network_of: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "checkpoint"
+    networks.save(network_of(), tokenizer, folder)
+    return folder
+
+
+@pytest.mark.parametrize(("spoil", "message"), CHECKPOINTS.values(), ids=CHECKPOINTS)
+def test_a_spoilt_checkpoint_is_refused(checkpoint, tmp_path, capsys, spoil, message):
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
+    spoil(folder)
+    line = refusal(lambda: asking.ask(folder, "A passage.", ["Who?"], device="cpu"), capsys)
+    assert line.startswith(f"{folder}{message}")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "tokenizer.json"])
+@generated(15)
+@given(draw=st.data())
+def test_a_mutated_checkpoint_is_refused_or_answers_within_its_context(checkpoint, tmp_path, name, draw):
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint", dirs_exist_ok=True)
+    (folder / name).write_bytes(mutated(draw, json.loads((folder / name).read_text()), as_json))
+    try:
+        (found,) = asking.ask(folder, CONTEXT, ["Who met?"], device="cpu")
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert found.text == CONTEXT[found.start : found.end] != ""
+        assert 0 < found.probability <= 1
+
+
+@generated(40)
+@given(at=st.integers(0, 10**6), byte=st.integers(0, 255), keep=st.booleans())
+def test_weights_with_a_changed_byte_or_cut_short_are_refused_or_give_numbers(checkpoint, tmp_path, at, byte, keep):
+    folder = shutil.copytree(checkpoint, tmp_path / "checkpoint", dirs_exist_ok=True)
+    written = (folder / "model.safetensors").read_bytes()
+    at %= 2000  # its header, and some of what comes after
+    rest = bytes([byte]) + written[at + 1 :] if keep else b""
+    (folder / "model.safetensors").write_bytes(written[:at] + rest)
+    try:
+        (found,) = asking.ask(folder, CONTEXT, ["Who met?"], device="cpu")
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert 0 < found.probability <= 1
+
+
+# --- what commands are given ---
+
+NOTEBOOK = str(ROOT / "notebooks" / "1-train.ipynb")
+PARAMETERS = {
+    "a seed that is a text": (["seed", "many"], "1-train.ipynb: seed: must be a whole number, not 'many'"),
+    "a seed with a point": (["seed", "1.0"], "1-train.ipynb: seed: must be a whole number, not 1.0"),
+    "a seed that is true": (["seed", "true"], "1-train.ipynb: seed: must be a whole number, not True"),
+    "a seed with a leading zero": (["seed", "01"], "1-train.ipynb: seed: must be a whole number, not 1.0"),
+    "no seed": (["seed", ""], "1-train.ipynb: seed: must be a whole number, not None"),
+    "a model that is a number": (["model", "3"], "1-train.ipynb: model: must be a text, not 3"),
+    "a study that is a list": (["study", "[a]"], "1-train.ipynb: study: must be a text, not ['a']"),
+    "a parameter of another notebook": (["seeds", "0"], "1-train.ipynb: has no parameter 'seeds'; it has study, model, seed, "),
+    "half a list": (["model", "[a"], "model: '[a' is not valid YAML; put texts with special characters in quotes"),
+    "a bomb": (["model", bomb("[x]", "[{}]")], "model: 'b0: &b0 [x] b1: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("parameter", "message"), PARAMETERS.values(), ids=PARAMETERS)
+def test_a_wrong_parameter_is_refused_before_a_kernel_starts(tmp_path, capsys, parameter, message):
+    output = tmp_path / "out" / "1-train.ipynb"
+    assert refusal(lambda: execute.main([NOTEBOOK, str(output), "-p", *parameter]), capsys).startswith(message)
+    assert not output.parent.exists()
+
+
+TEXT = st.one_of(st.text(max_size=30), st.sampled_from([value for value in VALUES if isinstance(value, str)]))
+WORDS = st.one_of(TEXT, st.sampled_from(["bert", "0", "studies/smoke.yaml", "cpu", "../..", "/", "0 0", "9" * 5000]))
+
+
+@generated(100)
+@given(name=st.sampled_from(["study", "model", "seed", "device", "run"]), value=WORDS)
+def test_any_parameter_is_refused_or_is_of_the_type_that_the_notebook_says(name, value):
+    try:
+        found = execute._value(name, value)
+        execute._check_parameters(Path(NOTEBOOK), {name: found})
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert type(found) is (int if name == "seed" else str)
+
+
+@generated(100)
+@given(study=WORDS, model=WORDS, seed=st.integers(), device=WORDS, folder=WORDS)
+def test_a_stage_opened_by_hand_with_any_parameters_is_refused_or_begins(study, model, seed, device, folder):
+    try:
+        begun = stage.start("train", study, model, seed, device, folder)
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert (begun.slug, begun.seed) == (model, seed)
+
+
+@generated(100)
+@given(study=WORDS, slugs=WORDS, seeds=WORDS)
+def test_an_analysis_of_anything_is_refused_before_it_shows_a_figure(study, slugs, seeds, tmp_path):
+    with pytest.raises(StudyError) as error:  # nothing was run in this folder
+        tables.for_analysis(study, slugs, seeds, str(tmp_path / "run"))
+    is_one_sentence(error.value)
+
+
+@generated(40)
+@given(context=TEXT, asked=TEXT)
+def test_any_text_is_refused_or_answered_from_itself(checkpoint, context, asked):
+    try:
+        (found,) = asking.ask(checkpoint, context, [asked], device="cpu")
+    except StudyError as error:
+        is_one_sentence(error)
+    else:
+        assert found.text == context[found.start : found.end] != ""
+
+
+QUESTIONS = {
+    "an empty question": ("A passage.", " ", "question 1: is empty; expected a text"),
+    "an empty passage": ("\n", "Who?", "context: is empty; expected a passage of text"),
+    "half a character in a question": (
+        "A passage.",
+        "Who \udc80?",
+        "question 1: holds half a surrogate pair; expected",
+    ),
+    "half a character in a passage": ("A \ud83d passage.", "Who?", "context: holds half a surrogate pair; expected"),
+}
+
+
+@pytest.mark.parametrize(("context", "question", "message"), QUESTIONS.values(), ids=QUESTIONS)
+def test_a_question_that_cannot_be_asked_is_refused(checkpoint, capsys, context, question, message):
+    line = refusal(lambda: asking.ask(checkpoint, context, [question], device="cpu"), capsys)
+    assert line.startswith(message)
+
+
+def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["metrics", "d.json", "p.json", "--v2", "--na-prob-thresh", "nan"])
+    assert refusal(squad.main, capsys).startswith("--na-prob-thresh: is not a number; give the score above which")
+
+
+NAMES = "variables such as STUDY, MODELS and SEEDS are names and numbers; "
+VARIABLES = {
+    "no study": (["STUDY="], "STUDY: '' is no study; give demo, squad, or the path of a study file without blanks"),
+    "two studies": (["STUDY=demo squad"], "STUDY: 'demo squad' is no study; give demo, squad, or the path of a study"),
+    "a study without a name": (["STUDY=.yaml"], "STUDY: '.yaml' is no study; give demo, squad, or the path"),
+    "a study that climbs out": (["STUDY=...yaml"], "STUDY: '...yaml' is no study; give demo, squad, or the path"),
+    "a study that is a command": (["STUDY=demo;ls"], NAMES + "; is in none of them"),
+    "a seed that is a command": (["SEEDS=`ls`"], NAMES + "` is in none of them"),
+    "a device that ends the quotes": (["DEVICE=cpu' 'x"], NAMES + "' is in none of them"),
+    "models that are a pattern": (["MODELS=*"], NAMES + "* is in none of them"),
+    "models in a shell's variable": (["MODELS=$$HOME"], NAMES + "$ is in none of them"),
+    "a number that is a command": (["COPIES=1;ls"], NAMES + "; is in none of them"),
+    "a price that is a pipe": (["PRICE=a|b"], NAMES + "| is in none of them"),
+    "an owner who is a comment": (["HUB_ORG=a#b"], NAMES + "# is in none of them"),
+    "a speed that ends the quotes": (["TFLOPS=1'"], NAMES + "' is in none of them"),
+    "a model twice": (["MODELS=bert bert"], "MODELS: 'bert bert' names one twice; name each once"),
+    "a seed twice": (["SEEDS=1 0 1"], "SEEDS: '1 0 1' names one twice; name each once"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), VARIABLES.values(), ids=VARIABLES)
+def test_make_refuses_a_variable_before_the_shell_reads_it(arguments, message):
+    # clean, which removes what the variables name: -n, so that a failure of this test removes nothing
+    outside = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-n", "clean", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert f"error: {message}" in line
+
+
+SPECIAL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+PIECES = st.sampled_from(
+    ["demo", "..", "/", ".yaml", " ", "\n", "\t", "$", "'", "`", ";", "~", "-", "שלום", "e\u0301", "#", "=", "%"]
+)
+
+
+@generated(40)
+@given(study=st.one_of(SPECIAL, st.lists(PIECES, max_size=5).map("".join)))
+def test_whatever_the_study_is_called_make_removes_a_folder_of_its_own_or_refuses(tmp_path, study):
+    if not (tmp_path / "src").exists():
+        (tmp_path / "src").symlink_to(ROOT / "src")
+        shutil.copy(ROOT / "Makefile", tmp_path)
+    outside = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-n", "clean", f"STUDY={study}", f"PYTHON={sys.executable}"]
+    done = subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True)
+    if done.returncode == 0:
+        removed = re.fullmatch(r"rm -rf runs/([^ \n]+) reports/([^ \n]+)\n", done.stdout)
+        assert removed is not None
+        assert removed[1] == removed[2] not in (".", "..")
+        assert "/" not in removed[1]
+    else:
+        assert (done.returncode, done.stdout) == (2, "")
+        assert len([line for line in done.stderr.splitlines() if "error: " in line]) == 1
+
+
+@pytest.mark.parametrize("value", ["/nowhere/progress", "a\0b", "x" * 5000])
+def test_progress_that_cannot_be_told_ends_no_work(monkeypatch, value):
+    from qa_tradeoffs.core import progress
+
+    monkeypatch.setattr(os, "environ", {progress.VARIABLE: value})
+    progress.Progress("training", 2).update(2)

@@ -1,0 +1,151 @@
+"""A disk that runs full is one sentence that names the file; what was finished stays, and work goes on from it."""
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from qa_tradeoffs.core import files
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.data import features
+from qa_tradeoffs.models import networks
+from qa_tradeoffs.study.config import Training
+from qa_tradeoffs.training import fine_tuning
+
+SAID = r"{}: cannot be written, the disk \(or its quota\) is full; make room and run the command again"
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond ``size`` bytes: real failures of real writes, in every library."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_text("x" * 100_000),
+        lambda path: pd.DataFrame({"a": np.random.default_rng(0).random(20_000)}).to_parquet(path),
+        lambda path: torch.save(torch.ones(50_000), path),
+    ],
+)
+def test_a_result_that_does_not_fit_leaves_the_one_before(tmp_path, write):
+    target = tmp_path / "result"
+    target.write_text("finished before")
+    with (
+        files_up_to(10_000),
+        pytest.raises(StudyError, match=SAID.format(target)),
+        files.written_atomically(target) as temporary,
+    ):
+        write(temporary)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"result": "finished before"}
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(network_of, tokenizer, tmp_path):
+    folder = tmp_path / "checkpoint"
+    networks.save(network_of(seed=1), tokenizer, folder)
+    before = (folder / "model.safetensors").read_bytes()
+    with files_up_to(10_000), pytest.raises(StudyError, match=SAID.format(folder)):
+        networks.save(network_of(seed=2), tokenizer, folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    networks.save(network_of(seed=2), tokenizer, folder)
+    assert (folder / "model.safetensors").read_bytes() != before
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
+    network_of: Callable[..., Any], tokenizer: Any, examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(network: Any, workspace: Path) -> fine_tuning.Fitted:
+        recipe = Training(learning_rate=1e-3, epochs=2, batch_size=2, max_length=64, stride=16, save_minutes=1e-9)
+        windows = features.build(examples, tokenizer, 64, 16)
+        return fine_tuning.fit(
+            network, windows, recipe, pad_token_id=tokenizer.pad_token_id, seed=0, device=torch.device("cpu"),
+            workspace=workspace, inputs="same",
+        )  # fmt: skip
+
+    real = fine_tuning._Trainer._save_optimizer_and_scheduler
+
+    def no_room_at_step_4(self: Any, folder: str) -> None:
+        with files_up_to(10_000 if folder.endswith("checkpoint-4") else 10**9):
+            real(self, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fine_tuning._Trainer, "_save_optimizer_and_scheduler", no_room_at_step_4)
+        with pytest.raises(StudyError, match=SAID.format(tmp_path / "unfinished")):
+            fit(network_of(), tmp_path / "unfinished")
+    whole, parts = network_of(), network_of()
+    assert fit(parts, tmp_path / "unfinished").resumed_at == 3
+    fit(whole, tmp_path / "other")
+    pairs = zip(whole.state_dict().values(), parts.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay(tmp_path):
+    disk, notebook = tmp_path / "disk", tmp_path / "small.ipynb"
+    disk.mkdir()
+    content = nbformat.v4.new_notebook()
+    content.metadata.kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    write = "from pathlib import Path\nfrom qa_tradeoffs.core import files\nfiles.write_text(Path(path), 'x' * size)"
+    content.cells = [nbformat.v4.new_code_cell(source) for source in ("path: str = ''\nsize: int = 0", write)]
+    content.cells[0].metadata.tags = ["parameters"]
+    nbformat.write(content, notebook)
+    run = f"{sys.executable} -m qa_tradeoffs.runs.execute {notebook} {disk}/small.ipynb --result {disk}/result.json "
+    run += f"-p path {disk}/result.json -p size"
+    in_namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=1m tmpfs {disk}"
+    if subprocess.run([*in_namespace, mount], capture_output=True).returncode != 0:
+        pytest.skip("this machine does not let us mount a small disk")
+    look = f"stat -c '%n %s' {disk}/*.json; ls {disk}"
+    done = subprocess.run(
+        [*in_namespace, f"{mount} && {run} 1000; {run} 2000000; echo code $?; {look}"], capture_output=True, text=True
+    )
+    assert done.stderr.splitlines() == [
+        f"error: {disk}/result.json: cannot be written, the disk (or its quota) is full; make room and run the "
+        "command again: what is finished stays"
+    ]
+    assert done.stdout.splitlines() == [
+        f"done: {disk}/small.ipynb", "code 2", f"{disk}/result.json 1000",
+        "partial-small.ipynb", "result.json", "small.ipynb",
+    ]  # fmt: skip
+
+
+def test_a_disk_without_room_for_the_notebook_is_said_of_the_notebook(tmp_path):
+    target = tmp_path / "partial-1-train.ipynb"
+    with files_up_to(1_000), pytest.raises(StudyError, match=SAID.format(target)), files.enough_disk_for(target):
+        target.write_text(json.dumps(["x" * 5000]))
+
+
+@pytest.mark.parametrize("command", ["graph", "plan"])
+def test_what_a_command_prints_onto_a_full_disk_is_one_sentence(command, tmp_path):
+    words = [sys.executable, "-m", f"qa_tradeoffs.{command}", str(files.ROOT / "studies/smoke.yaml"), str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: the output: cannot be written, the disk (or its quota) is full; make room\n"
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
+    words = f"{sys.executable} -m qa_tradeoffs.runs.plan {files.ROOT}/studies/smoke.yaml {tmp_path}"
+    done = subprocess.run(["sh", "-c", f"{words} | true"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_other_errors_are_left_as_they_are(tmp_path):
+    with pytest.raises(PermissionError), files.enough_disk_for(tmp_path):
+        raise PermissionError(13, "Permission denied")

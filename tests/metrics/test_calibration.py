@@ -1,0 +1,119 @@
+"""Calibration on paper, against plain loops, and over all orderings of answers that are equally sure."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from qa_tradeoffs.metrics import calibration
+
+FOUR = np.array([0.9, 0.8, 0.4, 0.3])
+RIGHT = np.array([1.0, 0.0, 1.0, 0.0])
+
+
+def area(confidence: np.ndarray, correct: np.ndarray) -> float:
+    return float(calibration.area_under_risk_coverage(confidence, correct, calibration.once(len(correct)))[0])
+
+
+def naive_area(correct_by_rank: np.ndarray) -> float:
+    return float(np.mean([np.mean(1 - correct_by_rank[:k]) for k in range(1, len(correct_by_rank) + 1)]))
+
+
+def test_bins_of_equal_mass_cut_a_question_in_two_where_they_must():
+    parts = calibration.bins(np.array([0.1, 0.2, 0.3]), [0, 0.5, 1])
+    assert parts.tolist() == [[1, 0], [0.5, 0.5], [0, 1]]
+
+
+def test_questions_of_equal_confidence_are_spread_over_the_bins_they_share():
+    # Ranks 1 to 3 are equal: two thirds of them are in the lower half of four, one third in the upper.
+    parts = calibration.bins(np.array([0.5, 0.1, 0.5, 0.5]), [0, 0.5, 1])
+    np.testing.assert_allclose(parts, [[1 / 3, 2 / 3], [1, 0], [1 / 3, 2 / 3], [1 / 3, 2 / 3]])
+
+
+def test_every_bin_has_its_share_and_every_question_is_in_bins_once():
+    rng = np.random.default_rng(0)
+    parts = calibration.bins(rng.integers(8, size=97) / 8, np.linspace(0, 1, 11))
+    np.testing.assert_allclose(parts.sum(axis=0), 9.7)
+    np.testing.assert_allclose(parts.sum(axis=1), 1)
+
+
+def test_the_calibration_error_by_hand():
+    # Lower half: accuracy ½, confidence 0.35. Upper half: accuracy ½, confidence 0.85. Mean of 0.15 and 0.35.
+    parts = calibration.bins(FOUR, [0, 0.5, 1])
+    error = calibration.calibration_error(parts, FOUR, RIGHT, calibration.once(4))
+    np.testing.assert_allclose(error, [0.25])
+    means = calibration.mean_in(parts, FOUR, calibration.once(4))
+    np.testing.assert_allclose(means, [[0.35, 0.85]])
+
+
+def test_the_calibration_error_of_a_resample_counts_its_questions_as_often_as_drawn():
+    # Drawn: 0.9 right twice, 0.8 and 0.4 not, 0.3 wrong twice; gaps 0.1 and 0.3 in halves of equal size.
+    parts = calibration.bins(FOUR, [0, 0.5, 1])
+    error = calibration.calibration_error(parts, FOUR, RIGHT, np.array([[2.0, 0, 0, 2]]))
+    np.testing.assert_allclose(error, [0.2])
+
+
+def test_one_bin_compares_the_two_means():
+    rng = np.random.default_rng(1)
+    confidence, correct = rng.random(50), (rng.random(50) < 0.5).astype(float)
+    parts = calibration.bins(confidence, [0, 1])
+    error = calibration.calibration_error(parts, confidence, correct, calibration.once(50))
+    assert error[0] == pytest.approx(abs(correct.mean() - confidence.mean()))
+
+
+def test_a_calibrated_model_has_the_error_that_chance_gives_it():
+    # One bin of 400 questions at 0.5: the mean of |N(0, 0.5 / √400)| is 0.025 × √(2/π).
+    confidence = np.full(400, 0.5)
+    parts = calibration.bins(confidence, [0, 1])
+    errors = calibration.calibrated_error(parts, confidence, np.random.default_rng(2), 4000)
+    assert errors.mean() == pytest.approx(0.025 * np.sqrt(2 / np.pi), rel=0.05)
+
+
+def test_a_bin_that_a_resample_left_empty_has_no_mean():
+    means = calibration.mean_in(calibration.bins(FOUR, [0, 0.5, 1]), RIGHT, np.array([[2.0, 2, 0, 0]]))
+    np.testing.assert_array_equal(means, [[np.nan, 0.5]])
+
+
+def test_the_area_under_risk_and_coverage_by_hand():
+    # Risks of the 1, 2, 3, 4 most confident: 0, 1/2, 1/3, 2/4.
+    assert area(FOUR, RIGHT) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
+
+
+def test_the_area_is_the_mean_risk_of_a_plain_loop():
+    rng = np.random.default_rng(3)
+    confidence, correct = rng.random(60), (rng.random(60) < 0.6).astype(float)
+    assert area(confidence, correct) == pytest.approx(naive_area(correct[np.argsort(-confidence)]))
+
+
+@pytest.mark.parametrize("correct", [np.zeros(5), np.ones(5)])
+def test_where_all_answers_are_wrong_or_right_order_is_nothing(correct):
+    assert area(np.arange(5) / 5, correct) == pytest.approx(1 - correct[0])
+
+
+def test_equal_confidence_gives_the_mean_area_over_all_orderings():
+    confidence, correct = np.array([0.9, 0.5, 0.5, 0.5, 0.1]), np.array([1.0, 0, 1, 1, 0])
+    orders = [(0, *middle, 4) for middle in permutations((1, 2, 3))]
+    assert area(confidence, correct) == pytest.approx(np.mean([naive_area(correct[list(order)]) for order in orders]))
+
+
+def test_confidence_that_is_the_same_everywhere_gives_the_error_rate():
+    assert area(np.full(6, 0.5), np.array([1.0, 1, 1, 1, 0, 0])) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("levels", [1000, 4])
+def test_a_resample_has_the_area_of_its_questions_written_out(levels):
+    rng = np.random.default_rng(4)
+    confidence = rng.integers(levels, size=30) / levels
+    correct = (rng.random(30) < 0.6).astype(float)
+    drawn = rng.integers(30, size=(5, 30))
+    counts = np.stack([np.bincount(row, minlength=30) for row in drawn]).astype(float)
+    areas = calibration.area_under_risk_coverage(confidence, correct, counts)
+    np.testing.assert_allclose(areas, [area(confidence[row], correct[row]) for row in drawn])
+
+
+def test_the_most_confident_are_the_ones_that_stay():
+    kept = calibration.bins(FOUR, [0.5, 1])
+    np.testing.assert_allclose(calibration.mean_in(kept, RIGHT, calibration.once(4)), [[0.5]])
+    np.testing.assert_allclose(
+        calibration.mean_in(calibration.bins(FOUR, [0.75, 1]), RIGHT, calibration.once(4)), [[1.0]]
+    )

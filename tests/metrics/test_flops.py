@@ -1,0 +1,58 @@
+"""The formula for floating-point operations, by hand and against the published sizes."""
+
+import pytest
+
+from qa_tradeoffs.metrics import flops
+
+TINY = flops.Shape(layers=1, hidden=4, intermediate=8)
+
+
+def test_a_linear_layer_multiplies_and_adds_once_per_weight_and_token():
+    assert flops.linear_flops(inputs=3, outputs=5, tokens=7) == 2 * 3 * 5 * 7 == 210
+
+
+def test_four_groups_are_a_quarter_of_the_operations():
+    assert flops.linear_flops(8, 4, tokens=5, groups=4) == flops.linear_flops(8, 4, tokens=5) / 4 == 80
+
+
+def test_one_tiny_layer_by_hand():
+    # 4 layers of 4 × 4 and two of 4 × 8 are 128 weights; 3 tokens: 2 · 3 · 128 = 768.
+    # Queries with keys: 2 · 3 · 3 · 4 = 72, probabilities with values the same; the head: 2 · 3 · 4 · 2 = 48.
+    assert TINY.weights_per_layer == 128
+    assert flops.encoder_flops(TINY, batch_size=1, length=3) == 768 + 72 + 72 + 48
+
+
+def test_a_pooler_is_one_square_layer_on_one_token_per_row():
+    pooled = flops.Shape(layers=1, hidden=4, intermediate=8, pooler=True)
+    difference = flops.encoder_flops(pooled, 2, 3) - flops.encoder_flops(TINY, 2, 3)
+    assert difference == 2 * 2 * 4 * 4
+
+
+def test_bert_base_at_128_tokens_by_hand():
+    weights = 12 * (4 * 768 * 768 + 2 * 768 * 3072)
+    assert weights == 84_934_656
+    by_hand = 2 * 128 * weights + 12 * 4 * 128 * 128 * 768 + 2 * 128 * 768 * 2
+    assert flops.encoder_flops(flops.BERT_BASE, 1, 128) == by_hand == 22_347_644_928
+
+
+def test_distilbert_has_half_of_bert_s_layers_and_so_half_of_its_operations():
+    head = flops.linear_flops(768, 2, 128)
+    bert, distilbert = (flops.encoder_flops(s, 1, 128) - head for s in (flops.BERT_BASE, flops.DISTILBERT_BASE))
+    assert bert == 2 * distilbert
+
+
+def test_squeezebert_keeps_five_sixteenths_of_the_weights_of_a_layer():
+    # Of 12 h²: query, key and value 3/4, post-attention 1, intermediate and output 4/4 each: 3.75 h².
+    assert flops.SQUEEZEBERT.weights_per_layer == 3.75 * 768 * 768
+    assert flops.SQUEEZEBERT.weights_per_layer / flops.BERT_BASE.weights_per_layer == 5 / 16
+
+
+@pytest.mark.parametrize("shape", [flops.BERT_BASE, flops.DISTILBERT_BASE, flops.SQUEEZEBERT])
+def test_rows_cost_the_same_each_but_longer_rows_cost_more_per_token(shape):
+    assert flops.encoder_flops(shape, 6, 128) == 6 * flops.encoder_flops(shape, 1, 128)
+    assert flops.encoder_flops(shape, 1, 512) > 4 * flops.encoder_flops(shape, 1, 128)
+
+
+def test_the_parameters_of_one_tiny_layer_by_hand():
+    # 10 rows of 4 and a normalisation; 128 weights, biases of 4 · 4 + 8 + 4, two normalisations of 8; the head.
+    assert flops.parameters(TINY, embeddings=10) == 40 + 8 + 128 + 28 + 16 + (8 + 2)

@@ -1,0 +1,412 @@
+import json
+import os
+import random
+import re
+import string
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.metrics import squad as metrics
+
+REPOSITORY = Path(__file__).parents[2]
+SQUAD = Path(os.environ.get("QA_TRADEOFFS_SQUAD", REPOSITORY.parent / "shared" / "squad" / "dev-v1.1.json"))
+
+
+# Normalisation
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The  CAT,\n sat!", "cat sat"),
+        ("a an the A An THE", ""),
+        ("theatre an-other", "theatre another"),
+        ("(the)", ""),  # punctuation goes first, so that the article is seen
+        ("a.b", "ab"),  # and is not replaced by a space
+        ("the-cat", "thecat"),
+        ("one—the—two", "one— —two"),  # an article leaves a space
+        ("1,234.5 % — “x”", "12345 — “x”"),  # only ASCII punctuation
+        ("the\u00a0cat\u2003sat", "cat sat"),
+        ("ÉCOLE the", "école"),
+        ("", ""),
+    ],
+)
+def test_normalisation_follows_the_official_order(text: str, expected: str) -> None:
+    assert metrics.normalize(text) == expected
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(alphabet="aAnNtThHeE  \t\n\u00a0.-_'—ÉΣσİß٣²ǅ\x00\x1f\u0301", max_size=9))
+def test_normalisation_is_the_rules_one_after_the_other(text: str) -> None:
+    without_punctuation = "".join(c for c in text.lower() if c not in string.punctuation)
+    without_articles = re.sub(r"\b(a|an|the)\b", " ", without_punctuation)
+    assert metrics.normalize(text) == " ".join(without_articles.split())
+
+
+# One question
+
+
+def test_exact_match_ignores_case_articles_and_punctuation() -> None:
+    assert metrics.exact_match("the Cat.", ["dog", "cat"]) == 1.0
+    assert metrics.exact_match("cats", ["dog", "cat"]) == 0.0
+
+
+def test_f1_is_the_harmonic_mean_of_token_precision_and_recall() -> None:
+    # 2 of 3 predicted tokens and 2 of 4 reference tokens: 2 · (2/3 · 1/2) / (2/3 + 1/2) = 4/7
+    assert metrics.f1("red big cat", ["big red old dog"]) == pytest.approx(4 / 7)
+
+
+def test_f1_counts_a_repeated_token_as_often_as_both_sides_have_it() -> None:
+    # shared: no, no; precision 2/3, recall 2/2
+    assert metrics.f1("no no no", ["no no"]) == pytest.approx(0.8)
+
+
+def test_f1_takes_the_best_reference_not_the_union() -> None:
+    assert metrics.f1("red cat", ["dog", "red", "cat"]) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "references", "expected"),
+    [("", ["cat"], 0.0), ("cat", ["the"], 0.0), ("", ["the"], 0.0), ("dog", ["cat"], 0.0)],
+)
+def test_v1_f1_without_a_shared_token_is_zero_even_for_two_empty_texts(
+    prediction: str, references: list[str], expected: float
+) -> None:
+    assert metrics.f1(prediction, references) == expected
+
+
+def test_v1_exact_match_of_two_texts_that_normalise_to_nothing_is_one() -> None:
+    assert metrics.exact_match("", ["the"]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prediction", "references", "exact", "f1"),
+    [
+        ("", [], 1.0, 1.0),
+        ("the", [], 1.0, 1.0),
+        ("cat", [], 0.0, 0.0),
+        ("", ["the", "!"], 1.0, 1.0),  # none left after dropping the empty ones
+        ("", ["the", "cat"], 0.0, 0.0),  # one left
+        ("a cat", ["the", "cat"], 1.0, 1.0),
+        ("big cat", ["cat"], 0.0, 2 / 3),
+        ("the", ["the", "cat"], 0.0, 0.0),  # equal to a reference, but to one that is dropped
+        ("the cat", ["the cat"], 1.0, 1.0),
+    ],
+)
+def test_v2_drops_empty_references_and_expects_nothing_where_none_is_left(
+    prediction: str, references: list[str], exact: float, f1: float
+) -> None:
+    assert metrics.exact_match(prediction, references, v2=True) == exact
+    assert metrics.f1(prediction, references, v2=True) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize("score", [metrics.exact_match, metrics.f1])
+def test_v1_refuses_a_question_without_references(score: Callable[..., float]) -> None:
+    with pytest.raises(ValueError, match="references must not be empty"):
+        score("cat", [])
+
+
+# Many questions
+
+
+def test_scores_have_one_row_per_question_in_the_order_of_the_references() -> None:
+    scores = metrics.score_questions(
+        {"q3": "red cat", "stray": "x", "q1": "cat"}, {"q1": ["the cat"], "q2": ["dog"], "q3": ["cat"]}
+    )
+    assert scores.ids == ("q1", "q2", "q3")
+    np.testing.assert_array_equal(scores.exact_match, [1.0, 0.0, 0.0])
+    np.testing.assert_allclose(scores.f1, [1.0, 0.0, 2 / 3])
+    assert scores.exact_match.dtype == scores.f1.dtype == np.float64
+    assert scores.missing == ("q2",)
+    assert scores.unknown == ("stray",)
+
+
+def test_v1_means_are_in_points_over_all_questions_with_missing_ones_as_zero() -> None:
+    scores = metrics.score_questions({"q1": "cat"}, {"q1": ["the cat"], "q2": ["dog"]})
+    assert metrics.aggregate(scores) == {"exact_match": 50.0, "f1": 50.0}
+
+
+def test_v2_summary_has_the_official_keys_in_their_order() -> None:
+    references = {"q1": ["cat"], "q2": [], "q3": [], "q4": ["dog"]}
+    summary = metrics.aggregate_v2(
+        metrics.score_questions({"q1": "big cat", "q2": "", "q3": "x", "q4": "dog"}, references, v2=True)
+    )
+    expected = {"exact": 50.0, "f1": 200 / 3, "total": 4}
+    expected |= {"HasAns_exact": 50.0, "HasAns_f1": 250 / 3, "HasAns_total": 2}
+    expected |= {"NoAns_exact": 50.0, "NoAns_f1": 50.0, "NoAns_total": 2}
+    assert summary == pytest.approx(expected)
+    assert list(summary) == list(expected)
+
+
+def test_v2_summary_leaves_out_a_kind_of_question_that_does_not_occur() -> None:
+    summary = metrics.aggregate_v2(metrics.score_questions({"q1": "cat"}, {"q1": ["cat"]}, v2=True))
+    assert list(summary) == ["exact", "f1", "total", "HasAns_exact", "HasAns_f1", "HasAns_total"]
+
+
+def test_v1_scoring_names_the_question_without_references() -> None:
+    with pytest.raises(StudyError, match="'q2' has no reference answer"):
+        metrics.score_questions({"q1": "cat"}, {"q1": ["cat"], "q2": []})
+
+
+# No-answer thresholds
+
+
+def test_a_threshold_replaces_answers_above_it_by_nothing() -> None:
+    references = {"q1": ["cat"], "q2": [], "q3": [], "q4": []}
+    scores = metrics.score_questions({"q1": "cat", "q2": "x", "q3": "y"}, references, v2=True)
+    at_half = metrics.apply_threshold(scores, np.array([0.9, 0.5, 0.6, 0.9]), 0.5)
+    # q1 loses its right answer, q2 is not above, q3 gains; q4 has no prediction to replace
+    np.testing.assert_array_equal(at_half.exact_match, [0.0, 0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(at_half.f1, [0.0, 0.0, 1.0, 0.0])
+
+
+def test_best_threshold_by_hand() -> None:
+    # In ascending order of no-answer score: right, wrong on an unanswerable question, right.
+    # Mean after each: '' everywhere 1/3, 2/3, 1/3, 2/3: the first of the best is the threshold 0.1.
+    points, threshold = metrics.best_threshold(
+        np.array([1.0, 1.0, 0.0]), np.array([0.8, 0.1, 0.4]), np.array([True, True, False])
+    )
+    assert points == pytest.approx(200 / 3)
+    assert threshold == 0.1
+
+
+def test_best_threshold_is_zero_when_it_is_best_to_answer_nothing() -> None:
+    points, threshold = metrics.best_threshold(np.zeros(2), np.array([0.2, 0.1]), np.array([True, False]))
+    assert (points, threshold) == (50.0, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_best_threshold_is_the_best_of_all_thresholds_and_is_reached(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 40
+    references = {str(i): ["cat"] if rng.random() < 0.5 else [] for i in range(n)}
+    predictions = {str(i): str(rng.choice(["cat", "big cat", "dog", ""])) for i in range(n)}
+    scores = metrics.score_questions(predictions, references, v2=True)
+    no_answer = rng.integers(-5, 6, n) / 5  # with ties, and below zero as differences of logits are
+
+    points, threshold = metrics.best_threshold(scores.f1, no_answer, scores.has_answer)
+
+    def mean_at(candidate: float) -> float:
+        return metrics.aggregate(metrics.apply_threshold(scores, no_answer, candidate))["f1"]
+
+    assert points == pytest.approx(max(mean_at(candidate) for candidate in [-2.0, *no_answer]))
+    assert mean_at(threshold) == pytest.approx(points)
+
+
+# Agreement with an independent implementation
+
+
+def perturbed(text: str, rng: random.Random) -> str:
+    """``text`` as a model might get it nearly right, or quite wrong."""
+    words = text.split()
+    kind = rng.randrange(9)
+    if kind == 0:
+        return text
+    if kind == 1:
+        return "".join(rng.choice([c.upper(), c.lower()]) for c in text)
+    if kind == 2:
+        return " ".join(rng.choice(["the", "a", "An", "THE"]) + " " + word for word in words)
+    if kind == 3:
+        return "".join(c + rng.choice(["", "", rng.choice(string.punctuation)]) for c in text)
+    if kind == 4:
+        return " ".join(words[: rng.randint(0, len(words))])
+    if kind == 5:
+        return " ".join([*words, rng.choice(["indeed", "of the war", "in 1973", words[0] if words else "x"])])
+    if kind == 6:
+        return "  ".join(rng.sample(words, len(words)))
+    if kind == 7:
+        return rng.choice(["", " ", "the", "...", "\t\n"])
+    return "something else\u2014entirely"
+
+
+def assert_same_score_for_each_question(
+    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]]
+) -> None:
+    squad = pytest.importorskip("torchmetrics.functional.text.squad").squad
+    scores = metrics.score_questions(predictions, references)
+    for row, (question_id, texts) in enumerate(references.items()):
+        prediction = predictions[question_id]
+        theirs = squad(
+            {"id": question_id, "prediction_text": prediction},
+            {"id": question_id, "answers": {"text": list(texts), "answer_start": [0] * len(texts)}},
+        )
+        assert 100 * scores.exact_match[row] == theirs["exact_match"].item(), (prediction, texts)
+        # torchmetrics gives F1 1 to two texts without tokens, as SQuAD v2.0 does and v1.1 does not.
+        both_empty = not metrics.normalize(prediction) and any(not metrics.normalize(text) for text in texts)
+        assert 100 * scores.f1[row] == pytest.approx(0.0 if both_empty else theirs["f1"].item(), abs=1e-4)
+
+
+def test_every_generated_question_scores_as_in_torchmetrics() -> None:
+    rng = random.Random(0)
+    words = ["the", "a", "Oil", "crisis", "of", "1973", "$12", "U.S.", "Égypte", "war", "an", "co-operate", "1,000"]
+    references = {
+        str(i): [" ".join(rng.choices(words, k=rng.randint(1, 5))) for _ in range(rng.randint(1, 4))]
+        for i in range(2000)
+    }
+    predictions = {i: perturbed(rng.choice(texts), rng) for i, texts in references.items()}
+    assert_same_score_for_each_question(predictions, references)
+
+
+@pytest.mark.skipif(not SQUAD.is_file(), reason=f"no SQuAD v1.1 development set at {SQUAD}")
+def test_every_sampled_squad_question_scores_as_in_torchmetrics() -> None:
+    rng = random.Random(1)
+    everything = metrics.read_references(SQUAD)
+    references = {i: everything[i] for i in rng.sample(sorted(everything), 2000)}
+    predictions = {i: perturbed(rng.choice(texts), rng) for i, texts in references.items()}
+    assert_same_score_for_each_question(predictions, references)
+
+
+# Command line
+
+
+def dataset(*questions: Mapping[str, Any]) -> dict[str, Any]:
+    return {"version": "1.1", "data": [{"title": "t", "paragraphs": [{"context": "c", "qas": list(questions)}]}]}
+
+
+def question(question_id: str, *texts: str) -> dict[str, Any]:
+    return {"id": question_id, "question": "?", "answers": [{"text": t, "answer_start": 0} for t in texts]}
+
+
+def run_cli(folder: Path, dataset_json: Any, predictions: Any, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the command on contents given as bytes, as something to write as JSON, or as None for no file."""
+    for name, content in (("dataset.json", dataset_json), ("predictions.json", predictions)):
+        if content is not None:
+            raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+            (folder / name).write_bytes(raw)
+    command = [sys.executable, "-m", "qa_tradeoffs.metrics", "dataset.json", "predictions.json", *options]
+    path = os.pathsep.join([str(REPOSITORY / "src"), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_the_command_prints_the_v1_summary_on_one_line(tmp_path: Path) -> None:
+    done = run_cli(tmp_path, dataset(question("q1", "cat"), question("q2", "dog")), {"q1": "The cat", "q2": "big dog"})
+    assert done.returncode == 0
+    assert done.stdout == '{"exact_match": 50.0, "f1": 83.33333333333333}\n'
+    assert done.stderr == ""
+
+
+def test_the_command_accepts_a_byte_order_mark(tmp_path: Path) -> None:
+    done = run_cli(tmp_path, dataset(question("q1", "cat")), b'\xef\xbb\xbf{"q1": "cat"}')
+    assert json.loads(done.stdout) == {"exact_match": 100.0, "f1": 100.0}
+
+
+def test_the_command_reports_missing_and_unknown_predictions_on_stderr(tmp_path: Path) -> None:
+    questions = [question(f"q{i}", "cat") for i in range(5)]
+    done = run_cli(tmp_path, dataset(*questions), {"q0": "cat", "stray": "dog"})
+    assert json.loads(done.stdout) == {"exact_match": 20.0, "f1": 20.0}
+    missing, unknown = done.stderr.splitlines()
+    assert missing == "questions without a prediction, scored 0: 4 ('q1', 'q2', 'q3', ...)"
+    assert unknown == "predictions for unknown questions, ignored: 1 ('stray')"
+    assert done.returncode == 0
+
+
+def test_the_command_prints_the_v2_summary_with_the_best_thresholds(tmp_path: Path) -> None:
+    (tmp_path / "na.json").write_text('{"q1": 0.2, "q2": 0.7}', encoding="utf-8")
+    done = run_cli(
+        tmp_path, dataset(question("q1", "cat"), question("q2")), {"q1": "cat", "q2": "x"}, "--v2",
+        "--na-prob-file", "na.json",
+    )  # fmt: skip
+    summary = json.loads(done.stdout)
+    assert summary["exact"] == 50.0
+    assert summary["NoAns_f1"] == 0.0
+    assert list(summary)[-4:] == ["best_exact", "best_exact_thresh", "best_f1", "best_f1_thresh"]
+    assert list(summary.values())[-4:] == [100.0, 0.2, 100.0, 0.2]
+
+
+def test_the_command_applies_a_given_threshold(tmp_path: Path) -> None:
+    (tmp_path / "na.json").write_text('{"q1": 0.2, "q2": 0.7}', encoding="utf-8")
+    done = run_cli(
+        tmp_path, dataset(question("q1", "cat"), question("q2")), {"q1": "cat", "q2": "x"}, "--v2",
+        "--na-prob-file", "na.json", "--na-prob-thresh", "0.5",
+    )  # fmt: skip
+    assert json.loads(done.stdout)["exact"] == 100.0
+
+
+def test_a_missing_prediction_counts_zero_at_every_threshold(tmp_path: Path) -> None:
+    (tmp_path / "na.json").write_text('{"q1": 0.2}', encoding="utf-8")
+    done = run_cli(
+        tmp_path, dataset(question("q1", "cat"), question("q2")), {"q1": "cat"}, "--v2", "--na-prob-file", "na.json"
+    )
+    summary = json.loads(done.stdout)
+    assert (summary["exact"], summary["NoAns_exact"], summary["NoAns_total"]) == (50.0, 0.0, 1)
+    assert (summary["best_exact"], summary["best_exact_thresh"]) == (50.0, 0.2)
+
+
+GOOD = dataset(question("q1", "cat"))
+NO_TEXT = {"id": "q2", "answers": [{"text": "x"}, {"answer_start": 0}]}
+
+
+@pytest.mark.parametrize(
+    ("dataset_json", "predictions", "message"),
+    [
+        (None, {}, "dataset.json: no such file"),
+        (GOOD, None, "predictions.json: no such file"),
+        (b"{", {}, "dataset.json: is not JSON"),
+        (GOOD, b"q1,cat", "predictions.json: is not JSON"),
+        (
+            GOOD,
+            b'{"q1": "caf\xe9"}',
+            "predictions.json: is not JSON ('utf-8' codec can't decode byte 0xe9 in position 11",
+        ),
+        (GOOD, b"[" * 100_000, "predictions.json: is not JSON"),
+        ([], {}, "dataset.json: data must be a list"),
+        ({"data": {}}, {}, "dataset.json: data must be a list"),
+        ({"data": []}, {}, "dataset.json: has no question"),
+        ({"data": [{"title": "t"}]}, {}, "dataset.json: data[0].paragraphs must be a list"),
+        ({"data": [{"paragraphs": [3]}]}, {}, "dataset.json: data[0].paragraphs[0].qas must be a list"),
+        (dataset({"answers": []}), {}, "data[0].paragraphs[0].qas[0].id must be a string"),
+        (dataset({"id": 7, "answers": []}), {}, "data[0].paragraphs[0].qas[0].id must be a string"),
+        (dataset(question("q1", "x"), {"id": "q2"}), {}, "data[0].paragraphs[0].qas[1].answers must be a list"),
+        (dataset(question("q1", "x"), NO_TEXT), {}, "data[0].paragraphs[0].qas[1].answers[1].text must be a string"),
+        (dataset(question("q1", "x"), question("q1", "y")), {}, "data[0].paragraphs[0].qas[1].id repeats 'q1'"),
+        (dataset(question("q1")), {}, "question 'q1' has no reference answer"),
+        (GOOD, ["cat"], "predictions.json: must be one JSON object"),
+        (GOOD, {"q1": 3}, "predictions.json: the prediction for 'q1' must be a string"),
+        (GOOD, {"q1": None}, "predictions.json: the prediction for 'q1' must be a string"),
+        (GOOD, b'{"q1": "cat", "q1": "dog"}', "predictions.json: has the key 'q1' twice in one object"),
+    ],
+)
+def test_the_command_names_what_is_wrong_with_its_input(
+    tmp_path: Path, dataset_json: Any, predictions: Any, message: str
+) -> None:
+    assert_refused(run_cli(tmp_path, dataset_json, predictions), message)
+
+
+@pytest.mark.parametrize(
+    ("no_answer", "message"),
+    [
+        ({}, "na.json: must have a finite number for the predicted question 'q1'"),
+        ({"q1": "0.5"}, "na.json: must have a finite number for the predicted question 'q1'"),
+        ({"q1": True}, "na.json: must have a finite number for the predicted question 'q1'"),
+        ({"q1": float("nan")}, "na.json: is not JSON (NaN is no finite number)"),
+        ({"q1": 10**400}, "na.json: must have a finite number for the predicted question 'q1'"),
+        ([0.5], "na.json: must be one JSON object"),
+    ],
+)
+def test_the_command_refuses_no_answer_scores_that_are_not_numbers(
+    tmp_path: Path, no_answer: Any, message: str
+) -> None:
+    (tmp_path / "na.json").write_text(json.dumps(no_answer), encoding="utf-8")
+    assert_refused(run_cli(tmp_path, GOOD, {"q1": "cat"}, "--v2", "--na-prob-file", "na.json"), message)
+
+
+def test_the_command_refuses_no_answer_scores_under_v1_rules(tmp_path: Path) -> None:
+    assert_refused(run_cli(tmp_path, GOOD, {"q1": "cat"}, "--na-prob-file", "na.json"), "add --v2")
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr

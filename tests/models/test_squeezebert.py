@@ -1,0 +1,158 @@
+"""The rewritten SqueezeBERT gives the same outputs and gradients from the same checkpoint."""
+
+import copy
+
+import pytest
+import torch
+from pydantic import ValidationError
+from transformers import BertConfig, BertForQuestionAnswering, SqueezeBertConfig, SqueezeBertForQuestionAnswering
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.models import networks, squeezebert
+from qa_tradeoffs.study.config import Model
+
+GROUPS = ["q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"]
+# as published; ungrouped; all grouped; unlike groups in the feed-forward; groups that cut through heads
+VARIANTS = [(4, 4, 4, 1, 4, 4), (1, 1, 1, 1, 1, 1), (2, 2, 2, 2, 2, 2), (4, 4, 4, 1, 4, 2), (8, 1, 8, 1, 2, 4)]
+
+
+def stock(groups: tuple[int, ...] = VARIANTS[0], dropout: float = 0.0) -> SqueezeBertForQuestionAnswering:
+    torch.manual_seed(0)
+    config = SqueezeBertConfig(
+        vocab_size=50,
+        hidden_size=32,
+        embedding_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=40,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        initializer_range=0.2,
+        **dict(zip(GROUPS, groups, strict=True)),
+    )
+    return SqueezeBertForQuestionAnswering(config).eval()
+
+
+def padded_batch() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.ones(3, 20, dtype=torch.int64)
+    mask[1, 12:] = 0
+    mask[2, 1:] = 0
+    return {
+        "input_ids": torch.randint(50, (3, 20), generator=generator),
+        "attention_mask": mask,
+        "start_positions": torch.tensor([3, 11, 0]),
+        "end_positions": torch.tensor([5, 11, 0]),
+    }
+
+
+@pytest.mark.parametrize("groups", VARIANTS)
+def test_logits_and_gradients_are_the_same_on_a_padded_batch(groups):
+    published = stock(groups)
+    rewritten = squeezebert.to_matmul(copy.deepcopy(published))
+    expected, found = published(**padded_batch()), rewritten(**padded_batch())
+    torch.testing.assert_close(found.start_logits, expected.start_logits, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.end_logits, expected.end_logits, rtol=0, atol=1e-5)
+    expected.loss.backward()
+    found.loss.backward()
+    for (name, wanted), (same_name, got) in zip(
+        published.named_parameters(), rewritten.named_parameters(), strict=True
+    ):
+        assert name == same_name
+        if wanted.grad is not None:
+            torch.testing.assert_close(got.grad, wanted.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_every_hidden_state_and_attention_score_is_the_same():
+    published = stock()
+    rewritten = squeezebert.to_matmul(copy.deepcopy(published))
+    wanted = published(**padded_batch(), output_hidden_states=True, output_attentions=True)
+    found = rewritten(**padded_batch(), output_hidden_states=True, output_attentions=True)
+    assert len(found.hidden_states) == 3
+    assert len(found.attentions) == 2
+    torch.testing.assert_close(found.hidden_states, wanted.hidden_states, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.attentions, wanted.attentions, rtol=0, atol=1e-4)
+
+
+def test_derivatives_agree_with_finite_differences_in_float64():
+    encoder = squeezebert.to_matmul(stock().transformer.encoder).double()
+    mask = torch.zeros(2, 1, 1, 5, dtype=torch.float64)
+    mask[1, :, :, 3:] = torch.finfo(torch.float64).min
+    states = torch.randn(2, 5, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: encoder(x, mask).last_hidden_state, states, fast_mode=True)
+
+
+def test_dropout_draws_are_those_of_the_seed_and_keep_the_mean():
+    rewritten = squeezebert.to_matmul(stock(dropout=0.1)).train()
+    batch = {name: values[:1] for name, values in padded_batch().items()}
+
+    def logits(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            return rewritten(**batch).start_logits
+
+    torch.testing.assert_close(logits(3), logits(3), rtol=0, atol=0)
+    assert not torch.equal(logits(3), logits(4))
+
+
+def test_dropout_moves_the_logits_as_much_as_in_the_published_model():
+    published = stock(dropout=0.2).train()
+    rewritten = squeezebert.to_matmul(copy.deepcopy(published))
+    batch = {name: values[:1].expand(400, *values.shape[1:]) for name, values in padded_batch().items()}
+    spreads = []
+    for model in (published, rewritten):
+        torch.manual_seed(5)
+        with torch.no_grad():
+            spreads.append(model(**batch).start_logits.std(dim=0))
+    torch.testing.assert_close(spreads[1], spreads[0], rtol=0.25, atol=0.02)
+
+
+def test_a_checkpoint_trained_rewritten_is_a_plain_squeezebert_checkpoint(tmp_path):
+    stock().save_pretrained(tmp_path / "published")
+    rewritten = squeezebert.to_matmul(SqueezeBertForQuestionAnswering.from_pretrained(tmp_path / "published")).train()
+    optimizer = torch.optim.AdamW(rewritten.parameters(), lr=1e-2)
+    rewritten(**padded_batch()).loss.backward()
+    optimizer.step()
+    rewritten.eval().save_pretrained(tmp_path / "trained")
+    reloaded = SqueezeBertForQuestionAnswering.from_pretrained(tmp_path / "trained").eval()
+    assert not squeezebert.is_matmul(reloaded)
+    wanted, found = rewritten(**padded_batch()), reloaded(**padded_batch())
+    torch.testing.assert_close(found.start_logits, wanted.start_logits, rtol=0, atol=1e-5)
+    before = stock()(**padded_batch()).start_logits
+    assert (found.start_logits - before).abs().max() > 1e-3  # the step did change something
+
+
+def test_names_and_shapes_of_the_parameters_stay():
+    shapes = {name: values.shape for name, values in stock().state_dict().items()}
+    rewritten = squeezebert.to_matmul(stock())
+    assert {name: values.shape for name, values in rewritten.state_dict().items()} == shapes
+
+
+def test_it_returns_the_model_and_says_whether_it_was_applied():
+    model = stock()
+    assert not squeezebert.is_matmul(model)
+    assert squeezebert.to_matmul(model) is model
+    assert squeezebert.is_matmul(model)
+    assert squeezebert.to_matmul(model) is model  # applying it twice changes nothing more
+
+
+def test_a_model_without_squeezebert_is_refused():
+    config = BertConfig(vocab_size=10, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    with pytest.raises(StudyError, match="BertForQuestionAnswering has no SqueezeBERT encoder"):
+        squeezebert.to_matmul(BertForQuestionAnswering(config))
+
+
+def test_a_study_switches_it_on_for_the_same_weights():
+    sizes = {"hidden_size": 16, "embedding_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4}
+    spec = Model(label="x", architecture="squeezebert", config=sizes | {"intermediate_size": 16})
+    published = networks.load_network(spec, None, 50, seed=0).eval()
+    rewritten = networks.load_network(spec.model_copy(update={"grouped_matmul": True}), None, 50, seed=0).eval()
+    assert (networks.attention(published), networks.attention(rewritten)) == ("eager", "sdpa")
+    wanted, found = published(**padded_batch()), rewritten(**padded_batch())
+    torch.testing.assert_close(found.start_logits, wanted.start_logits, rtol=0, atol=1e-5)
+
+
+def test_a_study_cannot_switch_it_on_for_bert():
+    with pytest.raises(ValidationError, match="rewrites SqueezeBERT's convolutions; a bert has none"):
+        Model(label="x", architecture="bert", grouped_matmul=True)

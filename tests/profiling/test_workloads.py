@@ -1,0 +1,213 @@
+"""What the measured calls really do, what they are labelled as, and how many operations they take."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.metrics import flops
+from qa_tradeoffs.models import networks, squeezebert
+from qa_tradeoffs.profiling import workloads
+from qa_tradeoffs.study import config
+from qa_tradeoffs.study.config import Study
+
+CPU = torch.device("cpu")
+
+
+def test_a_random_batch_has_its_shape_and_is_the_seeds(network_of):
+    network = network_of()
+    batch = workloads.random_batch(network, 3, 7, CPU, seed=0)
+    assert {name: tuple(values.shape) for name, values in batch.items()} == {
+        "input_ids": (3, 7),
+        "attention_mask": (3, 7),
+        "start_positions": (3,),
+        "end_positions": (3,),
+    }
+    assert batch["attention_mask"].all()
+    assert 0 <= batch["input_ids"].min() <= batch["input_ids"].max() < network.config.vocab_size
+    assert (batch["start_positions"] <= batch["end_positions"]).all()
+    assert (batch["end_positions"] < 7).all()
+    assert torch.equal(batch["input_ids"], workloads.random_batch(network, 3, 7, CPU, seed=0)["input_ids"])
+    assert not torch.equal(batch["input_ids"], workloads.random_batch(network, 3, 7, CPU, seed=1)["input_ids"])
+
+
+def weights(network: Any) -> torch.Tensor:
+    return torch.cat([parameter.detach().clone().flatten() for parameter in network.parameters()])
+
+
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "squeezebert"])
+def test_a_training_step_moves_the_weights_and_a_forward_pass_does_not(architecture, network_of):
+    network = network_of(architecture)
+    batch = workloads.random_batch(network, 2, 16, CPU, seed=0)
+    before = weights(network)
+    logits = workloads.Forward(network, batch, "fp32")()
+    assert logits.shape == (2, 16)
+    assert not network.training
+    assert torch.equal(weights(network), before)
+    step = workloads.TrainingStep(network, batch, "fp32")
+    assert network.training
+    step.forward()
+    step.backward()
+    assert torch.equal(weights(network), before)
+    assert any(p.grad is not None and p.grad.any() for p in network.parameters())
+    step.optimizer()
+    assert not torch.equal(weights(network), before)
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_bf16_is_used_where_it_is_asked_for(network_of):
+    network = network_of()
+    batch = workloads.random_batch(network, 1, 8, CPU, seed=0)
+    assert workloads.Forward(network, batch, "bf16")().dtype == torch.bfloat16
+    assert workloads.Forward(network, batch, "fp32")().dtype == torch.float32
+
+
+@pytest.mark.parametrize("key", ["forward", "training_step"])
+def test_a_length_that_the_network_does_not_take_is_refused_by_its_key(key, network_of, study_of):
+    grid = {"batch_sizes": [1], "lengths": [8]}
+    study = study_of(profile={"forward": grid, "training_step": grid} | {key: grid | {"lengths": [8, 65]}})
+    with pytest.raises(StudyError, match=rf"^profile\.{key}\.lengths: 65 tokens, but the network takes 64"):
+        workloads.subjects(network_of(), study, study.models["bert"], seed=0)
+
+
+def test_a_length_that_the_full_size_network_does_not_take_is_refused_by_its_key(network_of, study_of):
+    grid = {"batch_sizes": [1], "lengths": [8]}
+    long = {"batch_sizes": [1], "lengths": [513]}
+    study = study_of(profile={"forward": grid, "training_step": grid, "full_size_memory": [long]})
+    with pytest.raises(StudyError, match=r"^profile\.full_size_memory\.lengths: 513 tokens, but the network takes 512"):
+        workloads.subjects(network_of(), study, study.models["bert"], seed=0)
+
+
+@pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
+def test_tf32_is_allowed_only_where_it_is_asked_for_and_in_products_as_in_convolutions(precision, allowed):
+    def state() -> list[bool]:
+        return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
+
+    before = state()
+    with workloads.number_format(precision):
+        assert state() == [allowed, allowed]
+    assert state() == before
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape"),
+    [("bert", flops.BERT_BASE), ("distilbert", flops.DISTILBERT_BASE), ("squeezebert", flops.SQUEEZEBERT)],
+)
+def test_counted_operations_of_the_published_models_agree_with_the_formula(architecture, shape):
+    with torch.device("meta"):
+        network = networks.from_config(AutoConfig.for_model(architecture))
+    forward, backward = workloads.flops(network, 1, 128)
+    assert forward == pytest.approx(flops.encoder_flops(shape, 1, 128), rel=0.01)
+    # Each product has two in its backward pass, one for the inputs and one for the weights.
+    assert backward == pytest.approx(2 * forward, rel=0.01)
+
+
+def test_bert_base_at_length_128_takes_22_billion_operations():
+    with torch.device("meta"):
+        network = networks.from_config(AutoConfig.for_model("bert"))
+    # 12 layers of 12 · 768² weights, twice for each of 128 tokens; scores and mixtures, 2 · 128 · 768 each per token
+    by_hand = 12 * (2 * 128 * 12 * 768**2 + 128 * 2 * (2 * 128 * 768))
+    assert workloads.flops(network, 1, 128)[0] == pytest.approx(by_hand, rel=0.01)
+    assert workloads.flops(network, 3, 128)[0] == 3 * workloads.flops(network, 1, 128)[0]
+
+
+def test_one_linear_layer_takes_two_operations_a_weight_and_row():
+    with FlopCounterMode(display=False) as counter:
+        torch.nn.Linear(5, 7, device="meta")(torch.zeros(3, 5, device="meta"))
+    assert counter.get_total_flops() == 2 * 3 * 5 * 7
+
+
+def test_operations_do_not_depend_on_how_they_are_computed(network_of):
+    network = network_of("squeezebert", q_groups=2, k_groups=2, v_groups=2, intermediate_groups=2, output_groups=2)
+    stock = workloads.flops(network, 2, 16)
+    assert workloads.flops(squeezebert.to_matmul(network), 2, 16) == stock
+    eager, fused = network_of("bert"), network_of("bert")
+    eager.set_attn_implementation("eager")
+    assert workloads.flops(eager, 2, 16) == workloads.flops(fused, 2, 16)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "parameters"), [("bert", 108_893_186), ("distilbert", 66_364_418), ("squeezebert", 51_091_202)]
+)
+def test_the_full_size_twin_is_the_published_architecture(architecture, parameters, network_of):
+    small = network_of(architecture)
+    with torch.device("meta"):
+        twin = workloads.full_size(small, seed=0)
+        assert networks.parameters(twin) == parameters
+        assert twin.config.model_type == architecture
+        assert workloads.full_size(twin, seed=0) is None
+
+
+def test_the_twin_of_a_rewritten_network_is_rewritten(network_of):
+    with torch.device("meta"):
+        assert squeezebert.is_matmul(workloads.full_size(squeezebert.to_matmul(network_of("squeezebert")), seed=0))
+
+
+SPEC = config.Model(label="tiny", architecture="bert")
+
+
+@pytest.fixture
+def subjects_of(study_of: Callable[..., Study], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A function from a network, and the one to take for its twin, to what is measured."""
+
+    def build(network: Any, twin: Any = None, **keys: Any) -> list[workloads.Subject]:
+        monkeypatch.setattr(workloads, "full_size", lambda network, seed: twin)
+        return workloads.subjects(network, study_of(**keys), SPEC, seed=0)
+
+    return build
+
+
+def described(subjects: list[workloads.Subject]) -> list[tuple[str, str, bool]]:
+    return [(subject.name, subject.attention, subject.eager_control) for subject in subjects]
+
+
+def test_the_larger_network_has_an_eager_control(network_of, subjects_of):
+    assert described(subjects_of(network_of(), network_of(max_position_embeddings=128))) == [
+        ("study", "sdpa", False),
+        ("full size", "sdpa", False),
+        ("full size", "eager", True),
+    ]
+    assert described(subjects_of(network_of())) == [("study", "sdpa", False), ("study", "eager", True)]
+
+
+def test_squeezebert_is_eager_already_and_its_rewriting_is_no_other_models_control(network_of, subjects_of):
+    assert described(subjects_of(network_of("squeezebert"))) == [("study", "eager", False)]
+    rewritten = squeezebert.to_matmul(network_of("squeezebert"))
+    assert described(subjects_of(rewritten)) == [("study", "sdpa", False)]
+
+
+def test_the_control_is_a_forward_pass_only(network_of, subjects_of):
+    *_, control = subjects_of(network_of())
+    assert (control.training_step, control.memory, control.questions) == (None, (), 0)
+
+
+def test_attention_is_eager_only_while_the_control_is_measured(network_of, subjects_of):
+    own, control = subjects_of(network_of())
+    with workloads.placed(control, CPU) as network:
+        assert networks.attention(network) == "eager"
+    with workloads.placed(own, CPU) as network:
+        assert networks.attention(network) == "sdpa"
+
+
+@pytest.mark.parametrize("architecture", ["bert", "distilbert"])
+def test_the_control_really_runs_without_fused_attention(architecture, network_of, subjects_of):
+    def products(subject: workloads.Subject) -> int:
+        """Matrix products of a batch in attention: two, queries with keys and probabilities with values, or none."""
+        with workloads.placed(subject, CPU) as network, FlopCounterMode(display=False) as counter:
+            workloads.Forward(network, workloads.random_batch(network, 1, 8, CPU, seed=0), "fp32")()
+        # Two heads of width 8: scores and mixtures are each 2 · 2 · 8 · 8 · 8 operations.
+        return counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0) // (2 * 2 * 8 * 8 * 8)
+
+    own, control = subjects_of(network_of(architecture))
+    assert [products(own), products(control)] == [0, 2]
+
+
+@pytest.mark.parametrize(("recipe", "expected"), [({"dropout": 0.0}, 0.0), ({"dropout": 0.3}, 0.3), ({}, 0.1)])
+def test_networks_have_the_recipes_dropout(recipe, expected, network_of, subjects_of):
+    twin = network_of("distilbert", max_position_embeddings=128)
+    subjects = subjects_of(network_of(), twin, training=recipe)
+    assert [workloads.dropout(subject.network) for subject in subjects] == [expected] * 3

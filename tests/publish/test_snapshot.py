@@ -1,0 +1,133 @@
+"""What is committed of a report: pages that name no machine, and the main figures as records."""
+
+import getpass
+import json
+from pathlib import Path
+
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output, writes
+
+from benchmarks import readme
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.publish import snapshot
+from qa_tradeoffs.report import pages
+
+SCORES = {"bert": [[1.0, 0.5]], "distilbert": [[0.5, 0.5]]}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunPaths:
+    """An executed analysis and an executed notebook that say where they ran."""
+    paths = RunPaths(tmp_path / "run")
+    for name in ("4-analysis.ipynb", "bert/3-profile.ipynb"):
+        text = f"{ROOT}/src/x.py {Path.home()}/secret /home/{getpass.getuser()}/x /opt/v/site-packages/tqdm/auto.py"
+        outputs = [
+            new_output("stream", name="stderr", text=text),
+            new_output("execute_result", {"text/plain": text}),
+            new_output("error", ename="E", evalue=text, traceback=[text]),
+        ]
+        file = paths.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(writes(new_notebook(cells=[new_code_cell(f"run = '{tmp_path}'", outputs=outputs)])))
+    return paths
+
+
+def test_the_summary_holds_each_models_figures_and_where_they_came_from(collected_of):
+    found = snapshot.summary(collected_of(SCORES, usd_per_hour=2.0))
+    assert [model.label for model in found.models] == ["BERT", "DistilBERT"]
+    bert = found.models[0]
+    (f1,), (exact_match,), (latency,) = (bert.find(metric) for metric in ("f1", "exact_match", "latency"))
+    assert (f1.value, f1.n, f1.unit) == (75, 2, "points")
+    assert f1.interval is not None
+    assert (f1.interval.low, f1.interval.high, f1.interval.over) == (50, 100, "questions")
+    assert exact_match.value == 50
+    assert (latency.value, latency.n) == (0.2, 12)
+    assert latency.conditions == {"batch_size": 1, "length": 128}
+    assert [record.value for record in bert.find("train_seconds")] == [3600]
+    assert [record.value for record in bert.find("train_usd")] == [2]  # an hour
+    assert bert.find("million_usd")[0].value == pytest.approx(0.2 * 1e6 / 3600 * 2)
+    assert found.origin.device["name"]
+    assert found.price.startswith("a GPU, Some Cloud, ")
+
+
+def test_the_summary_answers_as_the_report_does_and_says_what_its_chart_shows(collected_of):
+    found = snapshot.summary(collected_of(SCORES))
+    assert found.answer[:2] == (
+        "BERT has the highest F1, 75.0 (50.0–100.0) over 2 questions; its lead over DistilBERT is not shown.",
+        "DistilBERT is the fastest, 100 ms a question against 200 ms of BERT (2.0 times as fast); no loss of F1 "
+        "against BERT is shown (-25.0 points, 95 % interval -50.0 to 0.0, corrected p = 1).",
+    )
+    assert found.chart == (
+        "Scatter chart of F1 against the time of one question: BERT at 200 ms and F1 75.0, not told from the front; "
+        "DistilBERT at 100 ms and F1 50.0, on the front."
+    )
+
+
+def test_a_price_that_is_a_range_gives_two_costs(collected_of):
+    found = snapshot.summary(collected_of(SCORES, usd_per_hour=[1.0, 3.0]))
+    costs = found.models[0].find("train_usd")
+    assert [(record.conditions["usd_per_hour"], record.value) for record in costs] == [(1, 1), (3, 3)]
+
+
+def test_published_pages_name_neither_the_machine_nor_its_user(collected_of, run, tmp_path):
+    index = snapshot.publish(
+        run, tmp_path / "published" / "x", collected_of(SCORES), [run.folder / "bert/3-profile.ipynb"]
+    )
+    assert sorted(path.name for path in index.parent.iterdir()) == [
+        "4-analysis.html", "bert-3-profile.html", "index.html", "summary.json", "tradeoff.svg"
+    ]  # fmt: skip
+    assert list(index.parent.parent.iterdir()) == [index.parent]
+    for file in index.parent.iterdir():
+        for private in (str(ROOT), str(tmp_path), str(Path.home()) + "/", "/opt/v", "/home/"):
+            assert private not in file.read_text()
+
+
+def test_publishing_again_replaces_the_pages(collected_of, run, tmp_path):
+    old = tmp_path / "published" / "gone.html"
+    old.parent.mkdir()
+    old.touch()
+    index = snapshot.publish(run, old.parent, collected_of(SCORES), [])
+    assert not old.exists()
+    before = {path.name: path.read_bytes() for path in index.parent.iterdir()}
+    snapshot.publish(run, old.parent, collected_of(SCORES), [])
+    assert {path.name: path.read_bytes() for path in index.parent.iterdir()} == before
+
+
+def test_a_report_that_is_too_large_is_refused_and_the_old_one_stays(collected_of, run, tmp_path, monkeypatch):
+    old = tmp_path / "published" / "index.html"
+    old.parent.mkdir()
+    old.write_text("old")
+    monkeypatch.setattr(pages, "MOST_BYTES", 1000)
+    with pytest.raises(StudyError, match=r"published: index.html has 0.0 MB, at most 0; publish fewer models"):
+        snapshot.publish(run, old.parent, collected_of(SCORES), [])
+    assert old.read_text() == "old"
+
+
+def test_a_summary_is_read_back_checked(collected_of, tmp_path):
+    written = snapshot.summary(collected_of(SCORES))
+    file = tmp_path / "summary.json"
+    file.write_text(written.model_dump_json())
+    assert snapshot.read(file) == written
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"pric": 1}))
+    with pytest.raises(StudyError, match=r"summary.json: is not a summary of this program \(pric: unknown key"):
+        snapshot.read(file)
+    with pytest.raises(StudyError, match=r"none.json: is missing; run make publish"):
+        snapshot.read(tmp_path / "none.json")
+
+
+def test_the_readme_is_filled_from_the_summaries(collected_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "PUBLISHED", tmp_path)
+    assert readme._published() == "No report is published yet."
+    (tmp_path / "some").mkdir()
+    summary = snapshot.summary(collected_of(SCORES, usd_per_hour=2.0))
+    (tmp_path / "some" / "summary.json").write_text(summary.model_dump_json())
+    filled = readme._published()
+    assert "[A study](reports/published/some/index.html)" in filled
+    assert f"\n\n![{summary.chart}](reports/published/some/tradeoff.svg)\n\n{summary.caption}\n\n" in filled
+    assert "code ffffffffff; costs" in filled
+    assert all(f"\n\n{sentence}\n\n" in filled for sentence in summary.answer)
+    assert filled.splitlines()[-2:] == [
+        "| BERT | 100.0 M | 50.0 (0.0–100.0) | 75.0 (50.0–100.0) | 200 ms | 60.0 min | 2.00 | 111 |",
+        "| DistilBERT | 50.0 M | 0.0 (0.0–0.0) | 50.0 (50.0–50.0) | 100 ms | 30.0 min | 1.00 | 55.6 |",
+    ]

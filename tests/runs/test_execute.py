@@ -1,0 +1,280 @@
+"""A headless run ends in a finished notebook, or in one sentence with everything that was finished untouched."""
+
+import functools
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import pytest
+from nbclient.exceptions import DeadKernelError
+
+from qa_tradeoffs.core import errors, locks, progress
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.runs import execute
+
+PARAMETERS = "path: str = ''  # where the answer goes\nseed: int = 0"
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a notebook with two parameters and these cells."""
+
+    def write(*cells: str, name: str = "small.ipynb") -> Path:
+        content = nbformat.v4.new_notebook()
+        content.metadata.kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        content.cells = [nbformat.v4.new_code_cell(source) for source in (PARAMETERS, *cells)]
+        content.cells[0].metadata.tags = ["parameters"]
+        nbformat.write(content, tmp_path / name)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> tuple[Path, Path]:
+    """An executed notebook and a result of an earlier run, in a folder of their own."""
+    output, result = tmp_path / "out" / "small.ipynb", tmp_path / "out" / "answer.json"
+    output.parent.mkdir()
+    output.write_text("finished before")
+    result.write_text("answered before")
+    return output, result
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that puts ``act`` where papermill would start a kernel; it is given the file of the executed copy."""
+
+    def replace(act: Callable[[Path], None]) -> None:
+        def execute_notebook(notebook: str, output: str, parameters: dict[str, Any], **options: Any) -> None:
+            Path(output).write_text("executed")
+            act(Path(output))
+
+        monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
+
+    return replace
+
+
+def sentence(error: pytest.ExceptionInfo[StudyError]) -> str:
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_run_that_succeeds_moves_its_notebook_into_place(notebook, tmp_path):
+    answer = "from pathlib import Path\nPath(path).write_text(str(seed + 1))"
+    output, result = tmp_path / "out" / "small.ipynb", tmp_path / "answer.json"
+    execute.run(notebook(answer), output, {"path": str(result), "seed": 41}, result)
+    assert result.read_text() == "42"
+    assert {path.name for path in output.parent.iterdir()} == {"small.ipynb", ".small.ipynb.lock"}
+    executed = json.loads(output.read_text())
+    assert [cell["execution_count"] for cell in executed["cells"]] == [1, 2, 3]  # papermill adds one with parameters
+
+
+def test_of_a_make_the_kernel_is_forked_and_has_its_libraries_at_once(notebook, tmp_path):
+    cell = (
+        "import os, sys\nfrom pathlib import Path\nPath(path).write_text(f\"{'torch' in sys.modules} {os.getppid()}\")"
+    )
+    output, result = tmp_path / "out" / "small.ipynb", tmp_path / "answer.txt"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as make:
+        execute.run(notebook(cell), output, {"path": str(result)}, result, make=make.pid)
+        loaded, server = result.read_text().split()
+        ended = os.pidfd_open(int(server))
+        make.communicate(b"\n")
+    assert loaded == "True"
+    assert select.select([ended], [], [], 30)[0]
+
+
+def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_untouched(notebook, earlier):
+    output, result = earlier
+    failing = notebook(
+        "from qa_tradeoffs.core.errors import StudyError", "raise StudyError('data: q1\\nis empty')", "1 / 0"
+    )
+    with pytest.raises(StudyError) as error:
+        execute.run(failing, output, {"path": str(result)}, result)
+    assert sentence(error) == "data: q1 is empty"
+    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
+    partial = json.loads((output.parent / "partial-small.ipynb").read_text())
+    assert [out["ename"] for cell in partial["cells"] for out in cell.get("outputs", []) if "ename" in out] == [
+        "StudyError"
+    ]
+
+
+def test_any_other_failure_says_where_to_read_on(notebook, earlier, kernel):
+    def fail(executed: Path) -> None:
+        raise papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division\nby zero", [])
+
+    kernel(fail)
+    output, result = earlier
+    with pytest.raises(StudyError) as error:
+        execute.run(notebook(), output, {}, result)
+    partial = output.parent / "partial-small.ipynb"
+    assert sentence(error) == (
+        f"small.ipynb: ZeroDivisionError: division by zero; the notebook as far as it came is {partial}"
+    )
+
+
+def test_a_kernel_that_dies_is_one_sentence(notebook, earlier, kernel):
+    def die(executed: Path) -> None:
+        raise DeadKernelError("Kernel died")
+
+    kernel(die)
+    output, result = earlier
+    with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
+        execute.run(notebook(), output, {}, result)
+    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
+
+
+def test_a_training_whose_kernel_died_says_which_batch_size_to_try(tmp_path, kernel):
+    def die(executed: Path) -> None:
+        raise DeadKernelError("Kernel died")
+
+    kernel(die)
+    with pytest.raises(StudyError, match=r"a batch of 8 is too much for this machine's memory; try 4$"):
+        execute.run(ROOT / "notebooks/1-train.ipynb", tmp_path / "out.ipynb", {"study": "studies/smoke.yaml"})
+
+
+def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, earlier):
+    output, result = earlier
+    killed = notebook("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
+        execute.run(killed, output, {}, result)
+    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
+
+
+def test_an_executed_notebook_is_as_old_as_what_it_read(notebook, tmp_path, kernel):
+    def edit_meanwhile(executed: Path) -> None:
+        os.utime(edited, ns=(executed.stat().st_mtime_ns, executed.stat().st_mtime_ns + 1))
+
+    edited, output = tmp_path / "edited.py", tmp_path / "out.ipynb"
+    edited.touch()
+    kernel(edit_meanwhile)
+    execute.run(notebook(), output, {})
+    assert output.stat().st_mtime_ns < edited.stat().st_mtime_ns
+
+
+def test_what_was_for_resuming_is_removed_only_after_the_notebook_is_in_place(notebook, earlier, kernel):
+    output, result = earlier
+    scratch = output.parent / "unfinished"
+    scratch.mkdir()
+    kernel(lambda executed: None)
+    with pytest.raises(StudyError, match="ended without writing"):
+        execute.run(notebook(), output, {}, result, scratch)
+    assert scratch.is_dir()
+    execute.run(notebook(), output, {}, None, scratch)
+    assert not scratch.exists()
+
+
+def test_a_second_run_into_the_same_notebook_is_refused(notebook, earlier, kernel, monkeypatch):
+    monkeypatch.setattr(execute, "locked", functools.partial(locks.locked, patience=0))
+    kernel(no_kernel)
+    output, result = earlier
+    with (
+        locks.locked(output.with_name(".small.ipynb.lock"), "it"),
+        pytest.raises(StudyError, match=rf"^{output}: is in use by '"),
+    ):
+        execute.run(notebook(), output, {}, result)
+    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
+
+
+def test_a_notebook_that_ends_without_writing_its_result_is_not_finished(notebook, earlier, kernel):
+    kernel(lambda executed: None)
+    output, result = earlier
+    with pytest.raises(StudyError) as error:
+        execute.run(notebook(), output, {}, result)
+    assert sentence(error) == (
+        f"small.ipynb: ended without writing {result}; read {output.parent / 'partial-small.ipynb'}"
+    )
+    assert output.read_text() == "finished before"
+    result.unlink()
+    with pytest.raises(StudyError, match="ended without writing"):
+        execute.run(notebook(), output, {}, result)
+
+
+def test_a_result_written_again_with_the_same_content_counts(notebook, earlier, kernel):
+    output, result = earlier
+
+    def rewrite(executed: Path) -> None:
+        (result.parent / "new").write_text(result.read_text())
+        (result.parent / "new").replace(result)
+
+    kernel(rewrite)
+    execute.run(notebook(), output, {}, result)
+    assert output.read_text() == "executed"
+
+
+def test_while_it_runs_the_notebook_is_told_where_to_report_progress(notebook, tmp_path, kernel, monkeypatch):
+    monkeypatch.delenv(progress.VARIABLE, raising=False)
+    reported = []
+
+    def work(executed: Path) -> None:
+        progress.counter("training")(1, 2)
+        reported.append(json.loads(Path(execute.os.environ[progress.VARIABLE]).read_text())["done"])
+
+    kernel(work)
+    execute.run(notebook(), tmp_path / "out.ipynb", {})
+    assert reported == [1]
+    assert progress.VARIABLE not in execute.os.environ
+
+
+def no_kernel(executed: Path) -> None:
+    raise AssertionError("a kernel was started")
+
+
+def test_a_misspelt_parameter_is_refused_before_anything_starts(notebook, tmp_path, kernel):
+    kernel(no_kernel)
+    with pytest.raises(StudyError) as error:
+        execute.run(notebook(), tmp_path / "out" / "small.ipynb", {"seed": 1, "sed": 2})
+    assert sentence(error) == "small.ipynb: has no parameter 'sed'; it has path, seed"
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", [None, "{", "{}", "[]", "no notebook"])
+def test_what_is_no_notebook_is_refused(tmp_path, kernel, text):
+    kernel(no_kernel)
+    path = tmp_path / "bad.ipynb"
+    said = "no such notebook"
+    if text is not None:
+        path.write_text(text)
+        said = r"is not a notebook \("
+    with pytest.raises(StudyError, match=rf"bad\.ipynb: {said}"):
+        execute.run(path, tmp_path / "out" / "small.ipynb", {})
+    assert not (tmp_path / "out").exists()
+
+
+def ends_with(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, str, str]:
+    with pytest.raises(SystemExit) as end:
+        errors.exit_cleanly(lambda: execute.main(arguments))
+    printed = capsys.readouterr()
+    return end.value.code, printed.out, printed.err
+
+
+def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(notebook, tmp_path, capsys, kernel):
+    kernel(no_kernel)
+    path = notebook()
+    code, out, err = ends_with([str(path), str(tmp_path / "o.ipynb"), "-p", "sed", "1"], capsys)
+    assert (code, out, err) == (2, "", "error: small.ipynb: has no parameter 'sed'; it has path, seed\n")
+    code, out, err = ends_with([str(path), str(tmp_path / "o.ipynb"), "-p", "path", "[1"], capsys)
+    assert (code, out) == (2, "")
+    assert err == "error: path: '[1' is not valid YAML; put texts with special characters in quotes\n"
+
+
+def test_the_command_reads_parameters_as_yaml_and_names_its_output(notebook, tmp_path, capsys, monkeypatch):
+    given = []
+    monkeypatch.setattr(execute, "run", lambda *arguments, make: given.extend([*arguments, make]))
+    options = "--result r.json --scratch s --make 12".split()
+    arguments = ["n.ipynb", "o.ipynb", *options, "-p", "path", '"1 2"', "-p", "seed", "3"]
+    assert ends_with(arguments, capsys) == (0, "done: o.ipynb\n", "")
+    assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json"), Path("s"), 12]
+
+
+def test_papermill_is_loaded_without_what_takes_most_of_its_time():
+    program = "import sys; import qa_tradeoffs, papermill; print(sys.modules['rfc3987_syntax'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"

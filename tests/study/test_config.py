@@ -1,0 +1,281 @@
+"""The study file: what is right is read as meant, what is wrong is one sentence."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from qa_tradeoffs.core import documents
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.study import config, prices
+
+STUDIES = Path(__file__).parents[2] / "studies"
+VALID = {
+    "title": "A study",
+    "about": "For tests.",
+    "data": {"source": "generated", "train_passages": 4, "validation_passages": 2},
+    "models": {
+        "bert": {"label": "BERT", "architecture": "bert", "config": {"hidden_size": 16}},
+        "mini": {"label": "MiniLM", "hub": "someone/mini", "revision": "0123abc"},
+    },
+    "profile": {
+        "forward": {"batch_sizes": [1], "lengths": [16, 32]},
+        "training_step": {"batch_sizes": [2], "lengths": [16]},
+    },
+    "price": "laptop",
+}
+REMOVED = object()
+
+
+def changed(*changes: tuple[str, Any]) -> dict[str, Any]:
+    """The valid study with other values at dotted keys."""
+    study = copy.deepcopy(VALID)
+    for dotted, value in changes:
+        *parents, key = dotted.split(".")
+        place: Any = study
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        if value is REMOVED:
+            del place[key]
+        else:
+            place[key] = value
+    return study
+
+
+def loaded(folder: Path, content: Any) -> config.Study:
+    path = folder / "study.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+    return config.load(path)
+
+
+def sentence(folder: Path, content: Any) -> str:
+    with pytest.raises(StudyError) as error:
+        loaded(folder, content)
+    message = str(error.value)
+    assert message.startswith(f"{folder / 'study.yaml'}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{folder / 'study.yaml'}: ")
+
+
+@pytest.mark.parametrize("path", [path for path in STUDIES.glob("*.yaml") if "models:" in path.read_text()], ids=str)
+def test_every_study_of_the_repository_loads_and_names_a_price_of_the_table(path):
+    study = config.load(path)
+    assert prices.of(study, prices.load(STUDIES / "prices.yaml")).source
+
+
+def test_the_default_recipe_is_that_of_the_original_study(tmp_path):
+    recipe = loaded(tmp_path, VALID).training
+    assert (recipe.learning_rate, recipe.epochs, recipe.batch_size, recipe.weight_decay) == (2e-5, 3, 16, 0.01)
+    assert (recipe.max_length, recipe.stride) == (384, 128)
+
+
+def test_a_rate_without_a_point_is_a_number_although_yaml_1_1_takes_it_for_a_text(tmp_path):
+    text = yaml.safe_dump(VALID) + "training: {learning_rate: 3e-5, weight_decay: 1E+0}\n"
+    recipe = loaded(tmp_path, text).training
+    assert (recipe.learning_rate, recipe.weight_decay) == (0.00003, 1.0)
+
+
+def test_keys_can_be_shared_with_yaml_anchors(tmp_path):
+    text = yaml.safe_dump(changed(("models", REMOVED)))
+    text += "models:\n  a: &a {label: A, architecture: bert}\n  b: {<<: *a, label: B}\n"
+    models = loaded(tmp_path, text).models
+    assert (models["b"].label, models["b"].architecture) == ("B", "bert")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("models: [1", "is not valid YAML (line 1: "),
+        ("a\x00", "is not valid YAML ("),
+        ("day: 2020-13-45", "is not valid YAML (line 1: '2020-13-45' is no timestamp)"),
+        ("title: !!python/object/apply:os.getcwd []", "is not valid YAML (line 1: could not determine a constructor"),
+        ("- title", "must be a mapping of keys (title, data, models, ...), not list"),
+        ("", "must be a mapping of keys (title, data, models, ...), not NoneType"),
+        ("title: a\nabout: b\ntitle: c\n", "is not valid YAML (line 3: the key 'title' is there twice)"),
+        ("data: {source: hub, source: files}", "is not valid YAML (line 1: the key 'source' is there twice)"),
+    ],
+)
+def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, said):
+    assert sentence(tmp_path, text).startswith(said)
+
+
+FILES = {"source": "files", "file": "dev.json"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        # unknown keys, at every level, with the keys that there are
+        ([("titel", "x")], "titel: unknown key; the keys here are title, about, data, models, training, evaluation, "),
+        ([("title", REMOVED), ("titel", "x")], "titel: unknown key; the keys here are title, "),
+        ([("training.rate", 1)], "training.rate: unknown key; the keys here are learning_rate, epochs, batch_size, "),
+        ([("evaluation.x", 1)], "evaluation.x: unknown key; the keys here are max_answer_tokens, batch_tokens, "),
+        ([("data.file", "x")], "data.file: unknown key; the keys here are source, train_passages, validation_passages"),
+        ([("data", FILES | {"name": "x"})], "data.name: unknown key; the keys here are source, train, validation, "),
+        ([("models.bert.size", 1)], "models.bert.size: unknown key; the keys here are label, hub, revision, path, "),
+        ([("models.hub", {"x": 1})], "models.hub.x: unknown key; the keys here are label, hub, revision, "),
+        ([("models.training", {"x": 1})], "models.training.x: unknown key; the keys here are label, hub, revision, "),
+        ([("profile.repeats", 9)], "profile.repeats: unknown key; the keys here are forward, training_step, passes, "),
+        ([("profile.forward.x", 9)], "profile.forward.x: unknown key; the keys here are batch_sizes, lengths"),
+        # missing keys and wrong types: nothing is converted
+        ([("title", REMOVED)], "title: is missing"),
+        ([("data.source", REMOVED)], "data: needs `source`, one of generated, hub, files"),
+        ([("data.source", "web")], "data: `source` must be one of generated, hub, files"),
+        ([("data", "squad")], "data: must be a mapping of keys (it is 'squad')"),
+        ([("training", None)], "training: must be a mapping of keys"),
+        ([("models", ["bert"])], "models: must be a mapping of keys"),
+        ([("models", {})], "models: must not be empty"),
+        ([("models.mini.hub", 3)], "models.mini.hub: must be a text, in quotes if it looks like a number (it is 3)"),
+        ([("training.batch_size", "many")], "training.batch_size: must be a whole number (it is 'many')"),
+        ([("training.batch_size", "8")], "training.batch_size: must be a whole number (it is '8')"),
+        ([("training.batch_size", 8.0)], "training.batch_size: must be a whole number (it is 8.0)"),
+        ([("training.epochs", True)], "training.epochs: must be a number (it is True)"),
+        ([("seeds", 3)], "seeds: must be a list, as in [0, 1] (it is 3)"),
+        ([("seeds", [0, True])], "seeds.1: must be a whole number (it is True)"),
+        ([("data", FILES | {"file": 3})], "data.file: must be the path of a file (it is 3)"),
+        # values out of range
+        ([("training.learning_rate", float("nan"))], "training.learning_rate: must be a finite number (it is nan)"),
+        ([("training.learning_rate", float("inf"))], "training.learning_rate: must be a finite number (it is inf)"),
+        ([("training.epochs", -1)], "training.epochs: must be greater than 0 (it is -1)"),
+        ([("training.precision", "fp\n16")], "training.precision: must be 'auto', 'fp32' or 'bf16' (it is 'fp\\n16')"),
+        ([("training.stride", 384)], "training: `stride` 384 must be smaller than `max_length` 384"),
+        ([("training.processes", 3)], "training: `processes` 3 must divide `batch_size` 16"),
+        ([("seeds", [])], "seeds: must not be empty"),
+        ([("seeds", [-1])], "seeds.0: must be greater than or equal to 0 (it is -1)"),
+        ([("seeds", [0, 1, 0])], "`seeds` has 0 twice; name each seed once"),
+        ([("profile.forward.lengths", [4])], "profile.forward.lengths.0: must be greater than or equal to 8 (it is 4)"),
+        ([("data", FILES | {"validation_share": 1.0})], "data.validation_share: must be less than 1 (it is 1.0)"),
+        # models
+        ([("models.bert.path", "x")], "models.bert: must name exactly one of `hub`, `path`, `architecture`, not 2"),
+        ([("models.x", {"label": "X"})], "models.x: must name exactly one of `hub`, `path`, `architecture`, not 0"),
+        ([("models.mini.revision", REMOVED)], "models.mini: `hub` and `revision` go together: name the commit hash"),
+        ([("models.mini.revision", "")], "models.mini.revision: must not be empty"),
+        ([("models.mini.config", {"a": 1})], "models.mini: `config` only goes with `architecture`"),
+        ([("models.bert.fine_tuned", True)], "models.bert: an `architecture` has random weights and cannot be"),
+        ([("models.bert.config.trust_remote_code", True)], "models.bert.config: `trust_remote_code` is not allowed"),
+        ([("models.bert.config.auto_map", "a.b")], "models.bert.config: `auto_map` is not allowed"),
+        ([("models.bert.config.eps", float("nan"))], "models.bert.config: `eps` must be one finite number, text, "),
+        ([("models.bert.config.eps", [1])], "models.bert.config: `eps` must be one finite number, text, true or false"),
+        ([("models.mini.label", "BERT")], "two `models` have the label 'BERT'; charts could not tell them apart"),
+        ([("models.Big Bert", {})], "models.Big Bert: must be at most 41 of a-z 0-9 . _ - and begin with a letter"),
+        ([("models.a\nb", {})], "models.a b: must be at most 41 of a-z 0-9 . _ -"),
+        # data
+        ([("data", {"source": "hub", "name": "some/squad"})], "data.revision: is missing"),
+        ([("data", {"source": "files"})], "data: names no data; give `train` and `validation`, or one `file`"),
+        ([("data", {"source": "files", "train": "x"})], "data: names no data; give `train` and `validation`, or"),
+        ([("data", FILES | {"train": "x"})], "data: gives both `file` and `train`/`validation`; give one `file`"),
+        (
+            [("data", {"source": "files", "validation": "x"})],
+            "`data` has no `train`, but models.bert has to be trained",
+        ),
+        (
+            [("data.threshold_questions", 9)],
+            "`data.threshold_questions` is for questions that may have no answer; needs `unanswerable_share`",
+        ),
+        (
+            [("data", FILES | {"threshold_questions": 9})],
+            "`data.threshold_questions` is for questions that may have no answer; needs `v2: true`",
+        ),
+        (
+            [
+                ("data.threshold_questions", 9),
+                ("data.unanswerable_share", 0.5),
+                ("evaluation.no_answer_threshold", 0.0),
+            ],
+            "gives both `evaluation.no_answer_threshold` and `data.threshold_questions`; give the threshold, or",
+        ),
+        ([("data", FILES | {"misplaced_answers": "fix"})], "data.misplaced_answers: must be 'repair' or 'refuse'"),
+    ],
+)
+def test_a_wrong_study_is_one_sentence_that_names_file_and_key(tmp_path, changes, said):
+    assert sentence(tmp_path, changed(*changes)).startswith(said)
+
+
+def test_a_study_file_that_is_not_there_or_a_folder_is_one_sentence(tmp_path):
+    with pytest.raises(StudyError, match=r"missing\.yaml: no such file$"):
+        config.load(tmp_path / "missing.yaml")
+    with pytest.raises(StudyError, match=r": cannot be read \(Is a directory\)$"):
+        config.load(tmp_path)
+
+
+def test_a_study_only_needs_training_data_for_models_that_are_trained(tmp_path):
+    fine_tuned = {"only": {"label": "Only", "path": "checkpoint", "fine_tuned": True}}
+    study = loaded(tmp_path, changed(("models", fine_tuned), ("data", {"source": "files", "validation": "dev.json"})))
+    assert study.models["only"].fine_tuned
+
+
+def test_an_unknown_slug_is_refused_with_the_known_ones(tmp_path):
+    study = loaded(tmp_path, VALID)
+    assert study.model("mini").hub == "someone/mini"
+    with pytest.raises(StudyError, match=r"study\.yaml: models: there is no model 'bart'; it has bert, mini$"):
+        study.model("bart")
+
+
+def test_relative_paths_start_from_the_folder_of_the_study_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(STUDIES)
+    local = {"label": "Local", "path": "../checkpoint"}
+    study = loaded(tmp_path, changed(("data", FILES), ("models.local", local)))
+    assert isinstance(study.data, config.FileData)
+    assert study.data.file == tmp_path / "dev.json"
+    assert study.models["local"].path == tmp_path / "../checkpoint"
+
+
+def test_absolute_paths_stay(tmp_path):
+    study = loaded(tmp_path, changed(("data", FILES | {"file": "/data/dev.json"})))
+    assert isinstance(study.data, config.FileData)
+    assert study.data.file == Path("/data/dev.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "affected"),
+    [
+        (("title", "Another"), set()),
+        (("about", "Another."), set()),
+        (("price", "server"), set()),
+        (("seeds", [4]), set()),
+        (("models.bert.label", "Bert"), set()),
+        (("models.mini.revision", "4567def"), set()),
+        (("models.bert.config.hidden_size", 32), {"train", "evaluate", "profile"}),
+        (("data.seed", 1), {"train", "evaluate", "profile"}),
+        (("data.unanswerable_share", 0.5), {"train", "evaluate", "profile"}),
+        (("training.learning_rate", 1.0e-3), {"train", "evaluate", "profile"}),
+        (("evaluation.max_answer_tokens", 10), {"evaluate", "profile"}),
+        (("profile.min_repeats", 20), {"profile"}),
+    ],
+)
+def test_a_change_touches_only_the_stages_that_depend_on_it(tmp_path, change, affected):
+    before, after = loaded(tmp_path, VALID), loaded(tmp_path, changed(change))
+    digests = [
+        {stage: config.digest(config.stage_inputs(study, stage, "bert")) for stage in ("train", "evaluate", "profile")}
+        for study in (before, after)
+    ]
+    assert {stage for stage in digests[0] if digests[0][stage] != digests[1][stage]} == affected
+
+
+def test_threshold_questions_must_come_from_a_training_split(tmp_path):
+    fine_tuned = {"only": {"label": "Only", "path": "checkpoint", "fine_tuned": True}}
+    data = {"source": "files", "validation": "dev.json", "v2": True, "threshold_questions": 9}
+    said = sentence(tmp_path, changed(("models", fine_tuned), ("data", data)))
+    assert said == "`data.threshold_questions` are training questions, but `data` has no `train`"
+
+
+def test_what_only_studies_of_v2_say_is_no_input_of_any_other(tmp_path):
+    assert loaded(tmp_path, VALID).data.model_dump(mode="json").keys() == {
+        "source", "train_passages", "validation_passages", "questions_per_passage", "seed"
+    }  # fmt: skip
+    held_out = changed(("data.unanswerable_share", 0.5), ("data.threshold_questions", 9))
+    content = config.stage_inputs(loaded(tmp_path, held_out), "train", "bert")["data"]
+    assert (content["unanswerable_share"], content["threshold_questions"]) == (0.5, 9)
+
+
+def test_the_digest_does_not_depend_on_the_order_of_keys():
+    assert config.digest({"a": 1, "b": [2]}) == config.digest({"b": [2], "a": 1})
+    # printf '{"a": 1}' | sha256sum
+    assert config.digest({"a": 1}).startswith("f9d86028c6e0d64e")
+
+
+def test_long_errors_of_libraries_become_one_short_line():
+    assert documents.one_line(ValueError("a\n  b\tc ")) == "a b c"
+    assert documents.one_line("x" * 300, limit=10) == "x" * 9 + "…"

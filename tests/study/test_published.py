@@ -1,0 +1,105 @@
+"""The file of published figures: read as it stands, refused when it is wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.study import published
+
+FILE = Path(__file__).parents[2] / "studies" / "published.yaml"
+
+
+def changed(folder: Path, dotted: str, value: Any) -> Path:
+    """The file with another value at a dotted key; None removes the key."""
+    content = yaml.safe_load(FILE.read_text())
+    *parents, key = dotted.split(".")
+    place = content
+    for parent in parents:
+        place = place[parent]
+    if value is None:
+        del place[key]
+    else:
+        place[key] = value
+    path = folder / "published.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_the_original_s_scores_and_costs_are_those_it_published():
+    original = published.load(FILE).original
+    scores = {model: original.scores.by_model.of(model) for model in published.MODELS}
+    assert {model: (s.exact_match, s.f1) for model, s in scores.items()} == {
+        "bert": (80.54, 88.13),
+        "distilbert": (76.95, 85.31),
+        "squeezebert": (77.31, 85.57),
+    }
+    spent = {model: original.fine_tuning.by_model.of(model) for model in published.MODELS}
+    assert {model: (s.hours, s.usd) for model, s in spent.items()} == {
+        "bert": (3.0, 4.65),
+        "distilbert": (1.5, 2.32),
+        "squeezebert": (5.35, 8.28),
+    }
+
+
+def test_every_time_belongs_to_its_machine_model_and_point():
+    rows = list(published.load(FILE).original.inference.rows())
+    assert len(rows) == 2 * 3 * 4
+    assert ("p100", "distilbert", 256, 512, 1.09) in rows
+    assert ("p100", "bert", 256, 8, 0.0446) in rows
+    assert ("k80", "squeezebert", 256, 32, 0.6043) in rows
+
+
+def test_running_out_of_memory_is_a_figure_too():
+    rows = list(published.load(FILE).original.memory.rows())
+    assert len(rows) == 2 * 3 * 7
+    assert [row[2:4] for row in rows if row[4] is None] == [(512, 512)] * 6
+    assert ("k80", "bert", 64, 512, 3269) in rows
+    assert ("p100", "squeezebert", 256, 512, 10193) in rows
+
+
+def test_the_papers_scores_say_which_model_and_where_from():
+    papers = published.load(FILE).papers
+    assert [(s.model, s.exact_match, s.f1) for s in papers.scores] == [
+        ("bert", 80.8, 88.5),
+        ("bert", 81.22, 88.52),
+        ("distilbert", 77.7, 85.8),
+        ("distilbert", 79.1, 86.9),
+    ]
+    assert papers.scores[0].source == "arXiv 1810.04805"
+    assert papers.squeezebert_faster.times == 4.3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("original.scores.source", None, "original.scores.source: is missing"),
+        (
+            "original.inference.p100.bert",
+            [0.1, 0.2],
+            "original.inference: p100.bert has 2 values; give one for each of 4",
+        ),
+        ("original.inference.p100.bert", [0.1, 0.2, -1, 3], "original.inference.p100.bert.2: must be greater than 0"),
+        (
+            "original.scores.by_model.bert.f1",
+            881.3,
+            "original.scores.by_model.bert.f1: must be less than or equal to 100",
+        ),
+        ("original.fine_tuning.by_model.bert.hours", "3", "original.fine_tuning.by_model.bert.hours: must be a number"),
+        ("machines.t4", {}, "machines.t4: unknown key"),
+    ],
+)
+def test_a_wrong_figure_is_named_with_its_file_and_key(tmp_path, key, value, says):
+    path = changed(tmp_path, key, value)
+    with pytest.raises(StudyError) as error:
+        published.load(path)
+    assert str(error.value).startswith(f"{path}: {says}")
+
+
+def test_a_list_is_no_file_of_published_figures(tmp_path):
+    path = tmp_path / "published.yaml"
+    path.write_text("- 1\n")
+    with pytest.raises(StudyError, match="must be a mapping with the keys original, papers, machines"):
+        published.load(path)

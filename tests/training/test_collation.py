@@ -1,0 +1,91 @@
+"""Updates are drawn at random, computed in parts, and their loss and gradient are those of the whole."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from qa_tradeoffs.data import features
+from qa_tradeoffs.models.networks import accepted_inputs
+from qa_tradeoffs.training import collation
+
+
+@pytest.fixture(scope="module")
+def windows(examples: Any, tokenizer: Any) -> features.Windows:
+    return features.build(examples, tokenizer, 64, 16)
+
+
+def test_the_order_is_a_permutation_that_depends_on_seed_and_epoch_only():
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = collation.Shuffled(100, seed)
+        sampler.set_epoch(epoch)
+        torch.rand(3)  # other random numbers drawn in between
+        return list(sampler)
+
+    assert sorted(order(0, 0)) == list(range(100))
+    assert order(1, 2) == order(1, 2)
+    assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+    assert len(collation.Shuffled(100, 0)) == 100
+
+
+def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_several():
+    windows: Any = SimpleNamespace(lengths=np.array([384, 100] * 8))
+
+    def parts(weights: int, device: str) -> int:
+        network = SimpleNamespace(num_parameters=lambda exclude_embeddings=False: weights, forward=lambda input_ids: 0)
+        return len(collation.collator_for(network, windows, 0, torch.device(device)).parts(list(range(16))))
+
+    # To pad eight windows from 100 tokens to 384 takes 2,272 tokens, of 6 operations for each weight.
+    assert parts(10_000, "cpu") == 1
+    assert parts(100_000_000, "cpu") == 2
+    assert parts(100_000_000, "cuda") == 1
+
+
+def share_of_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
+    share, labels = part.pop("share"), [part.pop(name) for name in collation.LABELS]
+    return share * collation.span_loss(network(**part), part["attention_mask"], *labels)
+
+
+def test_padding_is_no_candidate_in_the_loss():
+    # Three tokens of equal logits, and padding with the highest one: ln 3 for the start; the end is surely the third.
+    start, end = torch.tensor([[0.0, 0, 0, 9]]), torch.tensor([[0.0, 0, 99, 9]])
+    output = SimpleNamespace(start_logits=start, end_logits=end)
+    mask, label = torch.tensor([[1, 1, 1, 0]]), torch.tensor([2])
+    assert collation.span_loss(output, mask, label, label).item() == pytest.approx(math.log(3) / 2)
+
+
+def test_without_padding_the_loss_is_the_networks_own(network_of, windows, tokenizer):
+    network = network_of().eval()
+    (part,) = collation.Collator(windows, 0, accepted_inputs(network), own_cost=1e9)([0, 1, 2])["parts"]
+    del part["share"]
+    own = network(**part)
+    labels = [part[name] for name in collation.LABELS]
+    assert collation.span_loss(own, part["attention_mask"], *labels).item() == pytest.approx(own.loss.item())
+
+
+def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples, tokenizer):
+    network, rows = network_of().eval(), [0, 1, 2, 3, 4]
+    shorter = [
+        replace(e, context=f"{e.id} lives in {e.answers[0]}.", answer_starts=(len(e.id) + 10,)) for e in examples
+    ]
+    windows = features.build([*shorter[:2], *examples[2:]], tokenizer, 64, 16)
+
+    def of(parts: list[dict[str, Any]]) -> tuple[float, torch.Tensor]:
+        network.zero_grad()
+        loss = torch.stack([share_of_loss(network, part) for part in parts]).sum()
+        loss.backward()
+        return loss.item(), torch.cat([weight.grad.flatten() for weight in network.parameters()])
+
+    whole, halves = (
+        collation.Collator(windows, tokenizer.pad_token_id, accepted_inputs(network), own_cost)(rows)["parts"]
+        for own_cost in (1000, 10)
+    )
+    assert [part["share"] for part in whole] == [1]
+    assert [part["share"] for part in halves] == [3 / 5, 2 / 5]  # the longer ones first
+    (loss, gradient), (summed, added) = of(whole), of(halves)
+    assert loss == pytest.approx(summed, abs=1e-6)
+    torch.testing.assert_close(gradient, added, atol=1e-6, rtol=1e-4)

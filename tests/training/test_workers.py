@@ -1,0 +1,240 @@
+"""Several processes compute what one does: the same updates from the same windows, and what fails in one is said."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from qa_tradeoffs.core import progress
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.data import features
+from qa_tradeoffs.study.config import Training
+from qa_tradeoffs.training import collation, fine_tuning, workers
+
+CPU = torch.device("cpu")
+# Seven windows, four at a time: two updates an epoch, the second of three windows, so that shares are unequal.
+RECIPE = {"learning_rate": 1e-3, "epochs": 2, "batch_size": 4, "max_length": 64, "stride": 16}
+# Adding the same to all logits changes no probability: the gradient of these is nothing but rounding, which Adam, that
+# divides by its size, makes steps as large as any of.
+BLIND = ("qa_outputs.bias", "output.LayerNorm.bias", "output.layernorm.bias", "key.bias")
+SECONDS = 120  # to wait for anything
+
+
+@pytest.fixture(scope="module")
+def windows(examples: Any, tokenizer: Any) -> features.Windows:
+    """Of unlike lengths."""
+    longer = [
+        dataclasses.replace(e, question=e.question + " Oslo" * i) for i, e in enumerate([*examples, *examples[:2]])
+    ]
+    return features.build(longer, tokenizer, 64, 16)
+
+
+@pytest.fixture
+def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., fine_tuning.Fitted]:
+    """workers.fit on the seven windows; recipe keys as keywords."""
+
+    def call(network: Any, processes: int, workspace: str = "unfinished", **keys: Any) -> fine_tuning.Fitted:
+        return workers.fit(
+            network, windows, Training(**RECIPE | keys), processes=processes, pad_token_id=tokenizer.pad_token_id,
+            seed=0, device=CPU, workspace=tmp_path / workspace, inputs="same",
+        )  # fmt: skip
+
+    return call
+
+
+def comparable(history: list[dict[str, float]]) -> np.ndarray:
+    return np.array([(row["step"], row["epoch"], row["loss"], row["learning_rate"]) for row in history])
+
+
+def weights(network: Any) -> dict[str, torch.Tensor]:
+    return dict(network.state_dict())
+
+
+def test_two_processes_come_to_the_weights_and_the_history_of_one(network_of, fit, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))
+    one, two = network_of(), network_of()
+    alone, shared = (fit(net, n, str(n), dropout=0.0) for net, n in ((one, 1), (two, 2)))
+    for name, weight in weights(one).items():
+        if not name.endswith(BLIND):
+            torch.testing.assert_close(weight, weights(two)[name], atol=1e-6, rtol=0)
+    np.testing.assert_allclose(comparable(alone.history), comparable(shared.history), atol=1e-5)
+    assert (
+        (shared.steps, shared.windows, shared.tokens)
+        == (alone.steps, alone.windows, alone.tokens)
+        == (4, 14, alone.tokens)
+    )
+    assert (shared.processes, shared.devices, alone.processes, alone.devices) == (2, 1, 1, 1)
+    assert progress.line(json.loads((tmp_path / "progress").read_text())).startswith("training step 4/4")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_what_one_of_them_refuses_is_the_sentence(network_of, fit):
+    with pytest.raises(
+        StudyError, match=r"^training\.learning_rate: the loss is no longer a number \(nan\) after \d+ update"
+    ):
+        fit(network_of(), 2, learning_rate=1e30, epochs=20)
+
+
+@pytest.mark.parametrize(("processes", "batch_size"), [(3, 4), (8, 4), (-1, 4)])
+def test_a_number_of_processes_that_does_not_divide_the_batch_is_refused(processes, batch_size):
+    with pytest.raises(StudyError) as error:
+        workers.check(Training(batch_size=batch_size), processes, CPU)
+    assert str(error.value) == (
+        f"training.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; give a number "
+        "that divides it (NPROC=... on make's command line comes before the study's)"
+    )
+
+
+def test_each_process_needs_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    gpu = torch.device("cuda", 0)
+    workers.check(Training(), 2, gpu)
+    with pytest.raises(
+        StudyError, match=r"^training\.processes: 4 processes need as many GPUs, but torch sees 2 here$"
+    ):
+        workers.check(Training(), 4, gpu)
+    monkeypatch.setenv(workers.LAUNCHER, "several-machines.sh")
+    workers.check(Training(), 4, gpu)
+
+
+@pytest.mark.parametrize("n_rows", [8, 7, 5, 1])
+def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(n_rows, windows):
+    alone = collation.Collator(windows, 0, {"input_ids", "attention_mask"}, own_cost=1.0)
+    rows = [row % 7 for row in range(n_rows)]
+    each = [dataclasses.replace(alone, rank=rank, processes=4) for rank in range(4)]
+    given = [np.concatenate(one.parts(rows)) for one in each]
+    with_a_share = [rows_of for rank, rows_of in enumerate(given) if rank < n_rows]
+    assert sorted(np.concatenate(with_a_share).tolist()) == sorted(rows)
+    assert max(map(len, given)) - min(map(len, given)) <= 1
+    shares = [part["share"] for one in each for part in one(rows)["parts"]]
+    assert np.sum(shares) / 4 == pytest.approx(1)
+    assert [sum(part["share"] for part in one(rows)["parts"]) == 0 for one in each] == [r >= n_rows for r in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"refused": "too hot", "crashed": "x", "log": "Root Cause: (SIGKILL)"}, "too hot"),
+        (
+            {"crashed": "RuntimeError: lost", "log": "Root Cause:\n exitcode : -9 (pid: 7)  (SIGKILL)"},
+            "training.processes: one of 2 was killed, mostly for want of memory; training.batch_size: a batch of 16 is "
+            "too much for this machine's memory; try 8",
+        ),
+        (
+            {"crashed": "KeyError: 'x'", "log": ""},
+            "training.processes: one of 2 failed (KeyError: 'x'); what they printed is in {folder}/log",
+        ),
+        (
+            {"log": "usage: accelerate"},
+            "training.processes: one of 2 failed (they could not be started); what they printed is in {folder}/log",
+        ),
+    ],
+)
+def test_why_they_ended_is_one_sentence(files, said, tmp_path):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert workers._failure(tmp_path, 2, Training()) == said.format(folder=tmp_path)
+
+
+def test_the_first_to_fail_has_the_word(tmp_path):
+    for sentence in ("this one", "Connection closed by peer"):
+        workers._tell(tmp_path / "refused", sentence)
+    assert (tmp_path / "refused").read_text() == "this one"
+
+
+def test_a_launcher_that_is_not_there_is_one_sentence(network_of, fit, monkeypatch):
+    monkeypatch.setenv(workers.LAUNCHER, "no-such-command launch")
+    with pytest.raises(StudyError, match=r"^ACCELERATE: 'no-such-command' cannot be started \(No such file"):
+        fit(network_of(), 2)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """The processes that work on this exchange."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has just ended
+        if str(folder / "exchange").encode() in words and b"qa_tradeoffs.training.workers" in words:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        threading.Event().wait(0.02)
+
+
+LONG = {"epochs": 200, "save_minutes": 1e-9}  # a checkpoint at every tenth update
+
+
+@pytest.mark.slow
+def test_killed_they_say_so_and_go_on_to_the_same_weights_and_history(network_of, fit, tmp_path):
+    undisturbed, resumed = network_of(), network_of()
+    history = fit(undisturbed, 2, "one", **LONG).history
+
+    def kill_one() -> None:
+        wait_until(lambda: list((tmp_path / "two").glob("checkpoint-*/elapsed.json")))
+        os.kill(processes_of(tmp_path / "two")[-1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(
+        StudyError, match=r"^training\.processes: one of 2 was killed, mostly for want of memory; train"
+    ):
+        fit(network_of(), 2, "two", **LONG)
+    killer.join()
+    assert processes_of(tmp_path / "two") == []
+
+    fitted = fit(resumed, 2, "two", **LONG)
+    assert 0 < fitted.resumed_at < 400
+    assert all(torch.equal(weight, weights(resumed)[name]) for name, weight in weights(undisturbed).items())
+    assert comparable(fitted.history).tolist() == comparable(history).tolist()
+
+
+PARENT = """
+import sys, torch
+from pathlib import Path
+from qa_tradeoffs.data.features import Windows
+from qa_tradeoffs.models import networks
+from qa_tradeoffs.study.config import Training
+from qa_tradeoffs.training import workers
+import numpy as np
+folder = Path(sys.argv[1])
+with np.load(folder / "windows.npz") as arrays:
+    windows = Windows(**arrays)
+network = networks.from_checkpoint(folder / "network")
+recipe = Training(learning_rate=1e-4, epochs=9999, batch_size=4, max_length=64, stride=16, save_minutes=1e-9)
+workers.fit(network, windows, recipe, processes=2, pad_token_id=0, seed=0, device=torch.device("cpu"),
+            workspace=folder / "unfinished", inputs="same")
+"""
+
+
+@pytest.mark.slow
+def test_they_end_with_the_process_that_wants_them(network_of, windows, tmp_path):
+    network_of().save_pretrained(tmp_path / "network")
+    arrays = {field.name: getattr(windows, field.name) for field in dataclasses.fields(windows)}
+    np.savez(tmp_path / "windows.npz", **arrays)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)])
+    try:
+        wait_until(lambda: list((tmp_path / "unfinished").glob("checkpoint-*/elapsed.json")))
+        assert len(processes_of(tmp_path / "unfinished")) == 3  # the launcher and two
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: processes_of(tmp_path / "unfinished") == [])
