@@ -8,8 +8,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from qa_tradeoffs.core.files import written_atomically
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.report import figures
-from qa_tradeoffs.runs.results import Record
 
 _SIDES = {"plain": "plain recipe", "ours": "ours"}
 _MEASURES = {"growth_seconds": ("seconds", 1.0), "growth_peak_memory": ("peak memory above the start (MiB)", 2.0**20)}

@@ -11,6 +11,7 @@ from benchmarks.comparison import CPU
 from benchmarks.record import Benchmarks
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT, RUNS, write_text
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices
 from qa_tradeoffs.runs import results
 
@@ -41,9 +42,9 @@ def measure(run: Path) -> list[dict[str, Any]]:
     ]
 
 
-def table(records: Iterable[results.Record | Mapping[str, Any]]) -> str:
+def table(records: Iterable[Record | Mapping[str, Any]]) -> str:
     """In Markdown: a row per notebook, a column per model, and the sums."""
-    checked = [record if isinstance(record, results.Record) else results.Record(**record) for record in records]
+    checked = [record if isinstance(record, Record) else Record(**record) for record in records]
     seconds = {(str(r.conditions["notebook"]), str(r.conditions["model"])): r.value for r in checked}
     models = [*dict.fromkeys(model for _, model in seconds if model != _OF_ALL), _OF_ALL]
     lines = [f"| notebook | {' | '.join(models)} | sum |", f"|---|{'---|' * (len(models) + 1)}"]

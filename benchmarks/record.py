@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from qa_tradeoffs.core.documents import Strict
-from qa_tradeoffs.runs.results import Origin, Record
+from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.runs.results import Origin
 
 
 class Benchmarks(Strict):

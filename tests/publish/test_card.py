@@ -5,9 +5,9 @@ import re
 import pytest
 from huggingface_hub import ModelCard
 
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.publish import card
-from qa_tradeoffs.runs.results import Record
 from qa_tradeoffs.study import config
 
 DEMO = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.metrics.records import Interval
 from qa_tradeoffs.runs import results
 
 
@@ -153,7 +154,7 @@ def test_a_file_of_a_time_without_digests_is_read(tmp_path):
 
 def test_an_interval_whose_ends_are_swapped_is_refused():
     with pytest.raises(ValueError, match=r"its low 2\.0 is above its high 1\.0"):
-        results.Interval(low=2, high=1, over="seeds")
+        Interval(low=2, high=1, over="seeds")
 
 
 def test_a_missing_result_says_how_to_get_it(tmp_path):

@@ -11,7 +11,7 @@ from qa_tradeoffs.core import words
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import costs
 from qa_tradeoffs.metrics.choice import Contest, Gap, Time
-from qa_tradeoffs.runs.results import Record
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.study.published import MODELS, ModelName, Published
 
 # Of the published base models with the head for answers: what tells them from others that are named after them.

@@ -14,6 +14,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, RunPaths
 from qa_tradeoffs.core.words import parameters, points, seconds, signed, size, usd
 from qa_tradeoffs.metrics import costs, intervals
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.study import config, prices
 
@@ -104,7 +105,7 @@ def models(collected: Collected) -> pd.DataFrame:
     return pd.DataFrame([_model_row(collected, slug) for slug in collected.slugs])
 
 
-def paid_seconds(training: results.Record) -> float:
+def paid_seconds(training: Record) -> float:
     """Seconds of one device for a training whose record of seconds this is; several devices have as many in each."""
     return float(training.conditions.get("devices") or 1) * training.value
 
@@ -166,7 +167,7 @@ def runs(collected: Collected) -> pd.DataFrame:
     return pd.DataFrame([_runs_row(collected, slug, m) for m in ("f1", "exact_match") for slug in collected.slugs])
 
 
-def measured(collected: Collected, slug: str, metric: str, network: str = "study") -> list[results.Record]:
+def measured(collected: Collected, slug: str, metric: str, network: str = "study") -> list[Record]:
     """The profile's records of a metric for the study's own network, or for 'full size', as the study runs it.
 
     That is in the recipe's precision, which is measured first, and with the network's own attention.
@@ -366,7 +367,7 @@ def _training_cost(collected: Collected, slug: str) -> dict[str, float]:
     }
 
 
-def _bounds(record: results.Record) -> tuple[float, float]:
+def _bounds(record: Record) -> tuple[float, float]:
     """The record's interval; the value itself twice where it has none."""
     return (record.interval.low, record.interval.high) if record.interval else (record.value, record.value)
 

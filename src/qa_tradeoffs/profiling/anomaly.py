@@ -25,6 +25,7 @@ from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import OWN_ANOMALY
 from qa_tradeoffs.metrics.intervals import Floats, bootstrap_median
+from qa_tradeoffs.metrics.records import Condition
 from qa_tradeoffs.models import devices, networks
 from qa_tradeoffs.profiling import operators, variants
 from qa_tradeoffs.profiling.clock import Call, alternate
@@ -65,7 +66,7 @@ class _Comparison:
 
 def measure(
     network: Any, points: Sequence[tuple[int, int]], /, *, dropouts: Sequence[float], rounds: int,
-    device: torch.device, formats: Sequence[str] = ("fp32",), seed: int = 0, **conditions: results.Condition,
+    device: torch.device, formats: Sequence[str] = ("fp32",), seed: int = 0, **conditions: Condition,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Record rows of forward pass and training step at each of ``points``, (batch size, length), in each precision.
 
@@ -97,7 +98,7 @@ def measure(
 
 def _attributed(
     originals: Mapping[str, Any], point: tuple[int, int], precision: str, dropout: float, device: torch.device,
-    seed: int, conditions: Mapping[str, results.Condition],
+    seed: int, conditions: Mapping[str, Condition],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Record rows of where the time of the published networks goes."""
     found = []
@@ -147,7 +148,7 @@ def _enough_memory(comparison: _Comparison) -> Iterator[None]:
         raise StudyError(f"points: {size} takes more memory than this device has; give a smaller one") from None
 
 
-def _conditions(device: torch.device) -> dict[str, results.Condition]:
+def _conditions(device: torch.device) -> dict[str, Condition]:
     machine = devices.describe(device)
     return {"device": machine["name"], "threads": machine["threads"], "inputs": "random tokens, no padding"}
 

@@ -12,7 +12,8 @@ from qa_tradeoffs.analysis.tables import Collected
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.words import parameters, points, seconds, size, usd
 from qa_tradeoffs.metrics import costs
-from qa_tradeoffs.runs.results import Record, Results
+from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.runs.results import Results
 from qa_tradeoffs.study import config
 
 _TEMPLATES = Path(__file__).parent

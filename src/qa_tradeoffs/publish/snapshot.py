@@ -18,9 +18,10 @@ from qa_tradeoffs.core.documents import Strict
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import RunPaths, read_bytes, write_text
 from qa_tradeoffs.metrics.choice import Contest
+from qa_tradeoffs.metrics.records import Condition, Interval, Record
 from qa_tradeoffs.report import choice_findings, display, figures, findings
 from qa_tradeoffs.report import pages as report
-from qa_tradeoffs.runs.results import Condition, Interval, Origin, Record
+from qa_tradeoffs.runs.results import Origin
 from qa_tradeoffs.study import config
 
 SUMMARY, CHART = "summary.json", "tradeoff.svg"

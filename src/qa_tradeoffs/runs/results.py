@@ -9,44 +9,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from qa_tradeoffs.core.documents import Strict, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
+from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.study.config import digest, first_problem
 
-Condition = str | int | float | bool | None
 Kind = TypeVar("Kind", "Results", "Experiment")
 
 # The packages whose version can change a number.
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
-
-
-class Interval(Strict):
-    """Bounds of an uncertainty, and which uncertainty it is."""
-
-    low: float
-    high: float
-    level: float = Field(default=0.95, gt=0, lt=1)
-    over: Literal["questions", "seeds", "passes"]
-
-    @model_validator(mode="after")
-    def _lowest_first(self) -> "Interval":
-        if self.low > self.high:
-            raise ValueError(f"its low {self.low} is above its high {self.high}")
-        return self
-
-
-class Record(Strict):
-    """One measured number. ``n`` observations are behind ``value``; ``conditions`` are those it was taken under."""
-
-    metric: str
-    value: float
-    unit: str
-    n: int = Field(ge=1)
-    interval: Interval | None = None
-    conditions: dict[str, Condition] = Field(default_factory=dict)
 
 
 class Origin(Strict):
@@ -174,9 +148,9 @@ def software() -> dict[str, Any]:
     }
 
 
-def records(rows: Iterable[Mapping[str, Any]], **conditions: Condition) -> tuple[Record, ...]:
-    """Records from keyword rows; ``conditions`` hold for all of them, a row's own come on top."""
-    return tuple(Record(**{**row, "conditions": conditions | dict(row.get("conditions", {}))}) for row in rows)
+def records(rows: Iterable[Record | Mapping[str, Any]], **conditions: Condition) -> tuple[Record, ...]:
+    """The records, or records from keyword rows; ``conditions`` hold for all of them, a row's own come on top."""
+    return tuple((row if isinstance(row, Record) else Record(**row)).under(conditions) for row in rows)
 
 
 def _read(path: Path, kind: type[Kind], advice: str) -> Kind:

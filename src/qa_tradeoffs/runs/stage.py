@@ -16,6 +16,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, RunPaths
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data import sources
+from qa_tradeoffs.metrics.records import Condition
 from qa_tradeoffs.models import devices, networks
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.study import config
@@ -102,7 +103,7 @@ class Stage:
         *,
         notes: Sequence[str] = (),
         beside: Sequence[Path] = (),
-        **conditions: results.Condition,
+        **conditions: Condition,
     ) -> results.Results:
         """These rows as a result file's content, with this stage's provenance and the notes after those on the data.
 
