@@ -23,7 +23,7 @@ sys.stdin.read()
 """
 CHILD = """
 import signal, time
-from qa_tradeoffs.processes import end_with_parent
+from qa_tradeoffs.core.locks import end_with_parent
 end_with_parent(signal.SIGKILL)
 print("ready", flush=True)
 time.sleep(600)
@@ -31,7 +31,7 @@ time.sleep(600)
 HOLDER = """
 import sys
 from pathlib import Path
-from qa_tradeoffs.processes import locked
+from qa_tradeoffs.core.locks import locked
 with locked(Path(sys.argv[1]), "runs/demo"):
     print("ready", flush=True)
     sys.stdin.read()
@@ -57,19 +57,12 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-def command(lock: Path, pid: int, *options: str) -> tuple[str, str]:
-    """What make is told, and what its user sees."""
-    words = [sys.executable, "-m", "qa_tradeoffs.core.locks", str(lock), str(pid), *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    return done.stdout.strip(), done.stderr.strip()
-
-
 def test_a_second_process_is_told_who_holds_the_lock_since_when_and_where(started, tmp_path):
     holder = started(HOLDER, str(tmp_path / "lock"))
     with pytest.raises(StudyError) as error, locked(tmp_path / "lock", "runs/demo", patience=0):
         pass
     assert re.fullmatch(
-        rf"runs/demo: is in use by '{re.escape(sys.executable)} -c .*' \(process {holder.pid} on "
+        rf"runs/demo: is in use by '{re.escape(Path(sys.executable).name)} -c .*' \(process {holder.pid} on "
         rf"{re.escape(socket.gethostname())}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d\+\d\d:\d\d\); "
         "wait until that has ended, or end it",
         str(error.value),
@@ -106,43 +99,28 @@ def test_a_process_that_was_told_to_ends_with_its_parent(started):
     os.close(watched)
 
 
-def test_makes_lock_is_held_until_make_has_ended_and_a_second_make_is_refused(started, tmp_path):
-    make = started("print('ready', flush=True); input()")
-    lock = tmp_path / "runs" / ".demo.lock"
-    assert command(lock, make.pid) == ("locked", "")
-    said, _ = command(lock, os.getpid())
-    assert said.startswith(f"{tmp_path}/runs/demo: is in use by '{sys.executable} -c print(")
-    assert f"(process {make.pid} on " in said
-    assert said.endswith("wait until that has ended, or end it, or add WAIT=1")
-    make.kill()
-    make.wait()
-    with locked(lock, "runs/demo"):
+def test_a_waiting_process_gets_the_lock_when_its_holder_ends(started, tmp_path):
+    lock = tmp_path / "lock"
+    holder = started(HOLDER, str(lock))
+    with (
+        pytest.raises(StudyError, match=r"or end it, or add WAIT=1$"),
+        locked(lock, "runs/demo", patience=0, advice=", or add WAIT=1"),
+    ):
         pass
-
-
-def test_who_is_asked_to_waits_and_says_for_whom(started, tmp_path):
-    lock = tmp_path / "runs" / ".demo.lock"
-    holder, make = started(HOLDER, str(lock)), started("print('ready', flush=True); input()")
-    words = [sys.executable, "-m", "qa_tradeoffs.core.locks", str(lock), str(make.pid), "--wait"]
-    waiting = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    program = HOLDER.replace('"runs/demo"', '"runs/demo", patience=float("inf")')
+    words = [sys.executable, "-c", program, str(lock)]
+    waiting = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert waiting.stderr is not None
-    assert waiting.stderr.readline().startswith(f"{tmp_path}/runs/demo: waiting for '{sys.executable} -c ")
+    assert waiting.stderr.readline().startswith("runs/demo: waiting for '")
     holder.communicate()  # its input ends, and it with it
-    assert waiting.communicate()[0] == "locked\n"
+    assert waiting.communicate()[0] == "ready\n"
 
 
-def test_another_study_at_the_same_time_is_allowed_and_said(started, tmp_path):
-    make = started("print('ready', flush=True); input()")
-    assert command(tmp_path / ".demo.lock", make.pid) == ("locked", "")
-    said, notice = command(tmp_path / ".squad.lock", make.pid)
-    assert said == "locked"
-    assert re.fullmatch(
-        r"notice: '.*' \(process \d+ on .*\) runs at the same time: each will slow down what the other times", notice
-    )
-    assert len(others(tmp_path / ".demo.lock")) == 1
-    make.kill()
-    make.wait()
-    for name in ("demo", "squad"):
-        with locked(tmp_path / f".{name}.lock", name):
-            pass
-    assert others(tmp_path / ".demo.lock") == []
+def test_other_locks_in_the_folder_are_known_with_their_holders(started, tmp_path):
+    holder = started(HOLDER, str(tmp_path / ".demo.lock"))
+    with locked(tmp_path / ".squad.lock", "runs/squad"):
+        (other,) = others(tmp_path / ".squad.lock")
+        assert f"(process {holder.pid} on " in other
+        holder.kill()
+        holder.wait()
+        assert others(tmp_path / ".squad.lock") == []

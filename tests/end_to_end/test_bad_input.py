@@ -8,10 +8,7 @@ import copy
 import datetime
 import json
 import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,7 +28,7 @@ from qa_tradeoffs.data import sources
 from qa_tradeoffs.evaluation import asking
 from qa_tradeoffs.metrics import squad
 from qa_tradeoffs.models import networks
-from qa_tradeoffs.runs import execute, results, sizes, stage
+from qa_tradeoffs.runs import clean, execute, results, selection, sizes, stage
 from qa_tradeoffs.study import config, prices, published
 
 ROOT = Path(__file__).parents[2]
@@ -724,35 +721,25 @@ def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys)
     assert refusal(squad.main, capsys).startswith("--na-prob-thresh: is not a number; give the score above which")
 
 
-NAMES = "variables such as STUDY, MODELS and SEEDS are names and numbers; "
 VARIABLES = {
-    "no study": (["STUDY="], "STUDY: '' is no study; give demo, squad, or the path of a study file without blanks"),
-    "two studies": (["STUDY=demo squad"], "STUDY: 'demo squad' is no study; give demo, squad, or the path of a study"),
-    "a study without a name": (["STUDY=.yaml"], "STUDY: '.yaml' is no study; give demo, squad, or the path"),
-    "a study that climbs out": (["STUDY=...yaml"], "STUDY: '...yaml' is no study; give demo, squad, or the path"),
-    "a study that is a command": (["STUDY=demo;ls"], NAMES + "; is in none of them"),
-    "a seed that is a command": (["SEEDS=`ls`"], NAMES + "` is in none of them"),
-    "a device that ends the quotes": (["DEVICE=cpu' 'x"], NAMES + "' is in none of them"),
-    "models that are a pattern": (["MODELS=*"], NAMES + "* is in none of them"),
-    "models in a shell's variable": (["MODELS=$$HOME"], NAMES + "$ is in none of them"),
-    "a number that is a command": (["COPIES=1;ls"], NAMES + "; is in none of them"),
-    "a price that is a pipe": (["PRICE=a|b"], NAMES + "| is in none of them"),
-    "an owner who is a comment": (["HUB_ORG=a#b"], NAMES + "# is in none of them"),
-    "a speed that ends the quotes": (["TFLOPS=1'"], NAMES + "' is in none of them"),
-    "a model twice": (["MODELS=bert bert"], "MODELS: 'bert bert' names one twice; name each once"),
-    "a seed twice": (["SEEDS=1 0 1"], "SEEDS: '1 0 1' names one twice; name each once"),
+    "no study": ({"STUDY": ""}, "STUDY: there is no file studies/.yaml; give demo, squad, or the path"),
+    "two studies": ({"STUDY": "demo squad"}, "STUDY: 'demo squad' is not a value for it"),
+    "a study that is not there": ({"STUDY": "nowhere"}, "STUDY: there is no file studies/nowhere.yaml; give demo"),
+    "a study that is a command": ({"STUDY": "demo;ls"}, "STUDY: 'demo;ls' is not a value for it"),
+    "a seed that is a command": ({"SEEDS": "`ls`"}, "SEEDS: '`ls`' is not a value for it"),
+    "a device that ends the quotes": ({"DEVICE": "cpu' 'x"}, "DEVICE: 'cpu' 'x' is not a value for it"),
+    "models that are a pattern": ({"MODELS": "*"}, "MODELS: '*' is not a value for it"),
+    "a folder in a shell's variable": ({"RUN": "$HOME"}, "RUN: '$HOME' is not a value for it"),
+    "an unknown model": ({"MODELS": "bert albert"}, "MODELS: there is no model 'albert' in studies/demo.yaml; it has"),
+    "a model twice": ({"MODELS": "bert bert"}, "MODELS: 'bert bert' names one twice; name each once"),
+    "a seed twice": ({"SEEDS": "1 0 1"}, "SEEDS: '1 0 1' names one twice; name each once"),
 }
 
 
-@pytest.mark.parametrize(("arguments", "message"), VARIABLES.values(), ids=VARIABLES)
-def test_make_refuses_a_variable_before_the_shell_reads_it(arguments, message):
-    # clean, which removes what the variables name: -n, so that a failure of this test removes nothing
-    outside = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    command = ["make", "-n", "clean", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=outside, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    assert f"error: {message}" in line
+@pytest.mark.parametrize(("variables", "message"), VARIABLES.values(), ids=VARIABLES)
+def test_a_variable_of_make_that_means_nothing_is_refused(variables, message, capsys):
+    line = refusal(lambda: selection.selected({"STUDY": "demo"} | variables), capsys)
+    assert line.startswith(message)
 
 
 SPECIAL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -761,23 +748,17 @@ PIECES = st.sampled_from(
 )
 
 
-@generated(40)
-@given(study=st.one_of(SPECIAL, st.lists(PIECES, max_size=5).map("".join)))
-def test_whatever_the_study_is_called_make_removes_a_folder_of_its_own_or_refuses(tmp_path, study):
-    if not (tmp_path / "src").exists():
-        (tmp_path / "src").symlink_to(ROOT / "src")
-        shutil.copy(ROOT / "Makefile", tmp_path)
-    outside = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    command = ["make", "-n", "clean", f"STUDY={study}", f"PYTHON={sys.executable}"]
-    done = subprocess.run(command, cwd=tmp_path, env=outside, capture_output=True, text=True)
-    if done.returncode == 0:
-        removed = re.fullmatch(r"rm -rf runs/([^ \n]+) reports/([^ \n]+)\n", done.stdout)
-        assert removed is not None
-        assert removed[1] == removed[2] not in (".", "..")
-        assert "/" not in removed[1]
+@generated(100)
+@given(study=st.one_of(SPECIAL, st.lists(PIECES, max_size=5).map("".join)), run=st.one_of(st.just(""), SPECIAL))
+def test_whatever_the_study_is_called_make_clean_removes_a_folder_of_its_own_or_refuses(study, run):
+    try:
+        results, report = clean.folders(study, run)
+    except StudyError as error:
+        is_one_sentence(error)
     else:
-        assert (done.returncode, done.stdout) == (2, "")
-        assert len([line for line in done.stderr.splitlines() if "error: " in line]) == 1
+        assert results.parent == ROOT / "runs"
+        assert report == ROOT / "reports" / results.name
+        assert results.name not in ("", ".", "..")
 
 
 @pytest.mark.parametrize("value", ["/nowhere/progress", "a\0b", "x" * 5000])

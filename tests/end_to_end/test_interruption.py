@@ -38,13 +38,6 @@ def start(checkout: Checkout, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def servers(make: int) -> list[int]:
-    """What forks this make's kernels; they are known by the same words, but are its children."""
-    words = f"-m qa_tradeoffs.runs.kernel_server {make} "
-    known = {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if words in command(int(entry.name))}
-    return sorted(known - {child for pid in known for child in children(pid)})
-
-
 def children(pid: int) -> list[int]:
     """What the process has started; nothing if it has ended."""
     try:
@@ -55,8 +48,8 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(make: int) -> list[int]:
-    """Make and all that it started that are still there, with its kernels."""
-    found = [make, *servers(make)]
+    """Make and all that it started that are still there."""
+    found = [make]
     for pid in found:
         found += [child for child in children(pid) if child not in found]
     return found
@@ -98,14 +91,14 @@ def playing(make: int, role: str) -> list[int]:
     if role == "make":
         return [make]
     if role == "kernel":
-        return [kernel for server in servers(make) for kernel in children(server)]
+        return [pid for pid in descendants(make) if "ipykernel_launcher" in command(pid)]
     return [pid for pid in descendants(make) if "qa_tradeoffs.runs.execute" in command(pid)]
 
 
 def begins(make: subprocess.Popen[str], notebook: str) -> bool:
     """Wait until make comes to this notebook; False where it comes to its end without."""
     while make.poll() is None:
-        if any(f"notebooks/{notebook}.ipynb" in command(pid) for pid in descendants(make.pid)):
+        if any(f"/{notebook}.ipynb" in command(pid) for pid in descendants(make.pid)):
             return True
         time.sleep(0.01)
     return False
@@ -114,7 +107,7 @@ def begins(make: subprocess.Popen[str], notebook: str) -> bool:
 def work(make: int) -> str:
     """What a make is at: the notebook, and how far it says that it is."""
     there = descendants(make)
-    notebook = [word[1] for pid in there if (word := re.search(r"notebooks/(\S+)\.ipynb", command(pid)))]
+    notebook = [word[1] for pid in there if (word := re.search(r"runs\.execute.*?/(\d-\w+)\.ipynb", command(pid)))]
     told = []
     for pid in there:
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -192,7 +185,7 @@ def test_what_is_finished_as_make_is_interrupted_stays(checkout):
 
 
 def test_a_second_make_of_the_study_is_refused_and_changes_nothing(checkout):
-    checkout.touch("notebooks/4-analysis.ipynb")
+    checkout.edit("studies/prices.yaml", "\n")
     with locks.locked(checkout.folder / "runs/.tiny.lock", "runs/tiny"):
         refused = checkout.make("all", "STUDY=tiny")
     assert refused.returncode != 0
@@ -213,11 +206,11 @@ def test_two_makes_at_once_end_with_one_study_and_the_second_waits_if_asked_to(c
     when(lambda: (run / "distilbert/seed-0/partial-1-train.ipynb").exists(), first)
     refused = checkout.make("all", "STUDY=tiny")
     assert refused.returncode != 0
-    assert f"(process {first.pid} on " in refused.stderr
+    assert "qa_tradeoffs.runs.make evaluate' (process " in refused.stderr
     waited = checkout.make("evaluate", "STUDY=tiny", "WAIT=1")
     assert first.wait(60) == 0  # it had ended before the second began
     assert waited.returncode == 0, waited.stderr
-    assert f"runs/tiny: waiting for 'make VENV=venv PY={sys.executable} STUDY=tiny evaluate' " in waited.stderr
+    assert "runs/tiny: waiting for 'python" in waited.stderr
     repeated = {name for name, at in finished_stages(run).items() if before[name] != at}
     assert repeated == {str(run / "distilbert/seed-0" / name) for name in ("1-train.ipynb", "2-evaluate.ipynb")}
     assert "1-train" not in waited.stdout  # the first had done it

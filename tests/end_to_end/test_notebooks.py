@@ -104,28 +104,59 @@ def test_publishing_puts_the_pages_where_they_are_committed_and_the_figures_into
     assert f"| {f1:.1f} (" in row
 
 
+EVALUATED = {"bert/seed-0/2-evaluate", "distilbert/seed-0/2-evaluate", "4-analysis"}
+PROFILED = {"bert/3-profile", "distilbert/3-profile", "4-analysis"}
+TRAINED = {"bert/seed-0/1-train", "distilbert/seed-0/1-train"} | EVALUATED
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ("src/qa_tradeoffs/report/figures.py", {"4-analysis"}),
+        ("src/qa_tradeoffs/report/charts.py", {"4-analysis"}),
         ("studies/prices.yaml", {"4-analysis"}),
         ("src/qa_tradeoffs/report/pages.py", set()),
         ("benchmarks/results/anomaly.json", {"4-analysis"}),
         ("studies/published.yaml", {"4-analysis"}),
-        ("src/qa_tradeoffs/profiling/latency.py", {"bert/3-profile", "distilbert/3-profile", "4-analysis"}),
-        (
-            "src/qa_tradeoffs/evaluation/baseline.py",
-            {"bert/seed-0/2-evaluate", "distilbert/seed-0/2-evaluate", "4-analysis"},
-        ),
-        (
-            "notebooks/1-train.ipynb",
-            {f"{m}/seed-0/{n}" for m in ("bert", "distilbert") for n in ("1-train", "2-evaluate")} | {"4-analysis"},
-        ),
+        ("src/qa_tradeoffs/profiling/latency.py", PROFILED),
+        ("src/qa_tradeoffs/evaluation/baseline.py", EVALUATED),
+        ("src/qa_tradeoffs/training/collation.py", TRAINED),
+        ("src/qa_tradeoffs/runs/stage.py", TRAINED | PROFILED),
     ],
 )
-def test_touching_an_input_repeats_only_what_depends_on_it(checkout, changed, expected):
-    checkout.touch(changed)
+def test_an_edit_repeats_only_what_depends_on_it_whatever_the_file_s_time(checkout, changed, expected):
+    checkout.edit(changed, "\n" if changed.endswith(("yaml", "json")) else "\n# an edit\n")
     assert checkout.repeats() == expected
+
+
+def test_a_touch_repeats_nothing(checkout):
+    for path in checkout.folder.rglob("*"):
+        *checkout.folder.rglob("src/**/*.py"),
+        *checkout.folder.glob("notebooks/*"),
+        *checkout.folder.glob("runs/**/*"),
+    ]:
+        os.utime(path)
+    assert checkout.repeats() == set()
+
+
+def test_a_notebook_saved_with_outputs_repeats_nothing_and_one_with_other_code_what_it_computed(checkout):
+    path = checkout.folder / "notebooks/1-train.ipynb"
+    content = json.loads(path.read_text())
+    code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    code[0]["source"] = 'study: str = "studies/tiny.yaml"  # by hand'  # the parameters
+    code[1] |= {"outputs": [{"output_type": "stream", "name": "stdout", "text": "it ran"}], "execution_count": 3}
+    path.write_text(json.dumps(content))
+    assert checkout.repeats() == set()
+    code[1]["source"] = [*code[1]["source"], "\n# an edit"]
+    path.write_text(json.dumps(content))
+    assert checkout.repeats() == TRAINED
+
+
+def test_another_version_of_a_library_repeats_every_stage(checkout):
+    record = checkout.folder / "runs/tiny/bert/seed-0/.1-train.inputs.json"
+    made_from = json.loads(record.read_text())
+    made_from["versions"]["torch"] = "2.12.0"
+    record.write_text(json.dumps(made_from))
+    assert checkout.repeats() == {"bert/seed-0/1-train", "bert/seed-0/2-evaluate", "4-analysis"}
 
 
 def test_an_edit_of_one_model_retrains_only_that_model(checkout):
@@ -151,13 +182,12 @@ def test_a_new_seed_adds_its_own_runs(checkout):
 
 
 def test_another_device_measures_again_but_trains_nothing(checkout):
-    assert checkout.repeats("DEVICE=cpu") == {"bert/3-profile", "distilbert/3-profile", "4-analysis"}
-    assert checkout.repeats("DEVICE=cpu") == set()
+    assert checkout.repeats("DEVICE=cpu") == PROFILED
 
 
 def test_a_number_of_processes_reaches_the_trainings_and_makes_none_of_them_stale(checkout):
     assert checkout.repeats("NPROC=2") == set()
-    checkout.touch("notebooks/1-train.ipynb")
+    checkout.edit("src/qa_tradeoffs/training/collation.py")
     assert checkout.make("-n", "train", "STUDY=tiny", "NPROC=2").stdout.count("-p processes 2") == 2
     assert "-p processes" not in checkout.make("-n", "train", "STUDY=tiny").stdout
 
@@ -181,13 +211,15 @@ exec "$@"
 def test_behind_a_launcher_every_notebook_is_a_job_and_jobs_run_at_once(checkout):
     (checkout.folder / "launcher.sh").write_text(LAUNCHER)
     os.mkfifo(checkout.folder / "meet")
-    checkout.touch("notebooks/1-train.ipynb")
+    checkout.edit("src/qa_tradeoffs/runs/stage.py")
     launch = ["LAUNCH=sh launcher.sh", "LAUNCH_PROFILE=env ALONE=alone sh launcher.sh"]
-    ran = checkout.repeats("-j2", "DEVICE=cpu", *launch)
-    assert len(ran) == 7
+    done = checkout.make("-j2", "all", "STUDY=tiny", *launch)
+    assert done.returncode == 0, done.stderr
     launched = [line.split() for line in (checkout.folder / "launched").read_text().splitlines()]
     found = {words[words.index("qa_tradeoffs.runs.execute") + 2]: words[0] for words in launched}
-    assert found == {f"runs/tiny/{name}.ipynb": "alone" if "3-profile" in name else "shared" for name in ran}
+    assert found == {
+        f"runs/tiny/{name}.ipynb": "alone" if "3-profile" in name else "shared" for name in TRAINED | PROFILED
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import functools
 import json
-import os
-import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,20 +75,6 @@ def test_a_run_that_succeeds_moves_its_notebook_into_place(notebook, tmp_path):
     assert [cell["execution_count"] for cell in executed["cells"]] == [1, 2, 3]  # papermill adds one with parameters
 
 
-def test_of_a_make_the_kernel_is_forked_and_has_its_libraries_at_once(notebook, tmp_path):
-    cell = (
-        "import os, sys\nfrom pathlib import Path\nPath(path).write_text(f\"{'torch' in sys.modules} {os.getppid()}\")"
-    )
-    output, result = tmp_path / "out" / "small.ipynb", tmp_path / "answer.txt"
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as make:
-        execute.run(notebook(cell), output, {"path": str(result)}, result, make=make.pid)
-        loaded, server = result.read_text().split()
-        ended = os.pidfd_open(int(server))
-        make.communicate(b"\n")
-    assert loaded == "True"
-    assert select.select([ended], [], [], 30)[0]
-
-
 def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_untouched(notebook, earlier):
     output, result = earlier
     failing = notebook(
@@ -146,17 +130,6 @@ def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, earlier):
     with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
         execute.run(killed, output, {}, result)
     assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
-
-
-def test_an_executed_notebook_is_as_old_as_what_it_read(notebook, tmp_path, kernel):
-    def edit_meanwhile(executed: Path) -> None:
-        os.utime(edited, ns=(executed.stat().st_mtime_ns, executed.stat().st_mtime_ns + 1))
-
-    edited, output = tmp_path / "edited.py", tmp_path / "out.ipynb"
-    edited.touch()
-    kernel(edit_meanwhile)
-    execute.run(notebook(), output, {})
-    assert output.stat().st_mtime_ns < edited.stat().st_mtime_ns
 
 
 def test_what_was_for_resuming_is_removed_only_after_the_notebook_is_in_place(notebook, earlier, kernel):
@@ -255,26 +228,61 @@ def ends_with(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple
     return end.value.code, printed.out, printed.err
 
 
-def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(notebook, tmp_path, capsys, kernel):
+def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(tmp_path, capsys, kernel):
     kernel(no_kernel)
-    path = notebook()
-    code, out, err = ends_with([str(path), str(tmp_path / "o.ipynb"), "-p", "sed", "1"], capsys)
-    assert (code, out, err) == (2, "", "error: small.ipynb: has no parameter 'sed'; it has path, seed\n")
-    code, out, err = ends_with([str(path), str(tmp_path / "o.ipynb"), "-p", "path", "[1"], capsys)
+    output = ROOT / "runs/smoke/distilbert/3-profile.ipynb"
+    given = ["-p", "study", "studies/smoke.yaml", "-p", "run", "runs/smoke", "-p", "model", "distilbert"]
+    code, out, err = ends_with(["profile", str(output), *given, "-p", "sed", "1"], capsys)
+    assert (code, out) == (2, "")
+    assert err == "error: 3-profile.ipynb: has no parameter 'sed'; it has study, model, seed, device, run\n"
+    code, out, err = ends_with(["profile", str(tmp_path / "o.ipynb"), "-p", "path", "[1"], capsys)
     assert (code, out) == (2, "")
     assert err == "error: path: '[1' is not valid YAML; put texts with special characters in quotes\n"
 
 
-def test_the_command_reads_parameters_as_yaml_and_names_its_output(notebook, tmp_path, capsys, monkeypatch):
+def test_the_command_executes_a_stage_and_names_its_output(capsys, monkeypatch):
     given = []
-    monkeypatch.setattr(execute, "run", lambda *arguments, make: given.extend([*arguments, make]))
-    options = "--result r.json --scratch s --make 12".split()
-    arguments = ["n.ipynb", "o.ipynb", *options, "-p", "path", '"1 2"', "-p", "seed", "3"]
-    assert ends_with(arguments, capsys) == (0, "done: o.ipynb\n", "")
-    assert given == [Path("n.ipynb"), Path("o.ipynb"), {"path": "1 2", "seed": 3}, Path("r.json"), Path("s"), 12]
+    monkeypatch.setattr(execute, "run", lambda *arguments: given.extend(arguments))
+    run = ROOT / "runs/smoke"
+    output = run / "distilbert/seed-3/1-train.ipynb"
+    parameters = {"study": "studies/smoke.yaml", "run": "runs/smoke", "model": "distilbert", "seed": 3}
+    words = [word for name, value in parameters.items() for word in ("-p", name, json.dumps(value))]
+    assert ends_with(["train", str(output), *words], capsys) == (0, f"done: {output}\n", "")
+    folder = run / "distilbert/seed-3"
+    assert given[:5] == [
+        ROOT / "notebooks/1-train.ipynb", output, parameters, folder / "training.json", folder / "unfinished"
+    ]  # fmt: skip
+    assert given[5].record == folder / ".1-train.inputs.json"
 
 
-def test_papermill_is_loaded_without_what_takes_most_of_its_time():
-    program = "import sys; import qa_tradeoffs, papermill; print(sys.modules['rfc3987_syntax'])"
+def test_what_a_finished_notebook_was_made_from_is_recorded_and_that_of_a_failed_one_is_not(notebook, tmp_path, kernel):
+    class Stage:
+        def __init__(self):
+            self.recorded = []
+
+        def inputs(self):
+            return {"code": "as it was"}
+
+        def write_record(self, content):
+            self.recorded.append(content)
+
+    def fail(executed: Path) -> None:
+        raise papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division by zero", [])
+
+    stage: Any = Stage()
+    kernel(fail)
+    with pytest.raises(StudyError, match="ZeroDivisionError"):
+        execute.run(notebook(), tmp_path / "o.ipynb", {}, stage=stage)
+    assert stage.recorded == []
+    kernel(lambda executed: None)
+    execute.run(notebook(), tmp_path / "o.ipynb", {}, stage=stage)
+    assert stage.recorded == [{"code": "as it was"}]
+
+
+def test_papermill_is_loaded_without_the_grammar_and_the_module_is_there_again_afterwards():
+    program = (
+        "import sys; from qa_tradeoffs.runs import notebooks; print('rfc3987_syntax' in sys.modules); "
+        "import importlib.util; print(importlib.util.find_spec('rfc3987_syntax') is not None)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "None\n"
+    assert done.stdout.split() == ["False", "True"]

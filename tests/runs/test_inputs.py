@@ -1,18 +1,17 @@
 """A result is stale when its part of the study, its data or its code has changed, and never for anything else."""
 
 import json
+import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
-from test_layers import imported
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.runs import inputs, results, stage
 from qa_tradeoffs.study import config
 
-SOURCE = Path(inputs.__file__).parents[1]
+STAGES: tuple[inputs.Stage, ...] = ("train", "evaluate", "profile")
 
 
 @pytest.fixture
@@ -21,23 +20,34 @@ def digests(study_of: Callable[..., config.Study]) -> Callable[..., dict[str, st
 
     def of(**keys: object) -> dict[str, str]:
         study = study_of(**keys)
-        return {name: inputs.digest(study, name, "bert", 0) for name in inputs.CODE}
+        return {name: inputs.digest(study, name, "bert", 0) for name in STAGES}
 
     return of
 
 
-def test_a_stage_s_code_is_all_that_its_modules_import_but_for_what_changes_no_number():
-    plumbing = {"errors", "paths", "processes", "progress"}
-    unused = {
-        "train": set(),
-        "evaluate": set(),
-        "profile": {"baseline"},
-    }  # evaluation imports it; a profile scores none
-    for name, modules in inputs.CODE.items():
-        needed = set(modules)
-        for module in modules:
-            needed |= imported(module)
-        assert needed - set(modules) == (plumbing | unused[name]) & needed, name
+def wings(stage: str) -> set[str]:
+    """The wings that a stage's notebook imports from, directly or through others."""
+    source = "\n".join(inputs.code_cells(inputs.NOTEBOOKS[stage]))
+    return {path.parent.name for path in inputs.closure(inputs._imported(source))}
+
+
+def test_a_stage_s_code_is_all_that_its_notebook_imports():
+    assert {"core", "study", "data", "models", "training", "runs"} <= wings("train")
+    assert {"evaluation", "profiling", "analysis", "publish"} & wings("train") == set()
+    assert "training" not in wings("evaluate") | wings("profile")
+    assert {"analysis", "report"} <= wings("analysis")
+
+
+@pytest.fixture(autouse=True)
+def forget_afterwards() -> Iterator[None]:
+    yield
+    forget()
+
+
+def forget() -> None:
+    """The code is read once a command; here it changes within one."""
+    inputs.code.cache_clear()
+    inputs._imported.cache_clear()
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -66,20 +76,44 @@ def test_an_edit_of_the_study_makes_stale_what_depends_on_it(digests, keys, stal
 @pytest.mark.parametrize(
     ("module", "stale"),
     [
-        ("report/figures", set()),
+        ("report/display", set()),
+        ("runs/forecast", set()),
         ("metrics/squad", {"evaluate", "profile"}),
-        ("training/fine_tuning", {"train", "evaluate"}),
+        ("training/collation", {"train", "evaluate"}),
         ("profiling/clock", {"profile"}),
-        ("models/networks", {"train", "evaluate", "profile"}),
+        ("runs/stage", {"train", "evaluate", "profile"}),
     ],
 )
 def test_an_edit_of_the_code_makes_stale_what_it_computed(digests, monkeypatch, tmp_path, module, stale):
     before = digests()
-    shutil.copytree(SOURCE, tmp_path / "copy")
-    edited = tmp_path / "copy" / f"{module}.py"
+    source = tmp_path / "qa_tradeoffs"
+    shutil.copytree(inputs.SOURCE, source)
+    edited = source / f"{module}.py"
     edited.write_bytes(edited.read_bytes() + b"# an edit")
-    monkeypatch.setattr(inputs, "__file__", str(tmp_path / "copy" / "runs" / "inputs.py"))
+    monkeypatch.setattr(inputs, "SOURCE", source)
+    forget()
     assert changed(before, digests()) == stale
+
+
+def test_another_version_of_a_library_makes_every_result_stale(digests, monkeypatch):
+    before = digests()
+    monkeypatch.setattr(inputs.importlib.metadata, "version", lambda name: "99" if name == "torch" else "1")
+    assert changed(before, digests()) == set(STAGES)
+
+
+def test_a_large_file_is_read_again_only_where_it_changed(monkeypatch, tmp_path):
+    monkeypatch.setattr(inputs, "_DIGESTS", tmp_path / "digests.json")
+    large = tmp_path / "weights"
+    large.write_bytes(b"a" * 2**20)
+    inputs._digests.cache_clear()
+    before = inputs.sha256(large)
+    inputs._digests.cache_clear()  # as another command
+    monkeypatch.setattr(inputs, "_plain_sha256", lambda path: "read again")
+    assert inputs.sha256(large) == before
+    large.write_bytes(b"b" * 2**20)
+    os.utime(large, (0, 0))
+    assert inputs.sha256(large) == "read again"
+    inputs._digests.cache_clear()
 
 
 def test_other_content_of_a_data_file_makes_every_stage_stale(digests, tmp_path):
@@ -111,12 +145,15 @@ def test_an_edit_of_a_notebook_s_code_makes_stale_what_it_computed_but_no_run_of
     content = json.loads(inputs.NOTEBOOKS["evaluate"].read_text())
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     monkeypatch.setitem(inputs.NOTEBOOKS, "evaluate", path)
+    forget()
     code[0]["source"] = "model = 'distilbert'"  # the parameters
     code[1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "it ran"}]
     path.write_text(json.dumps(content))
+    forget()
     assert changed(before, digests()) == set()
     code[1]["source"].append("\n# an edit")
     path.write_text(json.dumps(content))
+    forget()
     assert changed(before, digests()) == {"evaluate"}
 
 
@@ -137,5 +174,5 @@ def test_weights_of_another_training_are_not_evaluated(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(content))
     assert results.read(path).stage == "train"
-    with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data or code than there are"):
+    with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data, code or"):
         job.trained_network()

@@ -28,7 +28,7 @@ from qa_tradeoffs.core.errors import FULL, StudyError
 _SAID_FULL = re.compile(r"No space left|Disk quota|File too large|PytorchStreamWriter failed writing|unexpected pos \d")
 
 ROOT = Path(__file__).resolve().parents[3]
-RUNS = Path("runs")
+RUNS, REPORTS = Path("runs"), Path("reports")
 # Why SqueezeBERT is slow: as measured on this machine, and as measured for this program.
 OWN_ANOMALY = ROOT / RUNS / "anomaly.json"
 ANOMALY = ROOT / "benchmarks" / "results" / "anomaly.json"

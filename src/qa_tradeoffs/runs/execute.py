@@ -1,6 +1,6 @@
-"""Run one notebook headless, as make does: parameters checked first, nothing half-finished left under a finished name.
+"""Execute one notebook headless, as make does: parameters checked first, nothing half-finished under a finished name.
 
-python -m qa_tradeoffs.runs.execute notebooks/1-train.ipynb OUT.ipynb --result OUT.json -p model bert -p seed 0
+python -m qa_tradeoffs.runs.execute train OUT.ipynb -p study '"studies/demo.yaml"' -p model '"bert"' -p seed 0
 """
 
 import argparse
@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import papermill
-from nbclient.exceptions import DeadKernelError
 from traitlets.config import Config
 
 from qa_tradeoffs.core import progress
@@ -23,7 +21,10 @@ from qa_tradeoffs.core.documents import one_line, parse_yaml, shown
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT, enough_disk_for
 from qa_tradeoffs.core.locks import end_with_parent, locked
-from qa_tradeoffs.runs import kernel
+from qa_tradeoffs.runs import graph, inputs
+from qa_tradeoffs.runs.notebooks import nbclient, papermill
+from qa_tradeoffs.runs.paths import RunPaths
+from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
 
 
@@ -33,33 +34,31 @@ def run(
     parameters: Mapping[str, Any],
     result: Path | None = None,
     scratch: Path | None = None,
-    *,
-    make: int | None = None,
+    stage: graph.Stage | None = None,
 ) -> None:
     """Execute ``notebook`` with ``parameters`` into ``output``; ``result`` is the file it must have written by then.
 
     While it runs, and when it fails, the executed copy is called ``partial-<name>``: it is there for reading, and make
     does not take it for the finished one. ``scratch`` is a folder that is removed after that, when nothing that it was
-    for can fail any more. ``make``: the process until whose end kernels are forked from one that has loaded the
-    libraries; without it this one loads them itself. Raises StudyError, too, where another process runs a notebook into
-    ``output``.
+    for can fail any more. What the ``stage``'s result was made from is recorded beside it. Raises StudyError, too,
+    where another process runs a notebook into ``output``.
     """
     _check_parameters(notebook, parameters)
     partial = output.with_name(f"partial-{output.name}")
     with locked(output.with_name(f".{output.name}.lock"), str(output)), enough_disk_for(partial):
-        partial.touch()
-        began, before = partial.stat().st_mtime_ns, _signature(result)
-        _execute(notebook, partial, parameters, make)
+        made_from = stage.inputs() if stage else {}  # as they are now: an edit made meanwhile makes the result stale
+        before = _signature(result)
+        _execute(notebook, partial, parameters)
         if result is not None and _signature(result) in (None, before):
             raise StudyError(f"{notebook.name}: ended without writing {result}; read {partial}")
-        # As old as what it read: to make, an edit made meanwhile must be newer.
-        os.utime(partial, ns=(began, began))
         partial.replace(output)
+        if stage:
+            stage.write_record(made_from)
     if scratch is not None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any], make: int | None) -> None:
+def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> None:
     """Papermill, with progress on the terminal, and a sentence where it fails."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short, which TMPDIR may not be
         report = Path(folder) / "progress"
@@ -68,23 +67,16 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any], make:
         # What counts is on disk by the end, and a kernel that is asked to end while it works complains of its sockets.
         settings = Config({"KernelManager": sockets, "NotebookClient": {"shutdown_kernel": "immediate"}})
         variables = {progress.VARIABLE: str(report), "JUPYTER_RUNTIME_DIR": folder}
-        if make is not None:
-            variables["JUPYTER_PATH"] = str(kernel.specification(Path(folder), make))
         title = " ".join([notebook.stem, *(str(parameters[key]) for key in ("model", "seed") if key in parameters)])
         try:
             with _environment(variables), progress.shown_on_terminal(title, report):
                 papermill.execute_notebook(
-                    str(notebook),
-                    str(partial),
-                    dict(parameters),
-                    cwd=str(ROOT),
-                    progress_bar=False,
-                    log_output=False,
+                    str(notebook), str(partial), dict(parameters), cwd=str(ROOT), progress_bar=False, log_output=False,
                     config=settings,
-                )
+                )  # fmt: skip
         except papermill.PapermillExecutionError as error:
             raise StudyError(_failure(error, partial)) from None
-        except DeadKernelError:
+        except nbclient.exceptions.DeadKernelError:
             raise StudyError(_death(notebook, partial, parameters)) from None
 
 
@@ -157,20 +149,31 @@ def _value(name: str, text: str) -> Any:
         raise StudyError(f"{name}: '{text}' is not valid YAML; put texts with special characters in quotes") from None
 
 
+def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.Stage:
+    """The stage of a study that these parameters of its notebook mean. Raises StudyError."""
+    study_file = Path(parameters["study"])
+    study = config.load(ROOT / study_file)
+    models, seeds = (str(parameters.get(key, "")).split() for key in ("models", "seeds"))
+    chosen = Selection(
+        study_file, study, RunPaths.of(ROOT / study_file, parameters.get("run", "")),
+        tuple(models) or (parameters["model"],), tuple(map(int, seeds)) or (int(parameters.get("seed", 0)),),
+        parameters.get("device", "auto"),
+    )  # fmt: skip
+    return graph.find(chosen, name, output)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(description="Run one notebook headless.")
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("--result", type=Path, help="file that the notebook must write to count as done")
-    parser.add_argument("--scratch", type=Path, help="folder to remove when all is done")
-    parser.add_argument(
-        "--make", type=int, metavar="PID", help="fork the kernel from a process that ends with this one"
-    )
+    parser = argparse.ArgumentParser(description="Execute the notebook of one stage headless.")
+    parser.add_argument("stage", choices=list(inputs.NOTEBOOKS))
+    parser.add_argument("output", type=Path, help="the executed notebook")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
     options = parser.parse_args(arguments)
     parameters = {name: _value(name, text) for name, text in options.parameters}
-    run(options.notebook, options.output, parameters, options.result, options.scratch, make=options.make)
+    stage = stage_of(options.stage, options.output.absolute(), parameters)
+    result = stage.targets[0] if len(stage.targets) > 1 else None
+    scratch = stage.selection.run.unfinished(stage.slug, stage.seed) if stage.seed is not None else None
+    run(inputs.NOTEBOOKS[stage.name], options.output, parameters, result, scratch, stage)
     print(f"done: {options.output}")
 
 

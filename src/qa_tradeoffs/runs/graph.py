@@ -1,74 +1,127 @@
-"""What make needs to know of a study: its models and seeds, and files that change only when a stage's inputs do.
+"""The stages of a study as a graph: what each writes, what it waits for, and whether its result still stands."""
 
-python -m qa_tradeoffs.runs.graph studies/demo.yaml runs/demo > runs/demo/graph.mk
-"""
-
-import argparse
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import ROOT, is_file, write_if_changed
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY, ROOT, is_file, write_text
 from qa_tradeoffs.runs import inputs
-from qa_tradeoffs.study import config, prices
+from qa_tradeoffs.runs.selection import Selection
 
 
-def describe(study: config.Study, price_table: Path) -> str:
-    """The study as make variables."""
-    prices.of(study, prices.load(price_table))
-    trained = [slug for slug, model in study.models.items() if not model.fine_tuned]
-    names = [_followed(f"data.{key}", path) for key, path in inputs.data_files(study.data).items()]
-    return "".join(
-        f"{variable} := {' '.join(values)}\n"
-        for variable, values in (
-            ("STUDY_MODELS", list(study.models)),
-            ("STUDY_TRAINED", trained),
-            ("STUDY_SEEDS", [str(seed) for seed in study.seeds]),
-            ("DATA_FILES", names),
-            *(
-                (f"FILES_{slug}", [_followed(f"models.{slug}.path", path) for path in inputs.model_files(model)])
-                for slug, model in study.models.items()
-                if model.path is not None
-            ),
-            *((f"{stage.upper()}_CODE", _code(stage)) for stage in inputs.CODE),
-        )
-    )
+@dataclass(frozen=True)
+class Stage:
+    """One stage of one model and seed (train, evaluate), of one model (profile), or of all (analysis).
+
+    ``targets``: the files it writes, the executed notebook last. ``after``: the stages whose results it reads.
+    """
+
+    name: str
+    selection: Selection
+    targets: tuple[Path, ...]
+    slug: str = ""
+    seed: int | None = None
+    after: tuple["Stage", ...] = field(default=(), repr=False)
+
+    @property
+    def notebook(self) -> Path:
+        """The executed notebook."""
+        return self.targets[-1]
+
+    @property
+    def record(self) -> Path:
+        """The file beside the notebook that says from which inputs it was made."""
+        return self.notebook.with_name(f".{self.notebook.stem}.inputs.json")
+
+    @cached_property
+    def stale(self) -> bool:
+        """Whether it has to run: a file is missing, its inputs are others by now, or a stage before it has to run."""
+        return self.missing or any(stage.stale for stage in self.after) or bool(self.changes())
+
+    @property
+    def missing(self) -> bool:
+        """Whether one of its files is not there."""
+        return not all(is_file(path) for path in self.targets)
+
+    def changes(self) -> list[str]:
+        """Names of the inputs that are others than those its result was made from."""
+        before, now = recorded(self.record), self.inputs()
+        return [key for key in now if before.get(key) != now[key]]
+
+    def inputs(self) -> dict[str, Any]:
+        """All that its result depends on, as plain JSON."""
+        chosen = self.selection
+        if self.name == "analysis":
+            return _of_analysis(chosen, [path for stage in self.after for path in stage.targets[:1]])
+        found = inputs.of(chosen.study, self.name, self.slug, self.seed)  # type: ignore[arg-type]
+        if self.name == "profile":
+            found["device"] = chosen.device
+        if self.name == "evaluate" and self.after:
+            found["weights"] = recorded(self.after[0].targets[0]).get("beside")
+        return found
+
+    def write_record(self, content: dict[str, Any]) -> None:
+        """Record from which inputs the finished result was made."""
+        write_text(self.record, json.dumps(content, indent=1))
 
 
-def _code(stage: inputs.Stage) -> list[str]:
-    """A stage's source files as make knows them, from the repository's root."""
-    return [str(file.relative_to(ROOT)) for file in inputs.code(stage)]
+def stages(chosen: Selection) -> Iterator[Stage]:
+    """Every stage of the selection, each after those that it waits for; the analysis last."""
+    found: list[Stage] = []
+    for slug in chosen.models:
+        for seed in chosen.seeds_of(slug):
+            found += _of_seed(chosen, slug, seed)
+    for slug in chosen.models:
+        targets = (chosen.run.profile(slug), chosen.run.folder / slug / "3-profile.ipynb")
+        found.append(Stage("profile", chosen, targets, slug))
+    yield from found
+    yield Stage("analysis", chosen, (chosen.run.folder / "4-analysis.ipynb",), after=tuple(found))
 
 
-def _followed(key: str, path: Path) -> str:
-    """The path as make can follow it. Raises StudyError, before any work is done, where there is no such file."""
-    if not is_file(path):
-        raise StudyError(f"{key}: there is no file {path}")
-    if set(str(path)) & set(" \t\n#$%:;*?[]~\\"):
-        raise StudyError(f"{key}: make cannot follow the path '{path}'; rename it to letters, digits and / . _ -")
-    return str(path)
+def find(chosen: Selection, name: str, notebook: Path) -> Stage:
+    """The stage of this name that writes this executed notebook. Raises StudyError."""
+    for stage in stages(chosen):
+        if (stage.name, stage.notebook) == (name, notebook):
+            return stage
+    raise StudyError(f"{notebook}: is not where {name} of {chosen.study_file} writes its notebook")
 
 
-def write_stage_inputs(study: config.Study, run: Path) -> None:
-    """One file per stage and model with what the stage depends on; untouched when that is what it already says."""
-    for slug in study.models:
-        for stage in inputs.CODE:
-            content = config.stage_inputs(study, stage, slug) | {"code": inputs.CODE[stage]}
-            write_if_changed(run / "stages" / f"{stage}-{slug}.json", json.dumps(content, indent=1))
-    write_if_changed(run / "stages" / "analysis.json", study.model_dump_json(indent=1))
+def recorded(path: Path) -> dict[str, Any]:
+    """A JSON file's content; nothing where it is missing or broken."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Command line of this module."""
-    parser = argparse.ArgumentParser(description="Print a study's models and seeds as make variables.")
-    parser.add_argument("study", type=Path)
-    parser.add_argument("run", type=Path)
-    options = parser.parse_args(arguments)
-    study = config.load(options.study)
-    text = describe(study, ROOT / "studies" / "prices.yaml")
-    write_stage_inputs(study, options.run)
-    print(text, end="")
+def _of_seed(chosen: Selection, slug: str, seed: int) -> list[Stage]:
+    """Training, but for a model that came fine-tuned, and evaluation."""
+    run, folder = chosen.run, chosen.run.seed_folder(slug, seed)
+    evaluated = (run.evaluation(slug, seed), folder / "2-evaluate.ipynb")
+    if chosen.study.model(slug).fine_tuned:
+        return [Stage("evaluate", chosen, evaluated, slug, seed)]
+    train = Stage("train", chosen, (run.training(slug, seed), folder / "1-train.ipynb"), slug, seed)
+    return [train, Stage("evaluate", chosen, evaluated, slug, seed, (train,))]
 
 
-if __name__ == "__main__":
-    exit_cleanly(main)
+def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:
+    """Inputs of the analysis: the results, which name all that was written with them, and what it reads beside them."""
+    tables = [ROOT / "studies" / "prices.yaml", ROOT / "studies" / "published.yaml", ANOMALY, OWN_ANOMALY]
+    return {
+        "study": inputs.without_folders(chosen.study.model_dump(mode="json")),
+        "models": list(chosen.models),
+        "seeds": list(chosen.seeds),
+        "results": {str(path.relative_to(chosen.run.folder)): _if_there(path) for path in results},
+        "tables": {str(path.relative_to(ROOT)): _if_there(path) for path in tables},
+        "code": inputs.code("analysis"),
+        "versions": inputs.versions(),
+    }
+
+
+def _if_there(path: Path) -> str | None:
+    return inputs.sha256(path) if is_file(path) else None

@@ -1,105 +1,106 @@
-"""What a stage's result depends on, as one digest: its part of the study, its data files, and its code."""
+"""What a stage's result depends on, as a dict and as one digest: if it is unchanged, the result still stands.
 
+That is the stage's part of the study, the bytes of its data and checkpoint files, the code of its notebook and of every
+module that the notebook imports, directly or through others, and the versions of the libraries that its numbers come
+from. File times play no part: copies and archives keep old ones.
+"""
+
+import ast
 import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from qa_tradeoffs.core.documents import read_json
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, is_file, read_bytes
+from qa_tradeoffs.core.files import ROOT, RUNS, is_file, read_bytes, write_text
 from qa_tradeoffs.study import config
 
 Stage = Literal["train", "evaluate", "profile"]
 
-_SHARED = (
-    "core/documents",
-    "study/config",
-    "core/hub",
-    "data/sources",
-    "data/generated",
-    "data/example",
-    "data/features",
-    "models/networks",
-    "models/squeezebert",
-    "models/devices",
-)
-# The modules that a stage's numbers come from: editing figures.py trains nothing. make learns them from here.
-CODE: dict[Stage, tuple[str, ...]] = {
-    "train": (
-        *_SHARED,
-        "models/dropout",
-        "metrics/flops",
-        "training/collation",
-        "training/fine_tuning",
-        "training/workers",
-    ),
-    "evaluate": (
-        *_SHARED,
-        "evaluation/predictions",
-        "metrics/squad",
-        "metrics/no_answer",
-        "evaluation/scoring",
-        "evaluation/baseline",
-        "metrics/intervals",
-    ),
-    "profile": (
-        *(
-            *_SHARED,
-            "profiling/clock",
-            "profiling/workloads",
-            "profiling/durations",
-            "profiling/latency",
-            "profiling/scenarios",
-            "profiling/memory",
-        ),
-        *("evaluation/predictions", "metrics/squad", "metrics/no_answer", "evaluation/scoring", "metrics/intervals"),
-    ),
-}
-NOTEBOOKS: dict[Stage, Path] = {
+NOTEBOOKS: dict[str, Path] = {
     "train": ROOT / "notebooks" / "1-train.ipynb",
     "evaluate": ROOT / "notebooks" / "2-evaluate.ipynb",
     "profile": ROOT / "notebooks" / "3-profile.ipynb",
+    "analysis": ROOT / "notebooks" / "4-analysis.ipynb",
 }
+SOURCE = ROOT / "src" / "qa_tradeoffs"
+PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
+_DISPLAY = "report"  # this wing shows what a stage computed, and changes none of its results
+_PATHS = ("train", "validation", "file", "path")  # keys of a study file that name files
 _OF_A_CHECKPOINT = (".safetensors", ".json", ".txt")
+_DIGESTS = ROOT / RUNS / ".digests.json"
+_LARGE = 2**20  # bytes; smaller files are read again each time
+
+
+def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[str, Any]:
+    """All that the result of a stage of one model depends on, as plain JSON. Raises StudyError.
+
+    An evaluation depends on what its training depends on as well.
+    """
+    content = without_folders(config.stage_inputs(study, stage, slug)) | {"seed": seed}
+    content["code"] = code(stage)
+    content["files"] = {key: sha256(path) for key, path in files(study, slug).items()}
+    content["versions"] = versions()
+    if stage == "evaluate" and not study.model(slug).fine_tuned:
+        content["training"] = digest(study, "train", slug, seed)
+    return content
 
 
 def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> str:
-    """SHA-256 of all that this stage's result depends on; an evaluation depends on what its training depends on, too.
-
-    A result that was made from other inputs than there are now is a stale one.
-    """
-    content: dict[str, Any] = config.stage_inputs(study, stage, slug) | {"seed": seed}
-    content["code"] = [_of_file(file) for file in code(stage)]
-    content["notebook"] = _code_cells(NOTEBOOKS[stage])
-    files = [*data_files(study.data).values(), *model_files(study.model(slug))]
-    content["files"] = [_of_file(file) for file in files]
-    if stage == "evaluate" and not study.model(slug).fine_tuned:
-        content["training"] = digest(study, "train", slug, seed)
-    return config.digest(content)
+    """SHA-256 of ``of``: a result of another digest is stale."""
+    return config.digest(of(study, stage, slug, seed))
 
 
-def code(stage: Stage) -> list[Path]:
-    """The source files of this stage."""
-    return [Path(__file__).parents[1] / f"{module}.py" for module in CODE[stage]]
+def without_folders(content: dict[str, Any]) -> dict[str, Any]:
+    """The content with paths cut to their names: a study that was moved with its files is the same study."""
+    kept: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            kept[key] = without_folders(value)
+        else:
+            kept[key] = Path(value).name if key in _PATHS and value is not None else value
+    return kept
+
+
+def files(study: config.Study, slug: str) -> dict[str, Path]:
+    """The data files of a study and the checkpoint files of a model on this machine, by their key in the study."""
+    found = {f"data.{key}": path for key, path in data_files(study.data).items()}
+    folder = study.model(slug).path
+    checkpoint = sorted(folder.glob("*")) if folder else []
+    return found | {
+        f"models.{slug}.path/{path.name}": path
+        for path in checkpoint
+        if path.suffix in _OF_A_CHECKPOINT and is_file(path)
+    }
 
 
 def data_files(data: config.Data) -> dict[str, Path]:
     """The files that a study's data come from, by their key."""
     if not isinstance(data, config.FileData):
         return {}
-    files = {"train": data.train, "validation": data.validation, "file": data.file}
-    return {key: path for key, path in files.items() if path is not None}
+    named = {"train": data.train, "validation": data.validation, "file": data.file}
+    return {key: path for key, path in named.items() if path is not None}
 
 
-def model_files(model: config.Model) -> list[Path]:
-    """The files of a model's checkpoint in a folder of this machine, which may come to hold others."""
-    if model.path is None:
-        return []
-    return sorted(file for file in model.path.glob("*") if file.suffix in _OF_A_CHECKPOINT and is_file(file))
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a number."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def _code_cells(notebook: Path) -> list[str]:
+@cache
+def code(stage: str) -> str:
+    """SHA-256 of a notebook's code and of the modules that it imports; of the wing ``report`` only for the analysis."""
+    cells = code_cells(NOTEBOOKS[stage])
+    modules = closure(_imported("\n".join(cells)), without=() if stage == "analysis" else (_DISPLAY,))
+    return config.digest([cells, [[str(path.relative_to(SOURCE)), _plain_sha256(path)] for path in modules]])
+
+
+def code_cells(notebook: Path) -> list[str]:
     """What the notebook computes: not its prose, its outputs, or the parameters that a person last ran it with."""
     try:
         cells = [cell for cell in read_json(notebook)["cells"] if cell["cell_type"] == "code"]
@@ -108,12 +109,54 @@ def _code_cells(notebook: Path) -> list[str]:
         raise StudyError(f"{notebook}: is not a notebook") from None
 
 
-def _of_file(path: Path) -> str:
-    """SHA-256, computed again only where the file has changed: weights are large, and asked for by every stage."""
-    status = path.stat() if is_file(path) else None
-    return _sha256(path, (status.st_ino, status.st_size, status.st_mtime_ns) if status else None)
+def closure(modules: Iterable[Path], without: Iterable[str] = ()) -> list[Path]:
+    """These source files and those that they import, sorted; none of the wings ``without``."""
+    found: set[Path] = set()
+    waiting = list(modules)
+    while waiting:
+        path = waiting.pop()
+        if path not in found and path.relative_to(SOURCE).parts[0] not in without:
+            found.add(path)
+            waiting += _imported(path.read_text(encoding="utf-8"))
+    return sorted(found)
 
 
 @cache
-def _sha256(path: Path, _: tuple[int, ...] | None) -> str:
+def _imported(source: str) -> tuple[Path, ...]:
+    """Files of this package that the source text imports, anywhere in it."""
+    return tuple(_module_files(ast.parse(source)))
+
+
+def _module_files(tree: ast.Module) -> Iterator[Path]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == SOURCE.name:
+            at = SOURCE.joinpath(*(node.module or "").split(".")[1:])
+            for path in (at.with_suffix(".py"), *(at / f"{alias.name}.py" for alias in node.names)):
+                if path.is_file():
+                    yield path
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes; a large one is read again only where its size, times or inode changed."""
+    if not is_file(path) or (status := path.stat()).st_size < _LARGE:
+        return _plain_sha256(path)
+    signature = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    known = _digests()
+    if known.get(str(path), [None])[:-1] != signature:
+        known[str(path)] = [*signature, _plain_sha256(path)]
+        write_text(_DIGESTS, json.dumps(known, indent=0))
+    return str(known[str(path)][-1])
+
+
+@cache
+def _digests() -> dict[str, list[Any]]:
+    """Path → size, times, inode and SHA-256, as remembered by earlier commands; nothing where that file is broken."""
+    try:
+        content = json.loads(_DIGESTS.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _plain_sha256(path: Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()

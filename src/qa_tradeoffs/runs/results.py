@@ -1,9 +1,7 @@
 """The one record format on disk: value, unit, n, interval, conditions, and where all of it came from."""
 
 import hashlib
-import importlib.metadata
 import json
-import platform
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,12 +13,10 @@ from qa_tradeoffs.core.documents import Strict, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
 from qa_tradeoffs.metrics.records import Condition, Record
+from qa_tradeoffs.runs import inputs
 from qa_tradeoffs.study.config import digest, first_problem
 
 Kind = TypeVar("Kind", "Results", "Experiment")
-
-# The packages whose version can change a number.
-_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
 
 
 class Origin(Strict):
@@ -107,13 +103,12 @@ def read(path: Path) -> Results:
     return _read(path, Results, "run the stage that writes it (make all does)")
 
 
-def read_fresh(path: Path, inputs: str) -> Results:
-    """Read a stage's result file, refused by name where ``inputs``, the digest of what it depends on, has changed."""
+def read_fresh(path: Path, expected: str) -> Results:
+    """Read a stage's result file, refused by name where the digest of what it depends on is not ``expected``."""
     found = read(path)
-    if found.provenance.inputs_sha256 != inputs:
+    if found.provenance.inputs_sha256 != expected:
         raise StudyError(
-            f"{path}: was made from other settings, data or code than there are now; run make all (where that does "
-            "nothing, remove the file first)"
+            f"{path}: was made from other settings, data, code or library versions than there are now; run make all"
         )
     return found
 
@@ -140,9 +135,10 @@ def read_experiment(path: Path) -> Experiment:
 
 def software() -> dict[str, Any]:
     """Versions of Python and of the packages that can change a number, and the commit of this code."""
+    found = inputs.versions()
     return {
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "python": found.pop("python"),
+        "versions": found,
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if (status := _git("status", "--porcelain", "-uno")) is None else bool(status),
     }

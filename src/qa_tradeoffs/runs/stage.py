@@ -13,12 +13,13 @@ import torch
 
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.metrics.records import Condition
 from qa_tradeoffs.models import devices, networks
 from qa_tradeoffs.runs import inputs, results
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
 
@@ -149,4 +150,6 @@ def start(
     if progress.VARIABLE in os.environ:  # headless: nobody would see that it goes on, nor end it
         end_with_parent(signal.SIGKILL)
     devices.use_all_cores()
-    return Stage(name, study_file, checked, model, seed, devices.choose(device_name), RunPaths.of(study_file, run))
+    paths = RunPaths.of(study_file, run)
+    paths.claim(study_file)
+    return Stage(name, study_file, checked, model, seed, devices.choose(device_name), paths)

@@ -1,0 +1,107 @@
+"""Where every file of a study lies.
+
+runs/<study>/                                   results of one study
+    .study                                      the study file that they are of
+    rules.mk                                    what make runs for it
+    <model>/seed-<seed>/checkpoint/             fine-tuned weights and tokenizer
+    <model>/seed-<seed>/unfinished/             what an interrupted training resumes from
+    <model>/seed-<seed>/{training,evaluation}.json   result records
+    <model>/seed-<seed>/{history,predictions}.parquet
+    <model>/{profile.json,timings.parquet}
+    .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside what they wrote
+    .../.1-train.inputs.json, ...               from which inputs each was made
+reports/<study>/index.html                      the report
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ROOT, RUNS, write_text
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one study's run; ``folder`` is ``runs/<study>``."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, study_file: Path, run: str = "") -> "RunPaths":
+        """The folder ``run``, relative to the repository's root, or ``runs/<name of the study>``. Raises StudyError."""
+        return cls(ROOT / (run or RUNS / study_name(study_file)))
+
+    def claim(self, study_file: Path) -> None:
+        """Note that the folder holds this study's results. Raises StudyError where it holds those of another file."""
+        mine, note = str(relative(study_file.resolve())), self.folder / ".study"
+        owner = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+        if owner not in ("", mine) and (ROOT / owner).is_file():
+            raise StudyError(
+                f"{relative(self.folder)}: holds the results of {owner}, not of {mine}; "
+                f"give RUN={RUNS}/another-name, or rename the study file"
+            )
+        if owner != mine:
+            write_text(note, f"{mine}\n")
+
+    def seed_folder(self, model: str, seed: int) -> Path:
+        """Folder of one fine-tuning: a model with one seed."""
+        return self.folder / model / f"seed-{seed}"
+
+    def checkpoint(self, model: str, seed: int) -> Path:
+        """Fine-tuned weights (safetensors), config and tokenizer."""
+        return self.seed_folder(model, seed) / "checkpoint"
+
+    def unfinished(self, model: str, seed: int) -> Path:
+        """Checkpoints to resume from, as long as the fine-tuning is not finished."""
+        return self.seed_folder(model, seed) / "unfinished"
+
+    def training(self, model: str, seed: int) -> Path:
+        """Records of one fine-tuning."""
+        return self.seed_folder(model, seed) / "training.json"
+
+    def history(self, model: str, seed: int) -> Path:
+        """Loss and learning rate, one row per logged step."""
+        return self.seed_folder(model, seed) / "history.parquet"
+
+    def evaluation(self, model: str, seed: int) -> Path:
+        """Records of one evaluation."""
+        return self.seed_folder(model, seed) / "evaluation.json"
+
+    def predictions(self, model: str, seed: int) -> Path:
+        """One row per question."""
+        return self.seed_folder(model, seed) / "predictions.parquet"
+
+    def profile(self, model: str) -> Path:
+        """Records of one model's timings and sizes."""
+        return self.folder / model / "profile.json"
+
+    def timings(self, model: str) -> Path:
+        """Raw timings, one row per repeat."""
+        return self.folder / model / "timings.parquet"
+
+    def notebooks(self, model: str, seeds: Sequence[int], *, trained: bool) -> list[Path]:
+        """The executed notebooks of one model, in the order in which they ran."""
+        by_seed = [
+            self.seed_folder(model, seed) / name
+            for seed in seeds
+            for name in (("1-train.ipynb", "2-evaluate.ipynb") if trained else ("2-evaluate.ipynb",))
+        ]
+        return [*by_seed, self.folder / model / "3-profile.ipynb"]
+
+    def page_name(self, notebook: Path) -> str:
+        """File name of an executed notebook's page in the report: bert-seed-0-1-train.html."""
+        return "-".join(notebook.relative_to(self.folder).with_suffix(".html").parts)
+
+
+def study_name(study_file: Path) -> str:
+    """'demo' for studies/demo.yaml; 'exp1-study' for exp1/study.yaml, so that exp2/study.yaml is another study."""
+    path = study_file.resolve()
+    if path.stem in ("", ".", ".."):
+        raise StudyError(f"{study_file}: results are named after a study file, and this has no name; rename it")
+    return path.stem if path.parent in (ROOT, ROOT / "studies") else f"{path.parent.name}-{path.stem}"
+
+
+def relative(path: Path) -> Path:
+    """The path from the repository's root, where it lies in there."""
+    return path.relative_to(ROOT) if path.is_absolute() and path.is_relative_to(ROOT) else path
