@@ -6,7 +6,6 @@ import pytest
 
 from qa_tradeoffs.profiling import durations
 from qa_tradeoffs.profiling.durations import Timing
-from qa_tradeoffs.runs.results import records
 
 AT = {"network": "study", "attention": "sdpa", "precision": "fp32", "batch_size": 4, "length": 8}
 PEAKS = {"fp32": 100.0}
@@ -14,7 +13,7 @@ PEAKS = {"fp32": 100.0}
 
 def test_a_record_is_a_median_with_its_interval_and_percentiles_beside_it():
     timing = Timing("forward", np.array([[1.0, 2.0, 3.0]]), AT, flops=50)
-    middle, p90, p99, peak = records(durations.rows([timing], PEAKS, seed=0))
+    middle, p90, p99, peak = durations.records([timing], PEAKS, seed=0)
     assert (middle.metric, middle.value, middle.unit, middle.n) == ("forward_seconds", 2, "s per call", 3)
     assert middle.interval.low <= 2 <= middle.interval.high
     assert middle.interval.over == "passes"
@@ -33,14 +32,13 @@ def test_an_interval_draws_passes_whole():
     assert (drifting.median, drifting.interval(rng).low, drifting.interval(rng).high) == (2, 1, 3)
 
 
-def test_a_share_above_the_peak_is_flagged_and_said():
+def test_a_share_above_the_peak_is_flagged_and_named():
     right = Timing("forward", np.array([[0.5, 0.5]]), AT, flops=50)
     wrong = Timing("forward", np.array([[0.4, 0.4]]), AT, flops=50)
     assert right.share(PEAKS) == 1
-    assert durations.invalid([right, wrong], PEAKS) == [
-        "Invalid measurement: forward of the study network at batch 4 × 8 would be 1.25 of this machine's peak."
-    ]
-    flagged = records(durations.rows([right, wrong], PEAKS, seed=0))
+    (sentence,) = durations.invalid([right, wrong], PEAKS)
+    assert "forward of the study network at batch 4 × 8 would be 1.25 of this machine's peak" in sentence
+    flagged = durations.records([right, wrong], PEAKS, seed=0)
     assert [r.conditions["valid"] for r in flagged if r.metric == "forward_seconds"] == [True, False]
     assert durations.grid_summary([right, wrong], PEAKS)["share of peak"].tolist() == ["100 %", "125 % INVALID"]
 
@@ -48,7 +46,7 @@ def test_a_share_above_the_peak_is_flagged_and_said():
 def test_what_has_no_counted_operations_has_no_share():
     timing = Timing("training_optimizer", np.array([[1.0, 1.0]]), AT)
     assert timing.share(PEAKS) is None
-    assert records(durations.rows([timing], PEAKS, seed=0))[0].conditions == AT
+    assert durations.records([timing], PEAKS, seed=0)[0].conditions == AT
 
 
 def test_every_raw_value_is_kept_with_its_conditions(tmp_path):

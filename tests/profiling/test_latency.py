@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from qa_tradeoffs.models import devices
 from qa_tradeoffs.models.networks import parameters
 from qa_tradeoffs.profiling import durations, latency
 from qa_tradeoffs.profiling.clock import Repeats
-from qa_tradeoffs.profiling.workloads import Subject
-from qa_tradeoffs.runs.results import records
+from qa_tradeoffs.profiling.workloads import Setting, Subject
 from qa_tradeoffs.study.config import Grid, Profile
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+SETTING = Setting(torch.device("cpu"), ("fp32",), seed=0)
 PLAN = Profile(forward=Grid(batch_sizes=(1,), lengths=(8,)), training_step=Grid(batch_sizes=(1,), lengths=(8,)),
                passes=3, warmup=1, min_repeats=3, min_seconds=1e-9)  # fmt: skip
 
@@ -33,8 +31,7 @@ def subject(network, length=8, **changes):
 
 
 def measure(*subjects, plan=PLAN):
-    points = latency.grid(subjects, plan, device=CPU, formats=["fp32"], seed=0)
-    return latency.measure(points, plan, device=CPU, formats=["fp32"])
+    return latency.measure(latency.grid(subjects, plan, SETTING), plan, SETTING)
 
 
 def test_every_point_of_the_grids_is_measured_and_the_highest_peak_counts(network_of):
@@ -99,7 +96,7 @@ def test_running_out_of_memory_is_a_result(network_of, monkeypatch):
 
     monkeypatch.setattr(latency, "repeat", fail)
     timings, peaks = measure(subject(network_of()))
-    found = records(durations.rows(timings, peaks, seed=0))
+    found = durations.records(timings, peaks, seed=0)
     assert [(r.conditions["work"], r.conditions["batch_size"]) for r in found if r.metric == "out_of_memory"] == [
         ("forward", 1), ("forward", 2), ("training_step", 1), ("training_step", 2)
     ]  # fmt: skip
@@ -125,35 +122,15 @@ def test_a_point_that_once_ran_out_of_memory_is_not_tried_again(network_of, monk
 def test_energy_is_recorded_where_it_is_metered(network_of, monkeypatch):
     monkeypatch.setattr(latency, "repeat", lambda phases, device, **settings: Repeats(np.ones((3, len(phases))), 7.0))
     timings, peaks = measure(subject(network_of()))
-    found = records(durations.rows(timings, peaks, seed=0))
+    found = durations.records(timings, peaks, seed=0)
     energies = {r.metric: r.value for r in found if r.unit == "J per call"}
     assert energies == {"forward_joules": 7, "training_step_joules": 7}
 
 
-@pytest.mark.parametrize(
-    ("own", "named", "has_bf16", "expected"),
-    [
-        ("auto", [], False, ["fp32"]),
-        ("auto", ["fp32", "tf32", "bf16"], False, ["fp32"]),
-        ("auto", ["fp32", "tf32", "bf16"], True, ["bf16", "fp32", "tf32"]),
-        ("fp32", ["bf16"], True, ["fp32", "bf16"]),
-    ],
-)
-def test_the_recipes_precision_comes_first_and_others_only_where_the_device_has_them(
-    own, named, has_bf16, expected, study_of, monkeypatch
-):
-    monkeypatch.setattr(
-        devices, "precision", lambda asked, device: ("bf16" if has_bf16 else "fp32") if asked == "auto" else asked
-    )
-    profile = {"forward": PLAN.forward.model_dump(), "training_step": PLAN.forward.model_dump(), "precisions": named}
-    study = study_of(training={"precision": own}, profile=profile)
-    assert latency.precisions(study, CUDA) == expected
-
-
 def test_weights_on_disk_take_four_bytes_a_parameter(network_of):
     network = network_of()
-    size = latency.size_rows([subject(network), subject(network, eager_control=True)])
-    assert [row["value"] for row in size] == [parameters(network), latency.bytes_on_disk(network)]
-    assert size[0]["conditions"] == {"network": "study", "weights": "random"}
-    overhead = size[1]["value"] - 4 * parameters(network)
+    size, on_disk = latency.size_records([subject(network), subject(network, eager_control=True)])
+    assert (size.value, on_disk.value) == (parameters(network), latency.bytes_on_disk(network))
+    assert size.conditions == {"network": "study", "weights": "random"}
+    overhead = on_disk.value - 4 * parameters(network)
     assert 0 < overhead < 4000  # the names of the tensors

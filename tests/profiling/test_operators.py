@@ -11,7 +11,7 @@ import torch
 
 from qa_tradeoffs.models import squeezebert
 from qa_tradeoffs.profiling import operators, traces
-from qa_tradeoffs.runs.results import records
+from qa_tradeoffs.profiling.workloads import Setting
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 ROWS, INPUTS, OUTPUTS = 512, 512, 1024
@@ -117,9 +117,8 @@ def test_kernels_are_recorded_where_there_are_any(device, expected, monkeypatch)
 def measured(network_of) -> list[operators.Attribution]:
     """A tiny rewritten SqueezeBERT at three rows of eight tokens."""
     network = squeezebert.to_matmul(network_of("squeezebert"))
-    return operators.measure(
-        network, 3, 8, device=CPU, precision="fp32", repeats=2, seed=0, conditions={"model": "tiny"}
-    )
+    setting = Setting(CPU, ("fp32",), seed=0)
+    return operators.measure(network, 3, 8, precision="fp32", repeats=2, setting=setting, conditions={"model": "tiny"})
 
 
 def test_a_network_is_measured_forwards_and_in_training(measured):
@@ -135,7 +134,7 @@ def test_the_classes_of_a_call_sum_to_what_it_takes_without_the_profiler(measure
 
 
 def test_every_class_has_a_record_with_its_operations_and_the_seconds_of_the_call(measured):
-    found = records(operators.rows(measured, np.random.default_rng(0)))
+    found = operators.records(measured, np.random.default_rng(0))
     assert [record.conditions["operators"] for record in found] == [*traces.CLASSES] * 2
     for one, start in zip(measured, (0, 10), strict=True):
         bar = found[start : start + 10]
@@ -150,12 +149,12 @@ def test_an_interval_is_of_a_classs_share_in_each_call():
     shares = np.zeros((3, len(traces.CLASSES)))
     shares[:, 0], shares[:, 1] = [0.2, 0.25, 0.3], [0.8, 0.75, 0.7]
     one = operators.Attribution("forward", shares, dict.fromkeys(traces.CLASSES, 0), 5.0, np.array([4.0, 4.0, 4.0]))
-    first, second, *_ = records(operators.rows([one], np.random.default_rng(0)))
+    first, second, *_ = operators.records([one], np.random.default_rng(0))
     assert (first.value, first.interval.low, first.interval.high) == (1, 0.8, pytest.approx(1.2))
     assert (second.value, second.interval.low, second.interval.high) == (3, pytest.approx(2.8), 3.2)
 
 
-def test_the_profiler_says_nothing(one_thread, capfd, recwarn):
+def test_the_profiler_prints_nothing(one_thread, capfd, recwarn):
     operators.attribute(lambda: torch.ones(2) + 1, CPU, work="forward", repeats=2)
     assert capfd.readouterr() == ("", "")
     assert [str(warning.message) for warning in recwarn] == []

@@ -1,19 +1,16 @@
-"""SingleStream, Offline and the phases, on five questions about one passage."""
-
-from types import SimpleNamespace
+"""SingleStream and Offline, on five questions about one passage."""
 
 import numpy as np
 import pytest
 import torch
 
 from qa_tradeoffs.data import features
-from qa_tradeoffs.profiling import clock, latency, scenarios
+from qa_tradeoffs.profiling import latency, scenarios
 from qa_tradeoffs.profiling.latency import Timing
-from qa_tradeoffs.profiling.workloads import Subject
-from qa_tradeoffs.runs.results import records
+from qa_tradeoffs.profiling.workloads import Setting, Subject
 from qa_tradeoffs.study.config import Grid
 
-CPU = torch.device("cpu")
+SETTING = Setting(torch.device("cpu"), ("fp32",), seed=0)
 GRID = Grid(batch_sizes=(1,), lengths=(8,))
 
 
@@ -45,8 +42,8 @@ def test_a_sample_is_the_seeds_and_keeps_the_order(examples):
 
 
 def measure(subjects, study, examples, tokenizer):
-    points = scenarios.points(subjects, study, examples, tokenizer, device=CPU, formats=["fp32"], seed=0)
-    return latency.measure(points, study.profile, device=CPU, formats=["fp32"])[0]
+    points = scenarios.points(subjects, study, examples, tokenizer, SETTING)
+    return latency.measure(points, study.profile, SETTING)[0]
 
 
 def test_single_stream_answers_each_question_by_itself_and_offline_all_of_them(own, study, examples, tokenizer):
@@ -73,8 +70,8 @@ class Recorder:
     def __call__(self, network, rows):
         return lambda: self.called.append(rows.tolist())
 
-    def heard(self):
-        """What was called since this was asked."""
+    def since(self):
+        """What was called since the last time."""
         called, self.called = self.called, []
         return called
 
@@ -86,24 +83,24 @@ WINDOWS = features.Windows(*[np.empty(0)] * 3, splits=np.array([0, 5, 14, 21, 24
 
 def test_a_query_is_a_question_with_all_its_windows_and_a_pass_goes_on_where_the_last_one_ended(own):
     recorder = Recorder()
-    point = scenarios._single_stream(recorder, WINDOWS, own, "fp32", {"questions": 3})
+    point = scenarios._single_stream(recorder, WINDOWS, own, {"questions": 3})
     assert point.at_least == 3
     (call,) = point.prepare(own.network)
-    assert recorder.heard() == [[0]]  # to warm up
+    assert recorder.since() == [[0]]  # to warm up
     call(), call()
-    assert recorder.heard() == [[0], [1, 2]]
+    assert recorder.since() == [[0], [1, 2]]
     (call,) = point.prepare(own.network)
-    assert recorder.heard() == [[0]]
+    assert recorder.since() == [[0]]
     call(), call()
-    assert recorder.heard() == [[3], [0]]
+    assert recorder.since() == [[3], [0]]
 
 
 def test_offline_batches_hold_windows_of_like_length_longest_first(own):
     recorder = Recorder()
-    (call,) = scenarios._offline(recorder, WINDOWS, 3, own, "fp32", {"questions": 3}).prepare(own.network)
-    assert recorder.heard() == [[1, 2, 0]]  # the longest, to warm up
+    (call,) = scenarios._offline(recorder, WINDOWS, 3, own, {"questions": 3}).prepare(own.network)
+    assert recorder.since() == [[1, 2, 0]]  # the longest, to warm up
     call()
-    assert recorder.heard() == [[1, 2, 0], [3]]
+    assert recorder.since() == [[1, 2, 0], [3]]
 
 
 def test_a_batch_that_all_windows_do_not_fill_is_not_tried_but_for_the_smallest(study):
@@ -118,7 +115,7 @@ def test_throughput_is_questions_over_the_median_pass_and_the_best_batch_is_mark
         return Timing("offline", np.array([seconds]).T, {"network": network, "batch_size": batch_size, "questions": 20})
 
     timings = [offline(8, "study", 4, 5, 9), offline(32, "study", 2, 2, 2), offline(8, "full size", 10, 10, 10)]
-    found = records(scenarios.rows(timings, seed=0))
+    found = scenarios.records(timings, seed=0)
     assert [(r.value, r.conditions["best"]) for r in found] == [(4, False), (10, True), (2, True)]
     # 20 questions in 4 to 9 seconds
     assert (found[0].interval.low, found[0].interval.high) == (pytest.approx(20 / 9), 5)
@@ -129,30 +126,5 @@ def test_running_out_of_memory_leaves_that_batch_size_out_of_the_throughputs():
     at = {"network": "study", "batch_size": 512, "questions": 20, "scenario": "Offline", "attention": "sdpa",
           "precision": "fp32", "mean_tokens": 8.0}  # fmt: skip
     out = Timing("offline", np.empty((0, 0)), at)
-    assert scenarios.rows([out], seed=0) == []
+    assert scenarios.records([out], seed=0) == []
     assert scenarios.summary([out])["questions/s"].tolist() == ["out of memory"]
-
-
-def test_phases_are_seconds_per_question_and_predicting_is_split_at_the_network(
-    own, study, examples, tokenizer, monkeypatch
-):
-    """Each look at the clock costs one second, so a phase takes one, and predicting one more for each end of a pass."""
-    ticks = iter(range(10_000))
-    monkeypatch.setattr(clock, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
-    timings = scenarios.phases(own, study, examples, tokenizer, device=CPU, precision="fp32", seed=0)
-    # Four questions, one batch: begin, network begins, network ends, end
-    assert {t.conditions["phase"]: t.seconds.ravel().tolist() for t in timings} == {
-        "tokenise": [0.25] * 3,
-        "forward": [0.25] * 3,
-        "post-process": [0.5] * 3,
-        "score": [0.25] * 3,
-    }
-    shown = scenarios.phase_summary(timings)
-    assert shown["ms per question"].tolist() == [250, 250, 500, 250]
-    assert shown["share"].tolist() == ["20 %", "20 %", "40 %", "20 %"]
-
-
-def test_the_networks_hooks_are_gone_after_the_phases(own, study, examples, tokenizer):
-    scenarios.phases(own, study, examples, tokenizer, device=CPU, precision="fp32", seed=0)
-    assert not own.network._forward_hooks
-    assert not own.network._forward_pre_hooks

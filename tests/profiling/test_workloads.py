@@ -10,12 +10,33 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import flops
-from qa_tradeoffs.models import networks, squeezebert
+from qa_tradeoffs.models import devices, networks, squeezebert
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import Study
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize(
+    ("own", "named", "has_bf16", "expected"),
+    [
+        ("auto", [], False, ("fp32",)),
+        ("auto", ["fp32", "tf32", "bf16"], False, ("fp32",)),
+        ("auto", ["fp32", "tf32", "bf16"], True, ("bf16", "fp32", "tf32")),
+        ("fp32", ["bf16"], True, ("fp32", "bf16")),
+    ],
+)
+def test_the_recipes_precision_comes_first_and_others_only_where_the_device_has_them(
+    own, named, has_bf16, expected, study_of, monkeypatch
+):
+    monkeypatch.setattr(
+        devices, "precision", lambda asked, device: ("bf16" if has_bf16 else "fp32") if asked == "auto" else asked
+    )
+    grid = {"batch_sizes": [1], "lengths": [8]}
+    profile = {"forward": grid, "training_step": grid, "precisions": named}
+    study = study_of(training={"precision": own}, profile=profile)
+    assert workloads.setting(study, CUDA, seed=3) == workloads.Setting(CUDA, expected, seed=3)
 
 
 def test_a_random_batch_has_its_shape_and_is_the_seeds(network_of):

@@ -36,7 +36,7 @@ def repeat(
 ) -> Repeats:
     """Seconds of each phase of at least ``at_least`` repeats that together last ``for_seconds``, after ``warmup``.
 
-    A repeat calls all phases in order; the device is done with one before the next begins. ``meter`` tells joules.
+    A repeat calls all phases in order; the device is done with one before the next begins. ``meter`` reads joules.
     """
     for _ in range(warmup):
         for phase in phases:
@@ -109,7 +109,7 @@ def peak_meter(device: torch.device, precision: str) -> Callable[[], float]:
 
 
 def now(device: torch.device) -> float:
-    """The clock's seconds once the device has done all it was told."""
+    """The clock's seconds once the device has finished all work it was given."""
     synchronize(device)
     return time.perf_counter()
 

@@ -1,6 +1,6 @@
-"""What repeated timings say: medians with intervals, percentiles, the share of the peak; as records and as tables."""
+"""Repeated timings as records and tables: medians with intervals, percentiles, the share of the machine's peak."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from qa_tradeoffs.core import words
 from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.metrics.intervals import Interval, bootstrap_median
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.profiling.workloads import Conditions
 
 _UNITS = {"single_stream": "s per question", "offline": "s per pass", "phase": "s per question"}
@@ -46,15 +48,14 @@ class Timing:
         return self.flops / self.median / peaks[str(self.conditions["precision"])]
 
 
-def rows(timings: Sequence[Timing], peaks: dict[str, float], seed: int) -> list[dict[str, Any]]:
-    """Record rows: each timing's median with its interval, p90, p99, energy if metered, and the peaks."""
+def records(timings: Sequence[Timing], peaks: dict[str, float], seed: int) -> list[Record]:
+    """Each timing's median with its interval, p90, p99, and energy if metered; and the peaks."""
     rng = np.random.default_rng(seed)
-    found = [row for timing in timings for row in _rows(timing, peaks, rng)]
-    return found + [
-        {"metric": "peak_flops_per_second", "value": peak, "unit": "FLOP/s", "n": 1,
-         "conditions": {"precision": precision, "inputs": "product of two square matrices, best of several"}}
+    inputs = "product of two square matrices, best of several"
+    return [record for timing in timings for record in _records(timing, peaks, rng)] + [
+        Record.of("peak_flops_per_second", peak, "FLOP/s", conditions={"precision": precision, "inputs": inputs})
         for precision, peak in peaks.items()
-    ]  # fmt: skip
+    ]
 
 
 def invalid(timings: Sequence[Timing], peaks: dict[str, float]) -> list[str]:
@@ -67,7 +68,7 @@ def invalid(timings: Sequence[Timing], peaks: dict[str, float]) -> list[str]:
     ]
 
 
-def said(peaks: dict[str, float]) -> list[str]:
+def peak_sentences(peaks: dict[str, float]) -> list[str]:
     """The machine's peak in each precision, for a reader."""
     return [f"Peak of this machine in {name}: {peak / 1e9:,.0f} GFLOP/s." for name, peak in peaks.items()]
 
@@ -90,29 +91,23 @@ def write(timings: Sequence[Timing], path: Path) -> None:
         )
 
 
-def _rows(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Record rows of one timing."""
+def _records(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) -> Iterator[Record]:
     if not timing.seconds.size:
-        conditions = timing.conditions | {"work": timing.work}
-        return [{"metric": "out_of_memory", "value": 1, "unit": "1", "n": 1, "conditions": conditions}]
+        yield Record.of("out_of_memory", 1, "1", conditions=timing.conditions | {"work": timing.work})
+        return
     share = timing.share(peaks)
-    checked = {} if share is None else {"flops": timing.flops, "share_of_peak": share, "valid": share <= 1}
-    common = {"n": timing.seconds.size, "conditions": timing.conditions | checked}
-    found = timing.interval(rng)
-    bounds = {"low": found.low, "high": found.high, "level": found.level, "over": "passes"}
-    metric, unit = f"{timing.work}_seconds", _UNITS.get(timing.work, "s per call")
-    rows = [{"metric": metric, "value": timing.median, "unit": unit, "interval": bounds, **common}]
-    rows += [
-        {"metric": f"{metric}_p{q}", "value": float(np.percentile(timing.seconds, q)), "unit": unit, **common}
-        for q in (90, 99)
-    ]
+    checked: Conditions = {} if share is None else {"flops": timing.flops, "share_of_peak": share, "valid": share <= 1}
+    conditions = timing.conditions | checked
+    metric, unit, n = f"{timing.work}_seconds", _UNITS.get(timing.work, "s per call"), timing.seconds.size
+    yield Record.median(metric, timing.seconds, unit, rng, conditions=conditions)
+    for q in (90, 99):
+        yield Record.of(f"{metric}_p{q}", np.percentile(timing.seconds, q), unit, n, conditions=conditions)
     if timing.joules is not None:
-        rows.append({"metric": f"{timing.work}_joules", "value": timing.joules, "unit": "J per call", **common})
-    return rows
+        yield Record.of(f"{timing.work}_joules", timing.joules, "J per call", n, conditions=conditions)
 
 
 def _summary(timing: Timing, peaks: dict[str, float]) -> dict[str, Any]:
-    at, done = timing.conditions, timing.seconds.size > 0
+    at, measured = timing.conditions, timing.seconds.size > 0
     share = timing.share(peaks)
     return {
         "network": f"{at['network']}, {at['attention']}",
@@ -120,7 +115,13 @@ def _summary(timing: Timing, peaks: dict[str, float]) -> dict[str, Any]:
         "work": timing.work.replace("_", " "),
         "batch": at["batch_size"],
         "tokens per row": at["length"],
-        **{f"p{q} (s)": float(np.percentile(timing.seconds, q)) if done else "out of memory" for q in (50, 90, 99)},
+        **{f"p{q} (s)": np.percentile(timing.seconds, q) if measured else "out of memory" for q in (50, 90, 99)},
         "repeats": timing.seconds.size,
-        "share of peak": "" if share is None else f"{100 * share:.0f} %" + " INVALID" * (share > 1),
+        "share of peak": _share(share),
     }
+
+
+def _share(share: float | None) -> str:
+    if share is None:
+        return ""
+    return words.percent(share) if share <= 1 else f"{words.percent(share)} INVALID"

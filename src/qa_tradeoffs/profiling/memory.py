@@ -1,6 +1,6 @@
 """The most memory that forward passes take, each measured in a process of its own.
 
-The processes are forked from one that has loaded the libraries and nothing else. What is found:
+The processes are forked from one that has loaded the libraries and nothing else. They measure:
 
 On a GPU, ``allocated`` (in tensors, weights included) and ``reserved`` (what torch took from the device for them).
 On a CPU, ``resident_above_baseline``: the highest resident set while passes run, less that of the process before the
@@ -9,27 +9,47 @@ weights exist, with all libraries loaded; weights, inputs, activations and the l
 """
 
 import gc
-import json
 import multiprocessing
 import signal
 from collections.abc import Sequence
+from dataclasses import dataclass
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.core.progress import Progress
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices, networks, squeezebert
-from qa_tradeoffs.profiling.workloads import Forward, Subject, number_format, random_batch
+from qa_tradeoffs.profiling.workloads import Conditions, Forward, Setting, Subject, number_format, random_batch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _CALLS = 2  # the first one fills caches that the second one needs
 _PRELOADED = [__name__, "transformers.models.auto.modeling_auto"]
+_OUT_OF_MEMORY = {"out_of_memory": 1}
+
+
+@dataclass(frozen=True)
+class Request:
+    """The forward passes that a process measures: memory does not depend on the values of the weights.
+
+    ``config``: the network's, with its attention. ``rewritten``: it is a SqueezeBERT as matrix products. ``threads``:
+    how many the process computes with.
+    """
+
+    config: Any
+    rewritten: bool
+    batch_size: int
+    length: int
+    precision: str
+    device: torch.device
+    threads: int
+    seed: int
 
 
 def prepare() -> None:
@@ -38,117 +58,89 @@ def prepare() -> None:
     forkserver.ensure_running()
 
 
-def measure(
-    subjects: Sequence[Subject], *, device: torch.device, formats: Sequence[str], seed: int
-) -> list[dict[str, Any]]:
-    """Record rows of every subject at every point of its memory grid; ``out_of_memory`` is a result like others."""
+def measure(subjects: Sequence[Subject], setting: Setting) -> list[Record]:
+    """Every subject at every point of its memory grid; ``out_of_memory`` is a result like others."""
     points = [
         (subject, precision, batch_size, length)
         for subject in subjects
-        for precision in formats
+        for precision in setting.formats
         for grid in subject.memory
         for batch_size in grid.batch_sizes
         for length in grid.lengths
     ]
     progress = Progress("memory measurement", len(points))
-    rows = []
-    for done, (subject, precision, batch_size, length) in enumerate(points):
-        found = in_own_process(request(subject.network, batch_size, length, device, precision, seed))
-        conditions = subject.conditions(device, precision) | {"weights": "random"}
+    records = []
+    for done, (subject, precision, batch_size, length) in enumerate(points, start=1):
+        peaks = in_own_process(request(subject.network, batch_size, length, precision, setting))
+        conditions = subject.conditions(setting.device, precision) | {"weights": "random"}
         conditions |= {"work": "forward", "batch_size": batch_size, "length": length}
-        rows += _rows(found, conditions)
-        progress.update(done + 1)
-    return rows
+        records += _records(peaks, conditions)
+        progress.update(done)
+    return records
 
 
-def request(
-    network: Any, batch_size: int, length: int, device: torch.device, precision: str, seed: int
-) -> dict[str, Any]:
-    """What a process has to know to measure a network like this one; memory does not depend on the weights' values."""
-    return {
-        "config": json.loads(network.config.to_json_string(use_diff=False)),
-        "attention": str(network.config._attn_implementation),
-        "grouped_matmul": squeezebert.is_matmul(network),
-        "batch_size": batch_size,
-        "length": length,
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-        "seed": seed,
-    }
+def request(network: Any, batch_size: int, length: int, precision: str, setting: Setting) -> Request:
+    """For a network like this one and a batch (batch_size, length)."""
+    rewritten, threads = squeezebert.is_matmul(network), torch.get_num_threads()
+    return Request(network.config, rewritten, batch_size, length, precision, setting.device, threads, setting.seed)
 
 
-def in_own_process(asked: dict[str, Any]) -> dict[str, int]:
-    """Bytes by kind as a new process finds them, or ``out_of_memory``. Raises StudyError where it fails otherwise."""
+def in_own_process(request: Request) -> dict[str, int]:
+    """Bytes by kind, measured in a new process, or ``out_of_memory``. Raises StudyError where it fails otherwise."""
     prepare()
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_tell, args=(sender, asked), daemon=True)
+    process = context.Process(target=_send_peak, args=(sender, request), daemon=True)
     process.start()
     sender.close()  # the process has its own end; without ours, a process that dies ends the pipe
     try:
-        found: dict[str, int] | str = receiver.recv()
+        answer: dict[str, int] | str = receiver.recv()
     except EOFError:
-        process.join()
-        if process.exitcode == -signal.SIGKILL:  # what Linux does to a process when memory runs out
-            return {"out_of_memory": 1}
-        found = "nothing"
+        answer = ""
     process.join()
-    if isinstance(found, str):
-        raise StudyError(f"profile.memory: the process that measures ended with code {process.exitcode}: {found}")
-    return found
+    if isinstance(answer, dict):
+        return answer
+    if not answer and process.exitcode == -signal.SIGKILL:  # what Linux does to a process when memory runs out
+        return _OUT_OF_MEMORY
+    raise StudyError(f"profile.memory: the process that measures ended with code {process.exitcode}: {answer}")
 
 
-def peak(asked: dict[str, Any]) -> dict[str, int]:
-    """Bytes by kind, measured in this process, or ``out_of_memory``; empty where the system does not tell."""
-    torch.set_num_threads(asked["threads"])
+def peak(request: Request) -> dict[str, int]:
+    """Bytes by kind, measured in this process, or ``out_of_memory``; empty where the system does not count them."""
+    torch.set_num_threads(request.threads)
     try:
-        with number_format(asked["precision"]):
-            return _on_gpu(asked) if asked["device"].startswith("cuda") else _on_cpu(asked)
+        with number_format(request.precision):
+            return _on_gpu(request) if request.device.type == "cuda" else _on_cpu(request)
     except (MemoryError, RuntimeError) as error:
         if devices.out_of_memory(error):
-            return {"out_of_memory": 1}
+            return _OUT_OF_MEMORY
         raise
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> Any:
-    """The rows as a table for a reader."""
-    import pandas as pd
+def summary(records: Sequence[Record]) -> Any:
+    """The records as a table for a reader."""
+    import pandas as pd  # here, so that the processes that measure do not load it
 
     columns = ["network", "precision", "batch", "tokens per row", "measure", "MiB"]
-    return pd.DataFrame(
-        [
-            {
-                "network": f"{row['conditions']['network']}, {row['conditions']['attention']}",
-                "precision": row["conditions"]["precision"],
-                "batch": row["conditions"]["batch_size"],
-                "tokens per row": row["conditions"]["length"],
-                "measure": row["conditions"].get("measure", "").replace("_", " "),
-                "MiB": f"{row['value'] / 2**20:,.0f}" if row["unit"] == "bytes" else "out of memory",
-            }
-            for row in rows
-        ],
-        columns=columns,
-    )
+    return pd.DataFrame([_summary(record) for record in records], columns=columns)
 
 
-def _on_gpu(asked: dict[str, Any]) -> dict[str, int]:
-    device = torch.device(asked["device"])
-    torch.cuda.reset_peak_memory_stats(device)
-    _run(_prepared(_network(asked), asked))
-    torch.cuda.synchronize(device)
+def _on_gpu(request: Request) -> dict[str, int]:
+    torch.cuda.reset_peak_memory_stats(request.device)
+    _run(_prepared(_network(request), request))
+    torch.cuda.synchronize(request.device)
     return {
-        "allocated": torch.cuda.max_memory_allocated(device),
-        "reserved": torch.cuda.max_memory_reserved(device),
+        "allocated": torch.cuda.max_memory_allocated(request.device),
+        "reserved": torch.cuda.max_memory_reserved(request.device),
     }
 
 
-def _on_cpu(asked: dict[str, Any]) -> dict[str, int]:
+def _on_cpu(request: Request) -> dict[str, int]:
     if not _STATUS.exists():
         return {}
-    network = _network(asked)
+    network = _network(request)
     baseline = _resident("VmRSS")
-    call = _prepared(network, asked)
+    call = _prepared(network, request)
     gc.collect()
     loaded = _resident("VmRSS")
     try:
@@ -160,23 +152,20 @@ def _on_cpu(asked: dict[str, Any]) -> dict[str, int]:
     return {"resident_above_baseline": highest - baseline, "resident_above_network": highest - loaded}
 
 
-def _network(asked: dict[str, Any]) -> Any:
+def _network(request: Request) -> Any:
     """The network without memory for its weights."""
-    config = AutoConfig.for_model(**asked["config"])
-    config._attn_implementation = asked["attention"]
     with torch.device("meta"):
-        network = networks.from_config(config)
-    return squeezebert.to_matmul(network) if asked["grouped_matmul"] else network
+        network = networks.from_config(request.config)
+    return squeezebert.to_matmul(network) if request.rewritten else network
 
 
-def _prepared(network: Any, asked: dict[str, Any]) -> Forward:
-    """The call, with weights and inputs in memory. All weights are 0: drawing them takes seconds and tells nothing."""
-    device = torch.device(asked["device"])
-    network.to_empty(device=device)
+def _prepared(network: Any, request: Request) -> Forward:
+    """The call, with weights and inputs in memory. All weights are 0: drawing them takes seconds for nothing."""
+    network.to_empty(device=request.device)
     for tensor in (*network.parameters(), *network.buffers()):
         tensor.data.zero_()
-    batch = random_batch(network, asked["batch_size"], asked["length"], device, asked["seed"])
-    return Forward(network, batch, asked["precision"])
+    batch = random_batch(network, request.batch_size, request.length, request.device, request.seed)
+    return Forward(network, batch, request.precision)
 
 
 def _run(call: Forward) -> None:
@@ -190,22 +179,33 @@ def _resident(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _tell(sender: Any, asked: dict[str, Any]) -> None:
-    """In the new process: send what was found, or what went wrong."""
+def _send_peak(sender: Connection, request: Request) -> None:
+    """In the new process: send its ``peak``, or what went wrong."""
     end_with_parent(signal.SIGKILL)
     try:
-        sender.send(peak(asked))
+        sender.send(peak(request))
     except Exception as error:
         sender.send(f"{type(error).__name__}: {one_line(error)}")
         raise SystemExit(1) from None
 
 
-def _rows(found: dict[str, int], conditions: dict[str, Any]) -> list[dict[str, Any]]:
-    """A record row for each kind of memory."""
-    if "out_of_memory" in found:
-        return [{"metric": "out_of_memory", "value": 1, "unit": "1", "n": 1, "conditions": conditions}]
+def _records(peaks: dict[str, int], conditions: Conditions) -> list[Record]:
+    """A record for each kind of memory."""
+    if peaks == _OUT_OF_MEMORY:
+        return [Record.of("out_of_memory", 1, "1", conditions=conditions)]
     return [
-        {"metric": "peak_memory_bytes", "value": value, "unit": "bytes", "n": 1,
-         "conditions": conditions | {"measure": measure}}
-        for measure, value in found.items()
-    ]  # fmt: skip
+        Record.of("peak_memory_bytes", value, "bytes", conditions=conditions | {"measure": measure})
+        for measure, value in peaks.items()
+    ]
+
+
+def _summary(record: Record) -> dict[str, Any]:
+    at = record.conditions
+    return {
+        "network": f"{at['network']}, {at['attention']}",
+        "precision": at["precision"],
+        "batch": at["batch_size"],
+        "tokens per row": at["length"],
+        "measure": str(at.get("measure", "")).replace("_", " "),
+        "MiB": f"{record.value / 2**20:,.0f}" if record.unit == "bytes" else "out of memory",
+    }

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from qa_tradeoffs.metrics.intervals import bootstrap_median
+from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.models.devices import synchronize
 from qa_tradeoffs.profiling.clock import Call, alternate
 from qa_tradeoffs.profiling.traces import CALL, CLASSES, Reading, read
-from qa_tradeoffs.profiling.workloads import Conditions, Forward, TrainingStep, dropout, number_format, random_batch
+from qa_tradeoffs.profiling.workloads import (
+    Conditions,
+    Forward,
+    Setting,
+    TrainingStep,
+    dropout,
+    number_format,
+    random_batch,
+)
 
-# Or its profiler says on standard error that it starts and that it stops; read when the first one starts.
+# Otherwise the profiler writes to standard error when it starts and stops; read when the first one starts.
 os.environ.setdefault("KINETO_LOG_LEVEL", "6")
 
 
@@ -49,14 +58,11 @@ class Attribution:
 
 
 def measure(
-    network: Any, batch_size: int, length: int, *, device: torch.device, precision: str, repeats: int, seed: int,
+    network: Any, batch_size: int, length: int, *, precision: str, repeats: int, setting: Setting,
     conditions: Conditions,
 ) -> list[Attribution]:  # fmt: skip
-    """The network's forward pass and training step, on random tokens (batch_size, length) drawn with ``seed``.
-
-    ``conditions`` go with both.
-    """
-    batch = random_batch(network, batch_size, length, device, seed)
+    """The network's forward pass and training step on random tokens (batch_size, length); both get ``conditions``."""
+    batch = random_batch(network, batch_size, length, setting.device, setting.seed)
     scores = (batch_size, network.config.num_attention_heads, length, length)
     at: Conditions = {
         "precision": precision,
@@ -64,15 +70,14 @@ def measure(
         "length": length,
         "inputs": "random tokens, no padding",
     }
-    found = []
-    for work, kind, probability in (
-        ("forward", Forward, 0.0), ("training_step", TrainingStep, dropout(network))
-    ):  # fmt: skip
+    attributions = []
+    for work, kind, probability in (("forward", Forward, 0.0), ("training_step", TrainingStep, dropout(network))):
         with number_format(precision):
-            one = attribute(kind(network, batch, precision), device, work=work, repeats=repeats, scores=scores)
-        found.append(replace(one, conditions=conditions | at | {"dropout": probability}))
+            call = kind(network, batch, precision)
+            one = attribute(call, setting.device, work=work, repeats=repeats, scores=scores)
+        attributions.append(replace(one, conditions=conditions | at | {"dropout": probability}))
     network.zero_grad(set_to_none=True)
-    return found
+    return attributions
 
 
 def attribute(
@@ -80,9 +85,9 @@ def attribute(
 ) -> Attribution:
     """Of ``call``, profiled and timed without the profiler in turn, after one of each to warm up.
 
-    The profiler takes time for itself, mostly around short operations. So profiles only say which share of a call each
-    class has (the median over repeats), and calls without it how long all of them last. What passes between operations
-    is 'other': Python on a CPU; on a GPU, the time in which no kernel runs.
+    The profiler takes time for itself, mostly around short operations. So profiles only give the share of each class in
+    a call (the median over repeats), and calls without it the seconds of the whole. What passes between operations is
+    'other': Python on a CPU; on a GPU, the time in which no kernel runs.
     ``scores``: shape of the attention scores, (rows, heads, length, length).
     """
     readings: list[Reading] = []
@@ -98,33 +103,37 @@ def attribute(
     )
 
 
-def rows(attributions: Sequence[Attribution], rng: np.random.Generator) -> list[dict[str, Any]]:
-    """Record rows: the seconds of each class of each call; intervals are of the class's share of the whole."""
-    return [_row(one, i, rng) for one in attributions for i in range(len(CLASSES))]
+def records(attributions: Sequence[Attribution], rng: np.random.Generator) -> list[Record]:
+    """The seconds of each class of each call; intervals are of the class's share of the whole."""
+    return [_record(one, i, rng) for one in attributions for i in range(len(CLASSES))]
 
 
-def _row(one: Attribution, i: int, rng: np.random.Generator) -> dict[str, Any]:
+def _record(one: Attribution, i: int, rng: np.random.Generator) -> Record:
     name = CLASSES[i]
     share = bootstrap_median(one.shares[:, i], rng)
-    return {
-        "metric": "operator_seconds",
-        "value": one.seconds[name],
-        "unit": "s per call",
-        "n": len(one.unprofiled),
-        "interval": {"low": share.low * one.total, "high": share.high * one.total, "over": "passes"},
-        "conditions": one.conditions | {
-            "work": one.work, "operators": name, "flops": one.flops[name],
-            "unprofiled_seconds": one.total, "profiled_seconds": one.profiled_seconds,
-        },
-    }  # fmt: skip
+    conditions = one.conditions | {
+        "work": one.work,
+        "operators": name,
+        "flops": one.flops[name],
+        "unprofiled_seconds": one.total,
+        "profiled_seconds": one.profiled_seconds,
+    }
+    return Record.of(
+        "operator_seconds",
+        one.seconds[name],
+        "s per call",
+        len(one.unprofiled),
+        interval=Interval(low=share.low * one.total, high=share.high * one.total, over="passes"),
+        conditions=conditions,
+    )
 
 
 def _profiled(call: Call, device: torch.device, scores: tuple[int, ...]) -> Reading:
     kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
-    with profile(activities=kinds, record_shapes=True) as found, record_function(CALL):
+    with profile(activities=kinds, record_shapes=True) as recorded, record_function(CALL):
         call()
         synchronize(device)
-    return read(found.events(), device, scores)
+    return read(recorded.events(), device, scores)
 
 
 def _shares(reading: Reading, total: float, device: torch.device) -> NDArray[np.float64]:

@@ -1,11 +1,11 @@
-"""What a profile says: seconds and FLOPs of every class of operation.
+"""From a profile's events to seconds and FLOPs of every class of operation.
 
 torch's profiler records every operation with the operations that it calls. What an operation takes itself counts for
 the class of the outermost operation around it that has one: the multiplication inside of a dropout is dropout, a copy
 inside of a convolution is convolution. Four rules add to this:
 
 Drawing random numbers is dropout inside of attention too, since what dropout costs is a question of its own. Where
-attention is one kernel with its dropout in it (on GPUs), the two cannot be told apart, and all of it is attention.
+attention is one kernel with its dropout in it (on GPUs), the two cannot be separated, and all of it is attention.
 
 The casts of mixed precision are copies wherever they are made, in a product or before it.
 
@@ -53,7 +53,7 @@ CALL = "the profiled call"  # name of the event around all others
 
 @dataclass(frozen=True)
 class Reading:
-    """What one profile says: ``seconds`` and ``flops`` by class, and the ``duration`` of the call in seconds."""
+    """One profile's ``seconds`` and ``flops`` by class, and the ``duration`` of the call in seconds."""
 
     seconds: dict[str, float]
     flops: dict[str, int]
@@ -61,7 +61,7 @@ class Reading:
 
 
 def read(events: Iterable[Any], device: torch.device, scores: tuple[int, ...] = ()) -> Reading:
-    """What a profile's events (torch's FunctionEvent) say, given in the order of their starts.
+    """The reading of a profile's events (torch's FunctionEvent), given in the order of their starts.
 
     On a CPU an operation has the seconds that it takes itself, on a GPU those of the kernels that it launches itself.
     ``scores``: shape of the attention scores, (rows, heads, length, length).
@@ -94,11 +94,11 @@ def classified(events: Iterable[Any], scores: tuple[int, ...] = ()) -> Iterator[
             own = CONVOLUTION_BACKWARD if maker == CONVOLUTION else maker
         else:
             own = _own_class(event, scores)
-        found = own if outer is None or _wins(event.name, own, outer) else outer
-        classes[id(event)] = found
+        name = own if outer is None or _wins(event.name, own, outer) else outer
+        classes[id(event)] = name
         if event.sequence_nr >= 0:
-            made_by[event.sequence_nr] = found
-        yield event, found or OTHER
+            made_by[event.sequence_nr] = name
+        yield event, name or OTHER
 
 
 def operations(name: str, shapes: Sequence[Sequence[int]], values: Sequence[Any]) -> int:

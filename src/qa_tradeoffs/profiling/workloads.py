@@ -12,13 +12,34 @@ from transformers import AutoConfig
 from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder
 
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.metrics.records import Condition
 from qa_tradeoffs.models import devices, networks, squeezebert
 from qa_tradeoffs.study.config import Grid, Model, Profile, Study
 
-Conditions = dict[str, str | int | float | bool | None]
+Conditions = dict[str, Condition]
 
 # For these, the defaults of transformers' config classes are the published base models.
 _PUBLISHED = ("bert", "distilbert", "squeezebert")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all measurements of one run have in common.
+
+    ``formats``: the number formats to measure in, the recipe's own first. ``seed``: of the inputs that are drawn.
+    """
+
+    device: torch.device
+    formats: tuple[str, ...]
+    seed: int
+
+
+def setting(study: Study, device: torch.device, seed: int) -> Setting:
+    """The recipe's number format, then the others that the study file names and the device has."""
+    own = devices.precision(study.training.precision, device)
+    has_others = devices.precision("auto", device) == "bf16"  # the GPUs with bf16 are those with tf32
+    others = (name for name in study.profile.precisions if name != own and (name == "fp32" or has_others))
+    return Setting(device, (own, *others), seed)
 
 
 @dataclass(frozen=True)
@@ -64,16 +85,16 @@ def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject
     Raises StudyError for a length in the plan that a network does not take.
     """
     plan = study.profile
-    found = [_own(network, spec, plan)]
+    measured = [_own(network, spec, plan)]
     if (twin := full_size(network, seed)) is not None:
-        found.append(_twin(twin, plan))
-    for subject in found:
+        measured.append(_twin(twin, plan))
+    for subject in measured:
         _check_lengths(subject)
         networks.set_dropout(subject.network, study.training.dropout)
-    large = found[-1]
+    large = measured[-1]
     if large.attention != "eager" and not squeezebert.is_matmul(large.network):
-        found.append(replace(large, training_step=None, memory=(), questions=0, eager_control=True))
-    return found
+        measured.append(replace(large, training_step=None, memory=(), questions=0, eager_control=True))
+    return measured
 
 
 def full_size(network: Any, seed: int) -> Any | None:
@@ -95,7 +116,7 @@ def flops(network: Any, batch_size: int, length: int) -> tuple[int, int]:
 
     Counted by torch on a copy without data ('meta'), where fused attention comes apart into the products that the
     counter knows. SqueezeBERT is counted as matrix products: of a convolution's backward pass the counter forgets the
-    groups, and says four times the forward pass instead of twice.
+    groups, and gives four times the forward pass instead of twice.
     """
     with torch.device("meta"):
         copy = networks.from_config(network.config)
@@ -168,7 +189,7 @@ class TrainingStep:
         self._loss.backward()
 
     def optimizer(self) -> None:
-        """The update by AdamW; the gradients are let go."""
+        """The update by AdamW; the gradients are freed."""
         self.updates.step()
         self.updates.zero_grad(set_to_none=True)
 
@@ -245,8 +266,8 @@ def _check_lengths(subject: Subject) -> None:
     prefix = "" if subject.name == "study" else "full_size_"
     training = [subject.training_step] if subject.training_step else []
     grids = {"forward": [subject.forward], "training_step": training, "memory": subject.memory}
-    for name, found in grids.items():
-        if (longest := max((length for grid in found for length in grid.lengths), default=0)) > limit:
+    for name, chosen in grids.items():
+        if (longest := max((length for grid in chosen for length in grid.lengths), default=0)) > limit:
             raise StudyError(
                 f"profile.{prefix}{name}.lengths: {longest} tokens, but the network takes {limit} (its config's "
                 "max_position_embeddings); give lengths up to that"

@@ -39,7 +39,7 @@ def operators(shares: pd.DataFrame) -> Figure:
 def waterfall(steps: pd.DataFrame) -> Figure:
     """From the first step's seconds to the last one's: what each change saves, or costs, with its interval.
 
-    ``steps``: attribution.waterfall's rows at one point: step, seconds, change, and the interval of the ratio to the
+    ``steps``: anomaly.waterfall's rows at one point: step, seconds, change, and the interval of the ratio to the
     step before in low and high (NaN in the first row).
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 1 + 0.5 * len(steps)))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs.analysis import attribution
-from qa_tradeoffs.analysis.attribution import BERT, PUBLISHED
+from qa_tradeoffs.analysis import anomaly
+from qa_tradeoffs.analysis.anomaly import BERT, PUBLISHED
 from qa_tradeoffs.core import words
 from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY
 from qa_tradeoffs.metrics import flops
@@ -22,8 +22,8 @@ _FAST = "rewritten, fast dropout masks"  # among the variants
 class Explanation:
     """Tables of one experiment, at its largest point, first precision and highest dropout.
 
-    ``operators``: attribution.operators of the training step, ``forward``: of the forward pass; ``steps``:
-    attribution.waterfall of the training step, ``variants``: attribution.summary of it; ``aims``: attribution.aims at
+    ``operators``: anomaly.operators of the training step, ``forward``: of the forward pass; ``steps``:
+    anomaly.waterfall of the training step, ``variants``: anomaly.summary of it; ``aims``: anomaly.aims at
     all points. ``measured``: a sentence on where and how.
     """
 
@@ -46,15 +46,14 @@ def load(own: Path = OWN_ANOMALY, stored: Path = ANOMALY) -> Explanation:
     """The experiment made on this machine if there is one, else the one that comes with the program."""
     file = own if own.exists() else stored
     experiment = results.read_experiment(file)
-    rows = [record.model_dump() for record in experiment.records]
-    whole, operators = attribution.waterfall(rows), attribution.operators(rows)
+    whole, operators = anomaly.waterfall(experiment.records), anomaly.operators(experiment.records)
     steps = _at_one_point(whole[whole["work"] == "training_step"])
     return Explanation(
         operators=_at_one_point(operators[operators["work"] == "training_step"]),
         forward=_at_one_point(operators[operators["work"] == "forward"]),
         steps=steps,
-        aims=attribution.aims(rows),
-        variants=_at_one_point(attribution.summary(rows).query("work == 'training_step'")),
+        aims=anomaly.aims(experiment.records),
+        variants=_at_one_point(anomaly.summary(experiment.records).query("work == 'training_step'")),
         measured=_measured(experiment, steps, file is own),
     )
 

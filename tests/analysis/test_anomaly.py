@@ -5,7 +5,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from qa_tradeoffs.analysis import attribution
+from qa_tradeoffs.analysis import anomaly
+from qa_tradeoffs.core.files import ANOMALY
+from qa_tradeoffs.metrics.records import Interval, Record
+from qa_tradeoffs.profiling import variants
 
 AT = {"work": "training_step", "precision": "fp32", "batch_size": 8, "length": 384, "dropout": 0.1}
 # Variant, position, step, alone, seconds
@@ -18,26 +21,26 @@ MEASURED = [
 ]
 
 
-def row(metric: str, value: float, at: dict[str, Any], **conditions: Any) -> dict[str, Any]:
-    interval = {"low": value - 0.01, "high": value + 0.01, "level": 0.95, "over": "passes"}
-    return {"metric": metric, "value": value, "interval": interval, "conditions": at | conditions}
+def record(metric: str, value: float, at: dict[str, Any], **conditions: Any) -> Record:
+    interval = Interval(low=value - 0.01, high=value + 0.01, over="passes")
+    return Record.of(metric, value, "", 5, interval=interval, conditions=at | conditions)
 
 
-def rows(scale: float = 1.0, **changes: Any) -> list[dict[str, Any]]:
+def records(scale: float = 1.0, **changes: Any) -> list[Record]:
     """Times, and ratios to what is published and to the step before; BERT's step is faster than its times say."""
     at = AT | changes
     times = [
-        row(f"variant_{at['work']}_seconds", scale * seconds, at, variant=name, position=i, step=step, alone=alone)
+        record(f"variant_{at['work']}_seconds", scale * seconds, at, variant=name, position=i, step=step, alone=alone)
         for name, i, step, alone, seconds in MEASURED
     ]
     pairs = [("matrix products", "as published", 0.75), ("rewritten", "matrix products", 0.83),
              ("rewritten", "as published", 0.625), ("BERT", "rewritten", 1.9), ("BERT", "as published", 1.25),
              ("no dropout", "as published", 0.5), ("rewritten", "BERT", 0.56)]  # fmt: skip
-    return times + [row("variant_ratio", ratio, at, variant=name, over=over) for name, over, ratio in pairs]
+    return times + [record("variant_ratio", ratio, at, variant=name, over=over) for name, over, ratio in pairs]
 
 
 def test_the_waterfalls_changes_add_up_to_the_difference_of_its_ends():
-    found = attribution.waterfall(rows())
+    found = anomaly.waterfall(records())
     assert found["step"].tolist() == ["as published", "convolutions as matrix products", "attention fused", "BERT"]
     assert found["seconds"].tolist() == [16, 12, 10, 20]
     assert found["change"].tolist()[1:] == [-4, -2, 10]
@@ -48,10 +51,13 @@ def test_the_waterfalls_changes_add_up_to_the_difference_of_its_ends():
 
 
 def test_each_point_has_a_waterfall_of_its_own_and_those_without_all_variants_have_none():
-    few = [r for r in rows(dropout=0.0) if r["conditions"]["variant"] in ("as published", "rewritten", "BERT")]
-    for r in few:
-        r["conditions"]["position"] = None
-    found = attribution.waterfall([*rows(), *few, *rows(0.5, length=128), *rows(0.1, work="forward", dropout=0.0)])
+    few = [
+        r.model_copy(update={"conditions": r.conditions | {"position": None}})
+        for r in records(dropout=0.0)
+        if r.conditions["variant"] in ("as published", "rewritten", "BERT")
+    ]
+    others = [*few, *records(0.5, length=128), *records(0.1, work="forward", dropout=0.0)]
+    found = anomaly.waterfall([*records(), *others])
     ends = found.groupby(["work", "length", "dropout"])["seconds"].agg(["first", "last", "size"])
     assert ends.reset_index().to_numpy().tolist() == [
         ["forward", 384, 0.0, pytest.approx(1.6), 2, 4],
@@ -63,7 +69,7 @@ def test_each_point_has_a_waterfall_of_its_own_and_those_without_all_variants_ha
 
 
 def test_the_summary_has_each_time_beside_the_ratio_to_what_is_published():
-    found = attribution.summary(rows()).set_index("variant")
+    found = anomaly.summary(records()).set_index("variant")
     assert found["seconds"].to_dict() == {name: seconds for name, *_, seconds in MEASURED}
     assert found["ratio"].dropna().to_dict() == {
         "matrix products": 0.75, "rewritten": 0.625, "BERT": 1.25, "no dropout": 0.5
@@ -71,7 +77,7 @@ def test_the_summary_has_each_time_beside_the_ratio_to_what_is_published():
 
 
 def test_one_change_at_a_time_leaves_out_what_holds_several():
-    found = attribution.one_at_a_time(rows())
+    found = anomaly.one_at_a_time(records())
     assert found[["variant", "seconds", "ratio"]].to_numpy().tolist() == [
         ["matrix products", 12, 0.75],
         ["no dropout", 8, 0.5],
@@ -79,7 +85,7 @@ def test_one_change_at_a_time_leaves_out_what_holds_several():
 
 
 def test_aims_are_held_against_the_ratios_of_their_work_and_dropout():
-    found = attribution.aims([*rows(), *rows(dropout=0.0), *rows(dropout=0.3)])
+    found = anomaly.aims([*records(), *records(dropout=0.0), *records(dropout=0.3)])
     columns = ["dropout", "over", "ratio", "at most", "reached"]
     assert found[columns].to_numpy().tolist() == [
         [0.1, "as published", 0.625, 0.7, True],
@@ -87,10 +93,28 @@ def test_aims_are_held_against_the_ratios_of_their_work_and_dropout():
         [0.0, "as published", 0.625, 0.6, False],
         [0.0, "BERT", 0.56, 0.55, False],
     ]
-    forward = attribution.aims(rows(work="forward", dropout=0.0))
+    forward = anomaly.aims(records(work="forward", dropout=0.0))
     assert forward[columns].to_numpy().tolist() == [[0.0, "as published", 0.625, 0.6, False]]
 
 
-def test_rows_of_other_measurements_are_passed_over():
-    other = {"metric": "forward_seconds", "value": 1.0, "interval": None, "conditions": {}}
-    pd.testing.assert_frame_equal(attribution.summary([other, *rows()]), attribution.summary(rows()))
+def test_records_of_other_measurements_are_passed_over():
+    other = Record.of("forward_seconds", 1.0, "s per call")
+    pd.testing.assert_frame_equal(anomaly.summary([other, *records()]), anomaly.summary(records()))
+
+
+def test_an_operators_share_is_of_the_call_without_the_profiler():
+    at = AT | {"model": "BERT", "operators": "matrix product", "flops": 3_000_000_000, "unprofiled_seconds": 4.0}
+    (row,) = anomaly.operators([record("operator_seconds", 1.0, at), *records()]).to_dict("records")
+    assert row == AT | {"model": "BERT", "operations": "matrix product", "seconds": 1.0, "share": 0.25, "gflop": 3.0}
+
+
+def test_tables_and_variants_call_things_by_the_same_names():
+    names = [variant.name for variant in (variants.PUBLISHED, variants.REWRITTEN, variants.BERT)]
+    assert names == [anomaly.PUBLISHED, anomaly.REWRITTEN, anomaly.BERT]
+
+
+def test_the_command_prints_every_table_of_a_result_file(capsys):
+    anomaly.main([str(ANOMALY)])
+    printed = capsys.readouterr().out
+    assert all(title in printed for title in anomaly.TABLES)
+    assert "convolutions as matrix products" in printed

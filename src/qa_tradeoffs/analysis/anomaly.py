@@ -1,0 +1,122 @@
+"""Records of SqueezeBERT's anomaly → tables: variants, one change at a time, step by step to BERT, where time goes.
+
+python -m qa_tradeoffs.analysis.anomaly FILE prints them all.
+"""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from qa_tradeoffs.core.errors import exit_cleanly
+from qa_tradeoffs.core.files import OWN_ANOMALY
+from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.runs import results
+
+Records = Iterable[Record]
+
+PUBLISHED, REWRITTEN, BERT = "as published", "rewritten", "BERT"
+# The most that a ratio may be if the rewriting does what it is for: (work, variant, over, dropout).
+AIMS = {
+    ("training_step", REWRITTEN, PUBLISHED, 0.0): 0.6,
+    ("training_step", REWRITTEN, PUBLISHED, 0.1): 0.7,
+    ("training_step", REWRITTEN, BERT, 0.0): 0.55,
+    ("training_step", REWRITTEN, BERT, 0.1): 0.55,
+    ("forward", REWRITTEN, PUBLISHED, 0.0): 0.6,
+}
+_POINT = ["work", "precision", "batch_size", "length", "dropout"]
+
+
+def summary(records: Records) -> pd.DataFrame:
+    """Every variant's median seconds and its ratio to what is published; ``low`` and ``high`` are the ratio's.
+
+    ``alone``: it differs from what is published in one thing only.
+    """
+    records = list(records)
+    ratios = _ratios(records).query("over == @PUBLISHED").drop(columns="over")
+    seconds = _flat(records, "seconds").drop(columns=["low", "high"])
+    compared = seconds.merge(ratios, how="left", on=[*_POINT, "variant"])
+    return compared[[*_POINT, "variant", "alone", "seconds", "ratio", "low", "high"]]
+
+
+def one_at_a_time(records: Records) -> pd.DataFrame:
+    """The part of the summary in which one thing was changed of what is published."""
+    variants = summary(records)
+    return variants[variants["alone"]].drop(columns="alone").reset_index(drop=True)
+
+
+def waterfall(records: Records) -> pd.DataFrame:
+    """From what is published to BERT: each step's seconds, and its change and its ratio to the step before.
+
+    At each point the changes add up to the difference between the last step and the first.
+    """
+    records = list(records)
+    steps = _flat(records, "seconds").dropna(subset="position").sort_values([*_POINT, "position"])
+    before = steps.groupby(_POINT)
+    steps["change"], steps["over"] = before["seconds"].diff(), before["variant"].shift()
+    steps = steps.drop(columns=["low", "high"]).merge(_ratios(records), how="left", on=[*_POINT, "variant", "over"])
+    return steps[[*_POINT, "step", "seconds", "change", "ratio", "low", "high"]]
+
+
+def aims(records: Records) -> pd.DataFrame:
+    """The ratios that the rewriting is for, the most that they may be, and whether they are."""
+    ratios = _ratios(records)
+    keys = zip(ratios["work"], ratios["variant"], ratios["over"], ratios["dropout"], strict=True)
+    ratios["at most"] = [AIMS.get(key) for key in keys]
+    ratios = ratios.dropna(subset="at most").reset_index(drop=True)
+    return ratios.assign(reached=ratios["ratio"] <= ratios["at most"])
+
+
+def operators(records: Records) -> pd.DataFrame:
+    """Where the time goes: one row per model, work and class of operation, with its seconds, share and GFLOP."""
+    measured = pd.DataFrame(
+        [{**record.conditions, "seconds": record.value} for record in records if record.metric == "operator_seconds"],
+        columns=[*_POINT, "model", "operators", "seconds", "unprofiled_seconds", "flops"],
+    )
+    table = measured.assign(
+        share=measured["seconds"] / measured["unprofiled_seconds"], gflop=measured["flops"] / 1e9
+    ).rename(columns={"operators": "operations"})
+    return table[[*_POINT, "model", "operations", "seconds", "share", "gflop"]]
+
+
+TABLES = {
+    "From SqueezeBERT as published to BERT, step by step (change and ratio: to the step before)": waterfall,
+    "One change at a time (ratio: to what is published)": one_at_a_time,
+    "All variants (ratio: to what is published)": summary,
+    "What the rewriting is for": aims,
+    "Where the seconds go, by class of operation": operators,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(description="Print the tables of a measurement of SqueezeBERT's anomaly.")
+    parser.add_argument("file", type=Path, nargs="?", default=OWN_ANOMALY, help="what runs.anomaly has written")
+    experiment = results.read_experiment(parser.parse_args(arguments).file)
+    rounds = next(record.n for record in experiment.records if record.metric == "variant_ratio")
+    device = experiment.origin.device
+    print(f"Full size, random weights, {device['name']}, {device['threads']} threads.")
+    print(f"Medians of {rounds} rounds; low and high bound the ratio, at 95 %, over rounds.")
+    for title, table in TABLES.items():
+        rows = table(experiment.records).to_string(index=False, float_format="{:.3g}".format, na_rep="")
+        print(f"\n{title}\n{rows}")
+
+
+def _ratios(records: Records) -> pd.DataFrame:
+    return _flat(records, "ratio")[[*_POINT, "variant", "over", "ratio", "low", "high"]]
+
+
+def _flat(records: Records, kind: str) -> pd.DataFrame:
+    """The records whose metric ends in ``kind``: conditions, value and the interval's bounds as columns."""
+    return pd.DataFrame(
+        [
+            {**record.conditions, kind: record.value, "low": record.bounds[0], "high": record.bounds[1]}
+            for record in records
+            if record.metric.startswith("variant_") and record.metric.endswith(f"_{kind}")
+        ]
+    )
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)

@@ -1,0 +1,154 @@
+"""From text to score as notebook 2 does it: how its time divides into tokenise, forward, post-process and score.
+
+'forward' and 'post-process' are two parts of predicting. 'post-process' is all of it that is not the network: padding,
+copying to and from the device, spans.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from qa_tradeoffs.data import features
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.sources import is_v2
+from qa_tradeoffs.evaluation import predictions, scoring
+from qa_tradeoffs.profiling import clock
+from qa_tradeoffs.profiling.durations import Timing
+from qa_tradeoffs.profiling.scenarios import sample
+from qa_tradeoffs.profiling.workloads import Setting, Subject, placed
+from qa_tradeoffs.study.config import Study
+
+_PASSES = 3  # of all questions, at least
+_PRECISION = "fp32"  # notebook 2 predicts without autocast, and leaves torch's own choice of tf32 as it is
+
+
+class Pass(NamedTuple):
+    """One forward pass: the thread that called the network, and the clock's seconds when it began and ended."""
+
+    thread: int
+    begin: float
+    end: float
+
+
+def measure(
+    subject: Subject, study: Study, examples: Sequence[Example], tokenizer: Any, setting: Setting
+) -> list[Timing]:
+    """Seconds per question of each phase on a sample of the examples; together they are the time from text to score."""
+    chosen = sample(examples, subject.questions, setting.seed)
+    with placed(subject, setting.device) as network:
+        pipeline = _Pipeline(network, study, chosen, tokenizer, setting.device)
+        phases = [pipeline.tokenise, pipeline.predict, pipeline.score]
+        repeats = clock.repeat(
+            phases, setting.device, warmup=1, at_least=_PASSES, for_seconds=study.profile.min_seconds
+        )
+    tokenise, predict, score = repeats.seconds.T
+    in_turn = setting.device.type != "cpu"
+    forward = np.array([forward_seconds(passes, in_turn=in_turn) for passes in pipeline.passes[-len(predict) :]])
+    conditions = subject.conditions(setting.device, _PRECISION) | {"questions": len(chosen)}
+    parts = {"tokenise": tokenise, "forward": forward, "post-process": predict - forward, "score": score}
+    return [
+        Timing("phase", seconds[:, None] / len(chosen), conditions | {"phase": name, "inputs": "validation questions"})
+        for name, seconds in parts.items()
+    ]
+
+
+def forward_seconds(passes: Sequence[Pass], *, in_turn: bool) -> float:
+    """How much of the time of predicting went to these forward passes: at most the time in which any of them ran.
+
+    On a CPU several threads answer a batch each and share the cores. So the time of a moment is divided equally among
+    the threads at work: while two run a forward pass and a third searches spans, two thirds go to the network. Summed
+    seconds of passes that overlap would be more than the time that passed. A thread is at work from the beginning of
+    its first pass to the end of its last.
+
+    On an accelerator the passes run ``in_turn``, and what the other thread does meanwhile takes no time of its own: all
+    the time in which a pass runs goes to the network.
+    """
+    runs = np.array([(one.begin, one.end) for one in passes])  # (passes, 2)
+    edges = np.unique(runs)
+    middles = (edges[1:] + edges[:-1]) / 2
+    running, at_work = (_covering(spans, middles) for spans in (runs, runs if in_turn else _spans_of_threads(passes)))
+    return float((np.diff(edges) * running / np.maximum(at_work, 1)).sum())
+
+
+def summary(timings: Sequence[Timing]) -> pd.DataFrame:
+    """The phases for a reader."""
+    total = sum(timing.median for timing in timings)
+    return pd.DataFrame(
+        [
+            {
+                "phase": timing.conditions["phase"],
+                "ms per question": 1000 * timing.median,
+                "share": f"{100 * timing.median / total:.0f} %",
+                "passes": timing.seconds.size,
+            }
+            for timing in timings
+        ]
+    )
+
+
+class _Pipeline:
+    """The functions that notebook 2 calls, each to be called after the one before; ``passes``: of each predicting."""
+
+    def __init__(
+        self, network: Any, study: Study, examples: list[Example], tokenizer: Any, device: torch.device
+    ) -> None:
+        self._network, self._study, self._examples = network, study, examples
+        self._tokenizer, self._device = tokenizer, device
+        self.passes: list[list[Pass]] = []
+
+    def tokenise(self) -> None:
+        recipe = self._study.training
+        self._windows = features.build(self._examples, self._tokenizer, recipe.max_length, recipe.stride)
+
+    def predict(self) -> None:
+        plan = self._study.evaluation
+        with _passes_of(self._network, self._device) as passes:
+            self._answers = predictions.predict(
+                self._network, self._windows, self._examples, device=self._device, max_tokens=plan.batch_tokens,
+                pad_token_id=self._tokenizer.pad_token_id, max_answer_tokens=plan.max_answer_tokens,
+                v2=is_v2(self._study.data),
+            )  # fmt: skip
+        self.passes.append(passes)
+
+    def score(self) -> None:
+        threshold = self._study.evaluation.no_answer_threshold
+        scoring.score(self._answers, self._examples, v2=is_v2(self._study.data), threshold=threshold)
+
+
+@contextmanager
+def _passes_of(network: Any, device: torch.device) -> Iterator[list[Pass]]:
+    """The network's forward passes within the block, from whichever thread."""
+    began: dict[int, float] = {}
+    passes: list[Pass] = []
+
+    def begin(*_: Any) -> None:
+        began[threading.get_ident()] = clock.now(device)
+
+    def end(*_: Any) -> None:
+        thread = threading.get_ident()
+        passes.append(Pass(thread, began[thread], clock.now(device)))
+
+    hooks = [network.register_forward_pre_hook(begin), network.register_forward_hook(end)]
+    try:
+        yield passes
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _spans_of_threads(passes: Sequence[Pass]) -> NDArray[np.float64]:
+    """Beginning of the first and end of the last pass of each thread, (threads, 2)."""
+    of_threads = [[one for one in passes if one.thread == thread] for thread in {one.thread for one in passes}]
+    return np.array([(min(one.begin for one in own), max(one.end for one in own)) for own in of_threads])
+
+
+def _covering(spans: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.int64]:
+    """In how many of the spans (n, 2) each of the moments (m,) lies: (m,)."""
+    begins, ends = np.sort(spans, axis=0).T
+    return np.searchsorted(begins, moments) - np.searchsorted(ends, moments)
