@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from qa_tradeoffs.profiling import clock, phases
-from qa_tradeoffs.profiling.phases import Pass
 from qa_tradeoffs.profiling.workloads import Setting, Subject
 from qa_tradeoffs.study.config import Grid
 
@@ -126,31 +125,29 @@ def test_the_networks_hooks_are_gone_after_the_phases(measured):
 @pytest.mark.parametrize(
     ("passes", "expected"),
     [
-        ([(1, 0, 4), (1, 6, 10)], 8),
-        ([(1, 0, 10), (2, 0, 10)], 10),  # side by side: not 20
+        ({1: [(0, 4), (6, 10)]}, 8),
+        ({1: [(0, 10)], 2: [(0, 10)]}, 10),  # side by side: not 20
         # From 4 to 6 the first thread is between its passes: half of that time is the network's.
-        ([(1, 0, 4), (1, 6, 10), (2, 0, 10)], 9),
+        ({1: [(0, 4), (6, 10)], 2: [(0, 10)]}, 9),
         # The second thread has nothing to do any more: all of the rest is the first one's.
-        ([(1, 0, 10), (2, 0, 4)], 10),
+        ({1: [(0, 10)], 2: [(0, 4)]}, 10),
         # Three at work, of which two are in a pass from 4 to 6
-        ([(1, 0, 4), (1, 6, 10), (2, 0, 10), (3, 0, 10)], 8 + 2 * 2 / 3),
+        ({1: [(0, 4), (6, 10)], 2: [(0, 10)], 3: [(0, 10)]}, 8 + 2 * 2 / 3),
         # Nobody is in a pass from 4 to 6.
-        ([(1, 0, 4), (1, 6, 8), (2, 0, 4), (2, 6, 8)], 6),
+        ({1: [(0, 4), (6, 8)], 2: [(0, 4), (6, 8)]}, 6),
     ],
 )
 def test_threads_at_work_share_each_moment(passes, expected):
-    assert phases.forward_seconds([Pass(*one) for one in passes], in_turn=False) == pytest.approx(expected)
+    assert phases.forward_seconds(passes, in_turn=False) == pytest.approx(expected)
 
 
 def test_where_passes_run_in_turn_the_network_has_all_of_their_time():
-    passes = [Pass(1, 0, 4), Pass(2, 5, 7), Pass(1, 7, 10)]
-    assert phases.forward_seconds(passes, in_turn=True) == 4 + 2 + 3
+    assert phases.forward_seconds({1: [(0, 4), (7, 10)], 2: [(5, 7)]}, in_turn=True) == 4 + 2 + 3
 
 
 def test_forward_seconds_never_exceed_the_time_from_the_first_to_the_last_pass():
     rng = np.random.default_rng(0)
     for _ in range(50):
-        ends = rng.uniform(size=(4, 20)).cumsum(axis=1)  # four threads of ten passes each
-        passes = [Pass(thread, *times) for thread, own in enumerate(ends) for times in own.reshape(10, 2)]
-        seconds = phases.forward_seconds(passes, in_turn=False)
-        assert 0 < seconds < ends.max() - ends.min()
+        times = rng.uniform(size=(4, 20)).cumsum(axis=1)  # four threads of ten passes each
+        seconds = phases.forward_seconds(dict(enumerate(times.reshape(4, 10, 2))), in_turn=False)
+        assert 0 < seconds < times.max() - times.min()

@@ -6,7 +6,6 @@ as 'no dropout' does, its name says.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +72,10 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
     if (longest := max(length for _, length in plan.points)) > limit:
         raise StudyError(f"points: {longest} tokens, but the network takes {limit}; give lengths up to that")
     originals, rng = variants.networks(network, setting.device, setting.seed), np.random.default_rng(setting.seed)
-    conditions = conditions | _conditions(setting.device)
+    machine = devices.describe(setting.device)
+    conditions = conditions | {
+        "device": machine["name"], "threads": machine["threads"], "inputs": "random tokens, no padding"
+    }  # fmt: skip
     comparisons = [
         comparison
         for precision in setting.formats
@@ -85,7 +87,9 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
     records: list[Record] = []
     for comparison in comparisons:
         rounds = []
-        with _enough_memory(comparison), number_format(comparison.precision):
+        size = f"{comparison.batch_size}x{comparison.length}"
+        too_large = f"points: {size} takes more memory than this device has; give a smaller one"
+        with devices.enough_memory(too_large), number_format(comparison.precision):
             calls = _calls(comparison, originals, setting)
             for _ in range(_WARMUP + plan.rounds):
                 rounds.append(alternate(calls, setting.device, warmup=0, rounds=1))
@@ -135,20 +139,6 @@ def _calls(comparison: _Comparison, originals: Mapping[str, Any], setting: Setti
             optimizers[variant.network] = step.updates
             calls[variant.name] = variant.around(step)
     return calls
-
-
-@contextmanager
-def _enough_memory(comparison: _Comparison) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        size = f"{comparison.batch_size}x{comparison.length}"
-        raise StudyError(f"points: {size} takes more memory than this device has; give a smaller one") from None
-
-
-def _conditions(device: torch.device) -> Conditions:
-    machine = devices.describe(device)
-    return {"device": machine["name"], "threads": machine["threads"], "inputs": "random tokens, no padding"}
 
 
 def _records(

@@ -159,16 +159,10 @@ def _grid_point(
         "inputs": "random tokens, no padding",
     }
     forward, backward = (size.batch_size * operations for operations in one_row)
-    return Point(
-        subject,
-        size.work,
-        conditions,
-        prepare,
-        warmup,
-        subject.min_repeats,
-        flops=forward + backward if training else forward,
-        parts={"forward": forward, "backward": backward, "optimizer": None} if training else {},
-    )
+    if not training:
+        return Point(subject, size.work, conditions, prepare, warmup, subject.min_repeats, forward)
+    parts = {"forward": forward, "backward": backward, "optimizer": None}
+    return Point(subject, size.work, conditions, prepare, warmup, subject.min_repeats, forward + backward, parts)
 
 
 def _one_pass(point: Point, plan: Profile, device: torch.device, before: Sequence[Repeats]) -> Repeats | None:

@@ -61,7 +61,7 @@ def prepare() -> None:
 def measure(subjects: Sequence[Subject], setting: Setting) -> list[Record]:
     """Every subject at every point of its memory grid; ``out_of_memory`` is a result like others."""
     points = [
-        (subject, precision, batch_size, length)
+        (subject, request(subject.network, batch_size, length, precision, setting))
         for subject in subjects
         for precision in setting.formats
         for grid in subject.memory
@@ -70,11 +70,10 @@ def measure(subjects: Sequence[Subject], setting: Setting) -> list[Record]:
     ]
     progress = Progress("memory measurement", len(points))
     records = []
-    for done, (subject, precision, batch_size, length) in enumerate(points, start=1):
-        peaks = in_own_process(request(subject.network, batch_size, length, precision, setting))
-        conditions = subject.conditions(setting.device, precision) | {"weights": "random"}
-        conditions |= {"work": "forward", "batch_size": batch_size, "length": length}
-        records += _records(peaks, conditions)
+    for done, (subject, point) in enumerate(points, start=1):
+        conditions = subject.conditions(setting.device, point.precision) | {"weights": "random"}
+        conditions |= {"work": "forward", "batch_size": point.batch_size, "length": point.length}
+        records += _records(in_own_process(point), conditions)
         progress.update(done)
     return records
 

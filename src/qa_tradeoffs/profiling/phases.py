@@ -5,9 +5,10 @@ copying to and from the device, spans.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,12 +29,7 @@ _PASSES = 3  # of all questions, at least
 _PRECISION = "fp32"  # notebook 2 predicts without autocast, and leaves torch's own choice of tf32 as it is
 
 
-class Pass(NamedTuple):
-    """One forward pass: the thread that called the network, and the clock's seconds when it began and ended."""
-
-    thread: int
-    begin: float
-    end: float
+Passes = Mapping[int, Sequence[Sequence[float]]]  # of each thread: when each of its forward passes began and ended
 
 
 def measure(
@@ -58,7 +54,7 @@ def measure(
     ]
 
 
-def forward_seconds(passes: Sequence[Pass], *, in_turn: bool) -> float:
+def forward_seconds(passes: Passes, *, in_turn: bool) -> float:
     """How much of the time of predicting went to these forward passes: at most the time in which any of them ran.
 
     On a CPU several threads answer a batch each and share the cores. So the time of a moment is divided equally among
@@ -69,10 +65,11 @@ def forward_seconds(passes: Sequence[Pass], *, in_turn: bool) -> float:
     On an accelerator the passes run ``in_turn``, and what the other thread does meanwhile takes no time of its own: all
     the time in which a pass runs goes to the network.
     """
-    runs = np.array([(one.begin, one.end) for one in passes])  # (passes, 2)
+    runs = np.array([one for of_thread in passes.values() for one in of_thread])  # (passes, 2)
+    threads = np.array([(of_thread[0][0], of_thread[-1][1]) for of_thread in passes.values()])  # (threads, 2)
     edges = np.unique(runs)
     middles = (edges[1:] + edges[:-1]) / 2
-    running, at_work = (_covering(spans, middles) for spans in (runs, runs if in_turn else _spans_of_threads(passes)))
+    running, at_work = (_covering(spans, middles) for spans in (runs, runs if in_turn else threads))
     return float((np.diff(edges) * running / np.maximum(at_work, 1)).sum())
 
 
@@ -100,7 +97,7 @@ class _Pipeline:
     ) -> None:
         self._network, self._study, self._examples = network, study, examples
         self._tokenizer, self._device = tokenizer, device
-        self.passes: list[list[Pass]] = []
+        self.passes: list[Passes] = []
 
     def tokenise(self) -> None:
         recipe = self._study.training
@@ -122,17 +119,15 @@ class _Pipeline:
 
 
 @contextmanager
-def _passes_of(network: Any, device: torch.device) -> Iterator[list[Pass]]:
-    """The network's forward passes within the block, from whichever thread."""
-    began: dict[int, float] = {}
-    passes: list[Pass] = []
+def _passes_of(network: Any, device: torch.device) -> Iterator[Passes]:
+    """The network's forward passes within the block."""
+    passes: defaultdict[int, list[list[float]]] = defaultdict(list)
 
     def begin(*_: Any) -> None:
-        began[threading.get_ident()] = clock.now(device)
+        passes[threading.get_ident()].append([clock.now(device)])
 
     def end(*_: Any) -> None:
-        thread = threading.get_ident()
-        passes.append(Pass(thread, began[thread], clock.now(device)))
+        passes[threading.get_ident()][-1].append(clock.now(device))
 
     hooks = [network.register_forward_pre_hook(begin), network.register_forward_hook(end)]
     try:
@@ -140,12 +135,6 @@ def _passes_of(network: Any, device: torch.device) -> Iterator[list[Pass]]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _spans_of_threads(passes: Sequence[Pass]) -> NDArray[np.float64]:
-    """Beginning of the first and end of the last pass of each thread, (threads, 2)."""
-    of_threads = [[one for one in passes if one.thread == thread] for thread in {one.thread for one in passes}]
-    return np.array([(min(one.begin for one in own), max(one.end for one in own)) for own in of_threads])
 
 
 def _covering(spans: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.int64]:

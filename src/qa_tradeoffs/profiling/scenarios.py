@@ -6,6 +6,7 @@ validation questions. A query is a question with all windows of its passage, on 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -25,6 +26,7 @@ from qa_tradeoffs.profiling.workloads import Conditions, Forward, Setting, Subje
 from qa_tradeoffs.study.config import Profile, Study
 
 _PASSES = 3  # of all questions, at least
+_Make = Callable[[Any, Int64], Call]  # from a network and rows of the windows
 
 
 def sample(examples: Sequence[Example], n: int, seed: int) -> list[Example]:
@@ -45,7 +47,7 @@ def points(
         chosen = sample(examples, subject.questions, setting.seed)
         windows = features.build(chosen, tokenizer, study.training.max_length, study.training.stride)
         for precision in setting.formats:
-            make = _Inputs(windows, setting.device, precision, tokenizer.pad_token_id)
+            make = partial(_forward, windows, tokenizer.pad_token_id, setting.device, precision)
             conditions = subject.conditions(setting.device, precision) | _lengths(windows, len(chosen))
             planned.append(_single_stream(make, windows, subject, conditions))
             planned += [
@@ -80,22 +82,17 @@ def summary(timings: Sequence[Timing]) -> pd.DataFrame:
     return pd.DataFrame([_summary(timing) for timing in timings if "scenario" in timing.conditions])
 
 
-class _Inputs:
-    """Calls of a network that answer some of the windows."""
-
-    def __init__(self, windows: Windows, device: torch.device, precision: str, pad_token_id: int) -> None:
-        self._windows, self._device, self._precision, self._pad = windows, device, precision, pad_token_id
-
-    def __call__(self, network: Any, window_rows: Int64) -> Forward:
-        accepted = accepted_inputs(network)
-        padded = features.pad(self._windows, window_rows, self._pad)
-        batch = {k: torch.from_numpy(v).to(self._device) for k, v in padded.items() if k in accepted}
-        return Forward(network, batch, self._precision)
+def _forward(
+    windows: Windows, pad_token_id: int, device: torch.device, precision: str, network: Any, rows: Int64
+) -> Forward:
+    """A call of the network that answers these rows of the windows."""
+    accepted = accepted_inputs(network)
+    inputs = features.pad(windows, rows, pad_token_id)
+    batch = {name: torch.from_numpy(values).to(device) for name, values in inputs.items() if name in accepted}
+    return Forward(network, batch, precision)
 
 
-def _single_stream(
-    make: Callable[[Any, Int64], Call], windows: Windows, subject: Subject, conditions: Conditions
-) -> Point:
+def _single_stream(make: _Make, windows: Windows, subject: Subject, conditions: Conditions) -> Point:
     """Each question by itself, one after the other; a pass goes on where the one before ended."""
     stops = np.flatnonzero(np.diff(windows.example)) + 1
     questions = np.split(np.arange(len(windows.lengths)), stops)
@@ -110,9 +107,7 @@ def _single_stream(
     return Point(subject, "single_stream", conditions, prepare, warmup=0, at_least=len(questions))
 
 
-def _offline(
-    make: Callable[[Any, Int64], Call], windows: Windows, batch_size: int, subject: Subject, conditions: Conditions
-) -> Point:
+def _offline(make: _Make, windows: Windows, batch_size: int, subject: Subject, conditions: Conditions) -> Point:
     """All questions at once, in batches of windows of like length."""
     order = np.argsort(-windows.lengths, kind="stable")
     batches = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
@@ -159,13 +154,8 @@ def _per_second(timing: Timing) -> float:
 
 def _lengths(windows: Windows, questions: int) -> Conditions:
     lengths = windows.lengths
-    return {
-        "inputs": "validation questions",
-        "questions": questions,
-        "windows": len(lengths),
-        "mean_tokens": float(lengths.mean()),
-        "longest_tokens": int(lengths.max()),
-    }
+    tokens: Conditions = {"mean_tokens": float(lengths.mean()), "longest_tokens": int(lengths.max())}
+    return {"inputs": "validation questions", "questions": questions, "windows": len(lengths), **tokens}
 
 
 def _same_but_batch(a: Timing, b: Timing) -> bool:

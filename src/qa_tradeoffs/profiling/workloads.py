@@ -36,10 +36,13 @@ class Setting:
 
 def setting(study: Study, device: torch.device, seed: int) -> Setting:
     """The recipe's number format, then the others that the study file names and the device has."""
-    own = devices.precision(study.training.precision, device)
-    has_others = devices.precision("auto", device) == "bf16"  # the GPUs with bf16 are those with tf32
-    others = (name for name in study.profile.precisions if name != own and (name == "fp32" or has_others))
-    return Setting(device, (own, *others), seed)
+    own, available = devices.precision(study.training.precision, device), available_formats(device)
+    return Setting(device, (own, *(p for p in study.profile.precisions if p != own and p in available)), seed)
+
+
+def available_formats(device: torch.device) -> tuple[str, ...]:
+    """Those that the device computes faster in, after fp32; the GPUs with bf16 are those with tf32."""
+    return ("fp32", "bf16", "tf32") if devices.precision("auto", device) == "bf16" else ("fp32",)
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,11 @@ def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject
 
     Raises StudyError for a length in the plan that a network does not take.
     """
-    plan = study.profile
-    measured = [_own(network, spec, plan)]
+    weights = "random" if spec.architecture else "fine-tuned" if spec.fine_tuned else "pretrained"
+    measured = [_subject("study", network, weights, study.profile)]
     if (twin := full_size(network, seed)) is not None:
-        measured.append(_twin(twin, plan))
+        measured.append(_subject("full size", twin, "random", study.profile))
     for subject in measured:
-        _check_lengths(subject)
         networks.set_dropout(subject.network, study.training.dropout)
     large = measured[-1]
     if large.attention != "eager" and not squeezebert.is_matmul(large.network):
@@ -235,40 +237,17 @@ def dropout(network: Any) -> float:
     return max((module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)), default=0.0)
 
 
-def _own(network: Any, spec: Model, plan: Profile) -> Subject:
-    return Subject(
-        name="study",
-        network=network,
-        weights="random" if spec.architecture else "fine-tuned" if spec.fine_tuned else "pretrained",
-        forward=plan.forward,
-        training_step=plan.training_step,
-        min_repeats=plan.min_repeats,
-        memory=plan.memory,
-        questions=plan.questions,
-    )
-
-
-def _twin(network: Any, plan: Profile) -> Subject:
-    return Subject(
-        name="full size",
-        network=network,
-        weights="random",
-        forward=plan.full_size_forward,
-        training_step=plan.full_size_training_step,
-        min_repeats=plan.full_size_min_repeats,
-        memory=plan.full_size_memory,
-        questions=plan.full_size_questions,
-    )
-
-
-def _check_lengths(subject: Subject) -> None:
-    limit = getattr(subject.network.config, "max_position_embeddings", math.inf)
-    prefix = "" if subject.name == "study" else "full_size_"
+def _subject(name: str, network: Any, weights: str, plan: Profile) -> Subject:
+    """With its grids of the plan, checked. Raises StudyError for a length that the network does not take."""
+    prefix = "" if name == "study" else "full_size_"
+    keys = ("forward", "training_step", "min_repeats", "memory", "questions")
+    subject = Subject(name, network, weights, **{key: getattr(plan, prefix + key) for key in keys})
+    limit = getattr(network.config, "max_position_embeddings", math.inf)
     training = [subject.training_step] if subject.training_step else []
-    grids = {"forward": [subject.forward], "training_step": training, "memory": subject.memory}
-    for name, chosen in grids.items():
-        if (longest := max((length for grid in chosen for length in grid.lengths), default=0)) > limit:
+    for key, grids in {"forward": [subject.forward], "training_step": training, "memory": subject.memory}.items():
+        if (longest := max((length for grid in grids for length in grid.lengths), default=0)) > limit:
             raise StudyError(
-                f"profile.{prefix}{name}.lengths: {longest} tokens, but the network takes {limit} (its config's "
+                f"profile.{prefix}{key}.lengths: {longest} tokens, but the network takes {limit} (its config's "
                 "max_position_embeddings); give lengths up to that"
             )
+    return subject

@@ -18,7 +18,7 @@ from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import OWN_ANOMALY
 from qa_tradeoffs.models import devices, networks
 from qa_tradeoffs.profiling import anomaly
-from qa_tradeoffs.profiling.workloads import Setting
+from qa_tradeoffs.profiling.workloads import Setting, available_formats
 from qa_tradeoffs.runs import results
 
 _SEED = 0
@@ -81,8 +81,7 @@ def _rounds(text: str) -> int:
 
 
 def _formats(given: Sequence[str] | None, device: torch.device) -> tuple[str, ...]:
-    has_others = devices.precision("auto", device) == "bf16"  # the GPUs with bf16 are those with tf32
-    known = ("fp32", "bf16", "tf32") if has_others else ("fp32",)
+    known = available_formats(device)
     for name in given or ():
         if name not in known:
             raise StudyError(f"--precision: '{name}' is not available on this device; choose of {', '.join(known)}")
