@@ -27,8 +27,6 @@ from qa_tradeoffs.study.config import Study
 
 _PASSES = 3  # of all questions, at least
 _PRECISION = "fp32"  # notebook 2 predicts without autocast, and leaves torch's own choice of tf32 as it is
-
-
 Passes = Mapping[int, Sequence[Sequence[float]]]  # of each thread: when each of its forward passes began and ended
 
 

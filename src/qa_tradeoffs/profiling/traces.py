@@ -105,8 +105,8 @@ def operations(name: str, shapes: Sequence[Sequence[int]], values: Sequence[Any]
     """FLOP of an operation by the shapes and values of its inputs: 2·m·n·k of a product, 0 of all that is none.
 
     A convolution, its output as long as its input, takes 2·(size of the weight) per row and position, and as much for
-    each gradient asked of it. Fused attention takes 4·rows·heads·L²·d, and twice that backwards: products that it
-    computes a second time, to save memory, are no work asked of it.
+    each gradient computed. Fused attention takes 4·rows·heads·L²·d, and twice that backwards: products that it
+    computes a second time, to save memory, are not counted.
     """
     name = name.removeprefix("aten::")
     if name in ("mm", "bmm"):
@@ -116,8 +116,8 @@ def operations(name: str, shapes: Sequence[Sequence[int]], values: Sequence[Any]
     if name == "convolution":
         return 2 * shapes[0][0] * math.prod(shapes[0][2:]) * math.prod(shapes[1])
     if name == "convolution_backward":
-        asked = sum(values[-1][:2])  # whether the gradients of input and weight are; the third is the bias's
-        return int(asked) * operations("convolution", shapes[1:], values)
+        gradients = sum(values[-1][:2])  # which are computed: of the input, of the weight; the third is the bias's
+        return int(gradients) * operations("convolution", shapes[1:], values)
     if fused := re.fullmatch(_FUSED, name):
         query, key = shapes[1:3] if fused["backward"] else shapes[:2]
         return (8 if fused["backward"] else 4) * math.prod(query) * key[-2]

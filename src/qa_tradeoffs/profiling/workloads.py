@@ -41,7 +41,7 @@ def setting(study: Study, device: torch.device, seed: int) -> Setting:
 
 
 def available_formats(device: torch.device) -> tuple[str, ...]:
-    """Those that the device computes faster in, after fp32; the GPUs with bf16 are those with tf32."""
+    """fp32, then those that the device multiplies faster in; the GPUs with bf16 are those with tf32."""
     return ("fp32", "bf16", "tf32") if devices.precision("auto", device) == "bf16" else ("fp32",)
 
 
