@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from qa_tradeoffs.evaluation.predictions import best_spans, predict
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -23,7 +24,6 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows, build, pad
 from qa_tradeoffs.evaluation import predictions
-from qa_tradeoffs.evaluation.predictions import best_spans, predict
 
 MINUS_INFINITY = float("-inf")
 

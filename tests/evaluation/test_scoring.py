@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from qa_tradeoffs.evaluation.predictions import Predictions
 from torchmetrics.functional.text import squad
 
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import scoring
-from qa_tradeoffs.evaluation.predictions import Predictions
 from qa_tradeoffs.metrics import no_answer
 from qa_tradeoffs.runs import results
 
