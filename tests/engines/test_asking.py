@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.evaluation import asking
+from qa_tradeoffs.engines import asking
+from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.models import networks
 
 
@@ -45,7 +46,7 @@ def test_probabilities_of_a_one_word_context_are_one(checkpoint):
 
 
 def test_an_answer_has_at_most_the_tokens_allowed(checkpoint):
-    assert all(len(found.text.split()) == 1 for found in ask(checkpoint, max_answer_tokens=1))
+    assert all(len(found.text.split()) == 1 for found in ask(checkpoint, reading=Reading(max_answer_tokens=1)))
 
 
 class Finder(torch.nn.Module):
