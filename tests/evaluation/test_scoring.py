@@ -95,12 +95,12 @@ def test_the_figures_of_answerable_questions_are_those_of_torchmetrics(scored_v2
     curve = no_answer.curve(*(scored_v2[column].to_numpy() for column in columns))
     for threshold in (-9.0, 0.0):
         frame = scoring.score(predicted(*TEXTS, "Ada"), [*ANSWERABLE, UNANSWERABLE], v2=True, threshold=threshold)
-        found = squad(
+        theirs = squad(
             [{"id": e.id, "prediction_text": frame["prediction"][row]} for row, e in enumerate(ANSWERABLE)],
             [{"id": e.id, "answers": {"text": list(e.answers), "answer_start": []}} for e in ANSWERABLE],
         )
-        assert curve.has_f1[curve.at(threshold)] == pytest.approx(float(found["f1"]))
-        assert curve.has_exact_match[curve.at(threshold)] == pytest.approx(float(found["exact_match"]))
+        assert curve.has_f1[curve.at(threshold)] == pytest.approx(float(theirs["f1"]))
+        assert curve.has_exact_match[curve.at(threshold)] == pytest.approx(float(theirs["exact_match"]))
 
 
 def test_a_threshold_is_chosen_on_the_questions_held_out():
@@ -202,8 +202,8 @@ def test_the_summary_shows_points_with_their_interval(scored):
 
 
 def test_the_sample_has_the_least_and_the_most_probable_answers(scored_v2):
-    shown = scoring.sample(scored_v2, [*ANSWERABLE, UNANSWERABLE], n=1)
-    assert shown.to_dict("records") == [
+    table = scoring.sample(scored_v2, [*ANSWERABLE, UNANSWERABLE], n=1)
+    assert table.to_dict("records") == [
         {
             "question": "Who wrote the second program?",
             "prediction": "(no answer)",

@@ -29,15 +29,15 @@ def logits(draw: st.DrawFn):
 @settings(max_examples=100, deadline=None)
 @given(batch=logits(), longest=st.integers(1, 15))
 def test_best_spans_are_those_of_a_double_loop(batch, longest):
-    found = best_spans(np.array(batch[0]), np.array(batch[1]), np.array(batch[2]), longest)
+    chosen = best_spans(np.array(batch[0]), np.array(batch[1]), np.array(batch[2]), longest)
     for i, (start, end, mask) in enumerate(zip(*batch, strict=True)):
         spans = all_spans(start, end, mask, longest)
         if not spans:
-            assert found.score[i] == found.log_normaliser[i] == MINUS_INFINITY
+            assert chosen.score[i] == chosen.log_normaliser[i] == MINUS_INFINITY
             continue
         best = max(spans, key=lambda span: span[0])  # the first of equals
-        assert (found.score[i].item(), found.start[i].item(), found.end[i].item()) == best
-        assert found.log_normaliser[i].item() == pytest.approx(log_sum_exp([span[0] for span in spans]), abs=1e-9)
+        assert (chosen.score[i].item(), chosen.start[i].item(), chosen.end[i].item()) == best
+        assert chosen.log_normaliser[i].item() == pytest.approx(log_sum_exp([span[0] for span in spans]), abs=1e-9)
 
 
 def test_the_best_span_may_lie_beyond_the_best_starts_and_ends():
@@ -45,16 +45,16 @@ def test_the_best_span_may_lie_beyond_the_best_starts_and_ends():
     start, end = np.zeros((2, 1, 60), np.float32)
     start[0, 30:], end[0, :30] = 5.0, 5.0
     start[0, 7] = 1.0
-    found = best_spans(start, end, np.ones((1, 60), dtype=bool))
-    assert (found.score.item(), found.start.item(), found.end.item()) == (6.0, 7, 7)
+    chosen = best_spans(start, end, np.ones((1, 60), dtype=bool))
+    assert (chosen.score.item(), chosen.start.item(), chosen.end.item()) == (6.0, 7, 7)
 
 
 def test_probabilities_stand_where_the_best_start_and_the_best_end_form_no_span():
     """The best start comes after the best end; either with its own token scores 100, both together would score 200."""
     start, end = np.array([[0.0, 100.0]], np.float32), np.array([[100.0, 0.0]], np.float32)
-    found = best_spans(start, end, np.ones((1, 2), dtype=bool))
-    assert (found.score.item(), found.start.item(), found.end.item()) == (100.0, 0, 0)
-    assert found.log_normaliser.item() == pytest.approx(100 + math.log(2))
+    chosen = best_spans(start, end, np.ones((1, 2), dtype=bool))
+    assert (chosen.score.item(), chosen.start.item(), chosen.end.item()) == (100.0, 0, 0)
+    assert chosen.log_normaliser.item() == pytest.approx(100 + math.log(2))
     assert best_spans(20 * start, 20 * end, np.ones((1, 2), dtype=bool)).log_normaliser.item() >= 2000
 
 

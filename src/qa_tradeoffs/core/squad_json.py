@@ -1,9 +1,11 @@
 """SQuAD's nesting, data[] > paragraphs[] > qas[] > answers[], read in one place: every part knows where it stands."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from qa_tradeoffs.core.errors import StudyError
+
+T = TypeVar("T")
 
 _EXPECTED: dict[type, str] = {list: "a list", dict: "a mapping", str: "a text", int: "a whole number"}
 
@@ -25,18 +27,15 @@ class Part(NamedTuple):
 
     def text(self, key: str) -> str:
         """The text under ``key``."""
-        text: str = self._child(key, str)
-        return text
+        return self._child(key, str)
 
     def number(self, key: str) -> int:
         """The whole number under ``key``."""
-        number: int = self._child(key, int)
-        return number
+        return self._child(key, int)
 
     def values(self, key: str) -> list[Any]:
         """The list under ``key``."""
-        values: list[Any] = self._child(key, list)
-        return values
+        return self._child(key, list)
 
     def parts(self, key: str) -> list["Part"]:
         """The members of the list under ``key``."""
@@ -46,7 +45,7 @@ class Part(NamedTuple):
         """The mapping under ``key``."""
         return Part(self._child(key, dict), self.source, f"{self.path}{key}.")
 
-    def _child(self, key: str, kind: type) -> Any:
+    def _child(self, key: str, kind: type[T]) -> T:
         value = self.content.get(key) if isinstance(self.content, dict) else None
         if not isinstance(value, kind) or isinstance(value, bool):
             raise StudyError(
