@@ -24,26 +24,12 @@ from qa_tradeoffs.study.schema import (
     Profile,
     Study,
     Training,
-)
+)  # fmt: skip
 
 __all__ = [
-    "Data",
-    "Evaluation",
-    "FileData",
-    "GeneratedData",
-    "Grid",
-    "HubData",
-    "Model",
-    "Profile",
-    "Study",
-    "Training",
-    "check",
-    "digest",
-    "first_problem",
-    "load",
-    "seed",
-    "stage_inputs",
-]
+    "Data", "Evaluation", "FileData", "GeneratedData", "Grid", "HubData", "Model", "Profile", "Study", "Training",
+    "check", "digest", "first_problem", "load", "seed", "stage_inputs",
+]  # fmt: skip
 
 
 def load(path: Path | str) -> Study:
