@@ -44,7 +44,7 @@ def test_a_price_is_old_after_a_year(tmp_path):
     ],
 )
 def test_a_wrong_row_of_prices_is_one_sentence(tmp_path, row, message):
-    with pytest.raises(StudyError, match=rf"prices\.yaml: laptop: {said}"):
+    with pytest.raises(StudyError, match=rf"prices\.yaml: laptop: {message}"):
         table(tmp_path, **row)
 
 
