@@ -12,8 +12,8 @@ from benchmarks.comparison import CPU, Comparison, rows
 from benchmarks.record import Benchmarks
 from qa_tradeoffs.core.errors import exit_cleanly
 from qa_tradeoffs.core.files import ROOT, write_text
-from qa_tradeoffs.data import sources
-from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data import splitting
+from qa_tradeoffs.data.example import Example, fingerprint
 from qa_tradeoffs.models import devices
 from qa_tradeoffs.runs import results
 
@@ -42,7 +42,7 @@ def main() -> None:
     if output is not None:
         origin = results.Origin(seed=0, device=devices.describe(CPU), **results.software())
         content = Benchmarks(
-            data=name, data_sha256=sources.fingerprint(examples), origin=origin, records=results.records(found)
+            data=name, data_sha256=fingerprint(examples), origin=origin, records=results.records(found)
         )
         write_text(output, content.model_dump_json(indent=1) + "\n")
         for piece, draw in (("growth", chart.growth), ("learning", chart.learning)):
@@ -57,7 +57,7 @@ def _run(piece: str, examples: list[Example]) -> list[dict[str, Any]]:
         print(growth.summary(measured), flush=True)
         return measured
     if piece == "learning":
-        chosen = sources.sample(examples, _LEARNED + _HELD_OUT, 0)
+        chosen = splitting.sample(examples, _LEARNED + _HELD_OUT, 0)
         learned = fine_tuning.curves(chosen[:_LEARNED], chosen[_LEARNED:], inputs.tokenizer(examples))
         print(fine_tuning.summary(learned), flush=True)
         return learned
@@ -74,9 +74,9 @@ def _compare(piece: str, examples: list[Example]) -> Comparison:
         return pieces.postprocessing(examples, tokenizer)
     network = inputs.encoder(len(tokenizer))
     if piece == "forward":
-        return pieces.forward_passes(sources.sample(examples, _ANSWERED, 0), tokenizer, network)
+        return pieces.forward_passes(splitting.sample(examples, _ANSWERED, 0), tokenizer, network)
     if piece == "evaluation":
-        return pieces.evaluating(sources.sample(examples, _SAMPLE, 0), tokenizer, network)
+        return pieces.evaluating(splitting.sample(examples, _SAMPLE, 0), tokenizer, network)
     return pieces.training_updates(examples, tokenizer, network)
 
 

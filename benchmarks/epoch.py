@@ -17,7 +17,8 @@ from benchmarks import fine_tuning, inputs, plain
 from benchmarks.record import Benchmarks
 from qa_tradeoffs.core.errors import exit_cleanly
 from qa_tradeoffs.core.files import ROOT, write_text
-from qa_tradeoffs.data import features, sources
+from qa_tradeoffs.data import features
+from qa_tradeoffs.data.example import fingerprint
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.models import devices
@@ -136,7 +137,7 @@ def main() -> None:
     origin = results.Origin(seed=0, device=devices.describe(device), **results.software())
     content = Benchmarks(
         data=f"lengths of {name}",
-        data_sha256=sources.fingerprint(examples),
+        data_sha256=fingerprint(examples),
         origin=origin,
         records=results.records(rows),
     )

@@ -21,7 +21,7 @@ from benchmarks import inputs, plain
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.evaluation import predictions, scoring
+from qa_tradeoffs.evaluation import answers, scoring
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 MAX_TOKENS = 16_384
@@ -101,7 +101,7 @@ def _plain(examples: Sequence[Example], tokenizer: Any) -> int:
 def _ours(examples: Sequence[Example], tokenizer: Any) -> int:
     counted = 0
 
-    def of_chunk(_: int, chunk: Sequence[Example]) -> predictions.Predictions:
+    def of_chunk(_: int, chunk: Sequence[Example]) -> answers.Predictions:
         nonlocal counted
         windows = features.build(chunk, tokenizer)
         counted += len(windows.lengths)
@@ -110,9 +110,9 @@ def _ours(examples: Sequence[Example], tokenizer: Any) -> int:
             width = int(windows.lengths[rows].max())
             return inputs.noise(rows, width, 0), inputs.noise(rows, width, 1)
 
-        return predictions.from_logits(logits, windows, chunk, max_tokens=MAX_TOKENS)
+        return answers.from_logits(logits, windows, chunk, answers.Reading(batch_tokens=MAX_TOKENS))
 
-    scoring.score(predictions.in_chunks(of_chunk, examples), examples, v2=False, threshold=0.0)
+    scoring.score(answers.in_chunks(of_chunk, examples), examples, v2=False, threshold=0.0)
     return counted
 
 

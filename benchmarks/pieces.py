@@ -13,8 +13,9 @@ from benchmarks.inputs import Float32, Logits
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows
-from qa_tradeoffs.evaluation import predictions, scoring
-from qa_tradeoffs.evaluation.predictions import Predictions
+from qa_tradeoffs.engines import pytorch
+from qa_tradeoffs.evaluation import answers, scoring
+from qa_tradeoffs.evaluation.answers import Predictions, Reading
 from qa_tradeoffs.metrics import squad
 from qa_tradeoffs.training import collation
 
@@ -233,9 +234,8 @@ def _gradient(network: Any, parts: list[dict[str, Any]]) -> tuple[float, torch.T
 
 
 def _predicted(network: Any, windows: Windows, examples: Sequence[Example], tokenizer: Any) -> Predictions:
-    return predictions.predict(
-        network, windows, examples, device=CPU, max_tokens=MAX_TOKENS, pad_token_id=tokenizer.pad_token_id
-    )
+    engine = pytorch.Engine(network, tokenizer.pad_token_id, CPU)
+    return answers.predict(engine, windows, examples, Reading(batch_tokens=MAX_TOKENS))
 
 
 def _from_padded(start: Float32, end: Float32, windows: Windows, examples: Sequence[Example]) -> Predictions:
@@ -243,9 +243,8 @@ def _from_padded(start: Float32, end: Float32, windows: Windows, examples: Seque
         width = int(windows.lengths[rows].max())
         return start[rows, :width], end[rows, :width]
 
-    return predictions.from_logits(
-        of_rows, windows, examples, max_tokens=MAX_TOKENS_OF_LOGITS, threads=torch.get_num_threads()
-    )
+    with pytorch.side_by_side(torch.get_num_threads()) as each:
+        return answers.from_logits(of_rows, windows, examples, Reading(batch_tokens=MAX_TOKENS_OF_LOGITS), each=each)
 
 
 def _score(found: Predictions, examples: Sequence[Example]) -> dict[str, float]:

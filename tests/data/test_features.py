@@ -254,8 +254,8 @@ def test_padding_fills_rows_on_the_right():
 
 
 def test_batches_hold_like_lengths_within_the_token_budget():
-    found = batches(np.array([3, 9, 3, 4, 20, 3]), max_tokens=10)
-    assert [rows.tolist() for rows in found] == [[4], [1], [3, 0], [2, 5]]
+    cut = batches(np.array([3, 9, 3, 4, 20, 3]), max_tokens=10)
+    assert [rows.tolist() for rows in cut] == [[4], [1], [3, 0], [2, 5]]
 
 
 def test_rows_of_equal_length_keep_their_order():
@@ -265,9 +265,9 @@ def test_rows_of_equal_length_keep_their_order():
 
 @given(lengths=st.lists(st.integers(1, 50), max_size=40), max_tokens=st.integers(1, 200))
 def test_every_row_is_in_one_batch_and_no_batch_exceeds_the_budget(lengths, max_tokens):
-    found = batches(np.array(lengths, np.int64), max_tokens)
-    assert sorted(row for rows in found for row in rows.tolist()) == list(range(len(lengths)))
-    for rows in found:
+    cut = batches(np.array(lengths, np.int64), max_tokens)
+    assert sorted(row for rows in cut for row in rows.tolist()) == list(range(len(lengths)))
+    for rows in cut:
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= max_tokens
 
 
@@ -284,9 +284,9 @@ def test_parts_of_an_update_are_split_where_padding_would_cost_more_than_a_part(
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 20))
 def test_no_other_parts_of_an_update_are_cheaper(lengths, own_cost):
-    found = parts(np.array(lengths), own_cost)
-    assert sorted(row for part in found for row in part) == list(range(len(lengths)))
-    cost = sum(len(part) * max(lengths[row] for row in part) + own_cost for part in found)
+    cut = parts(np.array(lengths), own_cost)
+    assert sorted(row for part in cut for row in part) == list(range(len(lengths)))
+    cost = sum(len(part) * max(lengths[row] for row in part) + own_cost for part in cut)
     assert cost == min(cost_of(way, own_cost) for way in partitions(lengths))
 
 

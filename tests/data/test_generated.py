@@ -7,7 +7,7 @@ import pytest
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import generated
-from qa_tradeoffs.data.sources import fingerprint
+from qa_tradeoffs.data.example import fingerprint
 
 TRAIN = generated.generate(200, 4, "train", 0)
 VALIDATION = generated.generate(200, 4, "validation", 0)

@@ -25,8 +25,9 @@ from qa_tradeoffs.analysis import tables
 from qa_tradeoffs.core import errors
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import sources
-from qa_tradeoffs.evaluation import asking
-from qa_tradeoffs.metrics import squad
+from qa_tradeoffs.engines import asking
+from qa_tradeoffs.metrics import __main__ as metrics_command
+from qa_tradeoffs.metrics import files, squad
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.runs import clean, execute, results, selection, sizes, stage
 from qa_tradeoffs.study import config, prices, published
@@ -91,7 +92,7 @@ def as_json(content: Any) -> bytes:
 def read_metrics(path: Path) -> dict[str, float]:
     references = {qa["id"]: [answer["text"] for answer in qa["answers"]] for article in SQUAD["data"]
                   for qa in article["paragraphs"][0]["qas"]}  # fmt: skip
-    return squad.aggregate(squad.score_questions(squad.read_predictions(path), references))
+    return squad.aggregate(squad.score_questions(files.read_predictions(path), references))
 
 
 def result() -> results.Results:
@@ -117,7 +118,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "published": published.load,
     "assumptions": sizes.assumptions,
     "squad": lambda path: sources.read_squad(path)[0],
-    "references": squad.read_references,
+    "references": files.read_references,
     "predictions": read_metrics,
     "result": results.read,
     "experiment": results.read_experiment,
@@ -718,7 +719,9 @@ def test_a_question_that_cannot_be_asked_is_refused(checkpoint, capsys, context,
 
 def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["metrics", "d.json", "p.json", "--v2", "--na-prob-thresh", "nan"])
-    assert refusal(squad.main, capsys).startswith("--na-prob-thresh: is not a number; give the score above which")
+    assert refusal(metrics_command.main, capsys).startswith(
+        "--na-prob-thresh: is not a number; give the score above which"
+    )
 
 
 VARIABLES = {

@@ -45,7 +45,7 @@ def test_evaluate_loads_the_metric_by_path_offline_and_writes_only_to_its_cache(
         "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]),
     }
-    script = SOURCE / "qa_tradeoffs" / "squad_metric.py"
+    script = SOURCE / "qa_tradeoffs" / "evaluation" / "squad_metric.py"
     questions = rows({"q1": "The cat!", "q2": "big dog"}, {"q1": ["bird", "cat"], "q2": ["dog"]})
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, str(script), json.dumps(questions)],

@@ -25,10 +25,6 @@ def test_nothing_costs_nothing():
     assert costs.usd(0, 1.55) == 0
 
 
-def test_sixteen_thousand_steps_of_three_quarters_of_a_second_are_ten_thirds_of_an_hour():
-    assert costs.usd_to_fine_tune(0.75, 16_000, 1.5) == pytest.approx(5.0)
-
-
 def test_a_million_questions_at_36_ms_take_ten_hours():
     assert costs.usd_per_million_questions(0.036, 3.0) == pytest.approx(30.0)
 
@@ -89,23 +85,3 @@ def test_on_one_machine_the_price_changes_every_cost_and_no_break_even():
     # An hour more of training, 20,000 s less for a million questions: 0.18 million.
     assert break_even(0.5) == pytest.approx(0.18) == break_even(5.0)
     assert break_even(0.5, utilisation=0.5) == pytest.approx(0.09)
-
-
-def test_a_model_that_pays_back_after_thirty_thousand_when_busy_does_after_twelve_thousand_at_two_fifths():
-    assert costs.break_even_utilisation(12_000, 30_000) == pytest.approx(0.4)
-    small, large = (Costs(training=t, per_question=q / 0.4) for t, q in ((8.0, 0.0001), (5.0, 0.0002)))
-    assert small.after(12_000) == pytest.approx(large.after(12_000))
-
-
-def test_a_model_three_times_as_fast_may_run_at_three_times_the_price():
-    ratio = costs.break_even_price_ratio(0.01, 0.03)
-    assert ratio == pytest.approx(3.0)
-    assert costs.usd_per_million_questions(0.01, 0.5 * ratio) == pytest.approx(
-        costs.usd_per_million_questions(0.03, 0.5)
-    )
-
-
-def test_ranges_that_overlap_leave_open_which_machine_is_cheaper():
-    assert costs.always_cheaper((1.0, 1.5), (2.0, 3.0))
-    assert not costs.always_cheaper((1.0, 2.5), (2.0, 3.0))
-    assert not costs.always_cheaper((2.0, 3.0), (1.0, 1.5))

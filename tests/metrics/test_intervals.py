@@ -30,7 +30,7 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 def test_clusters_are_drawn_whole() -> None:
     alike = np.repeat([[1.0], [2.0], [3.0]], 50, axis=1)
-    # Three clusters of equal values are three values; as 150 independent ones they would seem to tell much more.
+    # Three clusters of equal values are three values; as 150 independent ones they would seem to say much more.
     assert bootstrap_median(alike, generator()) == bootstrap_median([1, 2, 3], generator()) == Interval(1.0, 3.0, 0.95)
     assert bootstrap_median(alike.ravel(), generator()) == Interval(2.0, 2.0, 0.95)
 
@@ -168,7 +168,7 @@ def test_the_p_value_agrees_with_scipy() -> None:
 
 
 @pytest.mark.parametrize(("scores", "n"), [(exact_matches, 1000), (f1_scores, 300)])
-def test_models_without_a_difference_are_told_apart_as_often_as_the_level_says(scores: Scores, n: int) -> None:
+def test_models_without_a_difference_differ_significantly_as_often_as_the_level_says(scores: Scores, n: int) -> None:
     rng = generator(14)
     p_values = []
     for _ in range(1000):
@@ -186,17 +186,6 @@ def test_pairing_finds_a_difference_that_two_separate_intervals_hide() -> None:
     assert difference.estimate == pytest.approx(0.014)
     assert difference.interval.low > 0
     assert difference.p_value < 0.01
-
-
-def test_exchanging_the_models_changes_the_sign() -> None:
-    a, b = generator(15).random((2, 50))
-    assert paired_difference(a, b, generator()).estimate == -paired_difference(b, a, generator()).estimate
-
-
-def test_a_paired_difference_depends_on_nothing_but_its_seed() -> None:
-    a, b = generator(16).random((2, 50))
-    assert paired_difference(a, b, generator(17)) == paired_difference(a, b, generator(17))
-    assert paired_difference(a, b, generator(17)) != paired_difference(a, b, generator(18))
 
 
 # Several comparisons
@@ -237,15 +226,10 @@ def test_a_paired_difference_names_the_argument_that_is_wrong(a: Any, b: Any, me
         paired_difference(a, b, generator())
 
 
-@pytest.mark.parametrize("level", [0.0, 1.0, 95])
-def test_a_level_outside_zero_and_one_is_refused(level: float) -> None:
-    with pytest.raises(ValueError, match=r"^level must lie between 0 and 1"):
-        bootstrap_mean([1.0], generator(), level=level)
-
-
-def test_no_resamples_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^resamples must be at least 1"):
-        bootstrap_mean([1.0], generator(), resamples=0)
+@pytest.mark.parametrize("settings", [{"level": 0.0}, {"level": 1.0}, {"level": 95}, {"resamples": 0}])
+def test_a_level_outside_zero_and_one_or_no_resamples_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{min(settings)} must"):
+        bootstrap_mean([1.0], generator(), **settings)
 
 
 @pytest.mark.parametrize("p_values", [[], [0.5, np.nan], [-0.1], [1.1]])
@@ -281,7 +265,3 @@ def test_swapping_three_wins_and_no_win_at_all() -> None:
 def test_swapping_counts_the_observed_difference_as_one_draw() -> None:
     # All 30 swapped alike has probability 2 / 2^30: none of the 999 draws is as extreme, (1 + none) / (1 + 999).
     np.testing.assert_array_equal(swap_p_values(np.full((30, 1), 0.25), generator(), resamples=999), [0.001])
-
-
-def test_columns_without_any_difference_have_p_value_one() -> None:
-    np.testing.assert_array_equal(swap_p_values(np.zeros((4, 2)), generator()), [1.0, 1.0])

@@ -17,7 +17,7 @@ from benchmarks.comparison import Comparison, DisagreementError
 from benchmarks.record import Benchmarks, read, table
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.evaluation import predictions
+from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.metrics import squad
 from qa_tradeoffs.runs import results
 
@@ -179,9 +179,9 @@ def test_predictions_from_logits_are_those_of_the_network_that_gave_them(asked, 
         widths.append(int(windows.lengths[rows].max()))
         return start[rows, : widths[-1]], end[rows, : widths[-1]]
 
-    one_by_one = predictions.from_logits(of_rows, windows, asked, max_tokens=1)
+    one_by_one = answers.from_logits(of_rows, windows, asked, answers.Reading(batch_tokens=1))
     assert sorted(widths) == sorted(windows.lengths.tolist())
-    together = predictions.from_logits(of_rows, windows, asked, max_tokens=10**6)
+    together = answers.from_logits(of_rows, windows, asked, answers.Reading(batch_tokens=10**6))
     assert one_by_one.text == together.text
     np.testing.assert_array_equal(one_by_one.score, together.score)
     np.testing.assert_allclose(one_by_one.probability, together.probability, rtol=1e-5)

@@ -85,7 +85,7 @@ def test_keys_can_be_shared_with_yaml_anchors(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("models: [1", "is not valid YAML (line 1: "),
         ("a\x00", "is not valid YAML ("),
@@ -97,15 +97,15 @@ def test_keys_can_be_shared_with_yaml_anchors(tmp_path):
         ("data: {source: hub, source: files}", "is not valid YAML (line 1: the key 'source' is there twice)"),
     ],
 )
-def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, said):
-    assert sentence(tmp_path, text).startswith(said)
+def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, message):
+    assert sentence(tmp_path, text).startswith(message)
 
 
 FILES = {"source": "files", "file": "dev.json"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         # unknown keys, at every level, with the keys that there are
         ([("titel", "x")], "titel: unknown key; the keys here are title, about, data, models, training, evaluation, "),
@@ -189,8 +189,8 @@ FILES = {"source": "files", "file": "dev.json"}
         ([("data", FILES | {"misplaced_answers": "fix"})], "data.misplaced_answers: must be 'repair' or 'refuse'"),
     ],
 )
-def test_a_wrong_study_is_one_sentence_that_names_file_and_key(tmp_path, changes, said):
-    assert sentence(tmp_path, changed(*changes)).startswith(said)
+def test_a_wrong_study_is_one_sentence_that_names_file_and_key(tmp_path, changes, message):
+    assert sentence(tmp_path, changed(*changes)).startswith(message)
 
 
 def test_a_study_file_that_is_not_there_or_a_folder_is_one_sentence(tmp_path):
@@ -257,8 +257,8 @@ def test_a_change_touches_only_the_stages_that_depend_on_it(tmp_path, change, af
 def test_threshold_questions_must_come_from_a_training_split(tmp_path):
     fine_tuned = {"only": {"label": "Only", "path": "checkpoint", "fine_tuned": True}}
     data = {"source": "files", "validation": "dev.json", "v2": True, "threshold_questions": 9}
-    said = sentence(tmp_path, changed(("models", fine_tuned), ("data", data)))
-    assert said == "`data.threshold_questions` are training questions, but `data` has no `train`"
+    message = sentence(tmp_path, changed(("models", fine_tuned), ("data", data)))
+    assert message == "`data.threshold_questions` are training questions, but `data` has no `train`"
 
 
 def test_what_only_studies_of_v2_say_is_no_input_of_any_other(tmp_path):

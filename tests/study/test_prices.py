@@ -33,7 +33,7 @@ def test_a_price_is_old_after_a_year(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"usd_per_hour": [2.0, 1.0]}, r"usd_per_hour: must be one figure, or \[lowest, highest\], not \[2.0, 1.0\]"),
         ({"usd_per_hour": -1}, r"usd_per_hour\.0: must be greater than or equal to 0 \(it is -1\)"),
@@ -43,8 +43,8 @@ def test_a_price_is_old_after_a_year(tmp_path):
         ({"euro": 1}, r"euro: unknown key; the keys here are provider, machine, usd_per_hour, date, source, note$"),
     ],
 )
-def test_a_wrong_row_of_prices_is_one_sentence(tmp_path, row, said):
-    with pytest.raises(StudyError, match=rf"prices\.yaml: laptop: {said}"):
+def test_a_wrong_row_of_prices_is_one_sentence(tmp_path, row, message):
+    with pytest.raises(StudyError, match=rf"prices\.yaml: laptop: {message}"):
         table(tmp_path, **row)
 
 

@@ -73,7 +73,7 @@ def test_the_papers_scores_say_which_model_and_where_from():
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "says"),
+    ("key", "value", "message"),
     [
         ("original.scores.source", None, "original.scores.source: is missing"),
         (
@@ -91,11 +91,11 @@ def test_the_papers_scores_say_which_model_and_where_from():
         ("machines.t4", {}, "machines.t4: unknown key"),
     ],
 )
-def test_a_wrong_figure_is_named_with_its_file_and_key(tmp_path, key, value, says):
+def test_a_wrong_figure_is_named_with_its_file_and_key(tmp_path, key, value, message):
     path = changed(tmp_path, key, value)
     with pytest.raises(StudyError) as error:
         published.load(path)
-    assert str(error.value).startswith(f"{path}: {says}")
+    assert str(error.value).startswith(f"{path}: {message}")
 
 
 def test_a_list_is_no_file_of_published_figures(tmp_path):

@@ -1,6 +1,9 @@
 """The unit every stage works on: one question about one passage."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +20,11 @@ class Example:
     question: str
     answers: tuple[str, ...]
     answer_starts: tuple[int, ...]
+
+
+def fingerprint(examples: Iterable[Example]) -> str:
+    """SHA-256 of the examples in their order."""
+    sha = hashlib.sha256()
+    for example in examples:
+        sha.update(json.dumps(astuple(example)).encode())
+    return sha.hexdigest()

@@ -4,7 +4,7 @@ A context too long for the model is cut into overlapping windows, each behind th
 distinct context is tokenised once, however many questions are asked about it; windows and labels are then
 made with array operations, without a Python loop over questions.
 
-Arrays of unequal rows are kept *flat*: all rows laid end to end, with ``splits`` telling where each begins,
+Arrays of unequal rows are kept *flat*: all rows laid end to end, with ``splits`` giving where each begins,
 so that row i is ``flat[splits[i] : splits[i + 1]]``.
 """
 
@@ -163,12 +163,12 @@ def batches(lengths: Integers, max_tokens: int) -> list[Int64]:
     A batch padded to its longest row has at most ``max_tokens`` tokens, or is a single row.
     """
     order = np.argsort(-lengths, kind="stable")
-    found, begin = [], 0
+    cut, begin = [], 0
     while begin < len(order):
         size = max(1, max_tokens // int(lengths[order[begin]]))
-        found.append(order[begin : begin + size])
+        cut.append(order[begin : begin + size])
         begin += size
-    return found
+    return cut
 
 
 def parts(lengths: Integers, own_cost: float, multiple_of: int = 1) -> list[Int64]:
@@ -184,11 +184,11 @@ def parts(lengths: Integers, own_cost: float, multiple_of: int = 1) -> list[Int6
         of_last_part = widths[:n] * (n - np.arange(n)) + own_cost
         begin[n] = (cost[:n] + of_last_part).argmin()
         cost[n] = cost[begin[n]] + of_last_part[begin[n]]
-    found, stop = [], len(order)
+    cut, stop = [], len(order)
     while stop:
-        found.append(order[begin[stop] : stop])
+        cut.append(order[begin[stop] : stop])
         stop = int(begin[stop])
-    return found[::-1]
+    return cut[::-1]
 
 
 def _check_room(examples: Sequence[Example], room: Int64, max_length: int, stride: int) -> None:

@@ -201,8 +201,8 @@ def _facts(name: str, rng: np.random.Generator) -> list[Fact]:
         value = _value(ATTRIBUTES[attribute].kind, rng)
         while any(value in fact.value or fact.value in value for fact in facts):
             value = _value(ATTRIBUTES[attribute].kind, rng)
-        shown = name.split()[1] if facts else name
-        before, after = str(rng.choice(ATTRIBUTES[attribute].sentences)).format(name=shown, value="|").split("|")
+        short = name.split()[1] if facts else name
+        before, after = str(rng.choice(ATTRIBUTES[attribute].sentences)).format(name=short, value="|").split("|")
         facts.append(Fact(int(attribute), value, before + value + after, len(before)))
     return facts
 

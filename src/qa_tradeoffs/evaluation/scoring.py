@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import baseline
-from qa_tradeoffs.evaluation.predictions import Predictions
-from qa_tradeoffs.metrics import intervals, no_answer, squad
+from qa_tradeoffs.evaluation.answers import Predictions
+from qa_tradeoffs.metrics import no_answer, squad
 from qa_tradeoffs.metrics.no_answer import Threshold
+from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.metrics.squad import Bools
 
 _NO_ANSWER = "(no answer)"
 
@@ -59,61 +62,64 @@ def threshold(
     return no_answer.choose(scores.f1, predictions.no_answer_score, scores.has_answer)
 
 
-def threshold_rows(threshold: Threshold, *, v2: bool) -> list[dict[str, Any]]:
-    """Record rows of the no-answer threshold and, where it was chosen, of the F1 that it reached there; v2.0 only."""
+def threshold_records(threshold: Threshold, *, v2: bool) -> list[Record]:
+    """The no-answer threshold and, where it was chosen, the F1 that it reached there; v2.0 only."""
     if not v2:
         return []
-    chosen = threshold.f1 is not None
-    conditions = {"chosen_on": "held-out training questions" if chosen else None}
-    n = max(threshold.questions, 1)  # one number where it was given
-    found = {"metric": "no_answer_threshold", "value": threshold.value, "unit": "logits", "n": n}
-    reached = {"metric": "threshold_f1", "value": threshold.f1, "unit": "points", "n": n}
-    return [row | {"conditions": conditions} for row in (found, reached)[: 1 + chosen]]
-
-
-def threshold_sentences(threshold: Threshold, *, v2: bool, fine_tuned: bool = False) -> list[str]:
-    """The threshold and where it comes from; nothing for v1.1."""
-    if not v2:
-        return []
-    left = f"A question is left unanswered where its no-answer score exceeds {threshold.value:.2f} logits"
     if threshold.f1 is None:
-        return [f"{left}, the threshold of the study file."]
-    seen = " Whether this checkpoint, which came fine-tuned, was trained on them is not known." if fine_tuned else ""
+        return [Record.of("no_answer_threshold", threshold.value, "logits", conditions={"chosen_on": None})]
+    n, conditions = threshold.questions, {"chosen_on": "held-out training questions"}
     return [
-        f"{left}: of all thresholds the one with the best F1, {threshold.f1:.1f} points, on {threshold.questions:,} "
-        f"questions held out of the training split in whole articles.{seen}"
+        Record.of("no_answer_threshold", threshold.value, "logits", n, conditions=conditions),
+        Record.of("threshold_f1", threshold.f1, "points", n, conditions=conditions),
     ]
 
 
-def rows(frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, seed: int) -> list[dict[str, Any]]:
-    """Record rows: EM and F1 in points with 95 % bootstrap intervals over questions, the baseline's, and counts.
+def threshold_table(threshold: Threshold, *, v2: bool, fine_tuned: bool = False) -> pd.DataFrame:
+    """The threshold and where it comes from, for a reader; no row for v1.1.
+
+    ``fine_tuned``: the checkpoint came so, and may have been trained on the questions that the threshold was chosen on.
+    """
+    if not v2:
+        return pd.DataFrame()
+    row: dict[str, Any] = {"no answer above": f"{threshold.value:.2f} logits"}
+    if threshold.f1 is None:
+        return pd.DataFrame([row | {"chosen": "by the study file"}])
+    row |= {"chosen": "for its F1 on held-out training questions", "questions": threshold.questions}
+    return pd.DataFrame(
+        [row | {"F1 there": f"{threshold.f1:.1f}", "model has seen them": "unknown" if fine_tuned else "no"}]
+    )
+
+
+def records(frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, seed: int) -> list[Record]:
+    """EM and F1 in points with 95 % bootstrap intervals over questions, those of the baseline after them.
 
     For v2.0 also the official script's HasAns_* and NoAns_* figures.
     """
     rng = np.random.default_rng(seed)
     untrained = baseline_scores(examples, v2=v2)
-    summed = [
-        _summary("exact_match", frame["exact_match"].to_numpy(), rng),
-        _summary("f1", frame["f1"].to_numpy(), rng),
-        _summary("baseline_exact_match", untrained.exact_match, rng),
-        _summary("baseline_f1", untrained.f1, rng),
+    of_all = [
+        _points("exact_match", frame["exact_match"], rng),
+        _points("f1", frame["f1"], rng),
+        _points("baseline_exact_match", untrained.exact_match, rng),
+        _points("baseline_f1", untrained.f1, rng),
     ]
-    if v2:
-        summed += _by_answerability(frame, np.array([len(example.answers) > 0 for example in examples]), rng)
-    return summed
+    if not v2:
+        return of_all
+    return of_all + _by_answerability(frame, np.array([len(example.answers) > 0 for example in examples]), rng)
 
 
-def summary(record_rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Record rows as a table for a reader."""
+def summary(records: Sequence[Record]) -> pd.DataFrame:
+    """Scores as a table for a reader."""
     return pd.DataFrame(
         [
             {
-                "metric": row["metric"],
-                "points": f"{row['value']:.2f}",
-                "95 % interval over questions": f"{row['interval']['low']:.2f} to {row['interval']['high']:.2f}",
-                "questions": row["n"],
+                "metric": record.metric,
+                "points": f"{record.value:.2f}",
+                "95 % interval over questions": "{:.2f} to {:.2f}".format(*record.bounds),
+                "questions": record.n,
             }
-            for row in record_rows
+            for record in records
         ]
     )
 
@@ -150,19 +156,16 @@ def _score_texts(texts: dict[str, str], examples: Sequence[Example], *, v2: bool
     return squad.score_questions(texts, {example.id: example.answers for example in examples}, v2)
 
 
-def _by_answerability(frame: pd.DataFrame, has_answer: Any, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _by_answerability(frame: pd.DataFrame, has_answer: Bools, rng: np.random.Generator) -> list[Record]:
     """The figures of answerable and of unanswerable questions apart, where there are any."""
     return [
-        _summary(f"{prefix}_{column}", frame.loc[chosen, column].to_numpy(), rng)
+        _points(f"{prefix}_{column}", frame.loc[chosen, column], rng)
         for prefix, chosen in (("HasAns", has_answer), ("NoAns", ~has_answer))
         if chosen.any()
         for column in ("exact_match", "f1")
     ]
 
 
-def _summary(metric: str, values: Any, rng: np.random.Generator) -> dict[str, Any]:
-    """A record row of the mean of per-question ``values`` in [0, 1], in points from 0 to 100."""
-    points = 100 * np.asarray(values, dtype=float)
-    interval = intervals.bootstrap_mean(points, rng)
-    bounds = {"low": interval.low, "high": interval.high, "level": interval.level, "over": "questions"}
-    return {"metric": metric, "value": points.mean(), "unit": "points", "n": len(points), "interval": bounds}
+def _points(metric: str, values: npt.ArrayLike, rng: np.random.Generator) -> Record:
+    """The mean of per-question ``values`` in [0, 1], in points from 0 to 100."""
+    return Record.mean(metric, 100 * np.asarray(values, dtype=float), "points", rng)

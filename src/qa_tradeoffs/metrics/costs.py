@@ -37,11 +37,6 @@ def usd_range(seconds: float, usd_per_hour: tuple[float, float]) -> tuple[float,
     return usd(seconds, low), usd(seconds, high)
 
 
-def usd_to_fine_tune(seconds_per_step: float, steps: int, usd_per_hour: float) -> float:
-    """USD for ``steps`` training steps: the steps alone, without loading, tokenising or evaluating."""
-    return usd(seconds_per_step * steps, usd_per_hour)
-
-
 def usd_per_million_questions(seconds_per_question: float, usd_per_hour: float, utilisation: float = 1.0) -> float:
     """USD to answer 10⁶ questions one after the other, which is MLPerf's SingleStream scenario."""
     return usd(seconds_per_question * MILLION, usd_per_hour) / utilisation
@@ -71,29 +66,3 @@ def break_even(model: Costs, other: Costs) -> float:
     if saved_per_question < 0 or (saved_per_question == 0 and extra_to_train > 0):
         return math.inf
     return max(0.0, extra_to_train / saved_per_question) if saved_per_question > 0 else 0.0
-
-
-def break_even_utilisation(questions: float, break_even_when_busy: float) -> float:
-    """Utilisation below which the model that costs more to train, and less to serve, costs less in all.
-
-    Idle time is paid with serving, not with training: the less busy the machine, the more a fast model saves. Above 1:
-    it costs less at any utilisation. ``break_even_when_busy`` is ``break_even`` at utilisation 1, in questions.
-    """
-    return questions / break_even_when_busy
-
-
-def break_even_price_ratio(seconds_per_question: float, other_seconds_per_question: float) -> float:
-    """How many times the other's price a model's may be before it costs more per question, on machines of their own.
-
-    Prices are USD per hour / utilisation, so that two utilisations compare as two prices do. Only seconds decide it: a
-    model that is twice as fast may run on a machine at twice the price, or at half the utilisation.
-    """
-    return other_seconds_per_question / seconds_per_question
-
-
-def always_cheaper(usd_one: tuple[float, float], usd_other: tuple[float, float]) -> bool:
-    """Whether one cost stays below another wherever in their (lowest, highest) the prices lie.
-
-    For machines with prices of their own. On one machine both move together: compare seconds instead.
-    """
-    return usd_one[1] < usd_other[0]

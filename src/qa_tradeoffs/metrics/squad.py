@@ -4,27 +4,18 @@ The rules are those of ``evaluate-v1.1.py`` (Rajpurkar et al., 2016, arXiv 1606.
 of ``evaluate-v2.0.py`` (Rajpurkar et al., 2018, arXiv 1806.03822). They differ where normalisation leaves no
 tokens: v1.1 gives such a text F1 0 even against another one; v2.0 gives 1 to two of them, drops references
 like that, and compares the answer to an unanswerable question with the empty string.
-
-    python -m qa_tradeoffs.metrics DATASET.json PREDICTIONS.json [--v2] [--na-prob-file FILE]
 """
 
-import argparse
-import json
-import math
 import re
 import string
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import filterfalse
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from qa_tradeoffs.core.documents import read_json
-from qa_tradeoffs.core.errors import StudyError, exit_cleanly
+from qa_tradeoffs.core.errors import StudyError
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -191,108 +182,3 @@ def best_threshold(scores: Floats, no_answer_scores: Floats, has_answer: Bools) 
     last_of_equals = np.append(thresholds[1:] != thresholds[:-1], True)
     best = np.argmax(np.where(last_of_equals, totals, -np.inf))
     return 100.0 * float(totals[best]) / len(scores), float(thresholds[best])
-
-
-def read_references(path: Path) -> dict[str, list[str]]:
-    """Reference texts by question id from a file in the official nesting; StudyError names file and key."""
-    references: dict[str, list[str]] = {}
-    for where, question in _questions(path):
-        question_id = _child(question, "id", str, where)
-        answers = _child(question, "answers", list, where)
-        if question_id in references:
-            raise StudyError(f"{where}id repeats {question_id!r}, but each question needs an id of its own")
-        references[question_id] = [
-            _child(answer, "text", str, f"{where}answers[{i}].") for i, answer in enumerate(answers)
-        ]
-    if not references:
-        raise StudyError(f"{path}: has no question under data[].paragraphs[].qas[]")
-    return references
-
-
-def _questions(path: Path) -> Iterator[tuple[str, Any]]:
-    for i, article in enumerate(_child(read_json(path), "data", list, f"{path}: ")):
-        for j, paragraph in enumerate(_child(article, "paragraphs", list, f"{path}: data[{i}].")):
-            where = f"{path}: data[{i}].paragraphs[{j}]."
-            for k, question in enumerate(_child(paragraph, "qas", list, where)):
-                yield f"{where}qas[{k}].", question
-
-
-def _child(node: Any, key: str, kind: type[Any], where: str) -> Any:
-    child = node.get(key) if isinstance(node, dict) else None
-    if not isinstance(child, kind):
-        expected = "a list" if kind is list else "a string"
-        raise StudyError(f"{where}{key} must be {expected}, as in the SQuAD format, but is missing or not one")
-    return child
-
-
-def read_predictions(path: Path) -> dict[str, str]:
-    """Answer text by question id from a JSON object of strings; StudyError for anything else."""
-    predictions = _read_json_object(path)
-    for question_id, text in predictions.items():
-        if not isinstance(text, str):
-            raise StudyError(f"{path}: the prediction for {question_id!r} must be a string")
-    return predictions
-
-
-def read_no_answer_scores(path: Path, scores: QuestionScores) -> Floats:
-    """No-answer scores (n,) for the rows of ``scores`` from a JSON object of numbers; 0 where not predicted."""
-    by_id = _read_json_object(path)
-    values = np.zeros(len(scores.ids))
-    for row in np.flatnonzero(scores.predicted):
-        value: Any = by_id.get(scores.ids[row])
-        if type(value) not in (int, float) or not -sys.float_info.max <= value <= sys.float_info.max:
-            raise StudyError(f"{path}: must have a finite number for the predicted question {scores.ids[row]!r}")
-        values[row] = value
-    return values
-
-
-def _read_json_object(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise StudyError(f"{path}: must be one JSON object with a question id before each value")
-    return content
-
-
-def _report(ids: tuple[str, ...], what: str) -> None:
-    if ids:
-        first = ", ".join(map(repr, ids[:3])) + (", ..." if len(ids) > 3 else "")
-        print(f"{what}: {len(ids)} ({first})", file=sys.stderr)
-
-
-def _summary_v2(scores: QuestionScores, na_prob_file: Path | None, threshold: float) -> dict[str, float]:
-    if na_prob_file is None:
-        return aggregate_v2(scores)
-    no_answer = read_no_answer_scores(na_prob_file, scores)
-    summary = aggregate_v2(apply_threshold(scores, no_answer, threshold))
-    # Without a prediction the score is 0 at any threshold, as for a wrong answer to an answerable question.
-    answerable = scores.has_answer | ~scores.predicted
-    for name, values in (("exact", scores.exact_match), ("f1", scores.f1)):
-        summary[f"best_{name}"], summary[f"best_{name}_thresh"] = best_threshold(values, no_answer, answerable)
-    return summary
-
-
-def main() -> None:
-    """Print the summary of a prediction file as JSON, as the official scripts do."""
-    parser = argparse.ArgumentParser(prog="python -m qa_tradeoffs.metrics", description=main.__doc__)
-    parser.add_argument("dataset", type=Path, help="SQuAD file with the references")
-    parser.add_argument("predictions", type=Path, help="JSON object: answer text by question id")
-    parser.add_argument("--v2", action="store_true", help="rules and summary of SQuAD v2.0")
-    parser.add_argument("--na-prob-file", type=Path, help="with --v2, JSON object: no-answer score by question id")
-    parser.add_argument("--na-prob-thresh", type=float, default=1.0, help="predict '' above this score (1.0)")
-    args = parser.parse_args()
-    if args.na_prob_file and not args.v2:
-        raise StudyError("--na-prob-file: no-answer scores need the rules of SQuAD v2.0; add --v2")
-
-    if math.isnan(args.na_prob_thresh):
-        raise StudyError("--na-prob-thresh: is not a number; give the score above which the answer is ''")
-
-    predictions = read_predictions(args.predictions)
-    scores = score_questions(predictions, read_references(args.dataset), args.v2)
-    summary = _summary_v2(scores, args.na_prob_file, args.na_prob_thresh) if args.v2 else aggregate(scores)
-    _report(scores.missing, "questions without a prediction, scored 0")
-    _report(scores.unknown, "predictions for unknown questions, ignored")
-    print(json.dumps(summary, indent=2 if args.v2 else None))
-
-
-if __name__ == "__main__":
-    exit_cleanly(main)

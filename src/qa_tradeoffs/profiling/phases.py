@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.data.sources import is_v2
-from qa_tradeoffs.evaluation import predictions, scoring
+from qa_tradeoffs.engines import pytorch
+from qa_tradeoffs.evaluation import answers, scoring
 from qa_tradeoffs.profiling import clock
 from qa_tradeoffs.profiling.durations import Timing
 from qa_tradeoffs.profiling.scenarios import sample
@@ -102,18 +102,14 @@ class _Pipeline:
         self._windows = features.build(self._examples, self._tokenizer, recipe.max_length, recipe.stride)
 
     def predict(self) -> None:
-        plan = self._study.evaluation
+        engine = pytorch.Engine(self._network, self._tokenizer.pad_token_id, self._device)
         with _passes_of(self._network, self._device) as passes:
-            self._answers = predictions.predict(
-                self._network, self._windows, self._examples, device=self._device, max_tokens=plan.batch_tokens,
-                pad_token_id=self._tokenizer.pad_token_id, max_answer_tokens=plan.max_answer_tokens,
-                v2=is_v2(self._study.data),
-            )  # fmt: skip
+            self._answers = answers.predict(engine, self._windows, self._examples, answers.Reading.of(self._study))
         self.passes.append(passes)
 
     def score(self) -> None:
         threshold = self._study.evaluation.no_answer_threshold
-        scoring.score(self._answers, self._examples, v2=is_v2(self._study.data), threshold=threshold)
+        scoring.score(self._answers, self._examples, v2=self._study.data.v2, threshold=threshold)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data import sources
-from qa_tradeoffs.metrics.records import Condition
+from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.models import devices, networks
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
@@ -100,7 +100,7 @@ class Stage:
 
     def collect(
         self,
-        rows: list[dict[str, Any]],
+        rows: Sequence[Record | Mapping[str, Any]],
         *,
         notes: Sequence[str] = (),
         beside: Sequence[Path] = (),

@@ -40,8 +40,9 @@ class Price(Section):
     def age_warning(self, today: datetime.date) -> str:
         """A sentence when the price is older than a year, else the empty string."""
         days = (today - self.date).days
-        said = f"The price of {self.machine} is {days / 365.25:.1f} years old: put today's into studies/prices.yaml."
-        return said if days > 365 else ""
+        if days <= 365:
+            return ""
+        return f"The price of {self.machine} is {days / 365.25:.1f} years old: put today's into studies/prices.yaml."
 
 
 def load(path: Path | str) -> dict[str, Price]:

@@ -32,8 +32,8 @@ class OfEach(Section, Generic[T]):
 
     def of(self, model: ModelName) -> T:
         """That of one model."""
-        found: T = getattr(self, model)
-        return found
+        value: T = getattr(self, model)
+        return value
 
 
 class Score(Section):

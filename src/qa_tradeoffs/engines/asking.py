@@ -6,13 +6,17 @@ python -m qa_tradeoffs.answer --checkpoint runs/demo/bert/seed-0/checkpoint --co
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from qa_tradeoffs.core.documents import is_unicode
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.evaluation import answers
+from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.study.config import Model
+
+READING = Reading(batch_tokens=8192)
 
 
 @dataclass(frozen=True)
@@ -27,53 +31,40 @@ class Answer:
 
 
 def ask(
-    checkpoint: Path,
-    context: str,
-    questions: Sequence[str],
-    *,
-    device: str = "auto",
-    max_length: int = 384,
-    stride: int = 128,
-    max_answer_tokens: int = 30,
+    checkpoint: Path, context: str, questions: Sequence[str], *, device: str = "auto", reading: Reading = READING
 ) -> list[Answer]:
-    """Answer each question from ``context``, of any length: it is read in windows of ``max_length`` tokens, of which
-    neighbours share ``stride``. The answer is the best span there is, even where the context holds none.
+    """Answer each question from ``context``, of any length: it is read in windows of ``reading.max_length`` tokens, or
+    as many as the network takes. The answer is the best span there is, even where the context holds none.
 
     Raises StudyError for an empty context or question, a checkpoint that cannot be used, an unknown ``device``.
     """
-    if not context.strip():
-        raise StudyError("context: is empty; expected a passage of text")
-    if blank := [number for number, question in enumerate(questions, 1) if not question.strip()]:
-        raise StudyError(f"question {blank[0]}: is empty; expected a text")
-    if broken := [number for number, question in enumerate(questions, 1) if not is_unicode(question)]:
-        raise StudyError(f"question {broken[0]}: holds half a surrogate pair; expected valid Unicode")
-    if not is_unicode(context):
-        raise StudyError("context: holds half a surrogate pair; expected valid Unicode")
+    _check_text("context", context, "a passage of text")
+    for number, question in enumerate(questions, 1):
+        _check_text(f"question {number}", question, "a text")
     if not questions:
         return []
-    from qa_tradeoffs.data import features
-    from qa_tradeoffs.evaluation import predictions
+    from qa_tradeoffs.engines import pytorch
     from qa_tradeoffs.models import devices, networks
 
     network = networks.from_checkpoint(checkpoint)
     tokenizer = networks.load_tokenizer(Model(label="asked", path=checkpoint), checkpoint, [])
     networks.check_vocabulary(network, len(tokenizer), checkpoint)
     examples = [Example(str(row), "", context, question, (), ()) for row, question in enumerate(questions)]
-    room = min(max_length, getattr(network.config, "max_position_embeddings", max_length))
-    windows = features.build(examples, tokenizer, room, min(stride, room // 3))
-    found = predictions.predict(
-        network,
-        windows,
-        examples,
-        device=devices.choose(device),
-        max_tokens=8192,
-        max_answer_tokens=max_answer_tokens,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    if (found.char_start < 0).any():
+    room = min(reading.max_length, getattr(network.config, "max_position_embeddings", reading.max_length))
+    fitting = replace(reading, max_length=room, stride=min(reading.stride, room // 3))
+    engine = pytorch.Engine(network, tokenizer.pad_token_id, devices.choose(device))
+    best = answers.answer(engine, tokenizer, examples, fitting)
+    if (best.char_start < 0).any():
         raise StudyError("context: has no word that this model can read; expected a passage of text")
-    columns = zip(questions, found.text, found.char_start, found.char_end, found.probability, strict=True)
+    columns = zip(questions, best.text, best.char_start, best.char_end, best.probability, strict=True)
     return [Answer(q, text, int(start), int(end), float(share)) for q, text, start, end, share in columns]
+
+
+def _check_text(name: str, text: str, expected: str) -> None:
+    if not text.strip():
+        raise StudyError(f"{name}: is empty; expected {expected}")
+    if not is_unicode(text):
+        raise StudyError(f"{name}: holds half a surrogate pair; expected valid Unicode")
 
 
 def main(arguments: list[str] | None = None) -> None:

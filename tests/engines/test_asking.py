@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.evaluation import asking
+from qa_tradeoffs.engines import asking
+from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.models import networks
 
 
@@ -32,20 +33,20 @@ def ask(checkpoint: Path, context: str = CONTEXT, questions: Any = QUESTIONS, **
 
 def test_an_answer_is_the_text_at_its_place_with_a_probability(checkpoint):
     answers = ask(checkpoint)
-    assert [found.question for found in answers] == QUESTIONS
-    for found in answers:
-        assert found.text == CONTEXT[found.start : found.end] != ""
-        assert 0 < found.probability <= 1
+    assert [answer.question for answer in answers] == QUESTIONS
+    for answer in answers:
+        assert answer.text == CONTEXT[answer.start : answer.end] != ""
+        assert 0 < answer.probability <= 1
 
 
 def test_probabilities_of_a_one_word_context_are_one(checkpoint):
-    (found,) = ask(checkpoint, "Rome", QUESTIONS[:1])
-    assert (found.text, found.start, found.end) == ("Rome", 0, 4)
-    assert found.probability == pytest.approx(1)
+    (answer,) = ask(checkpoint, "Rome", QUESTIONS[:1])
+    assert (answer.text, answer.start, answer.end) == ("Rome", 0, 4)
+    assert answer.probability == pytest.approx(1)
 
 
 def test_an_answer_has_at_most_the_tokens_allowed(checkpoint):
-    assert all(len(found.text.split()) == 1 for found in ask(checkpoint, max_answer_tokens=1))
+    assert all(len(answer.text.split()) == 1 for answer in ask(checkpoint, reading=Reading(max_answer_tokens=1)))
 
 
 class Finder(torch.nn.Module):
@@ -65,10 +66,10 @@ class Finder(torch.nn.Module):
 def test_a_long_context_is_read_to_its_end(checkpoint, tokenizer, monkeypatch):
     monkeypatch.setattr(networks, "from_checkpoint", lambda _: Finder(tokenizer.convert_tokens_to_ids("rome")))
     filler = "Bob lives in Paris. " * 500  # 2,500 tokens on either side
-    (found,) = ask(checkpoint, filler + "Rome " + filler, QUESTIONS[:1])
-    assert (found.text, found.start) == ("Rome", 10_000)
+    (answer,) = ask(checkpoint, filler + "Rome " + filler, QUESTIONS[:1])
+    assert (answer.text, answer.start) == ("Rome", 10_000)
     # The overlap of two windows may show it twice, sharing the probability.
-    assert found.probability > 0.49
+    assert answer.probability > 0.49
 
 
 def test_no_question_has_no_answer(checkpoint):

@@ -1,0 +1,193 @@
+"""One answer per question from the logits of its windows, whatever computed them.
+
+A question's windows compete with one another, and their spans share one sum of probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.features import Windows, batches, build, context_mask
+from qa_tradeoffs.evaluation.spans import Float64, Floats, Int64, best_spans, not_finite
+from qa_tradeoffs.study.config import Study
+
+_CHUNK = 4096  # questions whose windows are in memory at a time
+
+Progress = Callable[[int, int], None]  # takes how many are done, and how many there are in all
+Map = Callable[[Callable[[Int64], Float64], Iterable[Int64]], Iterator[Float64]]  # as the built-in map
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How questions are read and their answers chosen.
+
+    ``max_length``: tokens of a window, of which neighbours share ``stride``. ``max_answer_tokens``: of the longest
+    span. ``batch_tokens``: of the largest batch, padding included. ``v2``: a question may have no answer.
+    """
+
+    max_length: int = 384
+    stride: int = 128
+    max_answer_tokens: int = 30
+    batch_tokens: int = 16_384
+    v2: bool = False
+
+    @classmethod
+    def of(cls, study: Study) -> Reading:
+        """The one that a study's file sets."""
+        recipe, plan = study.training, study.evaluation
+        return cls(recipe.max_length, recipe.stride, plan.max_answer_tokens, plan.batch_tokens, study.data.v2)
+
+
+class Engine(Protocol):
+    """What computes the logits of a trained network; ``engines`` has a module for each."""
+
+    def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
+        """Start and end logits of the windows ``rows`` (b,): (b, L) each, float32 or float64, L the longest's length.
+
+        May be called by several threads at once.
+        """
+
+    def side_by_side(self) -> AbstractContextManager[Map]:
+        """A map over batches that keeps the machine busy; ``nullcontext(map)`` takes one after the other."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One row per question, in the order of the examples.
+
+    ``text`` is the best span ``context[char_start:char_end]``; "" and both -1 where a context has no token.
+    ``score`` is its start logit + end logit; -inf where there is none.
+    ``probability`` is its share of exp(score) among all admissible spans of all the question's windows and,
+    for v2.0, the no-answer option.
+    ``no_answer_score`` is the no-answer score - ``score``: above 0, the model prefers not to answer.
+    """
+
+    id: list[str]
+    text: list[str]
+    char_start: Int64
+    char_end: Int64
+    score: Float64
+    probability: Float64
+    no_answer_score: Float64
+
+    def with_threshold(self, threshold: float) -> list[str]:
+        """The texts, "" (no answer, SQuAD v2.0) where ``no_answer_score`` exceeds ``threshold``."""
+        return ["" if lead > threshold else text for text, lead in zip(self.text, self.no_answer_score, strict=True)]
+
+
+def answer(
+    engine: Engine, tokenizer: Any, examples: Sequence[Example], reading: Reading, progress: Progress | None = None
+) -> Predictions:
+    """Answer any number of ``examples``: windows are built, answered and let go, some thousand questions at a time.
+
+    ``progress`` counts questions. Raises StudyError where the logits are not finite.
+    """
+
+    def of_chunk(begin: int, chunk: Sequence[Example]) -> Predictions:
+        def windows_done(done: int, of: int) -> None:
+            if progress is not None:
+                progress(begin + len(chunk) * done // of, len(examples))
+
+        windows = build(chunk, tokenizer, reading.max_length, reading.stride)
+        return predict(engine, windows, chunk, reading, windows_done)
+
+    return in_chunks(of_chunk, examples)
+
+
+def in_chunks(of_chunk: Callable[[int, Sequence[Example]], Predictions], examples: Sequence[Example]) -> Predictions:
+    """The rows of all chunks of ``examples``; ``of_chunk`` takes how many examples came before, and its own."""
+    parts = [of_chunk(begin, examples[begin : begin + _CHUNK]) for begin in range(0, len(examples), _CHUNK)]
+
+    def column(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Predictions(
+        id=[i for part in parts for i in part.id],
+        text=[text for part in parts for text in part.text],
+        char_start=column("char_start"),
+        char_end=column("char_end"),
+        score=column("score"),
+        probability=column("probability"),
+        no_answer_score=column("no_answer_score"),
+    )
+
+
+def predict(
+    engine: Engine, windows: Windows, examples: Sequence[Example], reading: Reading, progress: Progress | None = None
+) -> Predictions:
+    """Answer ``examples`` with the ``windows`` that features.build made of them; ``progress`` counts windows."""
+    with engine.side_by_side() as each:
+        return from_logits(partial(engine.logits, windows), windows, examples, reading, each=each, progress=progress)
+
+
+def from_logits(
+    logits: Callable[[Int64], tuple[Floats, Floats]],
+    windows: Windows,
+    examples: Sequence[Example],
+    reading: Reading,
+    *,
+    each: Map = map,
+    progress: Progress | None = None,
+) -> Predictions:
+    """``predict`` with ``logits`` of any source, as of an engine for these windows; ``each`` maps over batches.
+
+    As in SQuAD v2.0's customary baseline, the no-answer score is the start logit + end logit of the leading
+    special token, the lowest over a question's windows.
+    """
+    columns = _per_window(logits, windows, reading, each, progress)
+    score, first, last, log_normaliser, no_answer = columns  # float64 (n_windows,) each
+    begins = np.searchsorted(windows.example, np.arange(len(examples)))  # each question's first window
+    best = np.lexsort((-score, windows.example))[begins]  # stable: of equal scores the earlier window's
+    normaliser = np.logaddexp.reduceat(log_normaliser, begins)
+    no_answer = np.minimum.reduceat(no_answer, begins)
+    if reading.v2:
+        normaliser = np.logaddexp(normaliser, no_answer)
+
+    score, token = score[best], windows.splits[best]
+    has_span = np.isfinite(score)
+    char_start = np.where(has_span, windows.offsets[token + first[best].astype(np.int64), 0], -1).astype(np.int64)
+    char_end = np.where(has_span, windows.offsets[token + last[best].astype(np.int64), 1], -1).astype(np.int64)
+    spans = zip(examples, char_start.tolist(), char_end.tolist(), strict=True)
+    return Predictions(
+        id=[example.id for example in examples],
+        text=[example.context[start:end] if start >= 0 else "" for example, start, end in spans],
+        char_start=char_start,
+        char_end=char_end,
+        score=score,
+        probability=np.exp(score - np.where(has_span, normaliser, 0.0)),
+        no_answer_score=no_answer - score,
+    )
+
+
+def _per_window(
+    logits: Callable[[Int64], tuple[Floats, Floats]],
+    windows: Windows,
+    reading: Reading,
+    each: Map,
+    progress: Progress | None,
+) -> Float64:
+    """The four columns of best_spans and the no-answer score of every window: (5, n_windows)."""
+
+    def of_batch(rows: Int64) -> Float64:
+        start, end = logits(rows)
+        spans = best_spans(start, end, context_mask(windows, rows, start.shape[1]), reading.max_answer_tokens)
+        return np.array((*spans, start[:, 0] + end[:, 0]), np.float64)
+
+    columns = np.empty((5, len(windows.lengths)))
+    done = 0
+    parts = list(batches(windows.lengths, reading.batch_tokens))
+    for rows, part in zip(parts, each(of_batch, parts), strict=True):
+        columns[:, rows] = part
+        done += len(rows)
+        if progress is not None:
+            progress(done, columns.shape[1])
+    if not np.isfinite(columns[4]).all():
+        raise not_finite()
+    return columns

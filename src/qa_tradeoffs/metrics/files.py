@@ -1,0 +1,53 @@
+"""The files that the official SQuAD scripts take: references in SQuAD's nesting, answers and no-answer scores by id."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qa_tradeoffs.core import squad_json
+from qa_tradeoffs.core.documents import read_json
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.metrics.squad import Floats, QuestionScores
+
+
+def read_references(path: Path) -> dict[str, list[str]]:
+    """Reference texts by question id from a file in the official nesting; StudyError names file and key."""
+    references: dict[str, list[str]] = {}
+    for _, _, _, question in squad_json.questions(read_json(path), str(path)):
+        question_id = question.text("id")
+        if question_id in references:
+            raise StudyError(f"{question.place}.id repeats {question_id!r}, but each question needs an id of its own")
+        references[question_id] = [answer.text("text") for answer in question.parts("answers")]
+    if not references:
+        raise StudyError(f"{path}: has no question under data[].paragraphs[].qas[]")
+    return references
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """Answer text by question id from a JSON object of strings; StudyError for anything else."""
+    predictions = _read_json_object(path)
+    for question_id, text in predictions.items():
+        if not isinstance(text, str):
+            raise StudyError(f"{path}: the prediction for {question_id!r} must be a string")
+    return predictions
+
+
+def read_no_answer_scores(path: Path, scores: QuestionScores) -> Floats:
+    """No-answer scores (n,) for the rows of ``scores`` from a JSON object of numbers; 0 where not predicted."""
+    by_id = _read_json_object(path)
+    values = np.zeros(len(scores.ids))
+    for row in np.flatnonzero(scores.predicted):
+        value: Any = by_id.get(scores.ids[row])
+        if type(value) not in (int, float) or not -sys.float_info.max <= value <= sys.float_info.max:
+            raise StudyError(f"{path}: must have a finite number for the predicted question {scores.ids[row]!r}")
+        values[row] = value
+    return values
+
+
+def _read_json_object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise StudyError(f"{path}: must be one JSON object with a question id before each value")
+    return content

@@ -1,0 +1,85 @@
+"""Whole articles on one side or the other, by seed alone."""
+
+import pytest
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.data import splitting
+from qa_tradeoffs.data.example import Example
+
+CONTEXT = "Ada met Bob. Bob left."
+
+
+def articles(count: int, questions: int) -> list[Example]:
+    return [
+        Example(f"{a}-{q}", f"title {a}", CONTEXT, "Who?", ("Ada",), (0,))
+        for a in range(count)
+        for q in range(questions)
+    ]
+
+
+@pytest.mark.parametrize(("share", "held_out"), [(0.25, 2), (0.5, 4), (0.01, 1), (0.99, 7)])
+def test_a_split_by_article_holds_out_the_share_of_articles_but_at_least_one_on_each_side(share, held_out):
+    examples = articles(8, 3)
+    train, validation = splitting.by_article(examples, share, seed=0)
+    assert len({example.title for example in validation}) == held_out
+    assert not {example.title for example in train} & {example.title for example in validation}
+    assert sorted(train + validation, key=lambda example: example.id) == examples
+
+
+def test_a_split_depends_on_its_seed_only():
+    examples = articles(20, 1)
+    held_out = [splitting.by_article(examples, 0.5, seed)[1] for seed in (0, 0, 1)]
+    assert held_out[0] == held_out[1] != held_out[2]
+
+
+def test_one_article_cannot_be_split():
+    with pytest.raises(StudyError, match=r"^data\.file: has 1 article, but a split by article needs at least 2$"):
+        splitting.by_article(articles(1, 5), 0.5, 0)
+
+
+def article(title: str, *answered: bool) -> list[Example]:
+    return [
+        Example(f"{title}{i}", title, f"{title}.", "What?", *(((title,), (0,)) if has else ((), ())))
+        for i, has in enumerate(answered)
+    ]
+
+
+MIXED = [question for title in "abcdef" for question in article(title, True, False, True)]
+
+
+@pytest.mark.parametrize(("wanted", "held_out"), [(1, 3), (3, 3), (4, 6), (15, 15)])
+def test_questions_for_the_threshold_are_whole_articles_and_at_least_as_many_as_wanted(wanted, held_out):
+    train, threshold = splitting.hold_out(MIXED, wanted)
+    assert len(threshold) == held_out
+    assert {e.title for e in train}.isdisjoint(e.title for e in threshold)
+    assert sorted(train + threshold, key=MIXED.index) == MIXED
+
+
+def test_which_articles_are_held_out_depends_on_the_seed_only():
+    assert splitting.hold_out(MIXED, 3, seed=1) == splitting.hold_out(MIXED, 3, seed=1)
+    assert len({splitting.hold_out(MIXED, 3, seed=seed)[1][0].title for seed in range(20)}) > 1
+
+
+def test_holding_out_every_article_is_refused():
+    with pytest.raises(StudyError, match="is 16, but the training split has 18 questions of 6 articles; "):
+        splitting.hold_out(MIXED, 16)
+
+
+def test_a_threshold_needs_questions_of_both_kinds():
+    answerable = article("a", True) + article("b", True)
+    with pytest.raises(StudyError, match="the 1 held-out questions are not of both kinds, with and without an answer"):
+        splitting.hold_out(answerable, 1)
+
+
+def test_a_sample_is_seeded_and_keeps_the_order():
+    examples = articles(1, 100)
+    drawn = splitting.sample(examples, 10, seed=0)
+    places = [examples.index(example) for example in drawn]
+    assert places == sorted(set(places))
+    assert len(places) == 10
+    assert drawn == splitting.sample(examples, 10, seed=0) != splitting.sample(examples, 10, seed=1)
+
+
+def test_a_limit_above_the_number_of_questions_takes_all():
+    examples = articles(1, 3)
+    assert splitting.sample(examples, 5, seed=0) == splitting.sample(examples, None, seed=0) == examples
