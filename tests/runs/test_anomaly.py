@@ -65,8 +65,8 @@ def test_a_gpu_is_measured_at_a_larger_point_and_in_the_precisions_it_has(measur
         (["--rounds", "1"], "--rounds: '1' is not a number from 2 on; give 2 or more"),
         (["--precision", "bf16"], "--precision: 'bf16' is not available on this device; choose of fp32"),
         (["--device", "tpu"], "DEVICE: 'tpu' is no device"),
-        (["--out", "/dev/null/anomaly.json"], "--out: /dev/null cannot be made"),
-        (["--out", "/"], "--out: / cannot be written"),
+        (["--out", "/dev/null/anomaly.json"], "'/dev/null': this folder of results cannot be made"),
+        (["--out", "/"], "--out: / is a folder"),
     ],
 )
 def test_a_wrong_argument_is_a_sentence_before_anything_is_measured(arguments, sentence, measured, tmp_path):

@@ -15,7 +15,7 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import OWN_ANOMALY
+from qa_tradeoffs.core.files import OWN_ANOMALY, make_folder
 from qa_tradeoffs.models import devices, networks
 from qa_tradeoffs.profiling import anomaly
 from qa_tradeoffs.profiling.workloads import Setting, available_formats
@@ -101,12 +101,9 @@ def _progress_on_terminal() -> Iterator[None]:
 
 def _check_writable(file: Path) -> None:
     """Before minutes of measuring."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StudyError(f"--out: {file.parent} cannot be made ({error.strerror}); give another file") from None
-    if file.is_dir() or not os.access(file.parent, os.W_OK):
-        raise StudyError(f"--out: {file} cannot be written; give another file")
+    make_folder(file.parent)
+    if file.is_dir():
+        raise StudyError(f"--out: {file} is a folder; give a file")
 
 
 if __name__ == "__main__":
