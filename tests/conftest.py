@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from huggingface_hub import constants
 
-from qa_tradeoffs.analysis import compared, tables
+from qa_tradeoffs.analysis import tables
+from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.runs import inputs, results
@@ -354,17 +355,37 @@ def question(number: int, asked: str = "Where?", context: str = "right here, or 
     return Example(f"q{number}", "", context, asked, (context.split()[0],), (0,))
 
 
-def compared_of(
+def answers_of(
     examples: list[Example], scores: dict[str, list[list[float]]], texts: dict[str, list[list[str]]] | None = None
-) -> compared.Compared:
+) -> Answers:
     """Model label → one list of F1 scores per seed (and of answers, where they matter), beside their questions."""
-    answers = {
+    tables_of = {
         label: [predictions_of(row).iloc[::-1].reset_index(drop=True) for row in s] for label, s in scores.items()
     }
     for label, several in (texts or {}).items():
-        answers[label] = [frame.assign(prediction=row) for frame, row in zip(answers[label], several, strict=True)]
-    return compared.Compared(
-        tuple(examples),
-        {label: tuple(frames) for label, frames in answers.items()},
-        {label: tuple(range(len(frames))) for label, frames in answers.items()},
+        tables_of[label] = [frame.assign(prediction=row) for frame, row in zip(tables_of[label], several, strict=True)]
+    return Answers(tuple(examples), {label: tuple(frames) for label, frames in tables_of.items()})
+
+
+V2 = {"source": "hub", "name": "some/squad_v2", "revision": "c" * 40, "v2": True, "threshold_questions": 40}
+
+
+def v2_study(collected_of: Callable[..., tables.Collected]) -> tables.Collected:
+    """Five questions, two of them unanswerable: BERT with a threshold of -2, DistilBERT with seeds at 1 and 2."""
+    spans = pd.DataFrame(
+        {
+            "id": [f"q{row}" for row in range(5)],
+            "has_answer": [True, False, True, True, False],
+            "span_f1": [1, 0, 0.5, 0, 0],
+            "span_exact_match": [1, 0, 0, 0, 0],
+            "no_answer_score": [-2.0, -1, 0.5, 1, 2],
+        }
     )
+    found = collected_of({"bert": [[0.0] * 5], "distilbert": [[0.0] * 5, [0.0] * 5]}, data=V2, seeds=[0, 1])
+    for key, threshold in {("bert", 0): -2.0, ("distilbert", 0): 1.0, ("distilbert", 1): 2.0}.items():
+        f1 = spans["span_f1"].where(spans["no_answer_score"] <= threshold, (~spans["has_answer"]).astype(float))
+        found.predictions[key] = spans.assign(f1=f1, exact_match=f1 // 1)
+        row = {"metric": "no_answer_threshold", "value": threshold, "unit": "logits", "n": 41}
+        row["conditions"] = {"chosen_on": "held-out training questions"}
+        found.evaluations[key] = results_of(found.study, "evaluate", *key, [row])
+    return found

@@ -428,8 +428,8 @@ def test_choices_have_the_time_and_cost_of_a_question_and_stand_to_the_front(pro
     ("seeds", "low", "high", "verdict"),
     [
         ([3, 3], [79, 75], [81, 77], "better"),
-        ([3, 3], [76, 75], [83, 77], "unclear"),
-        ([1, 3], [80, 75], [80, 81], "unclear"),  # one that came fine-tuned is one run
+        ([3, 3], [76, 75], [83, 77], "not significant"),
+        ([1, 3], [80, 75], [80, 81], "not significant"),  # one that came fine-tuned is one run
         ([1, 1], [80, 80], [80, 80], "better"),  # one run of each: nothing is known of others
     ],
 )

@@ -10,7 +10,7 @@ from qa_tradeoffs.analysis.tables import Collected, measured
 from qa_tradeoffs.core import words
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import costs
-from qa_tradeoffs.metrics.choice import Contest, Gap, Time
+from qa_tradeoffs.metrics.pareto import Contest, Gap, Time
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.study.published import MODELS, ModelName, Published
 

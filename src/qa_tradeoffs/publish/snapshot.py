@@ -17,9 +17,9 @@ from qa_tradeoffs.analysis import compute, tables
 from qa_tradeoffs.core.documents import Strict
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import RunPaths, read_bytes, write_text
-from qa_tradeoffs.metrics.choice import Contest
+from qa_tradeoffs.metrics.pareto import Contest
 from qa_tradeoffs.metrics.records import Condition, Interval, Record
-from qa_tradeoffs.report import choice_findings, display, figures, findings
+from qa_tradeoffs.report import choice, display, figures, findings
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.results import Origin
 from qa_tradeoffs.study import config
@@ -60,9 +60,9 @@ def summary(collected: tables.Collected) -> Summary:
     return Summary(
         title=collected.study.title,
         kind=findings.kind_of_study(collected.study, collected.slugs),
-        answer=tuple(choice_findings.answer(choices, contest, collected.study, baseline, n)),
-        chart=choice_findings.describe(choices),
-        caption=choice_findings.chart_caption(choices),
+        answer=tuple(choice.answer(choices, contest, collected.study, baseline, n)),
+        chart=choice.chart_text(choices),
+        caption=choice.chart_caption(choices),
         origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
         price=f"{collected.price.machine}, {collected.price.provider}, {collected.price.date}",
         models=tuple(

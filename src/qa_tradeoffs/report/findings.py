@@ -8,7 +8,7 @@ import pandas as pd
 
 from qa_tradeoffs.analysis import compute, tables
 from qa_tradeoffs.core.words import counted, listed, percent, plain, points, ratio, seconds, signed
-from qa_tradeoffs.metrics.choice import Gap
+from qa_tradeoffs.metrics.pareto import Gap
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.published import ModelName, Published
 
@@ -272,7 +272,7 @@ def _times(ours: float, theirs: float) -> str:
 
 def _is_told(row: Any) -> bool:
     """Whether a difference is shown: by the corrected p value and by an interval that leaves out zero."""
-    return Gap(row.f1_difference, row.low, row.high, row.p_holm).told_over_questions
+    return Gap(row.f1_difference, row.low, row.high, row.p_holm).significant_over_questions
 
 
 def _differences(rows: list[Any]) -> list[str]:

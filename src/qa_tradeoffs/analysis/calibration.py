@@ -1,4 +1,4 @@
-"""Every model's confidence against its answers: tables of calibration, and of accuracy at partial coverage."""
+"""Every model's confidence against its answers: calibration, and accuracy at partial coverage."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from qa_tradeoffs.analysis.compared import Compared
+from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.analysis.slices import FEWEST
 from qa_tradeoffs.metrics import calibration, intervals
 
@@ -28,7 +28,9 @@ class Calibration(NamedTuple):
     accuracy with ``gap_low`` and ``gap_high``, at a level corrected for the number of models (Bonferroni); ``ece`` with
     its 95 % interval, and ``ece_chance``, which a perfectly calibrated model would exceed on as many questions in 5 %
     of cases, divided by the number of models; ``aurc`` with its 95 % interval, and what it would be were confidence
-    worthless (``aurc_random``) or did it put every right answer before every wrong one (``aurc_best``).
+    worthless (``aurc_random``) or did it put every right answer before every wrong one (``aurc_best``); ``verdict``:
+    overconfident or underconfident where the interval of ``gap`` excludes zero, else miscalibrated where ``ece``
+    exceeds ``ece_chance``, else calibrated within chance.
     ``bins``: model, bin, bin_confidence, and bin_accuracy with its 95 % interval.
     ``coverage``: model, coverage (per cent of the questions, the most confident), ``em`` of these with its 95 %
     interval, and ``gain`` over answering all, its interval corrected as that of ``gap``.
@@ -39,7 +41,7 @@ class Calibration(NamedTuple):
     coverage: pd.DataFrame
 
 
-def of_answers(frame: pd.DataFrame) -> Floats:
+def confidence_of(frame: pd.DataFrame) -> Floats:
     """(n,): the probability that the model gave to what it answered, a span or, in SQuAD v2.0, none.
 
     A span's is ``probability``; the no-answer option's is that times exp(``no_answer_score``), their scores' ratio.
@@ -52,12 +54,12 @@ def of_answers(frame: pd.DataFrame) -> Floats:
     return np.clip(answered, 0.0, 1.0)
 
 
-def table(compared: Compared) -> Calibration:
+def calibration_of(answers: Answers) -> Calibration:
     """The calibration of every model, all from the same resamples of the questions."""
-    n = len(compared.examples)
+    n = len(answers.examples)
     if n < FEWEST:
         return Calibration(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    runs = {label: [_Run.of(frame) for frame in frames] for label, frames in compared.answers.items()}
+    runs = {label: [_Run.of(frame) for frame in frames] for label, frames in answers.tables.items()}
     rng = np.random.default_rng(0)
     drawn: dict[str, list[dict[str, Floats]]] = {label: [] for label in runs}
     for counts in intervals.resample_counts(n, rng, _RESAMPLES):
@@ -81,19 +83,19 @@ class _Run:
     confidence: Floats
     correct: Floats
     tenths: Floats
-    kept: Floats
+    covered: Floats
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> "_Run":
-        confidence = of_answers(frame)
-        kept = [calibration.bins(confidence, [1 - coverage, 1]) for coverage in COVERAGES]
+        confidence = confidence_of(frame)
+        covered = [calibration.bins(confidence, [1 - coverage, 1]) for coverage in COVERAGES]
         tenths = calibration.bins(confidence, np.linspace(0, 1, BINS + 1))
-        return cls(confidence, frame["exact_match"].to_numpy(dtype=np.float64), tenths, np.hstack(kept))
+        return cls(confidence, frame["exact_match"].to_numpy(dtype=np.float64), tenths, np.hstack(covered))
 
     def figures(self, counts: Floats) -> dict[str, Floats]:
         """What has an interval, for each resample, (r,) or (r, bins)."""
         n = len(self.correct)
-        em = calibration.mean_in(self.kept, self.correct, counts)
+        em = calibration.mean_in(self.covered, self.correct, counts)
         return {
             "gap": counts @ (self.confidence - self.correct) / n,
             "ece": calibration.calibration_error(self.tenths, self.confidence, self.correct, counts),
@@ -134,9 +136,17 @@ def _tables(
             columns |= {f"{name}_{end}": np.atleast_1d(b) for end, b in zip(("low", "high"), bounds, strict=True)}
         return pd.DataFrame({"model": label, **index, **columns})
 
-    single = ["confidence", "accuracy", "gap", "ece", "ece_chance", "aurc", "aurc_best", "aurc_random"]
+    means = ["confidence", "accuracy", "gap", "ece", "ece_chance", "aurc", "aurc_best", "aurc_random"]
     return Calibration(
-        rows({"n": n, "seeds": seeds}, single, {"gap": alpha, "ece": 0.05, "aurc": 0.05}),
+        _judged(rows({"n": n, "seeds": seeds}, means, {"gap": alpha, "ece": 0.05, "aurc": 0.05})),
         rows({"bin": np.arange(1, BINS + 1)}, ["bin_confidence", "bin_accuracy"], {"bin_accuracy": 0.05}),
         rows({"coverage": 100 * COVERAGES}, ["em", "gain"], {"em": 0.05, "gain": alpha}),
     )
+
+
+def _judged(models: pd.DataFrame) -> pd.DataFrame:
+    """The rows of models with their verdicts."""
+    over, under = models["gap_low"] > 0, models["gap_high"] < 0
+    kinds = ["overconfident", "underconfident", "miscalibrated"]
+    chosen = np.select([over, under, models["ece"] > models["ece_chance"]], kinds, "calibrated within chance")
+    return models.assign(verdict=chosen)

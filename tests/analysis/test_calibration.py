@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import compared_of, question
+from conftest import answers_of, question
 
-from qa_tradeoffs.analysis import confidence
-from qa_tradeoffs.analysis.compared import Compared
+from qa_tradeoffs.analysis.answers import Answers
+from qa_tradeoffs.analysis.calibration import calibration_of, confidence_of
 from qa_tradeoffs.metrics import calibration
 
 
@@ -16,12 +16,10 @@ def answered(probability, right, **columns) -> pd.DataFrame:
     return frame.assign(exact_match=np.asarray(right, dtype=float), f1=0.0, **columns)
 
 
-def of_models(**models) -> Compared:
+def of_models(**models) -> Answers:
     n = len(next(iter(models.values()))[0])
     examples = tuple(question(i) for i in range(n))
-    return Compared(
-        examples, {k: tuple(v) for k, v in models.items()}, {k: tuple(range(len(v))) for k, v in models.items()}
-    )
+    return Answers(examples, {label: tuple(frames) for label, frames in models.items()})
 
 
 def test_a_span_s_confidence_is_its_probability_and_no_answer_s_what_its_score_adds():
@@ -32,20 +30,20 @@ def test_a_span_s_confidence_is_its_probability_and_no_answer_s_what_its_score_a
             "no_answer_score": [5.0, np.log(3), np.log(0.5)],
         }
     )
-    np.testing.assert_allclose(confidence.of_answers(frame), [0.25, 0.75, 0.1])
+    np.testing.assert_allclose(confidence_of(frame), [0.25, 0.75, 0.1])
 
 
 def test_a_probability_that_vanished_leaves_all_to_no_answer():
     frame = pd.DataFrame({"prediction": ["", ""], "probability": [0.0, 1e-300], "no_answer_score": [900.0, 710.0]})
-    np.testing.assert_allclose(confidence.of_answers(frame), [1.0, 1.0])
+    np.testing.assert_allclose(confidence_of(frame), [1.0, 1.0])
 
 
-def test_what_sentences_say_is_corrected_for_the_number_of_models():
+def test_verdict_and_gain_are_corrected_for_the_number_of_models():
     rng = np.random.default_rng(1)
     confident = rng.random(200)
     model = answered(confident, rng.random(200) < confident)
     (alone, _, coverage), (beside, _, both) = (
-        confidence.table(of_models(**dict.fromkeys(names, (model,)))) for names in ("A", "AB")
+        calibration_of(of_models(**dict.fromkeys(names, (model,)))) for names in ("A", "AB")
     )
     # The same resamples: at 95 % of one, at 97.5 % of two. What only the chart shows stays at 95 %.
     for one, two, name in ((alone, beside, "gap"), (coverage, both, "gain")):
@@ -54,8 +52,22 @@ def test_what_sentences_say_is_corrected_for_the_number_of_models():
     assert coverage["em_low"].tolist() == both[both["model"] == "A"]["em_low"].tolist()
 
 
+@pytest.mark.parametrize(
+    ("confidence", "verdict"),
+    [
+        (np.full(200, 0.9), "overconfident"),
+        (np.full(200, 0.2), "underconfident"),
+        (np.full(200, 0.5), "calibrated within chance"),
+        (np.tile([0.1, 0.9], 100), "miscalibrated"),  # half of each are right, though on average it is 50 % sure
+    ],
+)
+def test_verdicts_of_a_model_that_is_half_right(confidence, verdict):
+    right = np.repeat([1, 1, 0, 0], 50)
+    assert calibration_of(of_models(A=[answered(confidence, right)])).models["verdict"].tolist() == [verdict]
+
+
 def test_a_model_that_is_always_sure_and_half_right_is_too_sure_by_half():
-    found = confidence.table(of_models(A=[answered([1.0] * 100, [1, 0] * 50)]))
+    found = calibration_of(of_models(A=[answered([1.0] * 100, [1, 0] * 50)]))
     row = found.models.iloc[0]
     assert (row["confidence"], row["accuracy"], row["gap"], row["ece"]) == pytest.approx((100, 50, 50, 50))
     assert row["ece_chance"] == 0  # who is sure of all is never wrong by chance
@@ -68,7 +80,7 @@ def test_a_model_that_is_always_sure_and_half_right_is_too_sure_by_half():
 
 def test_confidence_that_tells_right_from_wrong_gains_by_leaving_out():
     # Of 100 questions the surer 60 are right.
-    found = confidence.table(of_models(A=[answered(np.linspace(0.01, 1, 100), [0] * 40 + [1] * 60)]))
+    found = calibration_of(of_models(A=[answered(np.linspace(0.01, 1, 100), [0] * 40 + [1] * 60)]))
     row, coverage = found.models.iloc[0], found.coverage.set_index(found.coverage["coverage"].round())
     assert row["aurc"] == row["aurc_best"]
     assert coverage.loc[100, ["em", "gain", "gain_low", "gain_high"]].tolist() == pytest.approx([60, 0, 0, 0])
@@ -82,7 +94,7 @@ def test_confidence_that_tells_right_from_wrong_gains_by_leaving_out():
 def test_a_calibrated_model_is_within_chance_and_its_interval_too():
     rng = np.random.default_rng(0)
     sure = rng.random(2000)
-    row = confidence.table(of_models(A=[answered(sure, rng.random(2000) < sure)])).models.iloc[0]
+    row = calibration_of(of_models(A=[answered(sure, rng.random(2000) < sure)])).models.iloc[0]
     assert row["gap_low"] < 0 < row["gap_high"]
     assert row["ece"] < row["ece_chance"] < 5
 
@@ -90,7 +102,7 @@ def test_a_calibrated_model_is_within_chance_and_its_interval_too():
 def test_several_seeds_give_the_mean_of_their_own_figures():
     rng = np.random.default_rng(1)
     seeds = [answered(rng.random(80), rng.random(80) < 0.6) for _ in range(2)]
-    row = confidence.table(of_models(A=seeds)).models.iloc[0]
+    row = calibration_of(of_models(A=seeds)).models.iloc[0]
     each = [
         calibration.area_under_risk_coverage(
             frame["probability"].to_numpy(), frame["exact_match"].to_numpy(), calibration.once(80)
@@ -104,17 +116,19 @@ def test_several_seeds_give_the_mean_of_their_own_figures():
 
 def test_models_share_their_resamples_so_that_equal_ones_have_equal_intervals():
     frame = answered(np.linspace(0, 1, 60), [0, 1] * 30)
-    found = confidence.table(of_models(A=[frame], B=[frame]))
-    a, b = (rows.drop(columns=["model", "ece_chance"]).to_numpy() for _, rows in found.models.groupby("model"))
+    found = calibration_of(of_models(A=[frame], B=[frame]))
+    a, b = (
+        rows.drop(columns=["model", "ece_chance", "verdict"]).to_numpy() for _, rows in found.models.groupby("model")
+    )
     np.testing.assert_array_equal(a, b)
 
 
 def test_all_wrong_is_no_error():
-    found = confidence.table(of_models(A=[answered(np.linspace(0, 1, 60), [0] * 60)]))
+    found = calibration_of(of_models(A=[answered(np.linspace(0, 1, 60), [0] * 60)]))
     row = found.models.iloc[0]
     assert (row["accuracy"], row["aurc"], row["aurc_best"], row["aurc_random"]) == pytest.approx((0, 100, 100, 100))
 
 
 def test_too_few_questions_have_no_tables():
-    found = confidence.table(compared_of([question(i) for i in range(24)], {"A": [[1.0] * 24]}))
+    found = calibration_of(answers_of([question(i) for i in range(24)], {"A": [[1.0] * 24]}))
     assert found.models.empty and found.bins.empty and found.coverage.empty
