@@ -31,14 +31,14 @@ def of_one(probability: Any, right: list[float]) -> Calibration:
     [(0.9, "overconfident by 40.0 ("), (0.2, "underconfident by 30.0 ("), (0.5, "calibrated within chance")],
 )
 def test_the_verdict_has_the_size_of_the_gap_where_that_is_significant(confidence, verdict):
-    row = calibration.shown(of_one(np.full(200, confidence), [1, 0] * 100)).iloc[0]
+    row = calibration.cells(of_one(np.full(200, confidence), [1, 0] * 100)).iloc[0]
     assert row["verdict"].startswith(verdict)
     assert row["gain at 80 %"].endswith(", not significant")
 
 
 def test_a_gain_by_leaving_out_is_shown_with_its_interval():
     found = of_one(np.linspace(0.01, 1, 100), [0] * 40 + [1] * 60)
-    row = calibration.shown(found).iloc[0]
+    row = calibration.cells(found).iloc[0]
     assert row["EM"] == "60.0"
     assert row["EM at 80 %"].startswith("75.0 (") and row["EM at 50 %"] == "100.0 (100.0–100.0)"
     assert row["gain at 80 %"].startswith("+15.0 (+") and row["gain at 80 %"].endswith(")")

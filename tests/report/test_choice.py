@@ -48,7 +48,7 @@ class Case:
         return choice.answer(self.table, self.contest, study, BASELINE, 1000)
 
     def conditions(self) -> list[str]:
-        return choice.shown(self.table, self.contest)["choose it if …"].tolist()
+        return choice.cells(self.table, self.contest)["choose it if …"].tolist()
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def test_the_answer_in_full(study_of):
     case = Case([80, 78, 76], [200, 100, 150], gaps, seeds=1)
     assert case.answer(study_of(data=GENERATED, models={"a": {"label": "A", "architecture": "bert"}})) == [
         "A has the highest F1, 80.0 (79.0–81.0) over 1,000 questions: significantly higher than B and C.",
-        "B takes the least time, 100 ms a question against 200 ms of A (2.0 times as fast); against A F1 significantly "
-        "lower (-2.0 points, 95 % interval -3.0 to -1.0, corrected p = 0.01).",
+        "B takes the least time, 100 ms a question against 200 ms of A (2.0 times as fast); against A, its F1 is "
+        "significantly lower (-2.0 points, 95 % interval -3.0 to -1.0, corrected p = 0.01).",
         "C is dominated by B: not more accurate, and slower.",
         "Each model was trained once: another training run may rank them otherwise. These are small networks trained "
         "from scratch on generated text: they show how the question is answered, not which model to take for real "
@@ -195,7 +195,7 @@ def test_the_chart_is_described_with_values_and_standing():
 
 def test_the_table_has_the_numbers_beside_the_condition(study):
     case = Case([80, 78], [200, 100], {"AB": AHEAD}, train_seconds=[60, None], train_usd_low=[2.0, None])
-    first, second = choice.shown(case.table, case.contest).drop(columns="choose it if …").to_numpy().tolist()
+    first, second = choice.cells(case.table, case.contest).drop(columns="choose it if …").to_numpy().tolist()
     assert first == ["A", "80.0 (79.0–81.0)", "200 ms", "2.00", "2.00", "1.0 MiB"]
     assert second[4] == "not trained"
     assert choice.table(case.table, case.contest, study, 1).markup.count("<tr") == 3

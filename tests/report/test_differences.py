@@ -29,7 +29,7 @@ def style() -> Any:
 def verdicts(scores: dict[str, list[list[float]]]) -> dict[str, str]:
     """Slice → verdict of so many of the questions."""
     answers = answers_of(WHO_AND_WHAT[: len(scores["A"][0])], scores)
-    table = differences.shown_slices(slices.scores(answers), "f1", slices.differences(answers))
+    table = differences.slice_cells(slices.scores(answers), "f1", slices.differences(answers))
     return dict(zip(table["slice"], table["verdict"], strict=True))
 
 
@@ -63,13 +63,13 @@ def test_the_table_of_slices_counts_its_significant_differences():
 
 def test_models_keep_their_order_and_one_alone_has_no_verdict():
     scores = slices.scores(answers_of(WHO_AND_WHAT, {"Z": [[1.0] * 120], "A": [[0.0] * 120]}))
-    shown = differences.shown_slices(scores, "exact_match")
+    shown = differences.slice_cells(scores, "exact_match")
     assert shown.columns.tolist() == ["by", "slice", "questions", "Z", "A"]
     assert shown.iloc[0].tolist() == ["question word", "what", 60, "100.0 (100.0–100.0)", "0.0 (0.0–0.0)"]
     assert shown["by"].tolist() == ["question word"] * 2 + ["answer length", "context length", "answer position"]
     assert differences.em_by_slice(scores).markup.startswith("<details>")
     alone = answers_of(WHO_AND_WHAT, {"A": [[0.0] * 120]})
-    table = differences.shown_slices(slices.scores(alone), "f1", slices.differences(alone))
+    table = differences.slice_cells(slices.scores(alone), "f1", slices.differences(alone))
     assert "verdict" not in table
 
 
@@ -117,7 +117,7 @@ def test_passages_of_one_question_and_few_passages_have_no_widths():
 
 def test_agreement_shows_what_an_ideal_choice_would_gain():
     answers = answers_of([question(i) for i in range(100)], {"A": [[1, 1, 0, 0] * 25], "B": [[1, 0, 1, 0] * 25]})
-    row = differences.shown_agreement(agreement.table(answers)).iloc[0]
+    row = differences.agreement_cells(agreement.table(answers)).iloc[0]
     assert row["either right"].startswith("75.0 (6") and row["over the better one"] == "+25.0"
     assert row["same answer"].startswith("50.0 (")
     assert "<table" not in differences.agreement_table(agreement.table(answers_of([question(0)], {"A": [[1]]}))).markup

@@ -36,7 +36,7 @@ def models_of(collected: tables.Collected) -> pd.DataFrame:
 
 
 def test_the_section_is_a_table_with_verdicts_and_two_described_charts(collected):
-    shown = no_answer.shown(models_of(collected))
+    shown = no_answer.cells(models_of(collected))
     assert shown["threshold"].tolist() == ["-2.00", "1.00 to 2.00, by seed"]
     assert shown["rightly unanswered"].tolist() == ["100.0 (100.0–100.0)", "25.0 (0.0–50.0)"]
     assert [verdict.split()[0] for verdict in shown["verdict"]] == ["0.0", "20.0"]
@@ -49,7 +49,7 @@ def test_the_section_is_a_table_with_verdicts_and_two_described_charts(collected
 
 def test_the_chart_has_a_line_a_seed_and_three_marks_on_each(collected):
     curves = analysis.curves(collected)
-    axes = no_answer.draw_tradeoff(curves, analysis.marks(collected, curves), COLOURS).axes[0]
+    axes = no_answer.draw(curves, analysis.marks(collected, curves), COLOURS, "no_f1", "has_f1").axes[0]
     lines = [line for line in axes.lines if len(line.get_xdata()) > 1]
     assert [line.get_xdata().tolist() for line in lines] == [[100, 100, 50, 50, 50, 0]] * 3
     assert lines[0].get_ydata().tolist() == pytest.approx([0, 100 / 3, 100 / 3, 50, 50, 50])

@@ -19,10 +19,10 @@ def table(calibration: Calibration) -> display.Html:
     """Calibration and selective answering of every model."""
     if calibration.models.empty:
         return display.paragraphs([f"None: {_TOO_FEW} say too little about confidence."])
-    return display.table(shown(calibration), "Confidence, in points, 95 % intervals", data=calibration.models)
+    return display.table(cells(calibration), "Confidence, in points, 95 % intervals", data=calibration.models)
 
 
-def shown(calibration: Calibration) -> pd.DataFrame:
+def cells(calibration: Calibration) -> pd.DataFrame:
     """The table as a reader sees it."""
     models, coverage = calibration.models, calibration.coverage
     columns = {

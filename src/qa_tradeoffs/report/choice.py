@@ -15,10 +15,10 @@ from qa_tradeoffs.study import config
 _CHEAPER = 0.9
 _SMALLER = 0.99  # files of equal weights differ by their headers
 _F1 = {
-    "better": "F1 significantly higher",
-    "worse": "F1 significantly lower",
-    "equal": "F1 equal on every question",
-    "not significant": "F1 not significantly different",
+    "better": "significantly higher",
+    "worse": "significantly lower",
+    "equal": "equal on every question",
+    "not significant": "not significantly different",
 }
 _TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
 
@@ -46,10 +46,10 @@ def table(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) 
         f"Choose this model if …: for {about}. F1 in points with 95 % intervals over {counted(n, 'question')}; time is "
         "the median of questions answered one by one on this machine."
     )
-    return display.table(shown(choices, contest), caption)
+    return display.table(cells(choices, contest), caption)
 
 
-def shown(choices: pd.DataFrame, contest: Contest) -> pd.DataFrame:
+def cells(choices: pd.DataFrame, contest: Contest) -> pd.DataFrame:
     """The table of choices as a reader sees it."""
     rows = choices.set_index("model", drop=False)
     return pd.DataFrame(
@@ -113,7 +113,7 @@ def chart_caption(choices: pd.DataFrame) -> str:
 
 def chart_text(choices: pd.DataFrame) -> str:
     """The chart in words, for those who cannot see it."""
-    where = {"front": "on the Pareto front", "unclear": "not significantly off the Pareto front"}
+    where = {"front": "on the Pareto front", "unclear": "perhaps on the Pareto front"}
     named = [
         f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where.get(str(row.standing), row.standing)}"
         for row in choices.itertuples()
@@ -145,7 +145,7 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     if name == rival:
         return f"{name} also takes the least time, {time}."
     gap = contest.gap(name, rival)
-    return f"{name} takes the least time, {time}; against {rival} {_F1[gap.verdict]} ({_difference(gap)})."
+    return f"{name} takes the least time, {time}; against {rival}, its F1 is {_F1[gap.verdict]} ({_difference(gap)})."
 
 
 def _dominated(rows: pd.DataFrame, contest: Contest) -> str:
@@ -197,7 +197,7 @@ def _against(row: Any, other: Any, contest: Contest, lead: str) -> str:
     reasons = _saved(row, other)
     only = f" Choose it only for {listed(reasons)}." if reasons else ""
     times = f"{seconds(other['question'])} against {seconds(row['question'])}"
-    return f"{lead} {name}: {_F1[gap.verdict]} ({_difference(gap)}), {_TIME[speed]} ({times}).{only}"
+    return f"{lead} {name}: F1 {_F1[gap.verdict]} ({_difference(gap)}), {_TIME[speed]} ({times}).{only}"
 
 
 def _saved(row: Any, other: Any) -> list[str]:

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from qa_tradeoffs.analysis import agreement
 from qa_tradeoffs.analysis.cases import Case, Split
 from qa_tradeoffs.analysis.slices import FEWEST
 from qa_tradeoffs.core.words import points, signed
@@ -26,16 +25,16 @@ def f1_by_slice(scores: pd.DataFrame, differences: pd.DataFrame) -> display.Html
     caption = (
         f"F1 by kind of question: points, 95 % intervals; {significant:,} of {tested:,} differences significant (Holm)"
     )
-    return display.table(shown_slices(scores, "f1", differences), caption, data=scores)
+    return display.table(slice_cells(scores, "f1", differences), caption, data=scores)
 
 
 def em_by_slice(scores: pd.DataFrame) -> display.Html:
     """EM of every model by kind of question, folded."""
     caption = "EM by kind of question: points, 95 % intervals"
-    return display.fold("EM by kind of question", display.table(shown_slices(scores, "exact_match"), caption))
+    return display.fold("EM by kind of question", display.table(slice_cells(scores, "exact_match"), caption))
 
 
-def shown_slices(scores: pd.DataFrame, metric: str, differences: pd.DataFrame | None = None) -> pd.DataFrame:
+def slice_cells(scores: pd.DataFrame, metric: str, differences: pd.DataFrame | None = None) -> pd.DataFrame:
     """A row per slice, a column per model, and of ``differences`` the significant ones as verdict."""
     bounds = scores[[metric, f"{metric}_low", f"{metric}_high"]].to_numpy()
     cells = scores.assign(cell=["too few" if np.isnan(row[0]) else points(*row) for row in bounds])
@@ -119,7 +118,7 @@ def by_passage(widths: pd.DataFrame) -> display.Html:
         return display.paragraphs(["None: every question has a passage of its own."])
     if passages < _FEWEST_PASSAGES:
         return display.paragraphs([f"None: fewer than {_FEWEST_PASSAGES} passages do not show how alike they are."])
-    shown = pd.DataFrame(
+    cells = pd.DataFrame(
         {
             "F1 of": [f"{row.model} − {row.other}" if row.other else row.model for row in widths.itertuples()],
             "width over passages": ["–" if pd.isna(width) else f"{width:.2f} times" for width in widths["width"]],
@@ -127,25 +126,25 @@ def by_passage(widths: pd.DataFrame) -> display.Html:
         }
     )
     caption = f"Width of intervals had the {passages:,} passages been drawn instead of the {questions:,} questions"
-    return display.table(shown, caption, data=widths)
+    return display.table(cells, caption, data=widths)
 
 
 def agreement_table(table: pd.DataFrame) -> display.Html:
     """How often every two models are right together, and what an ideal choice between them would gain."""
     if table.empty:
         return display.paragraphs([_ONE_MODEL])
-    return display.table(shown_agreement(table), "Per cent of the questions, 95 % intervals", data=table)
+    return display.table(agreement_cells(table), "Per cent of the questions, 95 % intervals", data=table)
 
 
-def shown_agreement(table: pd.DataFrame) -> pd.DataFrame:
+def agreement_cells(table: pd.DataFrame) -> pd.DataFrame:
     """The agreement as a reader sees it."""
     names = {
         "both": "both right", "first": "only the first", "second": "only the second", "neither": "both wrong",
         "equal": "same answer", "either": "either right",
     }  # fmt: skip
     shares = {
-        names[share]: [points(*row) for row in table[[share, f"{share}_low", f"{share}_high"]].astype(float).to_numpy()]
-        for share in sorted(agreement.SHARES, key=list(names).index)
+        name: [points(*row) for row in table[[share, f"{share}_low", f"{share}_high"]].to_numpy()]
+        for share, name in names.items()
     }
     gains = [signed(row.either - row.better) for row in table.itertuples()]
     return pd.DataFrame({"first": table["model"], "second": table["other"], **shares, "over the better one": gains})

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -25,6 +24,12 @@ _MARKS: dict[str, tuple[dict[str, Any], str]] = {
         "the best for these questions, not known beforehand",
     ),
 }
+_AXES = {
+    "no_f1": "unanswerable questions rightly left unanswered (%)",
+    "has_f1": "F1 on answerable questions (points)",
+    "threshold": "no-answer threshold (logits): more is answered to the right",
+    "f1": "F1 (points)",
+}
 
 
 def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
@@ -43,21 +48,21 @@ def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
     marks = analysis.marks(collected, curves)
     models = analysis.models(collected, marks)
     return display.together(
-        display.table(shown(models), _caption(has_answer), data=models),
+        display.table(cells(models), _caption(has_answer), data=models),
         display.figure(
-            draw_tradeoff(curves, marks, colours), alt=tradeoff_text(marks),
+            draw(curves, marks, colours, "no_f1", "has_f1"), alt=tradeoff_text(marks),
             caption="Answering the answerable against not answering the rest, a line through all thresholds; up and to "
             "the right is better.",
         ),
         display.figure(
-            draw_f1(curves, marks, colours), alt=f1_text(marks),
+            draw(curves, marks, colours, "threshold", "f1"), alt=f1_text(marks),
             caption="F1 over all questions by no-answer threshold: a flat top forgives a threshold that is not quite "
             "right. Logits of different models are on different scales: compare the heights of their lines only.",
         ),
     )  # fmt: skip
 
 
-def shown(models: pd.DataFrame) -> pd.DataFrame:
+def cells(models: pd.DataFrame) -> pd.DataFrame:
     """The table of models as a reader sees it."""
 
     def with_interval(column: str) -> list[str]:
@@ -99,29 +104,9 @@ def f1_text(marks: pd.DataFrame) -> str:
     return f"Line chart of F1 over all questions against the no-answer threshold: {'; '.join(named)}."
 
 
-def draw_tradeoff(curves: Curves, marks: pd.DataFrame, colours: dict[str, Any]) -> Figure:
-    """F1 on the answerable questions (points) against the share of the others left unanswered (per cent)."""
-    figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
-    _draw(axes, curves, marks, colours, "no_f1", "has_f1")
-    axes.set(
-        xlabel="unanswerable questions rightly left unanswered (%)",
-        ylabel="F1 on answerable questions (points)",
-        xlim=(0, 100),
-        ylim=(0, None),
-    )
-    return figure
-
-
-def draw_f1(curves: Curves, marks: pd.DataFrame, colours: dict[str, Any]) -> Figure:
-    """F1 over all questions (points) against the threshold (logits)."""
-    figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
-    _draw(axes, curves, marks, colours, "threshold", "f1")
-    axes.set(xlabel="no-answer threshold (logits): more is answered to the right", ylabel="F1 (points)", ylim=(0, None))
-    return figure
-
-
-def _draw(axes: Axes, curves: Curves, marks: pd.DataFrame, colours: dict[str, Any], x: str, y: str) -> None:
+def draw(curves: Curves, marks: pd.DataFrame, colours: dict[str, Any], x: str, y: str) -> Figure:
     """A line per curve, thin for further seeds, and its marked points; ``x`` and ``y`` are columns of ``marks``."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
     first = marks["seed"].min()
     labels = dict(zip(marks["slug"], marks["model"], strict=True))
     for (slug, seed), curve in curves.items():
@@ -138,7 +123,11 @@ def _draw(axes: Axes, curves: Curves, marks: pd.DataFrame, colours: dict[str, An
         Line2D([], [], linestyle="", color="grey", markeredgecolor="black", label=text, **style)
         for style, text in _MARKS.values()
     ]
-    axes.figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+    axes.set(xlabel=_AXES[x], ylabel=_AXES[y], ylim=(0, None))
+    if x == "no_f1":
+        axes.set_xlim(0, 100)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+    return figure
 
 
 def _caption(has_answer: "pd.Series[bool]") -> str:
