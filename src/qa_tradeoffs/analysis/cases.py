@@ -1,5 +1,6 @@
 """Questions that one model answers right and another wrong: how many there are, and some of them to read."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -132,9 +133,8 @@ def _word_begin(text: str, at: int, around: int) -> int:
     begin = at - around
     if begin <= 0:
         return 0
-    near = range(begin, begin + min(around, _BLANK_WITHIN))
-    blank = next((i for i in near if text[i].isspace()), None)
-    return min(_after_marks(text, begin), at) if blank is None else blank + 1
+    blank = re.compile(r"\s").search(text, begin, begin + min(around, _BLANK_WITHIN))
+    return blank.end() if blank else min(_after_marks(text, begin), at)
 
 
 def _word_end(text: str, at: int, around: int) -> int:

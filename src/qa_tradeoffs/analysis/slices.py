@@ -85,30 +85,30 @@ def scores(answers: Answers) -> pd.DataFrame:
 def differences(answers: Answers) -> pd.DataFrame:
     """F1 of every two models in every slice that is not too small, paired by question, in points.
 
-    Columns: slicing, slice, n, model, other, f1_difference, low, high (95 %, for this slice alone); p_holm, adjusted
-    after Holm for all rows together; runs_overlap, whether the F1 of several seeds of each overlap in this slice; and
-    ``verdict``, that of metrics.pareto.Gap.
+    Columns: slicing, slice, n, model, other, f1_difference, low, high (95 %, for this slice alone); runs_overlap,
+    whether the F1 of several seeds of each overlap in this slice; p_holm, adjusted after Holm for all rows together;
+    and ``verdict``, that of metrics.pareto.Gap.
     """
     rng = np.random.default_rng(0)
-    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "p_holm", "runs_overlap"]
+    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "runs_overlap"]
     large = [(slicing, name, chosen) for slicing, name, chosen in _slices(answers) if len(chosen) >= FEWEST]
     if not large or not answers.pairs:
-        return pd.DataFrame(columns=[*columns, "verdict"])
+        return pd.DataFrame(columns=[*columns, "p_holm", "verdict"])
     gaps = np.column_stack([answers.score(a, "f1") - answers.score(b, "f1") for a, b in answers.pairs])
-    rows, p_values, overlap = [], [], []
+    rows, p_values = [], []
     for slicing, name, chosen in large:
         low, high = intervals.bootstrap_means(gaps[chosen], rng)
         # Of so many comparisons that the smallest p value must be far below 0.05 to remain so once it is adjusted.
         p_values += intervals.swap_p_values(gaps[chosen], rng, resamples=10_000).tolist()
-        overlap += [_runs_overlap(answers, *pair, chosen) for pair in answers.pairs]
-        estimates = gaps[chosen].mean(axis=0)
-        rows += [
-            (slicing, name, len(chosen), *pair, *figures)
-            for pair, *figures in zip(answers.pairs, estimates, low, high, strict=True)
+        for pair, *figures in zip(answers.pairs, gaps[chosen].mean(axis=0), low, high, strict=True):
+            rows.append((slicing, name, len(chosen), *pair, *figures, _runs_overlap(answers, *pair, chosen)))
+    table = pd.DataFrame(rows, columns=columns).assign(p_holm=intervals.holm(p_values))
+    return table.assign(
+        verdict=[
+            pareto.Gap(row.f1_difference, row.low, row.high, row.p_holm, row.runs_overlap).verdict
+            for row in table.itertuples()
         ]
-    adjusted = intervals.holm(p_values).tolist()
-    table = pd.DataFrame([(*row, *more) for row, *more in zip(rows, adjusted, overlap, strict=True)], columns=columns)
-    return table.assign(verdict=[pareto.Gap(*row[-5:]).verdict for row in table.itertuples(index=False)])
+    )
 
 
 def _runs_overlap(answers: Answers, a: str, b: str, chosen: np.ndarray) -> bool:
