@@ -23,19 +23,10 @@ def of_models(**models) -> Answers:
 
 
 def test_a_span_s_confidence_is_its_probability_and_no_answer_s_what_its_score_adds():
-    frame = pd.DataFrame(
-        {
-            "prediction": ["x", "", ""],
-            "probability": [0.25, 0.25, 0.2],
-            "no_answer_score": [5.0, np.log(3), np.log(0.5)],
-        }
-    )
-    np.testing.assert_allclose(confidence_of(frame), [0.25, 0.75, 0.1])
-
-
-def test_a_probability_that_vanished_leaves_all_to_no_answer():
-    frame = pd.DataFrame({"prediction": ["", ""], "probability": [0.0, 1e-300], "no_answer_score": [900.0, 710.0]})
-    np.testing.assert_allclose(confidence_of(frame), [1.0, 1.0])
+    rows = [("x", 0.25, 5.0), ("", 0.25, np.log(3)), ("", 0.2, np.log(0.5))]
+    rows += [("", 0.0, 900.0), ("", 1e-300, 710.0)]  # a probability that vanished leaves all to no answer
+    frame = pd.DataFrame(rows, columns=["prediction", "probability", "no_answer_score"])
+    np.testing.assert_allclose(confidence_of(frame), [0.25, 0.75, 0.1, 1.0, 1.0])
 
 
 def test_verdict_and_gain_are_corrected_for_the_number_of_models():

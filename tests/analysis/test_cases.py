@@ -54,54 +54,48 @@ def test_one_model_has_nobody_to_differ_from():
     assert cases.sample(answers_of(EXAMPLES, {"A": [[1] * 10]})) == []
 
 
-# --- excerpts ---
+# --- excerpts: a bar ends each piece, names in front of it ---
+
+
+def marked(pieces: list[Piece]) -> str:
+    return "".join(f"{','.join(piece.names)}:{piece.text}|" for piece in pieces)
 
 
 def text_of(pieces: list[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
-def test_a_short_text_is_shown_whole_and_cut_where_spans_begin_and_end():
-    assert excerpt("Ada lives in Rome.", {"right": [(13, 17)], "wrong": [(0, 3)]}) == [
-        Piece("Ada", ("wrong",)),
-        Piece(" lives in "),
-        Piece("Rome", ("right",)),
-        Piece("."),
-    ]
+@pytest.mark.parametrize(
+    ("text", "spans", "pieces"),
+    [
+        ("Ada lives in Rome.", {"right": [(13, 17)], "wrong": [(0, 3)]}, "wrong:Ada|: lives in |right:Rome|:.|"),
+        ("one two three", {"a": [(0, 7)], "b": [(4, 13)], "c": [(4, 7)]}, "a:one |a,b,c:two|b: three|"),  # nested
+        ("ab", {"x": [(0, 1)], "y": [(1, 2)]}, "x:a|y:b|"),
+        ("ab", {"x": [(0, 2)]}, "x:ab|"),
+        ("ab", {"x": [(0, 1), (0, 1)], "y": [(1, 1)]}, "x:a|:b|"),  # twice the same, and an empty one
+    ],
+)
+def test_a_short_text_is_whole_and_cut_where_spans_begin_and_end(text, spans, pieces):
+    assert marked(excerpt(text, spans)) == pieces
 
 
-def test_overlapping_and_nested_spans_share_their_pieces():
-    text = "one two three"
-    assert excerpt(text, {"a": [(0, 7)], "b": [(4, 13)], "c": [(4, 7)]}) == [
-        Piece("one ", ("a",)),
-        Piece("two", ("a", "b", "c")),
-        Piece(" three", ("b",)),
-    ]
+WORD_10, WORD_100, WORD_150 = WORDS.index("word10 "), WORDS.index("word100"), WORDS.index("word150")
 
 
-def test_spans_at_the_very_beginning_and_end_are_marked_to_the_last_character():
-    assert excerpt("ab", {"x": [(0, 1)], "y": [(1, 2)]}) == [Piece("a", ("x",)), Piece("b", ("y",))]
-    assert excerpt("ab", {"x": [(0, 2)]}) == [Piece("ab", ("x",))]
-
-
-def test_the_same_span_twice_is_one_name_and_an_empty_one_is_none():
-    assert excerpt("ab", {"x": [(0, 1), (0, 1)], "y": [(1, 1)]}) == [Piece("a", ("x",)), Piece("b")]
-
-
-def test_a_long_text_is_cut_between_words_with_ellipses_for_what_is_left_out():
-    begin = WORDS.index("word100")
-    pieces = excerpt(WORDS, {"right": [(begin, begin + 7)]}, around=20)
-    assert [piece.text for piece in pieces] == ["… ", "word98 word99 ", "word100", " word101 word102", " …"]
-
-
-def test_between_spans_that_are_far_apart_the_text_is_left_out():
-    first, last = WORDS.index("word10 "), WORDS.index("word150")
-    pieces = excerpt(WORDS, {"a": [(first, first + 6)], "b": [(last, last + 7)]}, around=15)
-    assert text_of(pieces) == "… word8 word9 word10 word11 word12 … word149 word150 word151 …"
-
-
-def test_a_few_characters_are_not_left_out():
-    assert text_of(excerpt("a b c " + "answer" + " d e f", {"x": [(6, 12)]}, around=2)) == "a b c answer d e f"
+@pytest.mark.parametrize(
+    ("text", "spans", "around", "left"),
+    [
+        (WORDS, {"x": [(WORD_100, WORD_100 + 7)]}, 20, "… word98 word99 word100 word101 word102 …"),
+        (
+            WORDS, {"a": [(WORD_10, WORD_10 + 6)], "b": [(WORD_150, WORD_150 + 7)]}, 15,
+            "… word8 word9 word10 word11 word12 … word149 word150 word151 …",
+        ),
+        (WORDS, {}, 12, "word0 word1 …"),
+        ("a b c answer d e f", {"x": [(6, 12)]}, 2, "a b c answer d e f"),  # an ellipsis would save no room
+    ],
+)  # fmt: skip
+def test_a_long_text_is_cut_between_words_around_its_spans(text, spans, around, left):
+    assert text_of(excerpt(text, spans, around)) == left
 
 
 def test_a_long_span_loses_its_middle_and_stays_marked_at_both_ends():
@@ -109,10 +103,6 @@ def test_a_long_span_loses_its_middle_and_stays_marked_at_both_ends():
     assert [piece.names for piece in pieces] == [("x",), (), ("x",)]
     assert text_of(pieces).startswith("word0 word1") and text_of(pieces).endswith("word198 word199")
     assert len(text_of(pieces)) < 80
-
-
-def test_without_a_span_the_beginning_is_shown():
-    assert text_of(excerpt(WORDS, {}, around=12)) == "word0 word1 …"
 
 
 def test_a_text_without_blanks_is_not_cut_before_a_combining_mark():

@@ -6,7 +6,6 @@ from conftest import answers_of, question
 
 from qa_tradeoffs.analysis import slices
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.metrics import intervals
 
 
 @pytest.mark.parametrize(
@@ -65,12 +64,8 @@ def test_context_lengths_are_three_thirds_named_by_their_range():
     examples = [question(i, context="w " * words + "end") for i, words in enumerate([1, 2, 3, 10, 11, 12, 50, 60, 70])]
     found = slices.assign(examples)["context length"]
     assert list(found.categories) == ["2–11 words", "12–51 words", "61–71 words"]
-    assert np.bincount(found.codes).sum() == 9
-
-
-def test_contexts_of_one_length_are_one_slice():
-    found = slices.assign([question(i) for i in range(5)])["context length"]
-    assert list(found.categories) == ["6 words"]
+    assert np.bincount(found.codes).tolist() == [4, 3, 2]
+    assert list(slices.assign([question(i) for i in range(5)])["context length"].categories) == ["6 words"]
 
 
 def test_an_unanswerable_question_has_a_length_slice_of_its_own_and_no_position():
@@ -120,14 +115,6 @@ def test_a_difference_in_one_slice_is_found_and_the_others_are_corrected_for():
     assert 36 < table.loc["who", "low"] < 40 and 60 < table.loc["who", "high"] < 64
     # The smallest p value there can be, 1 / 10,001, times the number of comparisons.
     assert table.loc["who", "p_holm"] == pytest.approx(len(table) / 10_001)
-
-
-def test_the_p_value_of_a_slice_is_that_of_the_paired_difference():
-    rng = np.random.default_rng(0)
-    a, b = rng.random(60), rng.random(60) + 0.08
-    one = intervals.paired_difference(a, b, np.random.default_rng(1), resamples=10_000)
-    many = intervals.swap_p_values(np.column_stack([a - b, b - a]), np.random.default_rng(2), resamples=10_000)
-    assert many[0] == many[1] == pytest.approx(one.p_value, abs=0.01)
 
 
 def test_one_model_or_a_tiny_study_has_no_differences():

@@ -48,7 +48,7 @@ class Case:
         return choice.answer(self.table, self.contest, study, BASELINE, 1000)
 
     def conditions(self) -> list[str]:
-        return choice.cells(self.table, self.contest)["choose it if …"].tolist()
+        return choice.cells(self.table, self.contest)["when to choose it"].tolist()
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def test_the_chart_is_described_with_values_and_standing():
 
 def test_the_table_has_the_numbers_beside_the_condition(study):
     case = Case([80, 78], [200, 100], {"AB": AHEAD}, train_seconds=[60, None], train_usd_low=[2.0, None])
-    first, second = choice.cells(case.table, case.contest).drop(columns="choose it if …").to_numpy().tolist()
+    first, second = choice.cells(case.table, case.contest).drop(columns="when to choose it").to_numpy().tolist()
     assert first == ["A", "80.0 (79.0–81.0)", "200 ms", "2.00", "2.00", "1.0 MiB"]
     assert second[4] == "not trained"
     assert choice.table(case.table, case.contest, study, 1).markup.count("<tr") == 3

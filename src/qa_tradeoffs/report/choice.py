@@ -40,10 +40,10 @@ def answer(
 
 
 def table(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) -> display.Html:
-    """The table 'Choose this model if …', one row per model."""
+    """When to choose which model, one row per model."""
     about = "the networks of this study, on generated text" if study.data.source == "generated" else "this study's data"
     caption = (
-        f"Choose this model if …: for {about}. F1 in points with 95 % intervals over {counted(n, 'question')}; time is "
+        f"When to choose which model: for {about}. F1 in points with 95 % intervals over {counted(n, 'question')}; time is "
         "the median of questions answered one by one on this machine."
     )
     return display.table(cells(choices, contest), caption)
@@ -55,7 +55,7 @@ def cells(choices: pd.DataFrame, contest: Contest) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": choices["model"],
-            "choose it if …": [condition(model, rows, contest) for model in choices["model"]],
+            "when to choose it": [condition(model, rows, contest) for model in choices["model"]],
             "F1": [points(*row) for row in choices[["f1", "f1_low", "f1_high"]].to_numpy()],
             "one question": [seconds(value) for value in choices["question"]],
             "a million, USD": [usd(*pair) for pair in choices["question_usd"]],
