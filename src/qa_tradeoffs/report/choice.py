@@ -43,8 +43,8 @@ def table(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) 
     """When to choose which model, one row per model."""
     about = "the networks of this study, on generated text" if study.data.source == "generated" else "this study's data"
     caption = (
-        f"When to choose which model: for {about}. F1 in points with 95 % intervals over {counted(n, 'question')}; time is "
-        "the median of questions answered one by one on this machine."
+        f"When to choose which model: for {about}. F1 in points with 95 % intervals over {counted(n, 'question')}; "
+        "time is the median of questions answered one by one on this machine."
     )
     return display.table(cells(choices, contest), caption)
 
