@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import MODELS, results_of
 
 from qa_tradeoffs.analysis import compute, tables
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.study import published
+from tests.conftest import MODELS, results_of
 
 Rows = list[dict[str, Any]]
 SQUEEZEBERT = {"label": "SqueezeBERT", "hub": "some/squeezebert-uncased", "revision": "c" * 40}

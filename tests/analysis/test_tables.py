@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import MODELS, predictions_of, results_of, training_results
 
 from qa_tradeoffs.analysis import tables
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config, prices
+from tests.conftest import MODELS, predictions_of, results_of, training_results
 
 TWO = {"bert": [[1, 1, 1, 0.6]], "distilbert": [[1, 0.5, 1, 0.6]]}
 FINE_TUNED = {"models": MODELS | {"distilbert": MODELS["distilbert"] | {"fine_tuned": True}}}

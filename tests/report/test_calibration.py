@@ -9,13 +9,13 @@ from conftest import answers_of, question
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.calibration import Calibration, calibration_of
-from qa_tradeoffs.report import calibration, figures
+from qa_tradeoffs.report import calibration, charts
 
 
 @pytest.fixture(autouse=True)
 def style() -> Any:
     with mpl.rc_context():
-        figures.use_style()
+        charts.use_style()
         yield
     plt.close("all")
 

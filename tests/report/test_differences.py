@@ -12,7 +12,7 @@ from test_display import HOSTILE, Reader
 from qa_tradeoffs.analysis import agreement, cases, slices
 from qa_tradeoffs.analysis.answers import by_passage
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.report import differences, figures
+from qa_tradeoffs.report import charts, differences
 
 WHO_AND_WHAT = [question(i, asked="What?" if i < 60 else "Who?") for i in range(120)]
 COLOURS = {"A": "C0", "B": "C1"}
@@ -21,7 +21,7 @@ COLOURS = {"A": "C0", "B": "C1"}
 @pytest.fixture(autouse=True)
 def style() -> Any:
     with mpl.rc_context():
-        figures.use_style()
+        charts.use_style()
         yield
     plt.close("all")
 

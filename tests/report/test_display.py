@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.core import words
-from qa_tradeoffs.report import display, figures
+from qa_tradeoffs.report import charts, display
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "]]><svg/onload=alert(1)>", "a & 'b'"]
 
@@ -96,7 +96,7 @@ def test_a_fold_shows_its_parts_below_its_title():
 
 @pytest.fixture
 def picture() -> str:
-    figures.use_style()
+    charts.use_style()
     plt.close("all")  # what other tests left open
     figure, axes = plt.subplots()
     axes.plot([1, 2])

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import MODELS
 
 from qa_tradeoffs.analysis import tables
 from qa_tradeoffs.core import words
 from qa_tradeoffs.report import findings
 from qa_tradeoffs.study import published
 from qa_tradeoffs.study.config import Study
+from tests.conftest import MODELS
 
 RIGHT_TWICE_AS_OFTEN = {"bert": [[1.0] * 80 + [0.0] * 20], "distilbert": [[1.0] * 40 + [0.0] * 60]}
 ONE_QUESTION_APART = {"bert": [[1.0] * 81 + [0.0] * 19], "distilbert": [[1.0] * 80 + [0.0] * 20]}

@@ -13,7 +13,7 @@ from qa_tradeoffs.analysis import tables
 from qa_tradeoffs.data import features, sources
 from qa_tradeoffs.evaluation import predictions, scoring
 from qa_tradeoffs.models import networks
-from qa_tradeoffs.report import figures, no_answer
+from qa_tradeoffs.report import charts, no_answer
 from qa_tradeoffs.study import config
 
 COLOURS = {"BERT": "red", "DistilBERT": "blue"}
@@ -27,7 +27,7 @@ def collected(collected_of: Any) -> tables.Collected:
 @pytest.fixture(autouse=True)
 def style() -> Any:
     with mpl.rc_context():
-        figures.use_style()
+        charts.use_style()
         yield
 
 

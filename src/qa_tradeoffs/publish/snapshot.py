@@ -19,7 +19,7 @@ from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import RunPaths, read_bytes, write_text
 from qa_tradeoffs.metrics.pareto import Contest
 from qa_tradeoffs.metrics.records import Condition, Interval, Record
-from qa_tradeoffs.report import choice, display, figures, findings
+from qa_tradeoffs.report import charts, choice, display, findings
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.results import Origin
 from qa_tradeoffs.study import config
@@ -73,9 +73,9 @@ def summary(collected: tables.Collected) -> Summary:
 
 def chart(collected: tables.Collected) -> bytes:
     """The report's first chart, as SVG."""
-    figures.use_style()
+    charts.use_style()
     choices, _ = _choices(collected)
-    return display.svg(figures.f1_against_question(choices))
+    return display.svg(charts.f1_against_question(choices))
 
 
 def read(path: Path) -> Summary:

@@ -10,7 +10,7 @@ from qa_tradeoffs.analysis.calibration import BINS, Calibration
 from qa_tradeoffs.analysis.slices import FEWEST
 from qa_tradeoffs.core.words import points, signed
 from qa_tradeoffs.report import display
-from qa_tradeoffs.report.figures import WIDTH, nothing
+from qa_tradeoffs.report.charts import WIDTH, nothing
 
 _TOO_FEW = f"fewer than {FEWEST} questions"
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from qa_tradeoffs.core.words import counted, listed, points, ratio, seconds, signed, size, usd
 from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest, Gap
-from qa_tradeoffs.report import display, figures
+from qa_tradeoffs.report import charts, display
 from qa_tradeoffs.study import config
 
 # A training is timed once: a cost that is lower by less than a tenth is not taken for lower.
@@ -89,7 +89,7 @@ def condition(model: str, rows: pd.DataFrame, contest: Contest) -> str:
 
 def chart(choices: pd.DataFrame) -> display.Html:
     """F1 against the time of one question, with the Pareto front."""
-    return display.figure(figures.f1_against_question(choices), alt=chart_text(choices), caption=chart_caption(choices))
+    return display.figure(charts.f1_against_question(choices), alt=chart_text(choices), caption=chart_caption(choices))
 
 
 def chart_caption(choices: pd.DataFrame) -> str:

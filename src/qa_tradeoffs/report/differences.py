@@ -12,7 +12,7 @@ from qa_tradeoffs.analysis.cases import Case, Split
 from qa_tradeoffs.analysis.slices import FEWEST
 from qa_tradeoffs.core.words import points, signed
 from qa_tradeoffs.report import display
-from qa_tradeoffs.report.figures import WIDTH, nothing
+from qa_tradeoffs.report.charts import WIDTH, nothing
 
 _NONE = "(no answer)"
 _ONE_MODEL = "None: there is one model in this report."

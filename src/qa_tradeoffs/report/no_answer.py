@@ -13,7 +13,7 @@ from qa_tradeoffs.analysis.no_answer import Curves
 from qa_tradeoffs.analysis.tables import Collected
 from qa_tradeoffs.core.words import points
 from qa_tradeoffs.report import display
-from qa_tradeoffs.report.figures import WIDTH
+from qa_tradeoffs.report.charts import WIDTH
 
 # How the points of a curve are drawn, and their entries in the legend. Two may coincide: only the one used is filled.
 _MARKS: dict[str, tuple[dict[str, Any], str]] = {
