@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 from huggingface_hub import constants
 
-from qa_tradeoffs.analysis import tables
 from qa_tradeoffs.analysis.answers import Answers
+from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.runs import inputs, results
@@ -227,18 +227,18 @@ def written_study(study_of: Callable[..., config.Study], tmp_path: Path) -> tupl
 @pytest.fixture
 def collected_of(
     study_of: Callable[..., config.Study], price_at: Callable[..., prices.Price]
-) -> Callable[..., tables.Collected]:
+) -> Callable[..., Collected]:
     """A function from model slug → one list of F1 scores per seed to all that the analysis reads of such a study.
 
     BERT has 100 million parameters, takes 200 ms forward and an hour to train; the others half of each.
     """
 
-    def build(scores: dict[str, list[list[float]]], usd_per_hour: Any = 1.55, **keys: Any) -> tables.Collected:
+    def build(scores: dict[str, list[list[float]]], usd_per_hour: Any = 1.55, **keys: Any) -> Collected:
         study = study_of(**keys)
         runs = {(slug, seed): row for slug, rows in scores.items() for seed, row in enumerate(rows)}
         trained = [key for key in runs if not study.models[key[0]].fine_tuned]
         size = {slug: 1.0 if slug == "bert" else 0.5 for slug in scores}
-        return tables.Collected(
+        return Collected(
             study=study,
             price=price_at(usd_per_hour),
             slugs=tuple(scores),
@@ -370,7 +370,7 @@ def answers_of(
 V2 = {"source": "hub", "name": "some/squad_v2", "revision": "c" * 40, "v2": True, "threshold_questions": 40}
 
 
-def v2_study(collected_of: Callable[..., tables.Collected]) -> tables.Collected:
+def v2_study(collected_of: Callable[..., Collected]) -> Collected:
     """Five questions, two of them unanswerable: BERT with a threshold of -2, DistilBERT with seeds at 1 and 2."""
     spans = pd.DataFrame(
         {

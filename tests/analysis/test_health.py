@@ -7,20 +7,21 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from qa_tradeoffs.analysis import health, tables
+from qa_tradeoffs.analysis import health
+from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.files import RunPaths
 
 FIFTY = [1.0] * 40 + [0.0] * 10  # F1 of 50 questions: 80 points
 KEEP = "Its figures are in the tables all the same."
 
 
-def with_losses(collected: tables.Collected, key: tuple[str, int], *losses: float) -> tables.Collected:
+def with_losses(collected: Collected, key: tuple[str, int], *losses: float) -> Collected:
     steps = range(1, len(losses) + 1)
     collected.histories[key] = pd.DataFrame({"step": steps, "epoch": 1.0, "loss": losses})
     return collected
 
 
-def with_answers(collected: tables.Collected, key: tuple[str, int], answer: str) -> tables.Collected:
+def with_answers(collected: Collected, key: tuple[str, int], answer: str) -> Collected:
     collected.predictions[key] = collected.predictions[key].assign(prediction=answer)
     return collected
 

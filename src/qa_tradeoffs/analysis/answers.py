@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from qa_tradeoffs.analysis.tables import Collected
+from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qa_tradeoffs.analysis.tables import Collected
+from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.metrics import intervals, no_answer
 
 Curves = dict[tuple[str, int], no_answer.Curve]

@@ -1,4 +1,4 @@
-"""How long a forward pass and a training step take."""
+"""How long a forward pass and a training step take, as tables and a chart."""
 
 from typing import Any
 
@@ -7,19 +7,91 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from qa_tradeoffs.report import charts
+from qa_tradeoffs.analysis import speed
+from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.core import words
+from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.report import charts, display
 
 
-def seconds_against_length(timings: pd.DataFrame, work: str, colours: dict[str, Any]) -> Figure:
+def savings(models: pd.DataFrame) -> display.Html:
+    """Each other model against the largest one."""
+    against = speed.savings(models)
+    at = models[["latency_batch", "latency_at"]].iloc[0]
+    caption = f"Against the largest model; a forward pass has {at['latency_batch']} × {at['latency_at']} tokens"
+    return display.table(shown_savings(against), caption, data=against)
+
+
+def shown_savings(savings: pd.DataFrame) -> pd.DataFrame:
+    """The savings as a reader sees them: 'times as fast' beside both times, and only where it is significant."""
+    rows = list(savings.itertuples())
+    return pd.DataFrame(
+        {
+            "model": savings["model"],
+            "against": savings["other"],
+            "share of its parameters": [words.percent(row.share) for row in rows],
+            "forward pass": [_both(row.seconds, row.other_seconds) for row in rows],
+            "times as fast": [
+                row.verdict if row.verdict == "not significant" else words.plain(row.times_as_fast) for row in rows
+            ],
+            "fine-tuning, timed once a seed": [_both(row.train_seconds, row.other_train_seconds) for row in rows],
+            "fine-tuning, times as fast": [
+                "not trained" if pd.isna(row.train_times_as_fast) else words.plain(row.train_times_as_fast)
+                for row in rows
+            ],
+        }
+    )
+
+
+def invalid(collected: Collected) -> display.Html:
+    """A notice for each measurement that would need more than the machine's peak."""
+    return display.paragraphs([_invalid(label, record) for label, record in speed.invalid(collected)], "notice")
+
+
+def full_size(collected: Collected) -> display.Html:
+    """The full-size networks: a forward pass, its share of the peak, with eager attention, a training step."""
+    caption = "Full-size networks, random weights: medians with 95 % intervals over passes"
+    return display.table(shown_full_size(speed.full_size(collected)), caption)
+
+
+def shown_full_size(networks: list[speed.FullSize]) -> pd.DataFrame:
+    """The full-size networks as a reader sees them."""
+    return pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
+
+
+def timings(collected: Collected) -> display.Html:
+    """Every timed point of the study's own networks."""
+    own = speed.timings(collected)
+    return display.table(shown_timings(own), "The study's networks: medians, intervals over passes", data=own)
+
+
+def shown_timings(timings: pd.DataFrame) -> pd.DataFrame:
+    """The timings as a reader sees them: a column per model."""
+    cells = timings.assign(shown=[with_interval(row.seconds, row.low, row.high) for row in timings.itertuples()])
+    wide = cells.pivot(index=["work", "batch_size", "length"], columns="model", values="shown")
+    wide = wide[list(dict.fromkeys(timings["model"]))].reset_index()
+    return wide.replace({"work": {"training_step": "training step"}}).rename(
+        columns={"batch_size": "batch", "length": "tokens per row"}
+    )
+
+
+def chart(collected: Collected, colours: dict[str, Any]) -> display.Html:
+    """A forward pass of the full-size networks against tokens per row."""
+    times = speed.timings(collected, collected.full_size)
+    times = times[times["work"] == "forward"]
+    caption = "One forward pass of the full-size networks, random weights."
+    return display.figure(draw(times, colours), alt=alt(times), caption=caption)
+
+
+def draw(timings: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     """Time of a call against tokens per row, one panel per batch size, both axes logarithmic."""
-    chosen = timings[timings["work"] == work]
-    sizes, lengths = sorted(chosen["batch_size"].unique()), sorted(chosen["length"].unique())
+    sizes, lengths = sorted(timings["batch_size"].unique()), sorted(timings["length"].unique())
     width = max(charts.WIDTH, 3.4 * len(sizes))
     figure, panels = plt.subplots(1, len(sizes), figsize=(width, 3.6), sharey=True, squeeze=False)
     for axes, size in zip(panels[0], sizes, strict=True):
         ends = {}
         axes.set(title=f"batch {size}", xlabel="tokens per row", xscale="log", yscale="log")
-        for model, rows in chosen[chosen["batch_size"] == size].groupby("model", sort=False):
+        for model, rows in timings[timings["batch_size"] == size].groupby("model", sort=False):
             error = [rows["seconds"] - rows["low"], rows["high"] - rows["seconds"]]
             colour = colours[str(model)]
             axes.errorbar(rows["length"], rows["seconds"], yerr=error, marker="o", capsize=3, color=colour, label=model)
@@ -31,6 +103,55 @@ def seconds_against_length(timings: pd.DataFrame, work: str, colours: dict[str, 
     panels[0][0].set_ylabel("time per call (median, 95 % interval)")
     charts.name_lines(panels[0], ends, colours)
     return figure
+
+
+def alt(timings: pd.DataFrame) -> str:
+    """The chart in words: the times at the longest rows."""
+    longest = timings[timings["length"] == timings["length"].max()]
+    named = [f"{row.model} {words.seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
+    return (
+        f"Line chart of the time of a forward pass against tokens per row; at {timings['length'].max()} tokens: "
+        f"{'; '.join(named)}."
+    )
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """'200 ms (180 ms–220 ms)'."""
+    return f"{words.seconds(value)} ({words.seconds(low)}–{words.seconds(high)})"
+
+
+def _both(ours: float, theirs: float) -> str:
+    return f"{words.seconds(ours)} against {words.seconds(theirs)}"
+
+
+def _row(network: speed.FullSize) -> dict[str, str]:
+    """A full-size network as a row; columns that name the point they were measured at."""
+    row = {"model": network.model, "parameters": words.parameters(network.parameters)}
+    if network.forward:
+        at = network.forward.conditions
+        row["precision"] = str(at["precision"])
+        row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(network.forward)
+        row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
+        row["share of peak"] = words.percent(float(at["share_of_peak"] or 0))
+        eager = "is eager" if network.eager is network.forward else network.eager and _timed(network.eager)
+        row["with eager attention"] = eager or "not measured"
+    if network.step and network.parts:
+        at = network.step.conditions
+        row[f"training step, {at['batch_size']} × {at['length']}"] = _timed(network.step)
+        row["of it forward, backward, update"] = " + ".join(map(words.percent, network.parts))
+    return row
+
+
+def _timed(record: Record) -> str:
+    return with_interval(record.value, *record.bounds)
+
+
+def _invalid(label: str, record: Record) -> str:
+    at, work = record.conditions, record.metric.removesuffix("_seconds").replace("_", " ")
+    return (
+        f"Invalid measurement: {label}, {at['network']} network, {work}, {at['batch_size']} × {at['length']} tokens in "
+        f"{at['precision']}: would need {at['share_of_peak']:.2f} of the machine's peak."
+    )
 
 
 def _in_units(value: float, _: int | None) -> str:
