@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.study import config, prices
 from tests import hub_server
@@ -125,7 +126,7 @@ def results_of(
     stage: inputs.Stage,
     slug: str,
     seed: int | None,
-    rows: list[dict[str, Any]],
+    rows: Sequence[Any],
     data: str = "d" * 64,
 ) -> results.Results:
     """A result file with these rows, as this stage of the study would write it."""
@@ -147,49 +148,40 @@ def results_of(
 
 
 def training_results(study: config.Study, slug: str, seed: int, seconds: float) -> results.Results:
-    rows = [
-        {"metric": "train_seconds", "value": seconds, "unit": "s", "n": 10},
-        {"metric": "train_windows", "value": 360, "unit": "windows", "n": 10},
-    ]
+    rows = [Record.of("train_seconds", seconds, "s", 10), Record.of("train_windows", 360, "windows", 10)]
     return results_of(study, "train", slug, seed, rows)
 
 
 def evaluation_results(study: config.Study, slug: str, seed: int, f1: float, n: int) -> results.Results:
-    def row(metric: str, value: float, low: float, high: float) -> dict[str, Any]:
-        interval = {"low": low, "high": high, "over": "questions"}
-        return {"metric": metric, "value": value, "unit": "points", "n": n, "interval": interval}
-
+    """``f1`` known to one point, EM five below it; lexical overlap reaches 20 (18 to 22)."""
+    scores = [("exact_match", f1 - 5, 2), ("f1", f1, 1), ("baseline_exact_match", 10, 1), ("baseline_f1", 20, 2)]
     rows = [
-        row("exact_match", f1 - 5, f1 - 7, f1 - 3),
-        row("f1", f1, f1 - 1, f1 + 1),
-        row("baseline_exact_match", 10, 9, 11),
-        row("baseline_f1", 20, 18, 22),
+        Record.of(metric, value, "points", n, interval=Interval(low=value - by, high=value + by, over="questions"))
+        for metric, value, by in scores
     ]
     return results_of(study, "evaluate", slug, seed, rows)
 
 
+def timed(metric: str, seconds: float, n: int = 10, spread: float = 0.1, **conditions: Any) -> Record:
+    """A median over passes, known to ``spread`` of its value."""
+    interval = Interval(low=(1 - spread) * seconds, high=(1 + spread) * seconds, over="passes")
+    return Record.of(metric, seconds, "s", n, interval=interval, conditions=conditions)
+
+
 def profile_results(study: config.Study, slug: str, parameters: float, seconds: float) -> results.Results:
     """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens and a question, known to 10 %."""
-    rows: list[dict[str, Any]] = [
-        {"metric": "parameters", "value": parameters, "unit": "parameters", "n": 1},
-        {"metric": "bytes_on_disk", "value": 4 * parameters, "unit": "bytes", "n": 1},
-        *({"metric": f"single_stream_seconds{p}", "value": seconds, "unit": "s per question", "n": 40,
-           "interval": {"low": 0.9 * seconds, "high": 1.1 * seconds, "over": "passes"}} for p in ("", "_p90", "_p99")),
+    rows = [
+        Record.of("parameters", parameters, "parameters"),
+        Record.of("bytes_on_disk", 4 * parameters, "bytes"),
+        *(timed(f"single_stream_seconds{percentile}", seconds, 40) for percentile in ("", "_p90", "_p99")),
+        *(
+            timed(f"{work}_seconds", factor * seconds * batch * length / 128, 12,
+                  batch_size=batch, length=length, precision="fp32", attention="sdpa")
+            for work, factor in (("forward", 1), ("training_step", 3))
+            for batch in (1, 8)
+            for length in (32, 128)
+        ),
     ]  # fmt: skip
-    for work, factor in (("forward", 1), ("training_step", 3)):
-        for batch in (1, 8):
-            for length in (32, 128):
-                value = factor * seconds * batch * length / 128
-                rows.append(
-                    {
-                        "metric": f"{work}_seconds",
-                        "value": value,
-                        "unit": "s per call",
-                        "n": 12,
-                        "interval": {"low": 0.9 * value, "high": 1.1 * value, "over": "passes"},
-                        "conditions": {"batch_size": batch, "length": length, "precision": "fp32", "attention": "sdpa"},
-                    }
-                )
     return results_of(study, "profile", slug, None, rows)
 
 

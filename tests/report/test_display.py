@@ -172,5 +172,5 @@ def test_sections_have_a_heading_and_named_sentences_and_escape_both(text):
     assert read.text == f"{text}Published{text}It impliesmorelast"
 
 
-def test_a_table_of_nothing_is_nothing():
-    assert display.table(pd.DataFrame(columns=["model"]), "Empty").markup == ""
+def test_a_table_without_rows_says_none():
+    assert Reader(display.table(pd.DataFrame(columns=["model"]), "Runs").markup).text == "Runs: none."

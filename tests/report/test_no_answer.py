@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from conftest import results_of, v2_study
 
-from qa_tradeoffs.analysis import no_answer as analysis
 from qa_tradeoffs.analysis import collected as loading
+from qa_tradeoffs.analysis import no_answer as analysis
 from qa_tradeoffs.data import features, sources
 from qa_tradeoffs.evaluation import predictions, scoring
 from qa_tradeoffs.models import networks
@@ -94,7 +94,9 @@ def test_a_small_study_goes_from_generated_questions_to_the_section(one_thread, 
     scoring.write_predictions(scored, tmp_path / "predictions.parquet")
     whole = replace(
         collected,
-        predictions={("bert", 0): loading._parquet(tmp_path / "predictions.parquet", loading._columns(collected.study))},
+        predictions={
+            ("bert", 0): loading._parquet(tmp_path / "predictions.parquet", loading._columns(collected.study))
+        },
         evaluations={("bert", 0): results_of(collected.study, "evaluate", "bert", 0, rows)},
     )
     assert no_answer.section(whole, COLOURS).markup.count("<img") == 2

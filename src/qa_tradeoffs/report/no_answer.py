@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from qa_tradeoffs.analysis import no_answer as analysis
-from qa_tradeoffs.analysis.no_answer import Curves
 from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.analysis.no_answer import Curves
 from qa_tradeoffs.core.words import points
 from qa_tradeoffs.report import display
 from qa_tradeoffs.report.charts import WIDTH
