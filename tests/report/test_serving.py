@@ -37,8 +37,3 @@ def test_offline_without_memory_for_any_batch_is_a_result():
     ran_out = ROW | {"questions_per_second": math.nan, "offline_batch": None, "offline_usd": (math.nan, math.nan)}
     row = serving.shown_scenarios(pd.DataFrame([ran_out])).iloc[0]
     assert row["Offline"] == row["million, Offline, USD"] == "out of memory"
-
-
-def test_phases_have_three_digits():
-    table = serving.shown_phases(pd.DataFrame([{"model": "BERT", "tokenise (ms)": 0.013264, "forward (ms)": 20.0}]))
-    assert table.iloc[0].tolist() == ["BERT", "0.0133", "20.0"]

@@ -59,15 +59,16 @@ def differences(collected: Collected, metric: str = "f1") -> pd.DataFrame:
 def runs(collected: Collected) -> pd.DataFrame:
     """How far training runs of a model, which differ in their seed alone, lie apart; one row per model and metric.
 
-    Columns: model, metric (f1 or exact_match), runs; in points the mean, sd (n - 1 in the denominator), low and high of
-    the 95 % t interval of the mean over runs, cut to the scale, and the lowest and highest run; overlaps, the models
-    of which a run lies between these two, or the other way round. sd, low and high are NaN for one run.
+    Of the models that have several. Columns: model, metric (f1 or exact_match), runs; in points the mean, sd (n - 1 in
+    the denominator), low and high of the 95 % t interval of the mean over runs, cut to the scale, and the lowest and
+    highest run; overlaps, the models whose range from lowest to highest overlaps with this one.
     """
     rows = []
     for metric in ("f1", "exact_match"):
-        spreads = [_spread(collected, slug, metric) for slug in collected.slugs]
-        rows += [row | {"overlaps": _overlapping(row, spreads)} for row in spreads]
-    return pd.DataFrame(rows)
+        scores = {collected.label(slug): _of_runs(collected, slug, metric) for slug in collected.slugs}
+        rows += [_spread(model, metric, scores) for model, several in scores.items() if len(several) > 1]
+    columns = ["model", "metric", "runs", "mean", "sd", "low", "high", "lowest", "highest", "overlaps"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def losses(collected: Collected) -> pd.DataFrame:
@@ -120,26 +121,20 @@ def _verdict(model: str, other: str, gap: Gap) -> str:
     }.get(gap.verdict, "not significant")
 
 
-def _spread(collected: Collected, slug: str, metric: str) -> dict[str, Any]:
-    """How far one model's training runs lie apart in one metric."""
+def _of_runs(collected: Collected, slug: str, metric: str) -> npt.NDArray[np.float64]:
+    """(n_runs,): the score of each training run of a model, in points."""
     frames = [frame for (s, _), frame in collected.predictions.items() if s == slug]
-    scores = 100 * np.array([frame[metric].mean() for frame in frames], dtype=float)
-    row = {"model": collected.label(slug), "metric": metric, "runs": len(scores), "mean": scores.mean()}
-    spread: dict[str, Any] = {"sd": np.nan, "low": np.nan, "high": np.nan}
-    if len(scores) > 1:
-        interval = intervals.t_interval(scores)
-        spread = {"sd": scores.std(ddof=1), "low": max(0.0, interval.low), "high": min(100.0, interval.high)}
-    return row | spread | {"lowest": scores.min(), "highest": scores.max()}
+    return 100 * np.array([frame[metric].mean() for frame in frames], dtype=np.float64)
 
 
-def _overlapping(row: Mapping[str, Any], others: list[dict[str, Any]]) -> str:
-    """'A and B', the other models whose runs overlap with those of ``row``; or 'none'."""
-    names = [
-        other["model"]
-        for other in others
-        if other is not row and other["lowest"] <= row["highest"] and row["lowest"] <= other["highest"]
-    ]
-    return listed(names) if names else "none"
+def _spread(model: str, metric: str, scores: Mapping[str, npt.NDArray[np.float64]]) -> tuple[Any, ...]:
+    """A row of ``runs``; ``scores`` are those of every model's runs."""
+    ours = scores[model]
+    lowest, highest, interval = ours.min(), ours.max(), intervals.t_interval(ours)
+    overlaps = [m for m, other in scores.items() if m != model and other.min() <= highest and lowest <= other.max()]
+    cut = max(0.0, interval.low), min(100.0, interval.high)
+    names = listed(overlaps) if overlaps else "none"
+    return model, metric, len(ours), ours.mean(), ours.std(ddof=1), *cut, lowest, highest, names
 
 
 def _per_question(collected: Collected, slug: str, metric: str) -> npt.NDArray[np.float64]:

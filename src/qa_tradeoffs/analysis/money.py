@@ -27,7 +27,7 @@ def costs_of(collected: Collected, models: pd.DataFrame) -> pd.DataFrame:
     served = serving.scenarios(collected, "study").set_index("model").loc[models["model"]].reset_index()
     training = models["train_paid_seconds"].map(lambda seconds: costs.usd(seconds, price))
     smallest = models["parameters"].argmin()
-    extra, gained = _paid(training) - _paid(training).iloc[smallest], models["f1"] - models["f1"].iloc[smallest]
+    paid, f1 = training.fillna(0.0), models["f1"]
     question = {
         name: [costs.usd(seconds, price) for seconds in served[name]] for name in ("p50", "p50_low", "p50_high")
     }
@@ -41,7 +41,9 @@ def costs_of(collected: Collected, models: pd.DataFrame) -> pd.DataFrame:
             "question_high": question["p50_high"],
             "single_usd": [costs.usd_per_million_questions(seconds, price) for seconds in served["p50"]],
             "offline_usd": [costs.usd_per_million_offline(n, price) for n in served["questions_per_second"]],
-            "usd_per_point": pd.Series(map(costs.usd_per_point, extra, gained), dtype=float),
+            "usd_per_point": pd.Series(
+                map(costs.usd_per_point, paid - paid.iloc[smallest], f1 - f1.iloc[smallest]), dtype=float
+            ),
             "cheapest": low / price if price else 1.0,
             "dearest": high / price if price else 1.0,
         }
@@ -69,7 +71,7 @@ def break_even(money: pd.DataFrame) -> pd.DataFrame:
     fine-tuned has no training to pay for.
     """
     rows = []
-    for (_, one), (_, other) in permutations(money.assign(training_usd=_paid(money["training_usd"])).iterrows(), 2):
+    for (_, one), (_, other) in permutations(money.fillna({"training_usd": 0.0}).iterrows(), 2):
         if one["question_usd"] < other["question_usd"]:
             a, b = (costs.Costs(row["training_usd"], row["question_usd"]) for row in (one, other))
             significant = one["question_high"] < other["question_low"]
@@ -99,8 +101,3 @@ def training(collected: Collected, slug: str) -> dict[str, float]:
 def paid_seconds(training: Record) -> float:
     """Seconds of one device for a training whose record of seconds this is; several devices have as many in each."""
     return float(training.conditions.get("devices") or 1) * training.value
-
-
-def _paid(training: "pd.Series[float]") -> "pd.Series[float]":
-    """USD paid here: nothing for a model that came fine-tuned."""
-    return training.fillna(0.0)

@@ -23,7 +23,7 @@ def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd
     rows = [
         (row["model"], *row[columns], f1, source, _place(f1, row["f1_low"], row["f1_high"]))
         for _, row in models.iterrows()
-        if comparable and _is_checkpoint(collected.study.models[row["slug"]])
+        if comparable and (spec := collected.study.models[row["slug"]]).hub is not None and not spec.fine_tuned
         for f1, source in _published(figures, architecture(collected, row["slug"]))
     ]
     return pd.DataFrame(rows, columns=["model", *columns, "published", "source", "verdict"])
@@ -68,11 +68,6 @@ def architecture(collected: Collected, slug: str) -> ModelName | None:
     (size,) = collected.measured(slug, "parameters", collected.full_size_of(slug))
     # A vocabulary of other words changes the size by some percent; BERT-large has three times as many parameters.
     return next((known for known in MODELS if known == name and abs(size.value / PARAMETERS[known] - 1) < 0.05), None)
-
-
-def _is_checkpoint(model: config.Model) -> bool:
-    """Whether a model began as a checkpoint of the Hub and was fine-tuned in this study."""
-    return model.hub is not None and not model.fine_tuned
 
 
 def _published(figures: Published, name: ModelName | None) -> list[tuple[float, str]]:

@@ -55,7 +55,7 @@ def savings(models: pd.DataFrame) -> pd.DataFrame:
     train_times_as_fast, NaN where one of them came fine-tuned.
     """
     large = models.loc[models["parameters"].idxmax()]
-    others = models[models["model"] != large["model"]]
+    others = models[models["model"] != large["model"]].reset_index(drop=True)
     return pd.DataFrame(
         {
             "model": others["model"],
@@ -69,7 +69,7 @@ def savings(models: pd.DataFrame) -> pd.DataFrame:
             "other_train_seconds": large["train_seconds"],
             "train_times_as_fast": large["train_seconds"] / others["train_seconds"],
         }
-    ).reset_index(drop=True)
+    )
 
 
 def invalid(collected: Collected) -> list[tuple[str, Record]]:

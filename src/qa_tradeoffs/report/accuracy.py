@@ -76,8 +76,7 @@ def runs(collected: Collected) -> display.Html:
 
 
 def shown_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """The spread over training runs as a reader sees it, of the models that have several."""
-    runs = runs[runs["runs"] > 1]
+    """The spread over training runs as a reader sees it."""
     return pd.DataFrame(
         {
             "model": runs["model"],

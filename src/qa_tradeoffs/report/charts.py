@@ -132,6 +132,14 @@ def label(
         taken.append(_put(text, min(places, key=lambda place: place[0])[1] if places else _PLACES[-2]))
 
 
+def panels(table: pd.DataFrame, by: str) -> tuple[Figure, list[tuple[Axes, Any, pd.DataFrame]]]:
+    """A figure with a panel for each value of a column, side by side on one scale: its axes, the value, its rows."""
+    values = sorted(table[by].unique())
+    size = (max(WIDTH, 3.4 * len(values)), 3.6)
+    figure, axes = plt.subplots(1, len(values), figsize=size, sharey=True, squeeze=False)
+    return figure, [(axes, v, table[table[by] == v]) for axes, v in zip(axes[0], values, strict=True)]
+
+
 def name_lines(panels: Sequence[Axes], ends: dict[str, tuple[float, float]], colours: dict[str, Any]) -> None:
     """Write each name at the end of its line in the last panel; where they would collide, a legend in the first."""
     last = panels[-1]
@@ -142,13 +150,10 @@ def name_lines(panels: Sequence[Axes], ends: dict[str, tuple[float, float]], col
         panels[0].legend(title=None)
         return
     for name, end in ends.items():
-        place: dict[str, Any] = {
-            "xytext": (8, 0),
-            "textcoords": "offset points",
-            "va": "center",
-            "annotation_clip": False,
-        }
-        last.annotate(name, end, color=legible(colours[name]), **place)
+        last.annotate(
+            name, end, xytext=(8, 0), textcoords="offset points", va="center", annotation_clip=False,
+            color=legible(colours[name]),
+        )  # fmt: skip
 
 
 def nothing(figure: Figure, axes: Axes, why: str = "no model was fine-tuned in this study") -> Figure:

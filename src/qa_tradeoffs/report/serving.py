@@ -42,13 +42,8 @@ def shown_scenarios(served: pd.DataFrame) -> pd.DataFrame:
 def phases(collected: Collected) -> display.Html:
     """The time of a question by phase, from its text to its score."""
     table = serving.phases(collected)
-    caption = "The study's networks: time per question by phase, medians"
-    return display.table(shown_phases(table), caption, data=table)
-
-
-def shown_phases(phases: pd.DataFrame) -> pd.DataFrame:
-    """The phases as a reader sees them, with three significant digits."""
-    return phases.set_index("model").map(words.plain).reset_index()
+    shown = table.set_index("model").map(words.plain).reset_index()
+    return display.table(shown, "The study's networks: time per question by phase, medians", data=table)
 
 
 def offline_usd(low: float, high: float) -> str:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
@@ -17,35 +16,37 @@ from qa_tradeoffs.report import charts, display
 def savings(models: pd.DataFrame) -> display.Html:
     """Each other model against the largest one."""
     against = speed.savings(models)
-    at = models[["latency_batch", "latency_at"]].iloc[0]
+    at = models.iloc[0]
     caption = f"Against the largest model; a forward pass has {at['latency_batch']} × {at['latency_at']} tokens"
     return display.table(shown_savings(against), caption, data=against)
 
 
 def shown_savings(savings: pd.DataFrame) -> pd.DataFrame:
     """The savings as a reader sees them: 'times as fast' beside both times, and only where it is significant."""
-    rows = list(savings.itertuples())
-    return pd.DataFrame(
+    rows = [
         {
-            "model": savings["model"],
-            "against": savings["other"],
-            "share of its parameters": [words.percent(row.share) for row in rows],
-            "forward pass": [_both(row.seconds, row.other_seconds) for row in rows],
-            "times as fast": [
-                row.verdict if row.verdict == "not significant" else words.plain(row.times_as_fast) for row in rows
-            ],
-            "fine-tuning, timed once a seed": [_both(row.train_seconds, row.other_train_seconds) for row in rows],
-            "fine-tuning, times as fast": [
-                "not trained" if pd.isna(row.train_times_as_fast) else words.plain(row.train_times_as_fast)
-                for row in rows
-            ],
+            "model": row.model,
+            "against": row.other,
+            "share of its parameters": words.percent(row.share),
+            "forward pass": f"{words.seconds(row.seconds)} against {words.seconds(row.other_seconds)}",
+            "times as fast": words.plain(row.times_as_fast) if row.verdict != "not significant" else row.verdict,
+            "fine-tuning": f"{words.seconds(row.train_seconds)} against {words.seconds(row.other_train_seconds)}",
+            "fine-tuning, times as fast": _ratio(row.train_times_as_fast),
         }
-    )
+        for row in savings.itertuples()
+    ]
+    return pd.DataFrame(rows)
 
 
 def invalid(collected: Collected) -> display.Html:
     """A notice for each measurement that would need more than the machine's peak."""
-    return display.paragraphs([_invalid(label, record) for label, record in speed.invalid(collected)], "notice")
+    sentences = [
+        f"Invalid measurement: {label}, {at['network']} network, {work}, {at['batch_size']} × {at['length']} tokens in "
+        f"{at['precision']}: would need {at['share_of_peak']:.2f} of the machine's peak."
+        for label, record in speed.invalid(collected)
+        if (at := record.conditions) and (work := record.metric.removesuffix("_seconds").replace("_", " "))
+    ]
+    return display.paragraphs(sentences, "notice")
 
 
 def full_size(collected: Collected) -> display.Html:
@@ -85,13 +86,12 @@ def chart(collected: Collected, colours: dict[str, Any]) -> display.Html:
 
 def draw(timings: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     """Time of a call against tokens per row, one panel per batch size, both axes logarithmic."""
-    sizes, lengths = sorted(timings["batch_size"].unique()), sorted(timings["length"].unique())
-    width = max(charts.WIDTH, 3.4 * len(sizes))
-    figure, panels = plt.subplots(1, len(sizes), figsize=(width, 3.6), sharey=True, squeeze=False)
-    for axes, size in zip(panels[0], sizes, strict=True):
+    lengths = sorted(timings["length"].unique())
+    figure, panels = charts.panels(timings, "batch_size")
+    for axes, size, times in panels:
         ends = {}
         axes.set(title=f"batch {size}", xlabel="tokens per row", xscale="log", yscale="log")
-        for model, rows in timings[timings["batch_size"] == size].groupby("model", sort=False):
+        for model, rows in times.groupby("model", sort=False):
             error = [rows["seconds"] - rows["low"], rows["high"] - rows["seconds"]]
             colour = colours[str(model)]
             axes.errorbar(rows["length"], rows["seconds"], yerr=error, marker="o", capsize=3, color=colour, label=model)
@@ -100,8 +100,8 @@ def draw(timings: pd.DataFrame, colours: dict[str, Any]) -> Figure:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(_in_units))
         axes.minorticks_off()
-    panels[0][0].set_ylabel("time per call (median, 95 % interval)")
-    charts.name_lines(panels[0], ends, colours)
+    figure.axes[0].set_ylabel("time per call (median, 95 % interval)")
+    charts.name_lines(figure.axes, ends, colours)
     return figure
 
 
@@ -120,8 +120,8 @@ def with_interval(value: float, low: float, high: float) -> str:
     return f"{words.seconds(value)} ({words.seconds(low)}–{words.seconds(high)})"
 
 
-def _both(ours: float, theirs: float) -> str:
-    return f"{words.seconds(ours)} against {words.seconds(theirs)}"
+def _ratio(value: float) -> str:
+    return "not trained" if pd.isna(value) else words.plain(value)
 
 
 def _row(network: speed.FullSize) -> dict[str, str]:
@@ -144,14 +144,6 @@ def _row(network: speed.FullSize) -> dict[str, str]:
 
 def _timed(record: Record) -> str:
     return with_interval(record.value, *record.bounds)
-
-
-def _invalid(label: str, record: Record) -> str:
-    at, work = record.conditions, record.metric.removesuffix("_seconds").replace("_", " ")
-    return (
-        f"Invalid measurement: {label}, {at['network']} network, {work}, {at['batch_size']} × {at['length']} tokens in "
-        f"{at['precision']}: would need {at['share_of_peak']:.2f} of the machine's peak."
-    )
 
 
 def _in_units(value: float, _: int | None) -> str:
