@@ -33,7 +33,12 @@ def shown(models: pd.DataFrame, baseline: dict[str, float]) -> pd.DataFrame:
             for row in models.itertuples()
         ],
         f"against lexical overlap, F1 {baseline['f1']:.1f}": [
-            "higher" if low > baseline["f1_high"] else "not significant" for low in models["f1_low"]
+            "higher"
+            if row.f1_low > baseline["f1_high"]
+            else "lower"
+            if row.f1_high < baseline["f1_low"]
+            else "not significant"
+            for row in models.itertuples()
         ],
         "parameters": [parameters(value) for value in models["parameters"]],
         "on disk": [size(value) for value in models["bytes"]],
