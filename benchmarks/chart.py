@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.report import figures
+from qa_tradeoffs.report import charts
 
 _SIDES = {"plain": "plain recipe", "ours": "ours"}
 _MEASURES = {"growth_seconds": ("seconds", 1.0), "growth_peak_memory": ("peak memory above the start (MiB)", 2.0**20)}
@@ -17,12 +17,12 @@ _MEASURES = {"growth_seconds": ("seconds", 1.0), "growth_peak_memory": ("peak me
 
 def growth(records: Sequence[Record]) -> Figure:
     """Four panels: time and memory, against the number of questions and against the length of their contexts."""
-    figures.use_style()
+    charts.use_style()
     found = pd.DataFrame(
         [{**r.conditions, "metric": r.metric, "value": r.value} for r in records if r.metric in _MEASURES]
     )
     by_questions, by_context = found[found["passages"] == 1], found[found["questions"] == found["questions"].min()]
-    drawn, panels = plt.subplots(2, 2, figsize=(1.4 * figures.WIDTH, figures.WIDTH), sharey="row")
+    drawn, panels = plt.subplots(2, 2, figsize=(1.4 * charts.WIDTH, charts.WIDTH), sharey="row")
     for row, (metric, (label, unit)) in zip(panels, _MEASURES.items(), strict=True):
         row[0].set_ylabel(label)
         for axes, rows, column in zip(row, (by_questions, by_context), ("questions", "passages"), strict=True):
@@ -38,9 +38,9 @@ def growth(records: Sequence[Record]) -> Figure:
 
 def learning(records: Sequence[Record]) -> Figure:
     """Training loss of both recipes by update: a thin line per seed, a thick one for their mean."""
-    figures.use_style()
+    charts.use_style()
     found = pd.DataFrame([{**r.conditions, "loss": r.value} for r in records if r.metric == "learning_loss"])
-    drawn, axes = plt.subplots(figsize=(figures.WIDTH, 0.6 * figures.WIDTH))
+    drawn, axes = plt.subplots(figsize=(charts.WIDTH, 0.6 * charts.WIDTH))
     for colour, (side, name) in zip(("C0", "C1"), _SIDES.items(), strict=True):
         by_seed = found[found["side"] == side].pivot(index="step", columns="seed", values="loss")
         axes.plot(by_seed.index, by_seed, color=colour, linewidth=0.6, alpha=0.5)

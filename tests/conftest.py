@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 from huggingface_hub import constants
 
-from qa_tradeoffs.analysis import compared, tables
+from qa_tradeoffs.analysis.answers import Answers
+from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.study import config, prices
 from tests import hub_server
@@ -124,7 +126,7 @@ def results_of(
     stage: inputs.Stage,
     slug: str,
     seed: int | None,
-    rows: list[dict[str, Any]],
+    rows: Sequence[Any],
     data: str = "d" * 64,
 ) -> results.Results:
     """A result file with these rows, as this stage of the study would write it."""
@@ -146,49 +148,40 @@ def results_of(
 
 
 def training_results(study: config.Study, slug: str, seed: int, seconds: float) -> results.Results:
-    rows = [
-        {"metric": "train_seconds", "value": seconds, "unit": "s", "n": 10},
-        {"metric": "train_windows", "value": 360, "unit": "windows", "n": 10},
-    ]
+    rows = [Record.of("train_seconds", seconds, "s", 10), Record.of("train_windows", 360, "windows", 10)]
     return results_of(study, "train", slug, seed, rows)
 
 
 def evaluation_results(study: config.Study, slug: str, seed: int, f1: float, n: int) -> results.Results:
-    def row(metric: str, value: float, low: float, high: float) -> dict[str, Any]:
-        interval = {"low": low, "high": high, "over": "questions"}
-        return {"metric": metric, "value": value, "unit": "points", "n": n, "interval": interval}
-
+    """``f1`` known to one point, EM five below it; lexical overlap reaches 20 (18 to 22)."""
+    scores = [("exact_match", f1 - 5, 2), ("f1", f1, 1), ("baseline_exact_match", 10, 1), ("baseline_f1", 20, 2)]
     rows = [
-        row("exact_match", f1 - 5, f1 - 7, f1 - 3),
-        row("f1", f1, f1 - 1, f1 + 1),
-        row("baseline_exact_match", 10, 9, 11),
-        row("baseline_f1", 20, 18, 22),
+        Record.of(metric, value, "points", n, interval=Interval(low=value - by, high=value + by, over="questions"))
+        for metric, value, by in scores
     ]
     return results_of(study, "evaluate", slug, seed, rows)
 
 
+def timed(metric: str, seconds: float, n: int = 10, spread: float = 0.1, **conditions: Any) -> Record:
+    """A median over passes, known to ``spread`` of its value."""
+    interval = Interval(low=(1 - spread) * seconds, high=(1 + spread) * seconds, over="passes")
+    return Record.of(metric, seconds, "s", n, interval=interval, conditions=conditions)
+
+
 def profile_results(study: config.Study, slug: str, parameters: float, seconds: float) -> results.Results:
     """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens and a question, known to 10 %."""
-    rows: list[dict[str, Any]] = [
-        {"metric": "parameters", "value": parameters, "unit": "parameters", "n": 1},
-        {"metric": "bytes_on_disk", "value": 4 * parameters, "unit": "bytes", "n": 1},
-        *({"metric": f"single_stream_seconds{p}", "value": seconds, "unit": "s per question", "n": 40,
-           "interval": {"low": 0.9 * seconds, "high": 1.1 * seconds, "over": "passes"}} for p in ("", "_p90", "_p99")),
+    rows = [
+        Record.of("parameters", parameters, "parameters"),
+        Record.of("bytes_on_disk", 4 * parameters, "bytes"),
+        *(timed(f"single_stream_seconds{percentile}", seconds, 40) for percentile in ("", "_p90", "_p99")),
+        *(
+            timed(f"{work}_seconds", factor * seconds * batch * length / 128, 12,
+                  batch_size=batch, length=length, precision="fp32", attention="sdpa")
+            for work, factor in (("forward", 1), ("training_step", 3))
+            for batch in (1, 8)
+            for length in (32, 128)
+        ),
     ]  # fmt: skip
-    for work, factor in (("forward", 1), ("training_step", 3)):
-        for batch in (1, 8):
-            for length in (32, 128):
-                value = factor * seconds * batch * length / 128
-                rows.append(
-                    {
-                        "metric": f"{work}_seconds",
-                        "value": value,
-                        "unit": "s per call",
-                        "n": 12,
-                        "interval": {"low": 0.9 * value, "high": 1.1 * value, "over": "passes"},
-                        "conditions": {"batch_size": batch, "length": length, "precision": "fp32", "attention": "sdpa"},
-                    }
-                )
     return results_of(study, "profile", slug, None, rows)
 
 
@@ -226,18 +219,18 @@ def written_study(study_of: Callable[..., config.Study], tmp_path: Path) -> tupl
 @pytest.fixture
 def collected_of(
     study_of: Callable[..., config.Study], price_at: Callable[..., prices.Price]
-) -> Callable[..., tables.Collected]:
+) -> Callable[..., Collected]:
     """A function from model slug → one list of F1 scores per seed to all that the analysis reads of such a study.
 
     BERT has 100 million parameters, takes 200 ms forward and an hour to train; the others half of each.
     """
 
-    def build(scores: dict[str, list[list[float]]], usd_per_hour: Any = 1.55, **keys: Any) -> tables.Collected:
+    def build(scores: dict[str, list[list[float]]], usd_per_hour: Any = 1.55, **keys: Any) -> Collected:
         study = study_of(**keys)
         runs = {(slug, seed): row for slug, rows in scores.items() for seed, row in enumerate(rows)}
         trained = [key for key in runs if not study.models[key[0]].fine_tuned]
         size = {slug: 1.0 if slug == "bert" else 0.5 for slug in scores}
-        return tables.Collected(
+        return Collected(
             study=study,
             price=price_at(usd_per_hour),
             slugs=tuple(scores),
@@ -354,17 +347,37 @@ def question(number: int, asked: str = "Where?", context: str = "right here, or 
     return Example(f"q{number}", "", context, asked, (context.split()[0],), (0,))
 
 
-def compared_of(
+def answers_of(
     examples: list[Example], scores: dict[str, list[list[float]]], texts: dict[str, list[list[str]]] | None = None
-) -> compared.Compared:
+) -> Answers:
     """Model label → one list of F1 scores per seed (and of answers, where they matter), beside their questions."""
-    answers = {
+    tables_of = {
         label: [predictions_of(row).iloc[::-1].reset_index(drop=True) for row in s] for label, s in scores.items()
     }
     for label, several in (texts or {}).items():
-        answers[label] = [frame.assign(prediction=row) for frame, row in zip(answers[label], several, strict=True)]
-    return compared.Compared(
-        tuple(examples),
-        {label: tuple(frames) for label, frames in answers.items()},
-        {label: tuple(range(len(frames))) for label, frames in answers.items()},
+        tables_of[label] = [frame.assign(prediction=row) for frame, row in zip(tables_of[label], several, strict=True)]
+    return Answers(tuple(examples), {label: tuple(frames) for label, frames in tables_of.items()})
+
+
+V2 = {"source": "hub", "name": "some/squad_v2", "revision": "c" * 40, "v2": True, "threshold_questions": 40}
+
+
+def v2_study(collected_of: Callable[..., Collected]) -> Collected:
+    """Five questions, two of them unanswerable: BERT with a threshold of -2, DistilBERT with seeds at 1 and 2."""
+    spans = pd.DataFrame(
+        {
+            "id": [f"q{row}" for row in range(5)],
+            "has_answer": [True, False, True, True, False],
+            "span_f1": [1, 0, 0.5, 0, 0],
+            "span_exact_match": [1, 0, 0, 0, 0],
+            "no_answer_score": [-2.0, -1, 0.5, 1, 2],
+        }
     )
+    found = collected_of({"bert": [[0.0] * 5], "distilbert": [[0.0] * 5, [0.0] * 5]}, data=V2, seeds=[0, 1])
+    for key, threshold in {("bert", 0): -2.0, ("distilbert", 0): 1.0, ("distilbert", 1): 2.0}.items():
+        f1 = spans["span_f1"].where(spans["no_answer_score"] <= threshold, (~spans["has_answer"]).astype(float))
+        found.predictions[key] = spans.assign(f1=f1, exact_match=f1 // 1)
+        row = {"metric": "no_answer_threshold", "value": threshold, "unit": "logits", "n": 41}
+        row["conditions"] = {"chosen_on": "held-out training questions"}
+        found.evaluations[key] = results_of(found.study, "evaluate", *key, [row])
+    return found

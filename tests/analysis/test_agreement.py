@@ -1,7 +1,7 @@
 """Agreement of two models counted on fingers."""
 
 import pytest
-from conftest import compared_of, question
+from conftest import answers_of, question
 
 from qa_tradeoffs.analysis import agreement
 
@@ -10,7 +10,7 @@ SHARES = ["both", "first", "second", "neither", "either", "equal"]
 
 def row(scores, **texts):
     n = len(next(iter(scores.values()))[0])
-    return agreement.table(compared_of([question(i) for i in range(n)], scores, **texts)).iloc[0]
+    return agreement.table(answers_of([question(i) for i in range(n)], scores, **texts)).iloc[0]
 
 
 def test_every_question_is_right_for_both_one_or_none():
@@ -32,8 +32,8 @@ def test_every_seed_of_one_is_compared_with_every_seed_of_the_other():
 
 
 def test_a_model_with_several_seeds_is_compared_with_itself():
-    compared = compared_of([question(i) for i in range(2)], {"A": [[1, 1], [1, 0]], "B": [[1, 1]]})
-    table = agreement.table(compared)
+    answers = answers_of([question(i) for i in range(2)], {"A": [[1, 1], [1, 0]], "B": [[1, 1]]})
+    table = agreement.table(answers)
     assert table[["model", "other"]].to_numpy().tolist() == [["A", "B"], ["A", "A"]]
     assert table.iloc[1][SHARES].tolist() == [50, 50, 0, 0, 100, 50]
 
@@ -45,4 +45,4 @@ def test_the_interval_of_a_share_is_over_questions():
 
 
 def test_one_model_with_one_seed_agrees_with_nobody():
-    assert agreement.table(compared_of([question(0)], {"A": [[1]]})).empty
+    assert agreement.table(answers_of([question(0)], {"A": [[1]]})).empty

@@ -3,12 +3,12 @@
 import hashlib
 import json
 
-import pandas as pd
 import pytest
 
 from qa_tradeoffs.analysis import provenance
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, RunPaths
+from tests.analysis.conftest import FINE_TUNED
 
 STUDY = "studies/smoke.yaml"
 SCORES = {"bert": [[1, 0], [0, 0]], "distilbert": [[1, 1], [0, 1]]}
@@ -46,19 +46,37 @@ def test_durations_are_what_papermill_noted(collected_of, tmp_path):
         ["1-train", "BERT", "1", 90.0],
         ["3-profile", "BERT", "", 30.5],
     ]
-    shown = provenance.shown_durations(took)
-    assert shown.loc[known.index, "started, UTC"].tolist() == ["2026-01-02 12:04", "2026-01-02 11:00"]
-    assert shown.loc[known.index, "took"].tolist() == ["90.0 s", "30.5 s"]
-    assert (shown.drop(known.index)["took"] == "not recorded").all()
-    assert provenance.began(took) == (
-        "The first notebook started on 2026-01-02 11:00 UTC; together they ran for 2.01 min, this one not counted."
-    )
 
 
-def test_nothing_is_said_of_notebooks_that_left_no_note(collected_of, tmp_path):
-    took = provenance.durations(collected_of(SCORES), RunPaths(tmp_path))
-    assert provenance.began(took) == "When the notebooks ran was not recorded."
-    assert isinstance(provenance.shown_durations(took), pd.DataFrame)
+def test_each_result_file_names_what_it_came_from(collected_of):
+    table = provenance.files(collected_of({"bert": [[1, 0]]}))
+    assert table["stage"].tolist() == ["train", "evaluate", "profile"]
+    assert table.iloc[0].to_dict() == {
+        "stage": "train",
+        "model": "BERT",
+        "seed": "0",
+        "checkpoint": f"some/bert {'a' * 40}",
+        "device": "some processor, 2 threads",
+        "code": "f" * 10,
+        "data": "d" * 10,
+        "study": "e" * 10,
+    }
+
+
+def test_pages_are_linked_in_the_order_in_which_notebooks_ran(collected_of, tmp_path):
+    collected = collected_of({"bert": [[1], [1]], "distilbert": [[1]]}, **FINE_TUNED)
+    pages = provenance.pages(collected, RunPaths(tmp_path))
+    assert pages["DistilBERT"] == [
+        ("seed-0 2-evaluate", "distilbert-seed-0-2-evaluate.html"),
+        ("3-profile", "distilbert-3-profile.html"),
+    ]
+    assert [page for _, page in pages["BERT"]] == [
+        "bert-seed-0-1-train.html",
+        "bert-seed-0-2-evaluate.html",
+        "bert-seed-1-1-train.html",
+        "bert-seed-1-2-evaluate.html",
+        "bert-3-profile.html",
+    ]
 
 
 def test_a_file_that_is_no_notebook_is_named(collected_of, tmp_path):

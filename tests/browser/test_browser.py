@@ -10,14 +10,14 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from conftest import Checkout, compared_of
+from conftest import Checkout, answers_of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from qa_tradeoffs.analysis import cases
 from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.report import difference_findings, display, pages
+from qa_tradeoffs.report import differences, display, pages
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -57,8 +57,8 @@ def as_read() -> display.Html:
     """The hostile texts as questions, passages, references and answers, as the report shows those that models miss."""
     examples = [Example(f"q{row}", text, f"{text} {text}", text, (text,), (0,)) for row, text in enumerate(HOSTILE)]
     right, wrong = [1.0] * len(HOSTILE), [0.0] * len(HOSTILE)
-    both = compared_of(examples, {HOSTILE[0]: [right], HOSTILE[1]: [wrong]}, {key: [HOSTILE] for key in HOSTILE[:2]})
-    return difference_findings.examples(cases.sample(both, at_most=len(HOSTILE)))
+    both = answers_of(examples, {HOSTILE[0]: [right], HOSTILE[1]: [wrong]}, {key: [HOSTILE] for key in HOSTILE[:2]})
+    return differences.examples(cases.sample(both, at_most=len(HOSTILE)))
 
 
 def shown(html: display.Html) -> Any:

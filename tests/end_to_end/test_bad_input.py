@@ -21,7 +21,7 @@ from conftest import predictions_of, price_at_par, results_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qa_tradeoffs.analysis import tables
+from qa_tradeoffs.analysis import collected
 from qa_tradeoffs.core import errors
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import sources
@@ -475,7 +475,7 @@ def collect(study_of, tmp_path, written_study) -> Callable[..., Any]:
             path.write_bytes(content)
         else:
             content.to_parquet(path, write_page_checksum=True)
-        return tables.collect(study, price_at_par(), folder, ["bert"], [0])
+        return collected.collect(study, price_at_par(), folder, ["bert"], [0])
 
     return call
 
@@ -684,7 +684,7 @@ def test_a_stage_opened_by_hand_with_any_parameters_is_refused_or_begins(study, 
 @given(study=WORDS, slugs=WORDS, seeds=WORDS)
 def test_an_analysis_of_anything_is_refused_before_it_shows_a_figure(study, slugs, seeds, tmp_path):
     with pytest.raises(StudyError) as error:  # nothing was run in this folder
-        tables.for_analysis(study, slugs, seeds, str(tmp_path / "run"))
+        collected.for_analysis(study, slugs, seeds, str(tmp_path / "run"))
     is_one_sentence(error.value)
 
 

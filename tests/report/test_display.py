@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.core import words
-from qa_tradeoffs.report import display, figures
+from qa_tradeoffs.report import charts, display
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "]]><svg/onload=alert(1)>", "a & 'b'"]
 
@@ -96,7 +96,7 @@ def test_a_fold_shows_its_parts_below_its_title():
 
 @pytest.fixture
 def picture() -> str:
-    figures.use_style()
+    charts.use_style()
     plt.close("all")  # what other tests left open
     figure, axes = plt.subplots()
     axes.plot([1, 2])
@@ -172,5 +172,5 @@ def test_sections_have_a_heading_and_named_sentences_and_escape_both(text):
     assert read.text == f"{text}Published{text}It impliesmorelast"
 
 
-def test_a_table_of_nothing_is_nothing():
-    assert display.table(pd.DataFrame(columns=["model"]), "Empty").markup == ""
+def test_a_table_without_rows_says_none():
+    assert Reader(display.table(pd.DataFrame(columns=["model"]), "Runs").markup).text == "Runs: none."

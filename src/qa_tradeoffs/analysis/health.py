@@ -1,4 +1,4 @@
-"""Trainings that failed and answers that are none: said in words, so that nobody reads a failed run as a result."""
+"""Training runs that failed, named with the reasons, so that nobody reads a failed run as a result."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qa_tradeoffs.analysis.tables import Collected, evaluation_seeds
+from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.metrics import intervals
@@ -16,31 +16,30 @@ _FAR_BELOW = 10.0
 
 
 def notices(collected: Collected) -> list[str]:
-    """A sentence for each run that did not learn, with all that shows it; none where all is well."""
-    said = []
+    """A sentence for each run that did not learn, with every reason; none where all is well."""
+    sentences = []
     for slug, seed in collected.evaluations:
         if reasons := [*_of_loss(collected, slug, seed), *_of_answers(collected, slug, seed)]:
             trained = not collected.study.models[slug].fine_tuned
-            run = (
-                f"{collected.label(slug)}, seed {seed}, did not learn" if trained else f"{collected.label(slug)} fails"
-            )
-            said.append(f"{run}: {'; '.join(reasons)}. Its figures are in the tables all the same.")
-    return said
+            label = collected.label(slug)
+            run = f"{label}, seed {seed}, did not learn" if trained else f"{label} fails"
+            sentences.append(f"{run}: {'; '.join(reasons)}. Its figures are in the tables all the same.")
+    return sentences
 
 
 def stopped(collected: Collected, run: RunPaths) -> list[str]:
-    """A sentence for each run of the study that is not in the report because something stopped it.
+    """A sentence for each run of the study that an error stopped and that is not in the report.
 
-    Seeds can be left out on the command line; that those which failed were must show.
+    Seeds can be left out on the command line; where these are the ones that failed, the report must say so.
     """
-    study, said = collected.study, []
+    study, sentences = collected.study, []
     for slug, model in study.models.items():
         for seed in evaluation_seeds(study, slug, study.seeds):
-            seen = slug in collected.slugs if model.fine_tuned else (slug, seed) in collected.evaluations
-            why = None if seen else _last_error(run.seed_folder(slug, seed))
-            if why:
-                said.append(f"{model.label}, seed {seed}, was stopped and is not in this report: {why}.")
-    return said
+            included = slug in collected.slugs if model.fine_tuned else (slug, seed) in collected.evaluations
+            error = None if included else _last_error(run.seed_folder(slug, seed))
+            if error:
+                sentences.append(f"{model.label}, seed {seed}, was stopped and is not in this report: {error}.")
+    return sentences
 
 
 def _last_error(folder: Path) -> str | None:
@@ -74,17 +73,11 @@ def _of_answers(collected: Collected, slug: str, seed: int) -> list[str]:
         return [f"all its {len(frame):,} answers are empty"]
     if frame["f1"].max() == 0:
         return [f"none of its {len(frame):,} answers shares a word with a reference"]
-    best = max((key for key in collected.predictions if key[0] == slug), key=lambda key: _f1(collected, *key).mean())
-    ours, theirs = _f1(collected, slug, seed), _f1(collected, *best)
-    if theirs.mean() - ours.mean() <= _FAR_BELOW:
+    f1 = {other: 100 * collected.scores(s, other, "f1") for s, other in collected.predictions if s == slug}
+    best = max(f1, key=lambda other: f1[other].mean())
+    if f1[best].mean() - f1[seed].mean() <= _FAR_BELOW:
         return []
-    gap = intervals.paired_difference(ours, theirs, np.random.default_rng(0), resamples=2000)
+    gap = intervals.paired_difference(f1[seed], f1[best], np.random.default_rng(0), resamples=2000)
     if gap.interval.high > -_FAR_BELOW:
         return []
-    return [f"its F1 of {ours.mean():.1f} is far below the {theirs.mean():.1f} of seed {best[1]}"]
-
-
-def _f1(collected: Collected, slug: str, seed: int) -> np.ndarray:
-    """(n_questions,) float64: F1 of each question in points, questions in the order of their ids."""
-    scores: np.ndarray = 100 * collected.predictions[slug, seed].set_index("id")["f1"].sort_index().to_numpy()
-    return scores
+    return [f"its F1 of {f1[seed].mean():.1f} is far below the {f1[best].mean():.1f} of seed {best}"]

@@ -9,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs.analysis.tables import Collected, evaluation_seeds
+from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, RunPaths, read_bytes
-from qa_tradeoffs.core.words import seconds
 from qa_tradeoffs.runs import results
 
 
@@ -23,11 +22,10 @@ def study_text(study: str) -> str:
 
 def facts(collected: Collected, study: str) -> dict[str, str]:
     """What made the result files: each value once, several where the files differ."""
-    files = _files(collected)
-    origins = [file.provenance for file in files]
+    origins = [file.provenance for file in collected.files]
     packages = {name: _each(o.versions.get(name, "none") for o in origins) for name in sorted(origins[0].versions)}
     return {
-        "code, git commit": _each(_commit(origin) for origin in origins),
+        "code, git commit": _each(_commit(origin, 40) for origin in origins),
         "study file, SHA-256": _each(origin.study_sha256 for origin in origins),
         "study file as shown below, SHA-256": hashlib.sha256(read_bytes(ROOT / study)).hexdigest(),
         "questions, SHA-256": _each(origin.data_sha256 for origin in origins),
@@ -38,6 +36,38 @@ def facts(collected: Collected, study: str) -> dict[str, str]:
     }
 
 
+def files(collected: Collected) -> pd.DataFrame:
+    """Where each result file came from, one row per file."""
+    return pd.DataFrame(
+        [
+            {
+                "stage": file.stage,
+                "model": collected.label(file.model),
+                "seed": "" if origin.seed is None else str(origin.seed),
+                "checkpoint": f"{origin.checkpoint} {origin.revision or ''}".strip(),
+                "device": f"{origin.device['name']}, {origin.device['threads']} threads",
+                "code": _commit(origin, 10),
+                "data": origin.data_sha256[:10],
+                "study": origin.study_sha256[:10],
+            }
+            for file in collected.files
+            if (origin := file.provenance)
+        ]
+    )
+
+
+def pages(collected: Collected, run: RunPaths) -> dict[str, list[tuple[str, str]]]:
+    """Model label → its executed notebooks as (where and what, page of the report)."""
+    linked = {
+        collected.label(slug): [
+            (" ".join(notebook.relative_to(run.folder / slug).with_suffix("").parts), run.page_name(notebook))
+            for notebook in _notebooks(collected, run, slug)
+        ]
+        for slug in collected.slugs
+    }
+    return linked | {"this report": [("4-analysis", "4-analysis.html")]}
+
+
 def durations(collected: Collected, run: RunPaths) -> pd.DataFrame:
     """One row per executed notebook: notebook, model, seed, started (UTC, ISO 8601) and seconds, None where unknown.
 
@@ -45,47 +75,23 @@ def durations(collected: Collected, run: RunPaths) -> pd.DataFrame:
     """
     rows = []
     for slug in collected.slugs:
-        trained = not collected.study.models[slug].fine_tuned
-        seeds = evaluation_seeds(collected.study, slug, collected.seeds)
-        for notebook in run.notebooks(slug, seeds, trained=trained):
-            folder = notebook.parent.name
-            noted = _noted(notebook)
-            rows.append(
-                {
-                    "notebook": notebook.stem,
-                    "model": collected.label(slug),
-                    "seed": folder.removeprefix("seed-") if folder.startswith("seed-") else "",
-                    "started": noted.get("start_time"),
-                    "seconds": noted.get("duration"),
-                }
-            )
+        for notebook in _notebooks(collected, run, slug):
+            folder, noted = notebook.parent.name, _noted(notebook)
+            seed = folder.removeprefix("seed-") if folder.startswith("seed-") else ""
+            row = (notebook.stem, collected.label(slug), seed, noted.get("start_time"), noted.get("duration"))
+            rows.append(row)
     return pd.DataFrame(rows, columns=["notebook", "model", "seed", "started", "seconds"])
 
 
-def shown_durations(durations: pd.DataFrame) -> pd.DataFrame:
-    """The durations as a reader sees them."""
-    return pd.DataFrame(
-        {
-            "notebook": durations["notebook"],
-            "model": durations["model"],
-            "seed": durations["seed"],
-            "started, UTC": ["not recorded" if pd.isna(at) else _minute(at) for at in durations["started"]],
-            "took": ["not recorded" if pd.isna(value) else seconds(value) for value in durations["seconds"]],
-        }
-    )
+def minute(moment: str) -> str:
+    """'2026-11-22 14:44', UTC, of an ISO 8601 time."""
+    return datetime.datetime.fromisoformat(moment).astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def began(durations: pd.DataFrame) -> str:
-    """When the run began and what its notebooks took together, in a sentence."""
-    known = durations.dropna(subset=["started", "seconds"])
-    if known.empty:
-        return "When the notebooks ran was not recorded."
-    first, together = _minute(min(known["started"])), seconds(known["seconds"].sum())
-    return f"The first notebook started on {first} UTC; together they ran for {together}, this one not counted."
-
-
-def _files(collected: Collected) -> list[results.Results]:
-    return [*collected.trainings.values(), *collected.evaluations.values(), *collected.profiles.values()]
+def _notebooks(collected: Collected, run: RunPaths, slug: str) -> list[Path]:
+    """A model's executed notebooks, in the order in which they ran."""
+    seeds = evaluation_seeds(collected.study, slug, collected.seeds)
+    return run.notebooks(slug, seeds, trained=not collected.study.models[slug].fine_tuned)
 
 
 def _each(values: Iterable[str]) -> str:
@@ -93,8 +99,9 @@ def _each(values: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(values))
 
 
-def _commit(origin: results.Provenance) -> str:
-    return (origin.git_commit or "no git") + " and edits" * bool(origin.git_dirty)
+def _commit(origin: results.Provenance, digits: int) -> str:
+    commit = (origin.git_commit or "no git")[:digits]
+    return f"{commit} and edits" if origin.git_dirty else commit
 
 
 def _noted(notebook: Path) -> dict[str, Any]:
@@ -105,8 +112,3 @@ def _noted(notebook: Path) -> dict[str, Any]:
         return dict(json.loads(notebook.read_bytes())["metadata"].get("papermill", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError(f"{notebook}: is no notebook ({type(error).__name__}); run the stage again") from None
-
-
-def _minute(moment: str) -> str:
-    """'2026-11-22 14:44' of an ISO 8601 time."""
-    return datetime.datetime.fromisoformat(moment).astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M")

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from qa_tradeoffs.analysis.compared import Compared
+from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.metrics import intervals
+from qa_tradeoffs.metrics import intervals, pareto
 from qa_tradeoffs.metrics.squad import normalize
 
 # At 50 questions an interval of a score can still be 28 points wide (2 × 1.96 × 50 / √50), and below that the bootstrap
@@ -62,64 +62,66 @@ def answer_position(example: Example) -> str | None:
     return _THIRDS[min(int(3 * middle / len(example.context)), 2)]
 
 
-def scores(compared: Compared) -> pd.DataFrame:
+def scores(answers: Answers) -> pd.DataFrame:
     """One row per slice and model: slicing, slice, n, model; EM and F1 in points, 95 % intervals over questions.
 
     A question's score is its mean over seeds. Scores and ``*_low``, ``*_high`` are NaN where n is below ``FEWEST``.
     """
     rng = np.random.default_rng(0)
-    columns = [(label, metric) for label in compared.labels for metric in ("exact_match", "f1")]
-    table = np.column_stack([compared.score(*column) for column in columns])
+    columns = [(label, metric) for label in answers.labels for metric in ("exact_match", "f1")]
+    table = np.column_stack([answers.score(*column) for column in columns])
     rows = []
-    for slicing, name, chosen in _slices(compared):
+    for slicing, name, chosen in _slices(answers):
         figures = np.full((3, len(columns)), np.nan)
         if len(chosen) >= FEWEST:
             figures = np.stack([table[chosen].mean(axis=0), *intervals.bootstrap_means(table[chosen], rng)])
-        for i, label in enumerate(compared.labels):
+        for i, label in enumerate(answers.labels):
             em, f1 = figures[:, 2 * i], figures[:, 2 * i + 1]
             rows.append((slicing, name, len(chosen), label, *em, *f1))
     bounds = [f"{metric}{end}" for metric in ("exact_match", "f1") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=["slicing", "slice", "n", "model", *bounds])
 
 
-def differences(compared: Compared) -> pd.DataFrame:
+def differences(answers: Answers) -> pd.DataFrame:
     """F1 of every two models in every slice that is not too small, paired by question, in points.
 
-    Columns: slicing, slice, n, model, other, f1_difference, low, high (95 %, for this slice alone); p_holm, adjusted
-    after Holm for all rows together; and runs_overlap, whether the F1 of several seeds of each overlap in this slice.
+    Columns: slicing, slice, n, model, other, f1_difference, low, high (95 %, for this slice alone); runs_overlap,
+    whether the F1 of several seeds of each overlap in this slice; p_holm, adjusted after Holm for all rows together;
+    and ``verdict``, that of metrics.pareto.Gap.
     """
     rng = np.random.default_rng(0)
-    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "p_holm", "runs_overlap"]
-    large = [found for found in _slices(compared) if len(found[2]) >= FEWEST]
-    if not large or not compared.pairs:
-        return pd.DataFrame(columns=columns)
-    gaps = np.column_stack([compared.score(a, "f1") - compared.score(b, "f1") for a, b in compared.pairs])
-    rows, p_values, overlap = [], [], []
+    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "runs_overlap"]
+    large = [(slicing, name, chosen) for slicing, name, chosen in _slices(answers) if len(chosen) >= FEWEST]
+    if not large or not answers.pairs:
+        return pd.DataFrame(columns=[*columns, "p_holm", "verdict"])
+    gaps = np.column_stack([answers.score(a, "f1") - answers.score(b, "f1") for a, b in answers.pairs])
+    rows, p_values = [], []
     for slicing, name, chosen in large:
         low, high = intervals.bootstrap_means(gaps[chosen], rng)
         # Of so many comparisons that the smallest p value must be far below 0.05 to remain so once it is adjusted.
         p_values += intervals.swap_p_values(gaps[chosen], rng, resamples=10_000).tolist()
-        overlap += [_runs_overlap(compared, *pair, chosen) for pair in compared.pairs]
-        estimates = gaps[chosen].mean(axis=0)
-        rows += [
-            (slicing, name, len(chosen), *pair, *figures)
-            for pair, *figures in zip(compared.pairs, estimates, low, high, strict=True)
+        for pair, *figures in zip(answers.pairs, gaps[chosen].mean(axis=0), low, high, strict=True):
+            rows.append((slicing, name, len(chosen), *pair, *figures, _runs_overlap(answers, *pair, chosen)))
+    table = pd.DataFrame(rows, columns=columns).assign(p_holm=intervals.holm(p_values))
+    return table.assign(
+        verdict=[
+            pareto.Gap(row.f1_difference, row.low, row.high, row.p_holm, row.runs_overlap).verdict
+            for row in table.itertuples()
         ]
-    adjusted = intervals.holm(p_values).tolist()
-    return pd.DataFrame([(*row, *more) for row, *more in zip(rows, adjusted, overlap, strict=True)], columns=columns)
+    )
 
 
-def _runs_overlap(compared: Compared, a: str, b: str, chosen: np.ndarray) -> bool:
+def _runs_overlap(answers: Answers, a: str, b: str, chosen: np.ndarray) -> bool:
     """Whether the ranges of two models' F1 over seeds overlap in a slice; never where one has a single seed."""
-    first, second = ([frame["f1"].to_numpy()[chosen].mean() for frame in compared.answers[label]] for label in (a, b))
+    first, second = ([frame["f1"].to_numpy()[chosen].mean() for frame in answers.tables[label]] for label in (a, b))
     return min(len(first), len(second)) > 1 and max(min(first), min(second)) <= min(max(first), max(second))
 
 
-def _slices(compared: Compared) -> list[tuple[str, str, np.ndarray]]:
+def _slices(answers: Answers) -> list[tuple[str, str, np.ndarray]]:
     """(slicing, slice, rows of its questions) of every slice that has a question."""
     return [
         (slicing, str(name), np.flatnonzero(assigned.codes == code))
-        for slicing, assigned in assign(compared.examples).items()
+        for slicing, assigned in assign(answers.examples).items()
         for code, name in enumerate(assigned.categories)
         if (assigned.codes == code).any()
     ]

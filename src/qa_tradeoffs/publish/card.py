@@ -7,8 +7,8 @@ from typing import Any
 import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 
-from qa_tradeoffs.analysis import tables
-from qa_tradeoffs.analysis.tables import Collected
+from qa_tradeoffs.analysis import accuracy, money, speed
+from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.words import parameters, points, seconds, size, usd
 from qa_tradeoffs.metrics import costs
@@ -116,14 +116,14 @@ def _scores(collected: Collected, slug: str, seed: int) -> list[dict[str, str]]:
 
 def _compute(collected: Collected, slug: str, seed: int) -> dict[str, Any]:
     """What is said of time, size and money, with the conditions they were measured under."""
-    (row,) = tables.models(collected).to_dict("records")
+    (row,) = accuracy.models(collected).to_dict("records")
     training, price = collected.trainings[slug, seed], collected.price
     spent = training.find("train_seconds")
-    forward = tables.measured(collected, slug, "forward_seconds")[0].conditions
+    forward = collected.measured(slug, "forward_seconds")[0].conditions
     priced = (
         f"at USD {usd(*price.range_usd_per_hour)} an hour for {plain(price.machine)}, {price.provider}, {price.date}"
     )
-    usd_training = usd(*costs.usd_range(tables.paid_seconds(spent), price.range_usd_per_hour))
+    usd_training = usd(*costs.usd_range(money.paid_seconds(spent), price.range_usd_per_hour))
     passes = f"{row['latency_batch']} × {row['latency_at']} tokens, one after the other, {priced}"
     return {
         "f1_low": f"{row['f1_seed_low']:.1f}",
@@ -136,7 +136,7 @@ def _compute(collected: Collected, slug: str, seed: int) -> dict[str, Any]:
                 "time": f"{seconds(timed['seconds'])} ({seconds(timed['low'])} to {seconds(timed['high'])})",
                 **{name: timed[name] for name in ("batch_size", "length", "repeats")},
             }
-            for timed in tables.timings(collected).to_dict("records")
+            for timed in speed.timings(collected).to_dict("records")
         ],
         "costs": [
             ("parameters", parameters(row["parameters"]), ""),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from huggingface_hub import constants
 from huggingface_hub.utils import disable_progress_bars
 
-from qa_tradeoffs.analysis import tables
+from qa_tradeoffs.analysis.collected import for_analysis
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT, RunPaths
@@ -63,7 +63,7 @@ def _upload(study_file: str, study: config.Study, run: RunPaths, owner: str, slu
     repository = f"{owner}/{(ROOT / study_file).stem}-{slug}-seed-{seed}"
     hub.check_name(repository)
     scored = [other for other in study.seeds if other != seed and run.evaluation(slug, other).exists()]
-    collected, _ = tables.for_analysis(study_file, slug, " ".join(map(str, [seed, *scored])), str(run.folder))
+    collected, _ = for_analysis(study_file, slug, " ".join(map(str, [seed, *scored])), str(run.folder))
     folder = run.checkpoint(slug, seed)
     networks.check_checkpoint(folder)
     results.check_beside(run.training(slug, seed), collected.trainings[slug, seed], folder)

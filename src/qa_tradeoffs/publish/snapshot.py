@@ -13,13 +13,15 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field, ValidationError
 
-from qa_tradeoffs.analysis import compute, tables
+from qa_tradeoffs.analysis import accuracy
+from qa_tradeoffs.analysis.choice import choices as choices_of
+from qa_tradeoffs.analysis.collected import Collected, for_analysis
 from qa_tradeoffs.core.documents import Strict
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import RunPaths, read_bytes, write_text
-from qa_tradeoffs.metrics.choice import Contest
+from qa_tradeoffs.metrics.pareto import Contest
 from qa_tradeoffs.metrics.records import Condition, Interval, Record
-from qa_tradeoffs.report import choice_findings, display, figures, findings
+from qa_tradeoffs.report import charts, choice, display, notices
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.results import Origin
 from qa_tradeoffs.study import config
@@ -52,17 +54,17 @@ class Summary(Strict):
     models: tuple[Model, ...] = Field(min_length=1)
 
 
-def summary(collected: tables.Collected) -> Summary:
+def summary(collected: Collected) -> Summary:
     """What of a study's results the summary holds."""
     first = next(iter(collected.evaluations.values())).provenance
     choices, contest = _choices(collected)
-    baseline, n = tables.baseline(collected), tables.questions(collected)
+    baseline, n = accuracy.baseline(collected), collected.n_questions
     return Summary(
         title=collected.study.title,
-        kind=findings.kind_of_study(collected.study, collected.slugs),
-        answer=tuple(choice_findings.answer(choices, contest, collected.study, baseline, n)),
-        chart=choice_findings.describe(choices),
-        caption=choice_findings.chart_caption(choices),
+        kind=notices.kind_of_study(collected.study, collected.slugs),
+        answer=tuple(choice.answer(choices, contest, collected.study, baseline, n)),
+        chart=choice.chart_text(choices),
+        caption=choice.chart_caption(choices),
         origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
         price=f"{collected.price.machine}, {collected.price.provider}, {collected.price.date}",
         models=tuple(
@@ -71,11 +73,11 @@ def summary(collected: tables.Collected) -> Summary:
     )
 
 
-def chart(collected: tables.Collected) -> bytes:
+def chart(collected: Collected) -> bytes:
     """The report's first chart, as SVG."""
-    figures.use_style()
+    charts.use_style()
     choices, _ = _choices(collected)
-    return display.svg(figures.f1_against_question(choices))
+    return display.svg(charts.f1_against_question(choices))
 
 
 def read(path: Path) -> Summary:
@@ -87,7 +89,7 @@ def read(path: Path) -> Summary:
         raise StudyError(f"{path}: is not a summary of this program ({problem})") from None
 
 
-def publish(run: RunPaths, pages: Path, collected: tables.Collected, notebooks: list[Path]) -> Path:
+def publish(run: RunPaths, pages: Path, collected: Collected, notebooks: list[Path]) -> Path:
     """Put the pages, the summary and the chart where ``pages`` is, in place of what was there.
 
     Returns the path of index.html. Raises StudyError where that is too large to be committed, and leaves the old pages.
@@ -106,15 +108,15 @@ def publish(run: RunPaths, pages: Path, collected: tables.Collected, notebooks: 
     return pages / "index.html"
 
 
-def _choices(collected: tables.Collected) -> tuple[pd.DataFrame, Contest]:
+def _choices(collected: Collected) -> tuple[pd.DataFrame, Contest]:
     """The table of models with what one question takes of each, and what is known of every two."""
-    return compute.choices(collected, tables.models(collected), tables.differences(collected))
+    return choices_of(collected, accuracy.models(collected), accuracy.differences(collected))
 
 
-def _records(collected: tables.Collected, row: dict[str, Any]) -> list[Record]:
+def _records(collected: Collected, row: dict[str, Any]) -> list[Record]:
     """A row of the table of models as records; a training only where there was one."""
-    n, shape = tables.questions(collected), {"batch_size": row["latency_batch"], "length": row["latency_at"]}
-    passes = tables.measured(collected, row["slug"], "forward_seconds")
+    n, shape = collected.n_questions, {"batch_size": row["latency_batch"], "length": row["latency_at"]}
+    passes = collected.measured(row["slug"], "forward_seconds")
     (repeats,) = (record.n for record in passes if shape.items() <= record.conditions.items())
     found = [
         *(_record(row, metric, "points", n, "questions", seeds=row["seeds"]) for metric in ("exact_match", "f1")),
@@ -133,7 +135,7 @@ def _record(row: dict[str, Any], metric: str, unit: str, n: int, over: Any = Non
     return Record(metric=metric, value=row[metric], unit=unit, n=n, interval=interval, conditions=conditions)
 
 
-def _costs(collected: tables.Collected, row: dict[str, Any], metric: str, **conditions: Condition) -> list[Record]:
+def _costs(collected: Collected, row: dict[str, Any], metric: str, **conditions: Condition) -> list[Record]:
     """USD at the price, or at the lowest and the highest where that is a range."""
     at = dict(zip(collected.price.range_usd_per_hour, (row[f"{metric}_low"], row[f"{metric}_high"]), strict=True))
     return [
@@ -153,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", default="", help="seeds, separated by blanks; empty: all of the study")
     options = parser.parse_args(arguments)
     study, run = options.study.resolve(), options.run.resolve()
-    collected, paths = tables.for_analysis(str(study), options.models, options.seeds, str(run))
+    collected, paths = for_analysis(str(study), options.models, options.seeds, str(run))
     print(publish(paths, options.pages, collected, options.notebooks))
 
 

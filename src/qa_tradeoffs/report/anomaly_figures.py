@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from qa_tradeoffs.core.words import plain
-from qa_tradeoffs.report.figures import WIDTH
+from qa_tradeoffs.report.charts import WIDTH
 
 # Paul Tol's light scheme and a grey (personal.sron.nl/~pault): safe for the colour-blind, dark text on them can be
 # read, and none is the colour of a model elsewhere in the report.

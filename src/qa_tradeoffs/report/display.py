@@ -34,12 +34,12 @@ class Html:
 
 
 def table(frame: pd.DataFrame, caption: str, data: pd.DataFrame | None = None) -> Html:
-    """The frame as a table with a caption and header cells, nothing for no rows; texts escaped, numbers on the right.
+    """The frame as a table with a caption and header cells; texts escaped, numbers on the right. 'none' for no rows.
 
     Below it a link saves it as CSV: ``data``, the unrounded numbers behind the frame, where given, else what is shown.
     """
     if frame.empty:
-        return Html("")
+        return paragraphs([f"{caption}: none."])
     numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
     head = "".join(
         f'<th scope="col"{_right(n)}>{_text(column)}</th>' for column, n in zip(frame.columns, numeric, strict=True)

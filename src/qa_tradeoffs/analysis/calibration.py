@@ -1,0 +1,152 @@
+"""Every model's confidence against its answers: calibration, and accuracy at partial coverage."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from qa_tradeoffs.analysis.answers import Answers
+from qa_tradeoffs.analysis.slices import FEWEST
+from qa_tradeoffs.metrics import calibration, intervals
+
+Floats = npt.NDArray[np.float64]
+
+BINS = 10
+COVERAGES = np.linspace(0.1, 1.0, 10)  # below a tenth of the questions accuracy is that of a few
+_RESAMPLES = 1000
+_DRAWS = 400  # of what a calibrated model would get right
+
+
+class Calibration(NamedTuple):
+    """Confidence against correctness (EM), in points and per cent; empty tables below ``slices.FEWEST`` questions.
+
+    With several seeds each is the mean of the seeds' own figures; intervals are over questions.
+
+    ``models``: one row per model: model, n, seeds; ``confidence`` and ``accuracy``, means; ``gap`` = confidence -
+    accuracy with ``gap_low`` and ``gap_high``, at a level corrected for the number of models (Bonferroni); ``ece`` with
+    its 95 % interval, and ``ece_chance``, which a perfectly calibrated model would exceed on as many questions in 5 %
+    of cases, divided by the number of models; ``aurc`` with its 95 % interval, and what it would be were confidence
+    worthless (``aurc_random``) or did it put every right answer before every wrong one (``aurc_best``); ``verdict``:
+    overconfident or underconfident where the interval of ``gap`` excludes zero, else miscalibrated where ``ece``
+    exceeds ``ece_chance``, else calibrated within chance.
+    ``bins``: model, bin, bin_confidence, and bin_accuracy with its 95 % interval.
+    ``coverage``: model, coverage (per cent of the questions, the most confident), ``em`` of these with its 95 %
+    interval, and ``gain`` over answering all, its interval corrected as that of ``gap``.
+    """
+
+    models: pd.DataFrame
+    bins: pd.DataFrame
+    coverage: pd.DataFrame
+
+
+def confidence_of(frame: pd.DataFrame) -> Floats:
+    """(n,): the probability that the model gave to what it answered, a span or, in SQuAD v2.0, none.
+
+    A span's is ``probability``; the no-answer option's is that times exp(``no_answer_score``), their scores' ratio.
+    """
+    span = frame["probability"].to_numpy(dtype=np.float64)
+    # A probability that is 0 as a float is not nothing: the other option then has it all.
+    log_span = np.log(np.maximum(span, np.finfo(np.float64).tiny))
+    none = np.exp(np.minimum(log_span + frame["no_answer_score"].to_numpy(dtype=np.float64), 0.0))
+    answered: Floats = np.where(frame["prediction"] == "", none, span)
+    return np.clip(answered, 0.0, 1.0)
+
+
+def calibration_of(answers: Answers) -> Calibration:
+    """The calibration of every model, all from the same resamples of the questions."""
+    n = len(answers.examples)
+    if n < FEWEST:
+        return Calibration(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+    runs = {label: [_Run.of(frame) for frame in frames] for label, frames in answers.tables.items()}
+    rng = np.random.default_rng(0)
+    drawn: dict[str, list[dict[str, Floats]]] = {label: [] for label in runs}
+    for counts in intervals.resample_counts(n, rng, _RESAMPLES):
+        for label, seeds in runs.items():
+            drawn[label].append(_mean([run.figures(counts) for run in seeds]))
+    alpha = 0.05 / len(runs)
+    parts = []
+    for label, seeds in runs.items():
+        figures = _mean([run.figures(calibration.once(n)) for run in seeds])
+        sample = {name: values[0] for name, values in figures.items()}
+        sample |= _mean([run.of_the_sample(rng, alpha) for run in seeds])
+        resamples = {name: np.concatenate([part[name] for part in drawn[label]]) for name in drawn[label][0]}
+        parts.append(_tables(label, len(seeds), n, sample, resamples, alpha))
+    return Calibration(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One model with one seed: its confidence and correctness (n,), and which questions are in which bin (n, bins)."""
+
+    confidence: Floats
+    correct: Floats
+    tenths: Floats
+    covered: Floats
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> "_Run":
+        confidence = confidence_of(frame)
+        covered = [calibration.bins(confidence, [1 - coverage, 1]) for coverage in COVERAGES]
+        tenths = calibration.bins(confidence, np.linspace(0, 1, BINS + 1))
+        return cls(confidence, frame["exact_match"].to_numpy(dtype=np.float64), tenths, np.hstack(covered))
+
+    def figures(self, counts: Floats) -> dict[str, Floats]:
+        """What has an interval, for each resample, (r,) or (r, bins)."""
+        n = len(self.correct)
+        em = calibration.mean_in(self.covered, self.correct, counts)
+        return {
+            "gap": counts @ (self.confidence - self.correct) / n,
+            "ece": calibration.calibration_error(self.tenths, self.confidence, self.correct, counts),
+            "aurc": calibration.area_under_risk_coverage(self.confidence, self.correct, counts),
+            "bin_accuracy": calibration.mean_in(self.tenths, self.correct, counts),
+            "em": em,
+            "gain": em - em[:, -1:],
+        }
+
+    def of_the_sample(self, rng: np.random.Generator, alpha: float) -> dict[str, Floats]:
+        """What has none."""
+        once = calibration.once(len(self.correct))
+        errors = calibration.calibrated_error(self.tenths, self.confidence, rng, _DRAWS)
+        return {
+            "confidence": self.confidence.mean(),
+            "accuracy": self.correct.mean(),
+            "bin_confidence": calibration.mean_in(self.tenths, self.confidence, once)[0],
+            "ece_chance": np.quantile(errors, 1 - alpha),
+            "aurc_best": calibration.area_under_risk_coverage(self.correct, self.correct, once)[0],
+            "aurc_random": 1 - self.correct.mean(),
+        }
+
+
+def _mean(seeds: list[dict[str, Floats]]) -> dict[str, Floats]:
+    """The mean over seeds of each figure, in points."""
+    return {name: 100 * np.mean([figures[name] for figures in seeds], axis=0) for name in seeds[0]}
+
+
+def _tables(
+    label: str, seeds: int, n: int, sample: dict[str, Floats], resamples: dict[str, Floats], alpha: float
+) -> Calibration:
+    """One model's rows."""
+
+    def rows(index: dict[str, Any], names: list[str], intervals_of: dict[str, float]) -> pd.DataFrame:
+        columns = {name: np.atleast_1d(sample[name]) for name in names}
+        for name, level in intervals_of.items():
+            bounds = np.nanquantile(resamples[name], [level / 2, 1 - level / 2], axis=0)
+            columns |= {f"{name}_{end}": np.atleast_1d(b) for end, b in zip(("low", "high"), bounds, strict=True)}
+        return pd.DataFrame({"model": label, **index, **columns})
+
+    means = ["confidence", "accuracy", "gap", "ece", "ece_chance", "aurc", "aurc_best", "aurc_random"]
+    return Calibration(
+        _judged(rows({"n": n, "seeds": seeds}, means, {"gap": alpha, "ece": 0.05, "aurc": 0.05})),
+        rows({"bin": np.arange(1, BINS + 1)}, ["bin_confidence", "bin_accuracy"], {"bin_accuracy": 0.05}),
+        rows({"coverage": 100 * COVERAGES}, ["em", "gain"], {"em": 0.05, "gain": alpha}),
+    )
+
+
+def _judged(models: pd.DataFrame) -> pd.DataFrame:
+    """The rows of models with their verdicts."""
+    over, under = models["gap_low"] > 0, models["gap_high"] < 0
+    kinds = ["overconfident", "underconfident", "miscalibrated"]
+    chosen = np.select([over, under, models["ece"] > models["ece_chance"]], kinds, "calibrated within chance")
+    return models.assign(verdict=chosen)

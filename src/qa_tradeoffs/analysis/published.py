@@ -1,0 +1,94 @@
+"""What others published of the same models, beside what was measured here."""
+
+import pandas as pd
+
+from qa_tradeoffs.analysis import serving
+from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.study import config
+from qa_tradeoffs.study.published import MODELS, ModelName, Published
+
+# Of the published base models with the head for answers: what tells them from others that are named after them.
+PARAMETERS: dict[ModelName, float] = {"bert": 108.9e6, "distilbert": 66.4e6, "squeezebert": 51.1e6}
+
+
+def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd.DataFrame:
+    """Each model's F1 beside every published one: model, f1, f1_low, f1_high, published, source, verdict.
+
+    The verdict is where the published F1 lies: 'below', 'within' or 'above' the interval over questions. Only of
+    published checkpoints that were fine-tuned here and scored on the questions of the original study; no row else.
+    """
+    data, columns = collected.study.data, ["f1", "f1_low", "f1_high"]
+    squad = isinstance(data, config.HubData) and data.name.split("/")[-1] == "squad" and not data.v2
+    comparable = squad and collected.n_questions == figures.original.scores.questions
+    rows = [
+        (row["model"], *row[columns], f1, source, _place(f1, row["f1_low"], row["f1_high"]))
+        for _, row in models.iterrows()
+        if comparable and (spec := collected.study.models[row["slug"]]).hub is not None and not spec.fine_tuned
+        for f1, source in _published(figures, architecture(collected, row["slug"]))
+    ]
+    return pd.DataFrame(rows, columns=["model", *columns, "published", "source", "verdict"])
+
+
+def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
+    """One row per model of a published architecture: its published F1, our measured cost of a million questions.
+
+    Columns: model, f1 (points, of the original study), usd (SingleStream, middle of the price) with usd_low and
+    usd_high, relative (our time of a question over BERT's, the first one's; NaN without BERT), p100 and k80 (the same
+    of the original, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not have).
+    """
+    served = serving.scenarios(collected, collected.full_size).set_index("model")
+    known = {slug: name for slug in collected.slugs if (name := architecture(collected, slug))}
+    times = {slug: served["p50"][collected.label(slug)] for slug in known}
+    bert = next((times[slug] for slug, name in known.items() if name == "bert"), float("nan"))
+    rows = []
+    for slug, name in known.items():
+        low, high = served["single_usd"][collected.label(slug)]
+        rewritten = collected.study.models[slug].grouped_matmul
+        rows.append(
+            {
+                "model": collected.label(slug),
+                "f1": published.original.scores.by_model.of(name).f1,
+                "usd": (low + high) / 2,
+                "usd_low": low,
+                "usd_high": high,
+                "relative": times[slug] / bert,
+                **{
+                    machine: float("nan") if rewritten else _relative(published, machine, name)
+                    for machine in ("p100", "k80")
+                },
+            }
+        )
+    return pd.DataFrame(rows, columns=["model", "f1", "usd", "usd_low", "usd_high", "relative", "p100", "k80"])
+
+
+def architecture(collected: Collected, slug: str) -> ModelName | None:
+    """The published base model that a model's full-size network is, by its name and its size; None for another."""
+    spec = collected.study.models[slug]
+    name = spec.architecture or str(spec.hub or "").split("/")[-1].split("-")[0]
+    (size,) = collected.measured(slug, "parameters", collected.full_size_of(slug))
+    # A vocabulary of other words changes the size by some percent; BERT-large has three times as many parameters.
+    return next((known for known in MODELS if known == name and abs(size.value / PARAMETERS[known] - 1) < 0.05), None)
+
+
+def _published(figures: Published, name: ModelName | None) -> list[tuple[float, str]]:
+    """Every published F1 of an architecture, with its source."""
+    if name is None:
+        return []
+    original = figures.original.scores
+    papers = [score for score in figures.papers.scores if score.model == name]
+    return [
+        (original.by_model.of(name).f1, original.source),
+        *((score.f1, ", ".join(filter(None, [score.name, score.source, score.note]))) for score in papers),
+    ]
+
+
+def _place(value: float, low: float, high: float) -> str:
+    return "below" if value < low else "above" if value > high else "within"
+
+
+def _relative(published: Published, machine: str, model: ModelName) -> float:
+    """The original's inference time over BERT's, mean over its lengths."""
+    times = {(row[1], row[3]): row[4] for row in published.original.inference.rows() if row[0] == machine}
+    lengths = sorted({length for _, length in times})
+    ratios = [times[model, length] / times["bert", length] for length in lengths]
+    return sum(ratios) / len(ratios)

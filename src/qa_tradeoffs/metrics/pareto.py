@@ -1,0 +1,123 @@
+"""Which of several models are worth choosing: pairwise significance, dominance and the Pareto front. Arithmetic only.
+
+A difference in accuracy is significant where the interval of the paired difference excludes zero and the corrected p
+value is below 0.05, both over questions, and where the training runs of the two models, if there were several, do not
+overlap. The two uncertainties are tested one after the other, never pooled. A difference in time is significant where
+the two 95 % intervals do not overlap. What is not significant is not taken for equal: the study may be too small.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["better", "worse", "equal", "not significant"]
+Standing = Literal["front", "dominated", "unclear"]
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A paired difference in accuracy, in points, with its interval and its corrected p value over questions.
+
+    ``runs_overlap``: several training runs were scored, and those of the two models overlap.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    runs_overlap: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """'equal' only where every question is scored alike, so that the interval has no width."""
+        if self.low == self.high == 0:
+            return "equal"
+        if self.runs_overlap or not self.significant_over_questions:
+            return "not significant"
+        return "better" if self.low > 0 else "worse"
+
+    @property
+    def significant_over_questions(self) -> bool:
+        """Whether the difference is significant as far as questions go, whatever the training runs."""
+        return self.p_value < SIGNIFICANT and (self.low > 0 or self.high < 0)
+
+    def reversed(self) -> "Gap":
+        """The same difference, seen from the other model."""
+        return Gap(-self.estimate, -self.high, -self.low, self.p_value, self.runs_overlap)
+
+
+@dataclass(frozen=True)
+class Time:
+    """Seconds with their interval."""
+
+    seconds: float
+    low: float
+    high: float
+
+    def against(self, other: "Time") -> Verdict:
+        """'better' is faster; never 'equal'."""
+        if self.high < other.low:
+            return "better"
+        return "worse" if other.high < self.low else "not significant"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Every two of the ``models`` compared: ``gaps`` has each pair once, in either order, ``times`` each model."""
+
+    models: tuple[str, ...]
+    gaps: Mapping[tuple[str, str], Gap]
+    times: Mapping[str, Time]
+
+    def gap(self, model: str, other: str) -> Gap:
+        """How far ``model`` is ahead of ``other`` in accuracy."""
+        if (model, other) in self.gaps:
+            return self.gaps[model, other]
+        return self.gaps[other, model].reversed()
+
+    def accuracy(self, model: str, other: str) -> Verdict:
+        """Whether ``model`` is significantly more or less accurate than ``other``."""
+        return self.gap(model, other).verdict
+
+    def speed(self, model: str, other: str) -> Verdict:
+        """Whether ``model`` is significantly faster or slower than ``other``."""
+        return self.times[model].against(self.times[other])
+
+    def dominators(self, model: str) -> list[str]:
+        """The models that dominate ``model``: significantly more accurate, or equal, and significantly faster."""
+        return [
+            other
+            for other in self.others(model)
+            if self.accuracy(other, model) in ("better", "equal") and self.speed(other, model) == "better"
+        ]
+
+    def rivals(self, model: str) -> list[str]:
+        """The models that are significantly better than ``model`` in one of the two, and not in the other."""
+        return [
+            other
+            for other in self.others(model)
+            if {self.accuracy(other, model), self.speed(other, model)} == {"better", "not significant"}
+        ]
+
+    def standing(self, model: str) -> Standing:
+        """'front', the Pareto front, where ``model`` is significantly better than every other one in either.
+
+        'dominated' where another one dominates it; 'unclear' where neither is significant.
+        """
+        if self.dominators(model):
+            return "dominated"
+        beats_all = all("better" in (self.accuracy(model, o), self.speed(model, o)) for o in self.others(model))
+        return "front" if beats_all else "unclear"
+
+    def most_accurate(self) -> list[str]:
+        """The models that no other is significantly more accurate than."""
+        return [m for m in self.models if all(self.accuracy(o, m) != "better" for o in self.others(m))]
+
+    def fastest(self) -> list[str]:
+        """The models that no other is significantly faster than."""
+        return [m for m in self.models if all(self.speed(o, m) != "better" for o in self.others(m))]
+
+    def others(self, model: str) -> list[str]:
+        """All models but this one."""
+        return [other for other in self.models if other != model]

@@ -1,0 +1,61 @@
+"""What a reader must know before the first number: the kind of study, what is left out, which runs failed."""
+
+from collections.abc import Sequence
+
+from qa_tradeoffs.analysis import health
+from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.core.files import RunPaths
+from qa_tradeoffs.core.words import listed
+from qa_tradeoffs.report import display
+from qa_tradeoffs.study import config
+
+
+def notices(collected: Collected, run: RunPaths) -> display.Html:
+    """All notices at the top of the report."""
+    study = collected.study
+    sentences = [
+        kind_of_study(study, collected.slugs),
+        study.about,
+        *left_out(study, collected.slugs, collected.seeds),
+        *health.stopped(collected, run),
+        *health.notices(collected),
+    ]
+    return display.paragraphs(sentences, "notice")
+
+
+def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
+    """What was studied of these models, so that nobody takes a demonstration for a result."""
+    generated = isinstance(study.data, config.GeneratedData)
+    source = f" ({study.data.name})" if isinstance(study.data, config.HubData) else ""
+    parts = ["generated text" if generated else f"real text{source}"]
+    parts += ["some questions without an answer"] if study.data.v2 else []
+    parts += [_weights([study.models[slug] for slug in slugs])]
+    warning = "It shows the method; it says nothing about these models' accuracy on SQuAD. " if generated else ""
+    return (
+        f"This study: {', '.join(parts)}. {warning}Speed and memory were measured on untrained weights, which cost the "
+        "same to compute as trained ones."
+    )
+
+
+def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) -> list[str]:
+    """Which models and seeds of the study a report is not about; nothing where it is about all."""
+    models = [model.label for slug, model in study.models.items() if slug not in slugs]
+    parts = [*models, *(f"seed {seed}" for seed in study.seeds if seed not in seeds)]
+    verb = "is" if len(parts) == 1 else "are"
+    return [f"Part of the study: {listed(parts)} {verb} left out of this report."] if parts else []
+
+
+def _weights(models: list[config.Model]) -> str:
+    """'published checkpoints fine-tuned here', with the models' names where there are several kinds."""
+    kinds: dict[str, list[str]] = {}
+    for model in models:
+        kinds.setdefault(_start(model), []).append(model.label)
+    return ", ".join(f"{kind} ({listed(labels)})" if len(kinds) > 1 else kind for kind, labels in kinds.items())
+
+
+def _start(model: config.Model) -> str:
+    """What the weights that were scored began as."""
+    if model.architecture:
+        return "models trained from scratch"
+    where = "checkpoints from disk" if model.path else "published checkpoints"
+    return f"{where} {'as they came' if model.fine_tuned else 'fine-tuned here'}"

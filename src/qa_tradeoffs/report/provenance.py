@@ -1,0 +1,50 @@
+"""Where the numbers come from: links to the executed notebooks, and what made each result file."""
+
+import pandas as pd
+
+from qa_tradeoffs.analysis import provenance
+from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.core.files import RunPaths
+from qa_tradeoffs.core.words import seconds
+from qa_tradeoffs.report import display
+
+_UNKNOWN = "not recorded"
+
+
+def notebooks(collected: Collected, run: RunPaths) -> display.Html:
+    """Links to the pages of the executed notebooks."""
+    return display.links(provenance.pages(collected, run))
+
+
+def details(collected: Collected, run: RunPaths, study: str) -> display.Html:
+    """What made the result files, folded; ``study`` is the path of the study file, relative to the repository."""
+    took = provenance.durations(collected, run)
+    return display.fold(
+        "Code, versions, machine, data, durations and study file",
+        display.facts(provenance.facts(collected, study) | total(took), "What made the result files"),
+        display.table(provenance.files(collected), "Result files; code, data and study by the beginnings of hashes"),
+        display.table(shown_durations(took), "How long each notebook ran", data=took),
+        display.text(provenance.study_text(study), "The study file"),
+    )
+
+
+def total(durations: pd.DataFrame) -> dict[str, str]:
+    """When the first notebook started, and how long all but this one ran together."""
+    known = durations.dropna(subset=["started", "seconds"])
+    return {
+        "first notebook started, UTC": _UNKNOWN if known.empty else provenance.minute(min(known["started"])),
+        "notebooks ran, this one not counted": _UNKNOWN if known.empty else seconds(known["seconds"].sum()),
+    }
+
+
+def shown_durations(durations: pd.DataFrame) -> pd.DataFrame:
+    """The durations as a reader sees them."""
+    return pd.DataFrame(
+        {
+            "notebook": durations["notebook"],
+            "model": durations["model"],
+            "seed": durations["seed"],
+            "started, UTC": [_UNKNOWN if pd.isna(at) else provenance.minute(at) for at in durations["started"]],
+            "took": [_UNKNOWN if pd.isna(value) else seconds(value) for value in durations["seconds"]],
+        }
+    )

@@ -1,0 +1,38 @@
+"""Accuracy and time of a question side by side, and every two models compared."""
+
+import pandas as pd
+import pytest
+
+from qa_tradeoffs.analysis import choice
+from tests.analysis.conftest import models, scenarios, sized
+
+GAP = {"model": "BERT", "other": "DistilBERT", "f1_difference": 4.0, "low": 3.0, "high": 5.0, "p_holm": 0.01}
+
+
+@pytest.fixture
+def collected(profiled):
+    return profiled({"bert": sized(100e6) + scenarios(0.2), "distilbert": sized(50e6) + scenarios(0.1)})
+
+
+def test_choices_have_the_time_and_cost_of_a_question_and_stand_to_the_front(collected):
+    table = models().assign(seeds=1, f1_seed_low=[80, 76], f1_seed_high=[80, 76])
+    choices, contest = choice.choices(collected, table, pd.DataFrame([GAP]))
+    assert choices["question"].tolist() == [0.2, 0.1]
+    assert choices["question_usd"][1] == pytest.approx((0.1e6 / 3600 * 1.55,) * 2)
+    assert choices["standing"].tolist() == ["front", "front"]
+    assert (contest.accuracy("DistilBERT", "BERT"), contest.speed("DistilBERT", "BERT")) == ("worse", "better")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "low", "high", "verdict"),
+    [
+        ([3, 3], [79, 75], [81, 77], "better"),
+        ([3, 3], [76, 75], [83, 77], "not significant"),
+        ([1, 3], [80, 75], [80, 81], "not significant"),  # one that came fine-tuned is one run
+        ([1, 1], [80, 80], [80, 80], "better"),  # one run of each: nothing is known of others
+    ],
+)
+def test_a_lead_needs_training_runs_that_lie_apart_where_there_are_several(collected, seeds, low, high, verdict):
+    table = models().assign(seeds=seeds, f1_seed_low=low, f1_seed_high=high)
+    _, contest = choice.choices(collected, table, pd.DataFrame([GAP]))
+    assert contest.accuracy("BERT", "DistilBERT") == verdict

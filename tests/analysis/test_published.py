@@ -1,0 +1,94 @@
+"""Published figures beside those of hand-made records."""
+
+import math
+
+import pytest
+
+from qa_tradeoffs.analysis import accuracy, published
+from qa_tradeoffs.study.published import load
+from tests.analysis.conftest import BERT, DISTILBERT, FINE_TUNED, scenarios, sized
+from tests.conftest import MODELS
+
+SQUEEZEBERT = {"label": "SqueezeBERT", "hub": "some/squeezebert-uncased", "revision": "c" * 40}
+SQUAD = {"source": "hub", "name": "some/squad", "revision": "c" * 40}
+NAN = pytest.approx(math.nan, nan_ok=True)
+
+
+@pytest.fixture
+def original():
+    return load()
+
+
+def test_published_f1_stands_beside_our_cost_and_both_times_over_bert_s(profiled, original):
+    profiles = {"bert": [*sized(BERT), *scenarios(0.36)], "distilbert": [*sized(DISTILBERT), *scenarios(0.18)]}
+    tradeoff = published.tradeoff(profiled(profiles, usd_per_hour=(1.0, 3.0)), original)
+    assert tradeoff["f1"].tolist() == [88.13, 85.31]
+    assert tradeoff[["usd_low", "usd", "usd_high"]].to_numpy().tolist() == [
+        pytest.approx([100, 200, 300]), pytest.approx([50, 100, 150]),
+    ]  # fmt: skip
+    assert tradeoff["relative"].tolist() == [1, 0.5]
+    p100 = (0.0145 / 0.0446 + 0.0551 / 0.1640 + 0.2106 / 0.6424 + 1.0900 / 3.1927) / 4
+    assert tradeoff["p100"].tolist() == [1, pytest.approx(p100)]
+
+
+def test_without_bert_nothing_is_over_bert_s(profiled, original):
+    collected = profiled({"distilbert": [*sized(DISTILBERT), *scenarios(0.18)]})
+    row = published.tradeoff(collected, original).iloc[0]
+    assert math.isnan(row["relative"])
+    assert row["p100"] == pytest.approx(0.33, abs=0.005)
+
+
+def test_an_architecture_as_published_and_rewritten_are_two_rows(profiled, original):
+    rewritten = SQUEEZEBERT | {"label": "rewritten", "grouped_matmul": True}
+    profiles = {
+        "bert": [*sized(BERT), *scenarios(0.4)],
+        "squeezebert": [*sized(51.1e6), *scenarios(0.6)],
+        "rewritten": [*sized(51.1e6), *scenarios(0.3)],
+    }
+    collected = profiled(profiles, models=MODELS | {"squeezebert": SQUEEZEBERT, "rewritten": rewritten})
+    tradeoff = published.tradeoff(collected, original)
+    assert tradeoff["model"].tolist() == ["BERT", "SqueezeBERT", "rewritten"]
+    assert tradeoff["f1"].tolist() == [88.13, 85.57, 85.57]
+    assert tradeoff["relative"].tolist() == pytest.approx([1, 1.5, 0.75])
+    assert tradeoff["p100"].isna().tolist() == tradeoff["k80"].isna().tolist() == [False, False, True]
+
+
+def test_a_small_model_is_known_by_its_full_size_twin(profiled):
+    built = {"bert": {"label": "small", "architecture": "bert"}}
+    assert published.architecture(profiled({"bert": sized(BERT, "full size")}, models=built), "bert") == "bert"
+
+
+@pytest.mark.parametrize(
+    ("hub", "parameters"),
+    [("some/roberta-base", 124.1e6), ("some/electra-base", BERT), ("some/bert-large-uncased", 334.1e6)],
+)
+def test_another_model_has_no_published_figures(profiled, original, hub, parameters):
+    entry = {"bert": MODELS["bert"] | {"hub": hub}}
+    collected = profiled({"bert": [*sized(parameters), *scenarios(0.1)]}, models=entry)
+    assert published.architecture(collected, "bert") is None
+    assert published.tradeoff(collected, original).empty
+
+
+def test_a_score_is_placed_beside_each_published_one(collected_of, monkeypatch, original):
+    monkeypatch.setattr(published, "architecture", lambda collected, slug: slug)
+    collected = collected_of({"bert": [[1.0] * 10570]}, data=SQUAD)
+    table = accuracy.models(collected).assign(f1=88.0, f1_low=88.2, f1_high=88.51)
+    beside = published.scores(collected, table, original)
+    assert beside[["model", "f1", "published", "verdict"]].to_numpy().tolist() == [
+        ["BERT", 88, 88.13, "below"], ["BERT", 88, 88.5, "within"], ["BERT", 88, 88.52, "above"],
+    ]  # fmt: skip
+    assert beside["source"][1] == "BERT-base, arXiv 1810.04805"
+
+
+@pytest.mark.parametrize(
+    ("keys", "n"),
+    [
+        ({"data": SQUAD | {"name": "some/squad_v2", "v2": True}}, 10570),
+        ({"data": SQUAD | {"validation_limit": 500}}, 500),
+        (FINE_TUNED | {"data": SQUAD}, 10570),
+    ],
+)
+def test_scores_are_beside_published_ones_only_where_both_are_of_the_same(collected_of, monkeypatch, original, keys, n):
+    monkeypatch.setattr(published, "architecture", lambda collected, slug: "distilbert")
+    collected = collected_of({"distilbert": [[1.0] * n]}, **keys)
+    assert published.scores(collected, accuracy.models(collected), original).empty

@@ -1,0 +1,98 @@
+"""Significance, dominance and the Pareto front, by hand."""
+
+import pytest
+
+from qa_tradeoffs.metrics.pareto import Contest, Gap, Time
+
+AHEAD = Gap(2.0, 1.0, 3.0, 0.01)
+NEAR = Gap(0.5, -1.0, 2.0, 0.4)
+ALIKE = Gap(0.0, 0.0, 0.0, 1.0)
+
+
+def about(seconds: float) -> Time:
+    """Known to a tenth."""
+    return Time(seconds, 0.9 * seconds, 1.1 * seconds)
+
+
+def contest(gaps: dict[str, Gap], seconds: list[float]) -> Contest:
+    """Of models A, B, …; a gap has the name of its pair."""
+    models = tuple("ABCDE"[: len(seconds)])
+    times = {model: about(value) for model, value in zip(models, seconds, strict=True)}
+    return Contest(models, {(a, b): gap for (a, b), gap in gaps.items()}, times)
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"),
+    [
+        (AHEAD, "better"),
+        (AHEAD.reversed(), "worse"),
+        (NEAR, "not significant"),
+        (ALIKE, "equal"),
+        (Gap(2, 0.1, 4, 0.049), "better"),
+        (Gap(2, 0.1, 4, 0.05), "not significant"),  # the corrected p value decides too
+        (Gap(2, -0.1, 4, 0.01), "not significant"),
+        (Gap(2, 0.0, 4, 0.01), "not significant"),
+        (Gap(0, -1, 1, 1.0), "not significant"),  # no difference on average is not the same answers
+        (Gap(2, 1, 3, 0.01, runs_overlap=True), "not significant"),
+        (Gap(0, 0, 0, 1.0, runs_overlap=True), "equal"),
+    ],
+)
+def test_a_gap_is_significant_only_where_interval_p_value_and_runs_agree(gap, verdict):
+    assert gap.verdict == verdict
+
+
+def test_a_reversed_gap_is_the_same_seen_from_the_other_model():
+    assert AHEAD.reversed() == Gap(-2.0, -3.0, -1.0, 0.01)
+    assert AHEAD.reversed().reversed() == AHEAD
+    assert contest({"BA": AHEAD}, [1, 1]).gap("A", "B") == AHEAD.reversed()  # a pair may be given in either order
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "verdict"),
+    [
+        (1.0, 1.3, "better"),  # up to 1.10, from 1.17
+        (1.3, 1.0, "worse"),
+        (1.0, 1.2, "not significant"),  # up to 1.10, from 1.08
+        (1.0, 1.0, "not significant"),
+    ],
+)
+def test_times_differ_significantly_where_their_intervals_do_not_overlap(ours, theirs, verdict):
+    assert about(ours).against(about(theirs)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("gaps", "seconds", "standings", "accurate", "fastest"),
+    [
+        ({"AB": AHEAD}, [2, 1], ["front", "front"], "A", "B"),
+        ({"AB": AHEAD}, [1, 2], ["front", "dominated"], "A", "A"),
+        ({"AB": AHEAD}, [1, 1], ["front", "unclear"], "A", "AB"),
+        ({"AB": ALIKE}, [2, 1], ["dominated", "front"], "AB", "B"),
+        ({"AB": NEAR}, [2, 1], ["unclear", "front"], "AB", "B"),
+        ({"AB": NEAR}, [1, 1], ["unclear", "unclear"], "AB", "AB"),
+        # What is not significant from A to B and from B to C may be so from A to C.
+        ({"AB": NEAR, "BC": NEAR, "AC": AHEAD}, [3, 2, 1], ["unclear", "unclear", "front"], "AB", "C"),
+        ({"AB": AHEAD, "BC": AHEAD, "AC": AHEAD}, [3, 2, 1], ["front"] * 3, "A", "C"),
+        ({}, [1], ["front"], "A", "A"),
+    ],
+)
+def test_the_front_the_most_accurate_and_the_fastest(gaps, seconds, standings, accurate, fastest):
+    found = contest(gaps, seconds)
+    assert [found.standing(model) for model in found.models] == standings
+    assert (found.most_accurate(), found.fastest()) == (list(accurate), list(fastest))
+
+
+@pytest.mark.parametrize(
+    ("gap", "seconds", "model", "dominators", "rivals"),
+    [
+        (AHEAD, [1, 2], "B", ["A"], []),
+        (ALIKE, [2, 1], "A", ["B"], []),
+        (NEAR, [2, 1], "A", [], ["B"]),  # faster, and not significantly more accurate
+        (AHEAD, [1, 1], "B", [], ["A"]),  # more accurate, and not significantly faster
+        (AHEAD, [2, 1], "A", [], []),
+        (AHEAD, [2, 1], "B", [], []),
+        (NEAR, [1, 1], "A", [], []),
+    ],
+)
+def test_who_dominates_and_who_is_better_in_one_alone(gap, seconds, model, dominators, rivals):
+    found = contest({"AB": gap}, seconds)
+    assert (found.dominators(model), found.rivals(model)) == (dominators, rivals)

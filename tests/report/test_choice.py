@@ -1,0 +1,201 @@
+"""The first screen: which models it names in which role, with which figures."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import MODELS
+
+from qa_tradeoffs.metrics.pareto import Contest, Gap, Time
+from qa_tradeoffs.report import choice
+from qa_tradeoffs.study import config
+
+AHEAD = Gap(2.0, 1.0, 3.0, 0.01)
+NEAR = Gap(0.5, -1.0, 2.0, 0.4)
+ALIKE = Gap(0.0, 0.0, 0.0, 1.0)
+OVERLAP = Gap(2.0, 1.0, 3.0, 0.01, runs_overlap=True)
+BASELINE = {"exact_match": 10.0, "f1": 20.0, "f1_high": 22.0}
+GENERATED = {"source": "generated", "train_passages": 1, "validation_passages": 1}
+
+
+class Case:
+    """Models A, B, … with their F1 and milliseconds, known to a tenth; a gap has the name of its pair."""
+
+    def __init__(self, f1: list[float], ms: list[float], gaps: dict[str, Gap], **columns: Any) -> None:
+        names = list("ABCDE"[: len(f1)])
+        seconds = [value / 1000 for value in ms]
+        times = {name: Time(value, 0.9 * value, 1.1 * value) for name, value in zip(names, seconds, strict=True)}
+        self.contest = Contest(tuple(names), {(a, b): gap for (a, b), gap in gaps.items()}, times)
+        table = {
+            "model": names,
+            "f1": f1,
+            "f1_low": [value - 1 for value in f1],
+            "f1_high": [value + 1 for value in f1],
+            "question": seconds,
+            "question_low": [times[name].low for name in names],
+            "question_high": [times[name].high for name in names],
+            "question_usd": [(value / 100, value / 100) for value in ms],
+            "train_seconds": 60.0,
+            "train_usd_low": 2.0,
+            "train_usd_high": 2.0,
+            "bytes": 2**20,
+            "seeds": 4,
+            "standing": [self.contest.standing(name) for name in names],
+        }
+        self.table = pd.DataFrame(table | columns)
+
+    def answer(self, study: config.Study) -> list[str]:
+        return choice.answer(self.table, self.contest, study, BASELINE, 1000)
+
+    def conditions(self) -> list[str]:
+        return choice.cells(self.table, self.contest)["when to choose it"].tolist()
+
+
+@pytest.fixture
+def study(study_of: Any) -> config.Study:
+    found: config.Study = study_of()
+    return found
+
+
+def test_the_answer_in_full(study_of):
+    """The wording of one whole answer; the other tests are of names and figures."""
+    gaps = {"AB": AHEAD, "AC": AHEAD, "BC": AHEAD}
+    case = Case([80, 78, 76], [200, 100, 150], gaps, seeds=1)
+    assert case.answer(study_of(data=GENERATED, models={"a": {"label": "A", "architecture": "bert"}})) == [
+        "A has the highest F1, 80.0 (79.0–81.0) over 1,000 questions: significantly higher than B and C.",
+        "B takes the least time, 100 ms a question against 200 ms of A (2.0 times as fast); against A, its F1 is "
+        "significantly lower (-2.0 points, 95 % interval -3.0 to -1.0, corrected p = 0.01).",
+        "C is dominated by B: not more accurate, and slower.",
+        "Each model was trained once: another training run may rank them otherwise. These are small networks trained "
+        "from scratch on generated text: they show how the question is answered, not which model to take for real "
+        "text.",
+    ]
+    assert case.conditions() == [
+        "Choose it if accuracy matters most: F1 significantly higher than B and C.",
+        "Choose it if time matters most: F1 significantly higher than C and significantly faster than A and C.",
+        "Dominated by B: F1 significantly higher (+2.0 points, 95 % interval +1.0 to +3.0, corrected p = 0.01), "
+        "significantly faster (100 ms against 150 ms).",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict", "figures"),
+    [
+        (NEAR, "indistinguishable from B.", "not significantly different (-0.5 points, 95 % interval -2.0 to +1.0"),
+        (ALIKE, "indistinguishable from A.", ""),
+        (OVERLAP, "indistinguishable from B (training runs overlap with B).", "p = 0.01, training runs overlap)."),
+        (Gap(2.0, 0.5, 3.5, 0.2), "indistinguishable from B.", "-3.5 to -0.5, corrected p = 0.2)."),
+    ],
+)
+def test_a_lead_that_is_not_significant_is_named_so_with_its_interval(study, gap, verdict, figures):
+    best, fastest, *_ = Case([80, 80 - gap.estimate], [200, 100], {"AB": gap}).answer(study)
+    assert best.endswith(verdict)
+    assert fastest.startswith("B ") and "100 ms a question" in fastest and figures in fastest
+
+
+def test_a_lead_over_the_third_is_not_one_over_the_second(study):
+    best = Case([80, 79, 78], [300, 200, 100], {"AB": NEAR, "BC": NEAR, "AC": AHEAD}).answer(study)[0]
+    assert best.endswith("significantly higher than C, statistically indistinguishable from B.")
+
+
+def test_a_time_that_is_not_significantly_less_has_no_ratio(study):
+    fastest = Case([80, 78], [110, 100], {"AB": AHEAD}).answer(study)[1]
+    assert "not significantly less than A" in fastest and "times as fast" not in fastest
+
+
+@pytest.mark.parametrize(
+    ("f1", "ms", "gaps", "leads"),
+    [
+        ([80, 78], [200, 100], {"AB": AHEAD}, ["Choose it if accuracy matters most", "Choose it if time matters most"]),
+        ([80, 78], [100, 200], {"AB": AHEAD}, ["Choose it if accuracy or time matters", "Dominated by A"]),
+        ([80.5, 80], [200, 100], {"AB": NEAR}, ["Rather B", "Choose it if accuracy or time matters"]),
+        ([80.5, 80], [100, 110], {"AB": NEAR}, ["Choose it if accuracy or time matters"] * 2),
+        ([80, 78], [110, 100], {"AB": AHEAD}, ["Choose it if accuracy or time matters", "Rather A"]),
+        ([80, 80], [200, 100], {"AB": ALIKE}, ["Dominated by B", "Choose it if accuracy or time matters"]),
+        (
+            [80, 79, 78], [300, 200, 100], {"AB": NEAR, "BC": NEAR, "AC": AHEAD},
+            ["Rather B", "Rather C", "Choose it if time matters most"],
+        ),
+        (
+            [82, 80, 78], [300, 200, 100], {"AB": AHEAD, "BC": AHEAD, "AC": Gap(4, 3, 5, 0.01)},
+            ["Choose it if accuracy matters most", "Choose it if both", "Choose it if time matters most"],
+        ),
+        ([80], [100], {}, ["It is the only model"]),
+    ],
+)  # fmt: skip
+def test_when_to_choose_which_follows_from_what_is_significant(study, f1, ms, gaps, leads):
+    case = Case(f1, ms, gaps)
+    conditions = case.conditions()
+    assert all(text.startswith(lead) for text, lead in zip(conditions, leads, strict=True)), conditions
+    dominated = [sentence for sentence in case.answer(study) if "dominated" in sentence]
+    assert len(dominated) == any(lead.startswith("Dominated") for lead in leads)
+
+
+@pytest.mark.parametrize(
+    ("columns", "reasons"),
+    [
+        ({"bytes": [2**21, 2**20], "train_usd_low": [2.0, 1.0]}, "only for smaller weights and cheaper fine-tuning."),
+        ({"train_usd_low": [2.0, None]}, "only for cheaper fine-tuning."),  # it came fine-tuned
+        ({"bytes": [1000, 995], "train_usd_low": [2.0, 1.9]}, "(100 ms against 200 ms)."),  # within the error
+    ],
+)
+def test_what_a_dominated_model_still_has_for_it(columns, reasons):
+    assert Case([80, 78], [100, 200], {"AB": AHEAD}, **columns).conditions()[1].endswith(reasons)
+
+
+@pytest.mark.parametrize(
+    ("columns", "limit"),
+    [
+        ({"seeds": 1}, "Each model was trained once"),
+        # Of three runs each there are 20 orders, in two of which all of one model come first.
+        ({"seeds": 2}, "one of 3 such studies"),
+        ({"seeds": 3}, "one of 10 such studies"),
+        ({"seeds": 4}, None),
+        ({"seeds": 1, "train_seconds": None}, None),  # all came fine-tuned
+    ],
+)
+def test_few_training_runs_limit_the_answer(study, columns, limit):
+    _, _, *limits = Case([80, 78], [200, 100], {"AB": AHEAD}, **columns).answer(study)
+    assert len(limits) == (limit is not None)
+    assert limit is None or limit in limits[0]
+
+
+def test_a_model_no_better_than_lexical_overlap_is_named(study):
+    limit = Case([40, 22.5], [200, 100], {"AB": AHEAD}).answer(study)[-1]
+    assert "F1 20.0; B is not" in limit
+    assert len(Case([40, 24], [200, 100], {"AB": AHEAD}).answer(study)) == 2
+
+
+def test_one_model_has_its_figures_and_no_comparison(study_of):
+    (alone,) = Case([80], [100], {}).answer(study_of())
+    assert "F1 80.0 (79.0–81.0) over 1,000 questions, 100 ms a question" in alone
+    generated = Case([80], [100], {}).answer(study_of(data=GENERATED, models=MODELS))
+    assert "models on generated text" in generated[-1]
+
+
+@pytest.mark.parametrize(
+    ("case", "kinds"),
+    [
+        (Case([80, 78], [200, 100], {"AB": AHEAD}), ["Filled", "grey line"]),
+        (Case([80, 80], [100, 100], {"AB": NEAR}), ["Filled", "no line", "Hollow"]),
+        (Case([80, 78], [100, 200], {"AB": AHEAD}), ["Filled", "grey line", "Cross"]),
+        (Case([80], [100], {}), []),
+    ],
+)
+def test_the_caption_explains_the_markers_that_are_drawn(case, kinds):
+    caption = choice.chart_caption(case.table)
+    assert [kind for kind in ("Filled", "grey line", "no line", "Hollow", "Cross") if kind in caption] == kinds
+
+
+def test_the_chart_is_described_with_values_and_standing():
+    text = choice.chart_text(Case([80, 78], [100, 200], {"AB": AHEAD}).table)
+    assert text.endswith(": A at 100 ms and F1 80.0, on the Pareto front; B at 200 ms and F1 78.0, dominated.")
+    assert choice.chart(Case([80, 78], [100, 200], {"AB": AHEAD}).table).markup.count("<img") == 1
+
+
+def test_the_table_has_the_numbers_beside_the_condition(study):
+    case = Case([80, 78], [200, 100], {"AB": AHEAD}, train_seconds=[60, None], train_usd_low=[2.0, None])
+    first, second = choice.cells(case.table, case.contest).drop(columns="when to choose it").to_numpy().tolist()
+    assert first == ["A", "80.0 (79.0–81.0)", "200 ms", "2.00", "2.00", "1.0 MiB"]
+    assert second[4] == "not trained"
+    assert choice.table(case.table, case.contest, study, 1).markup.count("<tr") == 3

@@ -1,0 +1,172 @@
+"""Where models differ, for a reader: verdicts by slice, widths by passage, agreement, and every text as text."""
+
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from conftest import answers_of, question
+from matplotlib import pyplot as plt
+from test_display import HOSTILE, Reader
+
+from qa_tradeoffs.analysis import agreement, cases, slices
+from qa_tradeoffs.analysis.answers import by_passage
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.report import charts, differences
+
+WHO_AND_WHAT = [question(i, asked="What?" if i < 60 else "Who?") for i in range(120)]
+COLOURS = {"A": "C0", "B": "C1"}
+
+
+@pytest.fixture(autouse=True)
+def style() -> Any:
+    with mpl.rc_context():
+        charts.use_style()
+        yield
+    plt.close("all")
+
+
+def verdicts(scores: dict[str, list[list[float]]]) -> dict[str, str]:
+    """Slice → verdict of so many of the questions."""
+    answers = answers_of(WHO_AND_WHAT[: len(scores["A"][0])], scores)
+    table = differences.slice_cells(slices.scores(answers), "f1", slices.differences(answers))
+    return dict(zip(table["slice"], table["verdict"], strict=True))
+
+
+def test_the_verdict_of_a_slice_names_who_is_significantly_higher_and_by_how_much():
+    found = verdicts({"A": [[1.0] * 90 + [0.0] * 30], "B": [[1.0] * 120]})
+    assert found["what"] == "not significant"
+    assert found["who"].startswith("B significantly higher than A: 50.0 (3")
+    assert found["1 word"].startswith("B significantly higher than A: 25.0 (1")
+    other_way = verdicts({"A": [[1.0] * 120], "B": [[1.0] * 90 + [0.0] * 30]})
+    assert other_way["who"].startswith("A significantly higher than B: 50.0 (3")
+
+
+def test_a_difference_within_that_of_training_runs_is_not_significant():
+    # Over questions A is far ahead, but one of its two runs is no better than the best of B's.
+    found = verdicts({"A": [[1.0] * 120, [0.5] * 120], "B": [[0.5] * 120, [0.0] * 120]})
+    assert set(found.values()) == {"not significant"}
+
+
+def test_small_slices_have_neither_score_nor_verdict():
+    found = verdicts({"A": [[1.0] * 100], "B": [[1.0] * 100]})
+    assert (found["what"], found["who"]) == ("not significant", "too few questions")
+    assert set(verdicts({"A": [[1.0] * 24], "B": [[0.0] * 24]}).values()) == {"too few questions"}
+
+
+def test_the_table_of_slices_counts_its_significant_differences():
+    answers = answers_of(WHO_AND_WHAT, {"A": [[1.0] * 90 + [0.0] * 30], "B": [[1.0] * 120]})
+    # Two question words, one answer length, one context length, one position; all but 'what' differ.
+    markup = differences.f1_by_slice(slices.scores(answers), slices.differences(answers)).markup
+    assert "4 of 5 differences significant" in markup and markup.count("<tr") == 6
+
+
+def test_models_keep_their_order_and_one_alone_has_no_verdict():
+    scores = slices.scores(answers_of(WHO_AND_WHAT, {"Z": [[1.0] * 120], "A": [[0.0] * 120]}))
+    shown = differences.slice_cells(scores, "exact_match")
+    assert shown.columns.tolist() == ["by", "slice", "questions", "Z", "A"]
+    assert shown.iloc[0].tolist() == ["question word", "what", 60, "100.0 (100.0–100.0)", "0.0 (0.0–0.0)"]
+    assert shown["by"].tolist() == ["question word"] * 2 + ["answer length", "context length", "answer position"]
+    assert differences.em_by_slice(scores).markup.startswith("<details>")
+    alone = answers_of(WHO_AND_WHAT, {"A": [[0.0] * 120]})
+    table = differences.slice_cells(slices.scores(alone), "f1", slices.differences(alone))
+    assert "verdict" not in table
+
+
+def test_a_chart_of_slices_has_a_panel_a_slicing_and_names_what_is_too_small():
+    right = [1.0] * 50 + [0.0] * 50
+    drawn = differences.draw_slices(
+        slices.scores(answers_of(WHO_AND_WHAT[:100], {"A": [right], "B": [right]})), COLOURS
+    )
+    titles = [axes.get_title(loc="left") for axes in drawn.axes]
+    assert titles == [f"by {kind} (questions)" for kind in
+                      ("question word", "answer length", "context length", "answer position")]  # fmt: skip
+    assert [label.get_text() for label in drawn.axes[0].get_yticklabels()] == ["what (60)", "who (40)"]
+    assert [text.get_text() for text in drawn.axes[0].texts] == ["too few"]
+
+
+@pytest.mark.parametrize(("n", "ends"), [(24, "no slice has 50 questions."), (120, "1.0 (question word: what).")])
+def test_the_chart_of_slices_is_small_and_described(n, ends):
+    scores = slices.scores(answers_of(WHO_AND_WHAT[:n], {"A": [[0.5] * n], "B": [[0.01] * n]}))
+    assert differences.slice_text(scores).endswith(ends)
+    assert len(differences.slice_chart(scores, COLOURS).markup) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("right", "width", "verdict"),
+    [
+        # Deviations are ±1/2: of 60 questions 60/4 · 60/59, of 30 passages 30 · 30/29; √(59/29) = 1.43.
+        ([1.0, 1.0, 0.0, 0.0], "1.43 times", "intervals too narrow"),
+        ([1.0, 0.0, 0.0, 1.0], "0.00 times", "intervals wide enough"),
+    ],
+)
+def test_widths_over_passages_have_verdicts(right, width, verdict):
+    examples = [question(row, context=f"passage {row // 2}") for row in range(60)]
+    markup = differences.by_passage(by_passage(answers_of(examples, {"A": [right * 15]}))).markup
+    cells = Reader(markup).text
+    assert "30 passages" in cells and f"A{width}{verdict}" in cells
+
+
+def test_passages_of_one_question_and_few_passages_have_no_widths():
+    each = [question(row, context=f"passage {row}") for row in range(60)]
+    few = [question(row, context=f"passage {row % 29}") for row in range(60)]
+    for examples in (each, few):
+        markup = differences.by_passage(by_passage(answers_of(examples, {"A": [[1.0, 0.0] * 30]}))).markup
+        assert "<table" not in markup and "None: " in markup
+
+
+def test_agreement_shows_what_an_ideal_choice_would_gain():
+    answers = answers_of([question(i) for i in range(100)], {"A": [[1, 1, 0, 0] * 25], "B": [[1, 0, 1, 0] * 25]})
+    row = differences.agreement_cells(agreement.table(answers)).iloc[0]
+    assert row["either right"].startswith("75.0 (6") and row["over the better one"] == "+25.0"
+    assert row["same answer"].startswith("50.0 (")
+    assert "<table" not in differences.agreement_table(agreement.table(answers_of([question(0)], {"A": [[1]]}))).markup
+
+
+# --- questions to read ---
+
+
+def shown_of(example: Example, texts: tuple[str, str], spans: list[tuple[int, int]], labels=("A", "B")) -> Reader:
+    """One question that the first model gets and the second misses, as markup read back."""
+    answers = answers_of([example], {labels[0]: [[1]], labels[1]: [[0]]})
+    for label, text, (begin, end) in zip(labels, texts, spans, strict=True):
+        frame = answers.tables[label][0]
+        frame[["prediction", "char_start", "char_end"]] = pd.DataFrame([[text, begin, end]])
+    return Reader(differences.examples(cases.sample(answers)).markup)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_texts_of_a_data_set_are_text_wherever_spans_cut_them(text):
+    for begin in range(0, len(text), 3):
+        for end in range(begin + 1, len(text) + 1, 4):
+            answer = text[begin:end]
+            read = shown_of(
+                Example("q", text, text, text, (answer,), (begin,)),
+                (answer, text),
+                [(begin, end), (0, len(text))],
+                (text, "B"),
+            )
+            assert {tag for tag, _ in read.tags} == {"details", "summary", "div", "p", "mark", "dl", "dt", "dd"}
+            assert {name for _, attributes in read.tags for name in attributes} <= {"class", "dir"}
+            kinds = {kind for tag, a in read.tags if tag == "mark" for kind in str(a["class"]).split()}
+            assert kinds == {"reference", "right", "wrong"}
+            assert read.text.count(text) >= 4  # title, question, context, wrong answer
+
+
+def test_a_question_shows_its_references_once_and_how_sure_each_model_was():
+    example = Example("q", "", "Rome, or Rome and Paris", "Where?", ("Rome", "Rome", "Paris"), (0, 9, 18))
+    read = shown_of(example, ("Rome", "Paris"), [(0, 4), (18, 23)])
+    assert "ReferenceRome | Paris" in read.text
+    assert "A, rightRome (100 % sure)" in read.text and "B, wrongParis (100 % sure)" in read.text
+    assert read.text.startswith("A right, B wrong: 1 of 1 questions")
+    assert read.text.endswith("B right, A wrong: no question")
+
+
+def test_an_unanswerable_question_says_that_there_is_no_answer():
+    read = shown_of(Example("q", "", "some text", "Who?", (), ()), ("", "some"), [(0, 4), (0, 4)])
+    assert "Reference(no answer)A, right(no answer) (" in read.text
+
+
+def test_texts_of_either_direction_are_kept_apart():
+    read = shown_of(Example("q", "", "שלום עולם", "מי?", ("שלום",), (0,)), ("שלום", "עולם"), [(0, 4), (5, 9)])
+    assert [a.get("dir") for tag, a in read.tags if tag in ("p", "dd")] == ["auto"] * 5

@@ -1,0 +1,84 @@
+"""Tables and charts of costs as a reader sees them."""
+
+import datetime
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from qa_tradeoffs.report import money
+from tests.report.conftest import COLOURS, CROWDED, NAMES, check_labels, scored, texts
+
+COSTS = pd.DataFrame(
+    {"model": NAMES[:3], "f1": [80.0, 76.0, 78.0], "training_usd": [1.0, 2.0, math.nan], "single_usd": [200, 100, 100],
+     "offline_usd": [55.0, math.nan, 0.0], "usd_per_point": [0.25, math.nan, -0.5], "cheapest": 0.5, "dearest": 1.5,
+     "question_usd": [0.0002, 0.0001, 0.0001], "question_low": 0.0001, "question_high": [0.0003, 0.0001, 0.0001]}
+)  # fmt: skip
+
+
+def test_costs_are_ranges_where_the_price_is_one():
+    assert money.shown(COSTS).to_numpy().tolist() == [
+        ["BERT", "80.0", "0.500 to 1.50", "100 to 300", "27.5 to 82.5", "0.125 to 0.375"],
+        ["DistilBERT", "76.0", "1.00 to 3.00", "50.0 to 150", "out of memory", "none over it"],
+        ["SqueezeBERT (grouped)", "78.0", "not trained", "50.0 to 150", "0", "costs less"],
+    ]
+
+
+def test_utilisation_has_a_column_each():
+    rows = [(m, s, u / s, u / s) for m, u in (("BERT", 100), ("DistilBERT", 50)) for s in (1.0, 0.5, 0.1)]
+    table = money.shown_utilisation(pd.DataFrame(rows, columns=["model", "utilisation", "usd_low", "usd_high"]))
+    assert table.columns.tolist() == ["model", *(f"{p} % of the time, USD" for p in (100, 50, 10))]
+    assert table.to_numpy().tolist() == [["BERT", "100", "200", "1,000"], ["DistilBERT", "50.0", "100", "500"]]
+
+
+@pytest.mark.parametrize(
+    ("questions", "cell"),
+    [(0, "at once: costs no more to train"), (math.inf, "never"), (1234.6, "1,235"), (math.nan, "not significant")],
+)
+def test_break_even_in_words(questions, cell):
+    even = pd.DataFrame({"cheaper to serve": ["A"], "than": ["B"], "questions": [questions]})
+    assert money.shown_break_even(even)["questions"].tolist() == [cell]
+
+
+def test_the_price_has_its_source_and_a_warning_when_it_is_old(price_at):
+    (sentence,) = money.price_notice(price_at((1.5, 3.0)))
+    assert all(part in sentence for part in ("USD 1.5 to 3 an hour", "a GPU, Some Cloud", "(its price list)"))
+    assert "years old" in money.price_notice(price_at(1, date=datetime.date(2021, 6, 1)))[1]
+
+
+@pytest.mark.usefixtures("style")
+class TestTrainingChart:
+    @pytest.mark.parametrize("table", CROWDED)
+    def test_labels_neither_leave_the_axes_nor_collide(self, table):
+        check_labels(money.draw_training(table), table["model"].tolist())
+
+    @pytest.mark.parametrize(("usd", "unit"), [(0.002, "US cents"), (2.0, "USD")])
+    def test_the_axis_has_its_unit_and_begins_at_zero(self, usd, unit):
+        axes = money.draw_training(scored([80, 70], [usd, usd / 2])).axes[0]
+        assert axes.get_xlabel() == f"fine-tuning once ({unit})"
+        assert axes.get_xlim() == pytest.approx((0, 1.15 * usd * (100 if unit == "US cents" else 1)))
+
+    def test_a_price_range_is_a_bar_around_its_middle(self):
+        axes = money.draw_training(scored([80], [2.0], dearer=2)).axes[0]
+        assert axes.get_xlim()[1] > 4
+        assert axes.lines[0].get_xdata() == [3]
+
+    def test_without_any_training_it_says_so(self):
+        table = scored([80], [1.0]).assign(train_seconds=np.nan, train_usd_low=np.nan, train_usd_high=np.nan)
+        assert texts(money.draw_training(table)) == ["no model was fine-tuned in this study"]
+        assert money.training_alt(table).startswith("Empty chart")
+
+    def test_its_text_has_the_values(self):
+        assert money.training_alt(scored([80, 40], [1.55, 0.775])).endswith(
+            "BERT at USD 1.55 and F1 80.0; DistilBERT at USD 0.775 and F1 40.0."
+        )
+
+
+@pytest.mark.usefixtures("style")
+def test_costs_in_all_begin_with_the_training_and_cross_at_break_even():
+    bert, distilbert, fine_tuned = (line.get_xydata() for line in money.draw(COSTS, COLOURS).axes[0].lines)
+    assert bert[0].tolist() == pytest.approx([100, 1.02])
+    assert fine_tuned[0].tolist() == pytest.approx([100, 0.01])  # nothing was paid for its training here
+    assert bert[2].tolist() == distilbert[2].tolist() == pytest.approx([10_000, 3])
+    assert "SqueezeBERT (grouped) starts at USD 0 and rises by USD 100 a million" in money.alt(COSTS)

@@ -1,0 +1,57 @@
+"""What a reader must know before the first number."""
+
+from typing import Any
+
+from qa_tradeoffs.core.files import RunPaths
+from qa_tradeoffs.report import notices
+from qa_tradeoffs.study.config import Study
+from tests.conftest import MODELS
+
+SMALL = {"label": "Small", "architecture": "bert"}
+
+
+def kind(study_of: Any, **keys: Any) -> str:
+    study: Study = study_of(**keys)
+    return notices.kind_of_study(study, list(study.models))
+
+
+def test_a_demonstration_is_not_taken_for_a_result(study_of):
+    generated = {"source": "generated", "train_passages": 1, "validation_passages": 1}
+    sentence = kind(study_of, data=generated, models={"small": SMALL})
+    assert sentence.startswith("This study: generated text, models trained from scratch. It shows the method;")
+    assert "It shows the method" not in kind(study_of)
+
+
+def test_each_kind_of_model_is_named_with_what_was_trained_here(study_of):
+    came, squad = {"fine_tuned": True}, "This study: real text (some/squad), "
+    assert kind(study_of).startswith(f"{squad}published checkpoints fine-tuned here. Speed")
+    published = {slug: model | came for slug, model in MODELS.items()}
+    assert kind(study_of, models=published).startswith(f"{squad}published checkpoints as they came. Speed")
+    own = {"label": "Mine", "path": "mine"} | came
+    assert kind(study_of, models=MODELS | {"mine": own, "small": SMALL}).startswith(
+        f"{squad}published checkpoints fine-tuned here (BERT and DistilBERT), checkpoints from disk as they came "
+        "(Mine), models trained from scratch (Small). Speed"
+    )
+
+
+def test_questions_without_an_answer_are_named(study_of):
+    data = {"source": "hub", "name": "some/squad_v2", "revision": "c" * 40, "v2": True}
+    assert kind(study_of, data=data).startswith(
+        "This study: real text (some/squad_v2), some questions without an answer, published checkpoints fine-tuned here"
+    )
+
+
+def test_a_report_on_part_of_a_study_names_what_is_left_out(study_of):
+    study = study_of(models=MODELS | {"small": SMALL}, seeds=[0, 1])
+    assert notices.left_out(study, ["bert", "distilbert", "small"], [0, 1]) == []
+    (one,) = notices.left_out(study, ["bert", "distilbert"], [0, 1])
+    assert "Small is left out" in one
+    (several,) = notices.left_out(study, ["bert"], [1])
+    assert "DistilBERT, Small and seed 0 are left out" in several
+    assert "Small" not in notices.kind_of_study(study, ["bert", "distilbert"])
+
+
+def test_failed_and_stopped_runs_are_among_the_notices(collected_of, tmp_path):
+    markup = notices.notices(collected_of({"bert": [[0.0] * 50]}), RunPaths(tmp_path)).markup
+    assert markup.count("<p>") == 4  # the kind, what it is about, DistilBERT is left out, BERT did not learn
+    assert "did not learn" in markup
