@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import demo, record
-from qa_tradeoffs.core.files import ANOMALY, ROOT, RunPaths, write_text
+from qa_tradeoffs.core.files import ANOMALY, ROOT, write_text
 from qa_tradeoffs.core.words import parameters, points, seconds, usd
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import anomaly_findings
 from qa_tradeoffs.runs import forecast, plan, sizes
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
 
 README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"

@@ -17,10 +17,10 @@ from huggingface_hub import constants
 
 from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.runs import inputs, results
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
 from tests import hub_server
 

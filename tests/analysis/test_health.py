@@ -9,7 +9,7 @@ import pytest
 
 from qa_tradeoffs.analysis import health
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core.files import RunPaths
+from qa_tradeoffs.runs.paths import RunPaths
 
 FIFTY = [1.0] * 40 + [0.0] * 10  # F1 of 50 questions: 80 points
 KEEP = "Its figures are in the tables all the same."

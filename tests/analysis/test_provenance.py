@@ -7,7 +7,8 @@ import pytest
 
 from qa_tradeoffs.analysis import provenance
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.runs.paths import RunPaths
 from tests.analysis.conftest import FINE_TUNED
 
 STUDY = "studies/smoke.yaml"

@@ -15,9 +15,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from qa_tradeoffs.analysis import cases
-from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.report import differences, display, pages
+from qa_tradeoffs.runs.paths import RunPaths
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [

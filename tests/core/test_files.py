@@ -6,7 +6,8 @@ import pytest
 
 from qa_tradeoffs.core import files
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths, without_machine, write_if_changed, write_text, written_atomically
+from qa_tradeoffs.core.files import ROOT, without_machine, write_if_changed, write_text, written_atomically
+from qa_tradeoffs.runs.paths import RunPaths
 
 RUN = RunPaths(Path("runs/demo"))
 

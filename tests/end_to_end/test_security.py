@@ -16,10 +16,11 @@ import pytest
 
 from qa_tradeoffs.core import documents, errors, hub
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.runs import execute, graph
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import HubData
 

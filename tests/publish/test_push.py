@@ -7,10 +7,10 @@ import yaml
 
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.publish import push
 from qa_tradeoffs.runs import results
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 from tests import hub_server
 

@@ -9,9 +9,10 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output, writes
 
 from benchmarks import readme
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import pages
+from qa_tradeoffs.runs.paths import RunPaths
 
 SCORES = {"bert": [[1.0, 0.5]], "distilbert": [[0.5, 0.5]]}
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.report import notices
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study.config import Study
 from tests.conftest import MODELS
 

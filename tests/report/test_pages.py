@@ -9,9 +9,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.report import display
 from qa_tradeoffs.report import pages as report
+from qa_tradeoffs.runs.paths import RunPaths
 
 HOSTILE = "<script>alert(1)</script><img src=http://x.example/y onerror=alert(1)>"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -13,9 +13,10 @@ from huggingface_hub import constants
 
 from qa_tradeoffs.core import errors
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.runs import forecast, plan, results, sizes
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
 SQUAD = ROOT / "studies" / "squad.yaml"

@@ -11,9 +11,10 @@ import pandas as pd
 
 from qa_tradeoffs.core import documents
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs import inputs, results
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
 
 FULL_SIZE = "full size"  # how a profile calls the network of the published size, where the study's own is smaller

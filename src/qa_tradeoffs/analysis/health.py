@@ -8,8 +8,8 @@ import numpy as np
 
 from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
 from qa_tradeoffs.core.documents import one_line
-from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.metrics import intervals
+from qa_tradeoffs.runs.paths import RunPaths
 
 # Fine-tunings that differ in their seed alone end within a few points of each other, or have failed.
 _FAR_BELOW = 10.0

@@ -11,8 +11,9 @@ import pandas as pd
 
 from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RunPaths, read_bytes
+from qa_tradeoffs.core.files import ROOT, read_bytes
 from qa_tradeoffs.runs import results
+from qa_tradeoffs.runs.paths import RunPaths
 
 
 def study_text(study: str) -> str:

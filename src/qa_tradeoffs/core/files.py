@@ -1,25 +1,12 @@
-"""Where every file of a study lies, and how files are written so that none is ever half there.
-
-runs/<study>/                                   build products of one study
-    selection                                   the models and seeds asked for
-    stages/<stage>-<model>.json                 what of the study file a stage depends on
-    <model>/seed-<seed>/checkpoint/             fine-tuned weights and tokenizer
-    <model>/seed-<seed>/unfinished/             what an interrupted training resumes from
-    <model>/seed-<seed>/{training,evaluation}.json   result records
-    <model>/seed-<seed>/{history,predictions}.parquet
-    <model>/{profile.json,timings.parquet}
-    .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside what they wrote
-reports/<study>/index.html                      the report
-"""
+"""How files are read and written, so that none is ever half there, and where the repository keeps them."""
 
 import os
 import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from qa_tradeoffs.core.errors import FULL, StudyError
@@ -32,73 +19,6 @@ RUNS, REPORTS = Path("runs"), Path("reports")
 # Why SqueezeBERT is slow: as measured on this machine, and as measured for this program.
 OWN_ANOMALY = ROOT / RUNS / "anomaly.json"
 ANOMALY = ROOT / "benchmarks" / "results" / "anomaly.json"
-
-
-# What else lies where the folders of models do.
-TAKEN = frozenset({"stages", "selection", "device", "graph.mk", "4-analysis.ipynb", "partial-4-analysis.ipynb"})
-
-
-@dataclass(frozen=True)
-class RunPaths:
-    """The files of one study's run; ``folder`` is ``runs/<study>``."""
-
-    folder: Path
-
-    @classmethod
-    def of(cls, study_file: Path, run: str = "") -> "RunPaths":
-        """``run``, relative to the repository's root, or ``runs/<name of the study file>``. Raises StudyError."""
-        if study_file.stem in ("", ".", ".."):
-            raise StudyError(f"{study_file}: results are kept under a study file's name, and this is none; rename it")
-        return cls(ROOT / (run or RUNS / study_file.stem))
-
-    def seed_folder(self, model: str, seed: int) -> Path:
-        """Folder of one fine-tuning: a model with one seed."""
-        return self.folder / model / f"seed-{seed}"
-
-    def checkpoint(self, model: str, seed: int) -> Path:
-        """Fine-tuned weights (safetensors), config and tokenizer."""
-        return self.seed_folder(model, seed) / "checkpoint"
-
-    def unfinished(self, model: str, seed: int) -> Path:
-        """Checkpoints to resume from, as long as the fine-tuning is not finished."""
-        return self.seed_folder(model, seed) / "unfinished"
-
-    def training(self, model: str, seed: int) -> Path:
-        """Records of one fine-tuning."""
-        return self.seed_folder(model, seed) / "training.json"
-
-    def history(self, model: str, seed: int) -> Path:
-        """Loss and learning rate, one row per logged step."""
-        return self.seed_folder(model, seed) / "history.parquet"
-
-    def evaluation(self, model: str, seed: int) -> Path:
-        """Records of one evaluation."""
-        return self.seed_folder(model, seed) / "evaluation.json"
-
-    def predictions(self, model: str, seed: int) -> Path:
-        """One row per question."""
-        return self.seed_folder(model, seed) / "predictions.parquet"
-
-    def profile(self, model: str) -> Path:
-        """Records of one model's timings and sizes."""
-        return self.folder / model / "profile.json"
-
-    def timings(self, model: str) -> Path:
-        """Raw timings, one row per repeat."""
-        return self.folder / model / "timings.parquet"
-
-    def notebooks(self, model: str, seeds: Sequence[int], *, trained: bool) -> list[Path]:
-        """The executed notebooks of one model, in the order in which they ran."""
-        by_seed = [
-            self.seed_folder(model, seed) / name
-            for seed in seeds
-            for name in (("1-train.ipynb", "2-evaluate.ipynb") if trained else ("2-evaluate.ipynb",))
-        ]
-        return [*by_seed, self.folder / model / "3-profile.ipynb"]
-
-    def page_name(self, notebook: Path) -> str:
-        """File name of an executed notebook's page in the report: bert-seed-0-1-train.html."""
-        return "-".join(notebook.relative_to(self.folder).with_suffix(".html").parts)
 
 
 def without_machine(text: str) -> str:

@@ -15,11 +15,12 @@ from huggingface_hub.utils import disable_progress_bars
 from qa_tradeoffs.analysis.collected import for_analysis
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.words import size
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.publish import card
 from qa_tradeoffs.runs import results
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
 

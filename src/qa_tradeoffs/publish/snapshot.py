@@ -18,11 +18,12 @@ from qa_tradeoffs.analysis.choice import choices as choices_of
 from qa_tradeoffs.analysis.collected import Collected, for_analysis
 from qa_tradeoffs.core.documents import Strict
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import RunPaths, read_bytes, write_text
+from qa_tradeoffs.core.files import read_bytes, write_text
 from qa_tradeoffs.metrics.pareto import Contest
 from qa_tradeoffs.metrics.records import Condition, Interval, Record
 from qa_tradeoffs.report import charts, choice, display, notices
 from qa_tradeoffs.report import pages as report
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.results import Origin
 from qa_tradeoffs.study import config
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from qa_tradeoffs.analysis import health
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.report import display
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
 

@@ -18,8 +18,9 @@ from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import RunPaths, without_machine, write_text
+from qa_tradeoffs.core.files import without_machine, write_text
 from qa_tradeoffs.report.display import MADE_HERE
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -4,9 +4,9 @@ import pandas as pd
 
 from qa_tradeoffs.analysis import provenance
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.core.words import seconds
 from qa_tradeoffs.report import display
+from qa_tradeoffs.runs.paths import RunPaths
 
 _UNKNOWN = "not recorded"
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qa_tradeoffs.core.files import RunPaths
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA, TRAINING_OVER_FORWARD
 from qa_tradeoffs.runs import rates, sizes
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
 
 _BYTES_PER_WEIGHT = 4  # fp32, also where mixed precision computes in bf16

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import ROOT, RunPaths
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import costs
 from qa_tradeoffs.runs import forecast, sizes
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
 
 _SPARE_DISK = 1.1

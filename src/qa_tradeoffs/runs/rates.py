@@ -6,10 +6,11 @@ import statistics
 from pathlib import Path
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY, RunPaths
+from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA
 from qa_tradeoffs.runs import inputs, results
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.sizes import Network
 from qa_tradeoffs.study import config
 

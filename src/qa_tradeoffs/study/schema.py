@@ -11,13 +11,14 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from qa_tradeoffs.core.documents import Section, shown
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import TAKEN
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
 # Section does not convert between types; YAML has no paths, so texts are converted to these.
 File = Annotated[Path, Field(strict=False)]
 
 
+# What else lies in a run's folder, beside the folders of models.
+TAKEN = frozenset({"rules.mk", "4-analysis.ipynb", "partial-4-analysis.ipynb"})
 # Left out of what a stage depends on where it is not used, so that results of studies without it stay valid.
 ThresholdQuestions = Annotated[
     int | None,
