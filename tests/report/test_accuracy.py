@@ -13,13 +13,13 @@ FINE_TUNED = {"models": MODELS | {"distilbert": MODELS["distilbert"] | {"fine_tu
 LOSSES = ["model", "seed", "step", "epoch", "loss"]
 
 
-def shown(collected):
-    return accuracy.shown(analysis.models(collected), analysis.baseline(collected))
+def cells(collected):
+    return accuracy.cells(analysis.models(collected), analysis.baseline(collected))
 
 
 def test_the_table_of_models_has_units(collected_of):
     collected = collected_of({"bert": [[1, 1], [1, 0.5]]}, usd_per_hour=(1.0, 3.0))
-    assert shown(collected).to_dict("records") == [
+    assert cells(collected).to_dict("records") == [
         {
             "model": "BERT",
             "EM": "75.0 (50.0–100.0)",
@@ -37,14 +37,14 @@ def test_the_table_of_models_has_units(collected_of):
 
 
 def test_a_model_that_came_fine_tuned_was_not_trained(collected_of):
-    row = shown(collected_of({"bert": [[1]], "distilbert": [[1]]}, **FINE_TUNED)).iloc[1]
+    row = cells(collected_of({"bert": [[1]], "distilbert": [[1]]}, **FINE_TUNED)).iloc[1]
     assert (row["fine-tuning"], row["fine-tuning, USD"], row["million passes, USD"]) == ("not trained",) * 2 + ("43.1",)
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(60, "higher"), (25, "not significant"), (5, "lower")])
 def test_f1_is_higher_or_lower_than_the_baseline_where_intervals_do_not_overlap(collected_of, right, verdict):
     # Of 100 questions, so to within some 8 points; lexical overlap reaches 18 to 22.
-    table = shown(collected_of({"bert": [[1.0] * right + [0.0] * (100 - right)]}))
+    table = cells(collected_of({"bert": [[1.0] * right + [0.0] * (100 - right)]}))
     assert table["against lexical overlap, F1 20.0"].tolist() == [verdict]
 
 
@@ -52,7 +52,7 @@ def test_differences_have_their_sign_and_their_verdict():
     row = {"model": "A", "other": "B", "low": -4.0, "high": 0.1, "p_holm": 0.0612, "verdict": "not significant"}
     exact = row | {"low": 1.0, "high": 5.0, "p_holm": 0.01, "verdict": "A significantly higher"}
     f1 = pd.DataFrame([row]).assign(f1_difference=-2.04)
-    table = accuracy.shown_differences(f1, pd.DataFrame([exact]).assign(exact_match_difference=3.0))
+    table = accuracy.differences_cells(f1, pd.DataFrame([exact]).assign(exact_match_difference=3.0))
     assert table.iloc[0].tolist() == [
         "A", "B", "-2.0 (-4.0 to +0.1)", "0.061", "not significant",
         "+3.0 (+1.0 to +5.0)", "0.01", "A significantly higher",
@@ -61,7 +61,7 @@ def test_differences_have_their_sign_and_their_verdict():
 
 def test_runs_have_their_metric_s_name(collected_of):
     collected = collected_of({"bert": [[1, 0.4], [1, 0.6], [1, 0.8]], "distilbert": [[1, 0.6]]})
-    table = accuracy.shown_runs(analysis.runs(collected))
+    table = accuracy.runs_cells(analysis.runs(collected))
     assert table.iloc[0].tolist() == ["BERT", "F1", 3, "80.0", "10.00", "55.2 to 100.0", "70.0 to 90.0", "DistilBERT"]
 
 
@@ -77,11 +77,11 @@ def test_losses_have_a_line_a_run_in_the_colour_of_the_model():
         COLOURS[name] for name in ("BERT", "BERT", "DistilBERT", "DistilBERT")
     ]
     assert lines[1].get_xydata().tolist() == [[0.5, 4], [1, 3]]
-    assert accuracy.loss_alt(losses).endswith("BERT from 3.50 to 2.50; DistilBERT from 3.50 to 2.50.")  # means
+    assert accuracy.loss_text(losses).endswith("BERT from 3.50 to 2.50; DistilBERT from 3.50 to 2.50.")  # means
 
 
 @pytest.mark.usefixtures("style")
 def test_without_any_training_there_is_no_curve():
     losses = pd.DataFrame(columns=LOSSES, dtype=np.float64)
     assert texts(accuracy.draw_losses(losses, {})) == ["no model was fine-tuned in this study"]
-    assert accuracy.loss_alt(losses).startswith("Empty chart")
+    assert accuracy.loss_text(losses).startswith("Empty chart")

@@ -15,7 +15,7 @@ def peaks(*rows: tuple[str, int, int, float]) -> pd.DataFrame:
 
 
 def test_running_out_of_memory_is_a_cell_of_the_table():
-    table = memory.shown(peaks(("BERT", 32, 128, 1000), ("BERT", 64, 128, math.nan), ("DistilBERT", 64, 128, 900)))
+    table = memory.cells(peaks(("BERT", 32, 128, 1000), ("BERT", 64, 128, math.nan), ("DistilBERT", 64, 128, 900)))
     columns = ["network", "precision", "batch", "tokens per row", "measure", "BERT", "DistilBERT"]
     assert table.columns.tolist() == columns
     assert table[["batch", "BERT", "DistilBERT"]].to_numpy().tolist() == [
@@ -35,7 +35,7 @@ def test_memory_has_a_panel_a_length_and_a_cross_where_it_ran_out():
     ]
     assert cross.tolist() == [8, 0]
     assert all(axes.get_ylim()[0] == 0 for axes in figure.axes)
-    assert memory.alt(peaks(*rows)).endswith(
+    assert memory.chart_text(peaks(*rows)).endswith(
         "at batch 8: BERT 900 MiB at 128 tokens; BERT out of memory at 512 tokens; DistilBERT 700 MiB at 512 tokens."
     )
 
@@ -49,6 +49,6 @@ def test_panels_share_a_scale_that_holds_the_highest_point_of_each(mib):
 
 @pytest.mark.usefixtures("style")
 def test_without_any_measurement_table_and_chart_are_empty():
-    assert memory.shown(peaks()).empty
+    assert memory.cells(peaks()).empty
     assert texts(memory.draw(peaks(), {})) == ["no memory was measured"]
-    assert memory.alt(peaks()).startswith("Empty chart")
+    assert memory.chart_text(peaks()).startswith("Empty chart")

@@ -18,7 +18,7 @@ COSTS = pd.DataFrame(
 
 
 def test_costs_are_ranges_where_the_price_is_one():
-    assert money.shown(COSTS).to_numpy().tolist() == [
+    assert money.cells(COSTS).to_numpy().tolist() == [
         ["BERT", "80.0", "0.500 to 1.50", "100 to 300", "27.5 to 82.5", "0.125 to 0.375"],
         ["DistilBERT", "76.0", "1.00 to 3.00", "50.0 to 150", "out of memory", "none over it"],
         ["SqueezeBERT (grouped)", "78.0", "not trained", "50.0 to 150", "0", "costs less"],
@@ -27,7 +27,7 @@ def test_costs_are_ranges_where_the_price_is_one():
 
 def test_utilisation_has_a_column_each():
     rows = [(m, s, u / s, u / s) for m, u in (("BERT", 100), ("DistilBERT", 50)) for s in (1.0, 0.5, 0.1)]
-    table = money.shown_utilisation(pd.DataFrame(rows, columns=["model", "utilisation", "usd_low", "usd_high"]))
+    table = money.utilisation_cells(pd.DataFrame(rows, columns=["model", "utilisation", "usd_low", "usd_high"]))
     assert table.columns.tolist() == ["model", *(f"{p} % of the time, USD" for p in (100, 50, 10))]
     assert table.to_numpy().tolist() == [["BERT", "100", "200", "1,000"], ["DistilBERT", "50.0", "100", "500"]]
 
@@ -38,7 +38,7 @@ def test_utilisation_has_a_column_each():
 )
 def test_break_even_in_words(questions, cell):
     even = pd.DataFrame({"cheaper to serve": ["A"], "than": ["B"], "questions": [questions]})
-    assert money.shown_break_even(even)["questions"].tolist() == [cell]
+    assert money.break_even_cells(even)["questions"].tolist() == [cell]
 
 
 def test_the_price_has_its_source_and_a_warning_when_it_is_old(price_at):
@@ -67,10 +67,10 @@ class TestTrainingChart:
     def test_without_any_training_it_says_so(self):
         table = scored([80], [1.0]).assign(train_seconds=np.nan, train_usd_low=np.nan, train_usd_high=np.nan)
         assert texts(money.draw_training(table)) == ["no model was fine-tuned in this study"]
-        assert money.training_alt(table).startswith("Empty chart")
+        assert money.training_text(table).startswith("Empty chart")
 
     def test_its_text_has_the_values(self):
-        assert money.training_alt(scored([80, 40], [1.55, 0.775])).endswith(
+        assert money.training_text(scored([80, 40], [1.55, 0.775])).endswith(
             "BERT at USD 1.55 and F1 80.0; DistilBERT at USD 0.775 and F1 40.0."
         )
 
@@ -81,4 +81,4 @@ def test_costs_in_all_begin_with_the_training_and_cross_at_break_even():
     assert bert[0].tolist() == pytest.approx([100, 1.02])
     assert fine_tuned[0].tolist() == pytest.approx([100, 0.01])  # nothing was paid for its training here
     assert bert[2].tolist() == distilbert[2].tolist() == pytest.approx([10_000, 3])
-    assert "SqueezeBERT (grouped) starts at USD 0 and rises by USD 100 a million" in money.alt(COSTS)
+    assert "SqueezeBERT (grouped) starts at USD 0 and rises by USD 100 a million" in money.chart_text(COSTS)

@@ -14,7 +14,7 @@ ROW = {
 
 
 def test_scenarios_have_units_and_a_price_range():
-    assert serving.shown_scenarios(pd.DataFrame([ROW])).to_dict("records") == [
+    assert serving.scenarios_cells(pd.DataFrame([ROW])).to_dict("records") == [
         {
             "model": "BERT",
             "SingleStream p50": "360 ms (324 ms–396 ms)",
@@ -29,11 +29,11 @@ def test_scenarios_have_units_and_a_price_range():
 
 
 def test_energy_is_a_column_where_it_was_metered():
-    table = serving.shown_scenarios(pd.DataFrame([ROW | {"joules": 2.5}, ROW]))
+    table = serving.scenarios_cells(pd.DataFrame([ROW | {"joules": 2.5}, ROW]))
     assert table["J per question, SingleStream"].tolist() == ["2.50", "not metered"]
 
 
 def test_offline_without_memory_for_any_batch_is_a_result():
     ran_out = ROW | {"questions_per_second": math.nan, "offline_batch": None, "offline_usd": (math.nan, math.nan)}
-    row = serving.shown_scenarios(pd.DataFrame([ran_out])).iloc[0]
+    row = serving.scenarios_cells(pd.DataFrame([ran_out])).iloc[0]
     assert row["Offline"] == row["million, Offline, USD"] == "out of memory"

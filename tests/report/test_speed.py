@@ -22,7 +22,7 @@ def test_savings_have_both_times_and_a_ratio_only_where_it_is_significant():
         columns=["model", "other", "share", "seconds", "other_seconds", "times_as_fast", "verdict", "train_seconds",
                  "other_train_seconds", "train_times_as_fast"],
     )  # fmt: skip
-    assert speed.shown_savings(rows).to_numpy().tolist() == [
+    assert speed.savings_cells(rows).to_numpy().tolist() == [
         ["DistilBERT", "BERT", "50 %", "100 ms against 200 ms", "2.00", "30.0 min against 60.0 min", "2.00"],
         ["SqueezeBERT", "BERT", "47 %", "190 ms against 200 ms", "not significant",
          "not trained against 60.0 min", "not trained"],
@@ -38,7 +38,7 @@ def test_full_size_networks_have_the_point_in_the_column():
         analysis.FullSize("SqueezeBERT", 51.1e6, eager, eager, None, None),
         analysis.FullSize("DistilBERT", 66.4e6, forward, None, None, None),
     ]
-    table = speed.shown_full_size(networks)
+    table = speed.full_size_cells(networks)
     assert table.iloc[0].to_dict() == {
         "model": "BERT",
         "parameters": "108.9 M",
@@ -68,7 +68,7 @@ TIMINGS = pd.DataFrame(
 
 
 def test_timings_have_a_column_a_model():
-    table = speed.shown_timings(TIMINGS)
+    table = speed.timings_cells(TIMINGS)
     assert table.columns.tolist() == ["work", "batch", "tokens per row", "BERT", "DistilBERT"]
     assert table.iloc[0].tolist() == ["forward", 1, 32, "6.40 ms (5.76 ms–7.04 ms)", "3.20 ms (2.88 ms–3.52 ms)"]
     assert table["work"].unique().tolist() == ["forward", "training step"]
@@ -83,7 +83,7 @@ def test_times_have_a_panel_a_batch_size_with_readable_ticks():
     ticks = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert {"5 ms", "10 ms", "200 ms"} <= set(ticks)
     assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["32", "128"]
-    assert speed.alt(forward).endswith(
+    assert speed.chart_text(forward).endswith(
         "at 128 tokens: BERT 25.6 ms at batch 1; BERT 819 ms at batch 32; DistilBERT 12.8 ms at batch 1; "
         "DistilBERT 410 ms at batch 32."
     )

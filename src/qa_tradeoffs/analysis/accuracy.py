@@ -10,6 +10,7 @@ import pandas as pd
 
 from qa_tradeoffs.analysis import money
 from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.analysis.speed import smallest_batch
 from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.metrics import costs, intervals
 from qa_tradeoffs.metrics.pareto import Gap
@@ -83,10 +84,7 @@ def losses(collected: Collected) -> pd.DataFrame:
 def _model(collected: Collected, slug: str) -> dict[str, Any]:
     """One model's row in the table of models."""
     rng = np.random.default_rng(0)
-    latency = min(
-        collected.measured(slug, "forward_seconds"),
-        key=lambda r: (r.conditions["batch_size"], -int(r.conditions["length"] or 0)),
-    )
+    latency = smallest_batch(collected.measured(slug, "forward_seconds"))
     million_low, million_high = (
         costs.usd_per_million_questions(latency.value, price) for price in collected.price.range_usd_per_hour
     )

@@ -82,10 +82,15 @@ def invalid(collected: Collected) -> list[tuple[str, Record]]:
     ]
 
 
+def smallest_batch(records: Iterable[Record]) -> Record:
+    """The point with the smallest batch, and of these the longest rows."""
+    return min(records, key=lambda r: (int(r.conditions["batch_size"] or 0), -int(r.conditions["length"] or 0)))
+
+
 def _full_size(collected: Collected, slug: str) -> FullSize:
     network = collected.full_size_of(slug)
-    forward = _smallest_batch(collected.measured(slug, "forward_seconds", network))
-    step = _smallest_batch(collected.measured(slug, "training_step_seconds", network))
+    forwards, steps = (collected.measured(slug, f"{work}_seconds", network) for work in ("forward", "training_step"))
+    forward, step = (smallest_batch(records) if records else None for records in (forwards, steps))
     return FullSize(
         model=collected.label(slug),
         parameters=collected.measured(slug, "parameters", network)[0].value,
@@ -93,13 +98,6 @@ def _full_size(collected: Collected, slug: str) -> FullSize:
         eager=_eager(collected, slug, forward) if forward else None,
         step=step,
         parts=_parts(collected, slug, network, step) if step else None,
-    )
-
-
-def _smallest_batch(records: Iterable[Record]) -> Record | None:
-    """The point with the smallest batch, and of these the longest rows."""
-    return min(
-        records, key=lambda r: (int(r.conditions["batch_size"] or 0), -int(r.conditions["length"] or 0)), default=None
     )
 
 

@@ -19,10 +19,10 @@ def table(collected: Collected, models: pd.DataFrame) -> display.Html:
         f"{counted(collected.n_questions, 'question')}; forward pass and fine-tuning as measured on this machine, "
         f"at the price of {collected.price.machine}."
     )
-    return display.table(shown(models, accuracy.baseline(collected)), caption, data=models)
+    return display.table(cells(models, accuracy.baseline(collected)), caption, data=models)
 
 
-def shown(models: pd.DataFrame, baseline: dict[str, float]) -> pd.DataFrame:
+def cells(models: pd.DataFrame, baseline: dict[str, float]) -> pd.DataFrame:
     """The table of models as a reader sees it, with a verdict on F1 against that of lexical overlap."""
     columns = {
         "model": models["model"],
@@ -56,10 +56,10 @@ def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Html:
     """Every two models compared question by question, in both metrics."""
     both = f1.merge(exact_match, on=["model", "other"], suffixes=("_f1", "_exact_match"))
     caption = "Paired by question, in points; 95 % intervals over questions"
-    return display.table(shown_differences(f1, exact_match), caption, data=both)
+    return display.table(differences_cells(f1, exact_match), caption, data=both)
 
 
-def shown_differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> pd.DataFrame:
+def differences_cells(f1: pd.DataFrame, exact_match: pd.DataFrame) -> pd.DataFrame:
     """The paired differences in both metrics as a reader sees them."""
     columns = {"model": f1["model"], "against": f1["other"]}
     for name, metric, gaps in (("F1", "f1", f1), ("EM", "exact_match", exact_match)):
@@ -76,11 +76,11 @@ def runs(collected: Collected) -> display.Html:
     """How far training runs of a model lie apart."""
     table = accuracy.runs(collected)
     return display.table(
-        shown_runs(table), "Spread over training runs, in points; not pooled with that over questions", data=table
+        runs_cells(table), "Spread over training runs, in points; not pooled with that over questions", data=table
     )
 
 
-def shown_runs(runs: pd.DataFrame) -> pd.DataFrame:
+def runs_cells(runs: pd.DataFrame) -> pd.DataFrame:
     """The spread over training runs as a reader sees it."""
     return pd.DataFrame(
         {
@@ -100,7 +100,7 @@ def loss_chart(collected: Collected, colours: dict[str, Any]) -> display.Html:
     """The learning curves of all training runs."""
     losses = accuracy.losses(collected)
     caption = "Training loss; every seed is a line."
-    return display.figure(draw_losses(losses, colours), alt=loss_alt(losses), caption=caption)
+    return display.figure(draw_losses(losses, colours), alt=loss_text(losses), caption=caption)
 
 
 def draw_losses(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
@@ -122,7 +122,7 @@ def draw_losses(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     return figure
 
 
-def loss_alt(losses: pd.DataFrame) -> str:
+def loss_text(losses: pd.DataFrame) -> str:
     """The chart of losses in words: where each model's loss begins and ends, mean over seeds."""
     if losses.empty:
         return "Empty chart of training losses: no model was fine-tuned in this study."

@@ -14,14 +14,14 @@ from qa_tradeoffs.report import charts, display
 def table(collected: Collected) -> display.Html:
     """Every peak that was measured."""
     peaks = memory.peaks(collected)
-    return display.table(shown(peaks), "Peak memory of a forward pass", data=peaks)
+    return display.table(cells(peaks), "Peak memory of a forward pass", data=peaks)
 
 
-def shown(peaks: pd.DataFrame) -> pd.DataFrame:
+def cells(peaks: pd.DataFrame) -> pd.DataFrame:
     """The peaks as a reader sees them: a column per model."""
     index = ["network", "precision", "batch_size", "length", "measure"]
-    cells = peaks.assign(shown=[_mib(mib) for mib in peaks["mib"]])
-    wide = cells.pivot_table(index=index, columns="model", values="shown", aggfunc="first", sort=False)
+    wide = peaks.assign(cell=[_mib(mib) for mib in peaks["mib"]])
+    wide = wide.pivot_table(index=index, columns="model", values="cell", aggfunc="first", sort=False)
     wide = wide[list(dict.fromkeys(peaks["model"]))].fillna("not measured").reset_index()
     return wide.rename(columns={"batch_size": "batch", "length": "tokens per row"})
 
@@ -30,7 +30,7 @@ def chart(collected: Collected, colours: dict[str, Any]) -> display.Html:
     """Peak memory of the full-size networks against batch size."""
     peaks = memory.of_network(memory.peaks(collected), collected.full_size)
     caption = "Peak memory of the full-size networks, random weights."
-    return display.figure(draw(peaks, colours), alt=alt(peaks), caption=caption)
+    return display.figure(draw(peaks, colours), alt=chart_text(peaks), caption=caption)
 
 
 def draw(peaks: pd.DataFrame, colours: dict[str, Any]) -> Figure:
@@ -54,7 +54,7 @@ def draw(peaks: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     return figure
 
 
-def alt(peaks: pd.DataFrame) -> str:
+def chart_text(peaks: pd.DataFrame) -> str:
     """The chart in words: the peaks at the largest batch."""
     if peaks.empty:
         return "Empty chart of peak memory against batch size: none was measured."

@@ -35,10 +35,10 @@ def price_notice(price: Price) -> list[str]:
 def table(collected: Collected, models: pd.DataFrame) -> display.Html:
     """What each model of the study costs."""
     costs = money.costs_of(collected, models)
-    return display.table(shown(costs), "The study's networks at this price", data=costs)
+    return display.table(cells(costs), "The study's networks at this price", data=costs)
 
 
-def shown(costs: pd.DataFrame) -> pd.DataFrame:
+def cells(costs: pd.DataFrame) -> pd.DataFrame:
     """Costs as a reader sees them: a range where the price is one."""
 
     def at_prices(column: str) -> list[tuple[float, float]]:
@@ -63,10 +63,10 @@ def utilisation(collected: Collected) -> display.Html:
     """A million questions one by one, at full size, by the share of the paid time in which the machine answers."""
     shares = money.utilisation(collected, collected.full_size)
     caption = "A million questions one by one at full size, USD, by utilisation"
-    return display.table(shown_utilisation(shares), caption, data=shares)
+    return display.table(utilisation_cells(shares), caption, data=shares)
 
 
-def shown_utilisation(shares: pd.DataFrame) -> pd.DataFrame:
+def utilisation_cells(shares: pd.DataFrame) -> pd.DataFrame:
     """A million questions at each utilisation as a reader sees it: a column per utilisation."""
     columns: dict[str, Any] = {"model": shares["model"].unique()}
     for share, rows in shares.groupby("utilisation", sort=False):
@@ -78,10 +78,10 @@ def shown_utilisation(shares: pd.DataFrame) -> pd.DataFrame:
 def break_even(collected: Collected, models: pd.DataFrame) -> display.Html:
     """After how many questions the model that is cheaper to serve has paid back its training."""
     even = money.break_even(money.costs_of(collected, models))
-    return display.table(shown_break_even(even), "Questions until the cheaper to serve has paid back", data=even)
+    return display.table(break_even_cells(even), "Questions until the cheaper to serve has paid back", data=even)
 
 
-def shown_break_even(even: pd.DataFrame) -> pd.DataFrame:
+def break_even_cells(even: pd.DataFrame) -> pd.DataFrame:
     """Break-even as a reader sees it."""
     return even.assign(questions=[_questions(value) for value in even["questions"]])
 
@@ -89,7 +89,7 @@ def shown_break_even(even: pd.DataFrame) -> pd.DataFrame:
 def training_chart(models: pd.DataFrame) -> display.Html:
     """F1 against the cost of fine-tuning."""
     caption = "F1 against the cost of fine-tuning once."
-    return display.figure(draw_training(models), alt=training_alt(models), caption=caption)
+    return display.figure(draw_training(models), alt=training_text(models), caption=caption)
 
 
 def draw_training(models: pd.DataFrame) -> Figure:
@@ -101,7 +101,7 @@ def draw_training(models: pd.DataFrame) -> Figure:
     return charts.tradeoff(trained, (low + high) / 2, low, high, label, charts.palette(models))
 
 
-def training_alt(models: pd.DataFrame) -> str:
+def training_text(models: pd.DataFrame) -> str:
     """The chart of F1 against the cost of fine-tuning in words."""
     trained = models[models["train_seconds"].notna()]
     if trained.empty:
@@ -114,7 +114,7 @@ def chart(collected: Collected, models: pd.DataFrame, colours: dict[str, Any]) -
     """What each model has cost in all, by the number of questions it has answered."""
     costs = money.costs_of(collected, models)
     caption = "What a model has cost in all, by the number of questions it has answered; lines cross at break-even."
-    return display.figure(draw(costs, colours), alt=alt(costs), caption=caption)
+    return display.figure(draw(costs, colours), alt=chart_text(costs), caption=caption)
 
 
 def draw(costs: pd.DataFrame, colours: dict[str, Any]) -> Figure:
@@ -138,7 +138,7 @@ def draw(costs: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     return figure
 
 
-def alt(costs: pd.DataFrame) -> str:
+def chart_text(costs: pd.DataFrame) -> str:
     """The chart of costs against questions in words."""
     named = [
         f"{row.model} starts at USD {words.plain(row.training_usd)} and rises by USD {words.plain(row.single_usd)} "

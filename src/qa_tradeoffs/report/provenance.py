@@ -23,7 +23,7 @@ def details(collected: Collected, run: RunPaths, study: str) -> display.Html:
         "Code, versions, machine, data, durations and study file",
         display.facts(provenance.facts(collected, study) | total(took), "What made the result files"),
         display.table(provenance.files(collected), "Result files; code, data and study by the beginnings of hashes"),
-        display.table(shown_durations(took), "How long each notebook ran", data=took),
+        display.table(durations_cells(took), "How long each notebook ran", data=took),
         display.text(provenance.study_text(study), "The study file"),
     )
 
@@ -37,7 +37,7 @@ def total(durations: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def shown_durations(durations: pd.DataFrame) -> pd.DataFrame:
+def durations_cells(durations: pd.DataFrame) -> pd.DataFrame:
     """The durations as a reader sees them."""
     return pd.DataFrame(
         {

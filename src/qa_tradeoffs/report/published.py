@@ -16,10 +16,10 @@ from qa_tradeoffs.study.published import Published
 def scores(collected: Collected, models: pd.DataFrame, original: Published) -> display.Html:
     """Each model's F1 beside every published one."""
     beside = published.scores(collected, models, original)
-    return display.table(shown_scores(beside), "F1 here and as published; intervals over questions", data=beside)
+    return display.table(scores_cells(beside), "F1 here and as published; intervals over questions", data=beside)
 
 
-def shown_scores(scores: pd.DataFrame) -> pd.DataFrame:
+def scores_cells(scores: pd.DataFrame) -> pd.DataFrame:
     """The scores as a reader sees them."""
     return pd.DataFrame(
         {
@@ -35,10 +35,10 @@ def shown_scores(scores: pd.DataFrame) -> pd.DataFrame:
 def table(collected: Collected, original: Published) -> display.Html:
     """The original study's figures beside this machine's."""
     tradeoff = published.tradeoff(collected, original)
-    return display.table(shown(tradeoff), "The original's figures beside this machine's", data=tradeoff)
+    return display.table(cells(tradeoff), "The original's figures beside this machine's", data=tradeoff)
 
 
-def shown(tradeoff: pd.DataFrame) -> pd.DataFrame:
+def cells(tradeoff: pd.DataFrame) -> pd.DataFrame:
     """Published scores and times over BERT's beside ours, as a reader sees them."""
     return pd.DataFrame(
         {
@@ -58,7 +58,7 @@ def chart(collected: Collected, original: Published, colours: dict[str, Any]) ->
     """Published F1 against measured cost."""
     tradeoff = published.tradeoff(collected, original)
     caption = "Published F1 (SQuAD, 2021) against measured cost (this machine, random weights)."
-    return display.figure(draw(tradeoff, colours), alt=alt(tradeoff), caption=caption)
+    return display.figure(draw(tradeoff, colours), alt=chart_text(tradeoff), caption=caption)
 
 
 def draw(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> Figure:
@@ -79,7 +79,7 @@ def draw(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     return figure
 
 
-def alt(tradeoff: pd.DataFrame) -> str:
+def chart_text(tradeoff: pd.DataFrame) -> str:
     """The chart in words."""
     if tradeoff.empty:
         return "Empty chart of published F1 against measured cost: no model of this study has published figures."

@@ -14,10 +14,10 @@ OUT_OF_MEMORY = "out of memory"
 def scenarios(collected: Collected) -> display.Html:
     """SingleStream and Offline of the full-size networks."""
     served = serving.scenarios(collected, collected.full_size)
-    return display.table(shown_scenarios(served), "Full-size networks, random weights, real lengths", data=served)
+    return display.table(scenarios_cells(served), "Full-size networks, random weights, real lengths", data=served)
 
 
-def shown_scenarios(served: pd.DataFrame) -> pd.DataFrame:
+def scenarios_cells(served: pd.DataFrame) -> pd.DataFrame:
     """The scenarios as a reader sees them; energy only where it was metered."""
     columns = {
         "model": served["model"],
@@ -42,8 +42,8 @@ def shown_scenarios(served: pd.DataFrame) -> pd.DataFrame:
 def phases(collected: Collected) -> display.Html:
     """The time of a question by phase, from its text to its score."""
     table = serving.phases(collected)
-    shown = table.set_index("model").map(words.plain).reset_index()
-    return display.table(shown, "The study's networks: time per question by phase, medians", data=table)
+    cells = table.set_index("model").map(words.plain).reset_index()
+    return display.table(cells, "The study's networks: time per question by phase, medians", data=table)
 
 
 def offline_usd(low: float, high: float) -> str:

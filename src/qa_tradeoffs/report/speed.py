@@ -18,10 +18,10 @@ def savings(models: pd.DataFrame) -> display.Html:
     against = speed.savings(models)
     at = models.iloc[0]
     caption = f"Against the largest model; a forward pass has {at['latency_batch']} × {at['latency_at']} tokens"
-    return display.table(shown_savings(against), caption, data=against)
+    return display.table(savings_cells(against), caption, data=against)
 
 
-def shown_savings(savings: pd.DataFrame) -> pd.DataFrame:
+def savings_cells(savings: pd.DataFrame) -> pd.DataFrame:
     """The savings as a reader sees them: 'times as fast' beside both times, and only where it is significant."""
     rows = [
         {
@@ -52,10 +52,10 @@ def invalid(collected: Collected) -> display.Html:
 def full_size(collected: Collected) -> display.Html:
     """The full-size networks: a forward pass, its share of the peak, with eager attention, a training step."""
     caption = "Full-size networks, random weights: medians with 95 % intervals over passes"
-    return display.table(shown_full_size(speed.full_size(collected)), caption)
+    return display.table(full_size_cells(speed.full_size(collected)), caption)
 
 
-def shown_full_size(networks: list[speed.FullSize]) -> pd.DataFrame:
+def full_size_cells(networks: list[speed.FullSize]) -> pd.DataFrame:
     """The full-size networks as a reader sees them."""
     return pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
 
@@ -63,13 +63,13 @@ def shown_full_size(networks: list[speed.FullSize]) -> pd.DataFrame:
 def timings(collected: Collected) -> display.Html:
     """Every timed point of the study's own networks."""
     own = speed.timings(collected)
-    return display.table(shown_timings(own), "The study's networks: medians, intervals over passes", data=own)
+    return display.table(timings_cells(own), "The study's networks: medians, intervals over passes", data=own)
 
 
-def shown_timings(timings: pd.DataFrame) -> pd.DataFrame:
+def timings_cells(timings: pd.DataFrame) -> pd.DataFrame:
     """The timings as a reader sees them: a column per model."""
-    cells = timings.assign(shown=[with_interval(row.seconds, row.low, row.high) for row in timings.itertuples()])
-    wide = cells.pivot(index=["work", "batch_size", "length"], columns="model", values="shown")
+    wide = timings.assign(cell=[with_interval(row.seconds, row.low, row.high) for row in timings.itertuples()])
+    wide = wide.pivot(index=["work", "batch_size", "length"], columns="model", values="cell")
     wide = wide[list(dict.fromkeys(timings["model"]))].reset_index()
     return wide.replace({"work": {"training_step": "training step"}}).rename(
         columns={"batch_size": "batch", "length": "tokens per row"}
@@ -81,7 +81,7 @@ def chart(collected: Collected, colours: dict[str, Any]) -> display.Html:
     times = speed.timings(collected, collected.full_size)
     times = times[times["work"] == "forward"]
     caption = "One forward pass of the full-size networks, random weights."
-    return display.figure(draw(times, colours), alt=alt(times), caption=caption)
+    return display.figure(draw(times, colours), alt=chart_text(times), caption=caption)
 
 
 def draw(timings: pd.DataFrame, colours: dict[str, Any]) -> Figure:
@@ -105,7 +105,7 @@ def draw(timings: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     return figure
 
 
-def alt(timings: pd.DataFrame) -> str:
+def chart_text(timings: pd.DataFrame) -> str:
     """The chart in words: the times at the longest rows."""
     longest = timings[timings["length"] == timings["length"].max()]
     named = [f"{row.model} {words.seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
