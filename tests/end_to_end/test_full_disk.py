@@ -21,6 +21,8 @@ from qa_tradeoffs.data import features
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import fine_tuning
+from qa_tradeoffs.training.setup import Fitted, Setup
+from qa_tradeoffs.training.trainer import Trainer
 
 SAID = r"{}: cannot be written, the disk \(or its quota\) is full; make room and run the command again"
 
@@ -71,22 +73,20 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(network_of, tokeni
 def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
     network_of: Callable[..., Any], tokenizer: Any, examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(network: Any, workspace: Path) -> fine_tuning.Fitted:
+    def fit(network: Any, workspace: Path) -> Fitted:
         recipe = Training(learning_rate=1e-3, epochs=2, batch_size=2, max_length=64, stride=16, save_minutes=1e-9)
         windows = features.build(examples, tokenizer, 64, 16)
-        return fine_tuning.fit(
-            network, windows, recipe, pad_token_id=tokenizer.pad_token_id, seed=0, device=torch.device("cpu"),
-            workspace=workspace, inputs="same",
-        )  # fmt: skip
+        setup = Setup(windows, recipe, tokenizer.pad_token_id, 0, torch.device("cpu"), workspace, "same")
+        return fine_tuning.fit(network, setup)
 
-    real = fine_tuning._Trainer._save_optimizer_and_scheduler
+    real = Trainer._save_optimizer_and_scheduler
 
     def no_room_at_step_4(self: Any, folder: str) -> None:
         with files_up_to(10_000 if folder.endswith("checkpoint-4") else 10**9):
             real(self, folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuning._Trainer, "_save_optimizer_and_scheduler", no_room_at_step_4)
+        patch.setattr(Trainer, "_save_optimizer_and_scheduler", no_room_at_step_4)
         with pytest.raises(StudyError, match=SAID.format(tmp_path / "unfinished")):
             fit(network_of(), tmp_path / "unfinished")
     whole, parts = network_of(), network_of()

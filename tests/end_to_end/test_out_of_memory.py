@@ -14,6 +14,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import fine_tuning
+from qa_tradeoffs.training.setup import Fitted, Setup
 
 
 @contextmanager
@@ -34,12 +35,10 @@ def test_a_batch_that_does_not_fit_says_half_of_it_and_the_process_goes_on(
     questions = [replace(example, id=f"{number}") for number in range(800) for example in examples]
     windows = features.build(questions, tokenizer, 64, 16)
 
-    def fit(batch_size: int, epochs: float) -> fine_tuning.Fitted:
+    def fit(batch_size: int, epochs: float) -> Fitted:
         recipe = Training(learning_rate=1e-3, epochs=epochs, batch_size=batch_size, max_length=64, stride=16)
-        return fine_tuning.fit(
-            network_of(), windows, recipe, pad_token_id=tokenizer.pad_token_id, seed=0, device=torch.device("cpu"),
-            workspace=tmp_path / "unfinished", inputs="same",
-        )  # fmt: skip
+        setup = Setup(windows, recipe, tokenizer.pad_token_id, 0, torch.device("cpu"), tmp_path / "unfinished", "same")
+        return fine_tuning.fit(network_of(), setup)
 
     with memory_left(50 * 2**20), pytest.raises(StudyError) as error:
         fit(4000, epochs=1)

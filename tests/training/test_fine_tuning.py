@@ -21,7 +21,10 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import collation, fine_tuning
+from qa_tradeoffs.training import collation, fine_tuning, outcome
+from qa_tradeoffs.training.recorder import Recorder
+from qa_tradeoffs.training.setup import Fitted, Setup
+from qa_tradeoffs.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 # Five windows, two at a time: three updates an epoch, the third of one window.
@@ -35,21 +38,13 @@ def windows(examples: Any, tokenizer: Any) -> features.Windows:
 
 
 @pytest.fixture
-def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., fine_tuning.Fitted]:
-    """training.fit on the five windows; recipe keys as keywords."""
+def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., Fitted]:
+    """fine_tuning.fit on the five windows; recipe keys as keywords."""
 
-    def call(
-        network: Any, seed: int = 0, workspace: str = "unfinished", inputs: str = "same", **keys: Any
-    ) -> fine_tuning.Fitted:
+    def call(network: Any, seed: int = 0, workspace: str = "unfinished", inputs: str = "same", **keys: Any) -> Fitted:
+        recipe = Training(**RECIPE | keys)
         return fine_tuning.fit(
-            network,
-            windows,
-            Training(**RECIPE | keys),
-            pad_token_id=tokenizer.pad_token_id,
-            seed=seed,
-            device=CPU,
-            workspace=tmp_path / workspace,
-            inputs=inputs,
+            network, Setup(windows, recipe, tokenizer.pad_token_id, seed, CPU, tmp_path / workspace, inputs)
         )
 
     return call
@@ -61,14 +56,14 @@ def interrupted_at(fit: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
     def call(network: Any, step: int, **keys: Any) -> None:
         with monkeypatch.context() as patch:
-            real = fine_tuning._Trainer.training_step
+            real = Trainer.training_step
 
             def break_off(self: Any, *arguments: Any, **settings: Any) -> Any:
                 if self.state.global_step == step:
                     raise KeyboardInterrupt
                 return real(self, *arguments, **settings)
 
-            patch.setattr(fine_tuning._Trainer, "training_step", break_off)
+            patch.setattr(Trainer, "training_step", break_off)
             with pytest.raises(KeyboardInterrupt):
                 fit(network, **OFTEN | keys)
 
@@ -112,12 +107,12 @@ def test_windows_steps_and_tokens_can_be_counted_by_hand(network_of, fit, window
     assert (fitted.windows, fitted.steps, fitted.resumed_at) == (10, 6, 0)
     assert len(set(windows.lengths)) == 1  # so no padding
     assert fitted.tokens == fitted.padded_tokens == 10 * windows.lengths[0]
-    values = {row["metric"]: row for row in fine_tuning.rows(fitted)}
-    assert values["train_windows_per_second"]["value"] == 10 / fitted.seconds
-    assert values["train_tokens_per_second"]["value"] == fitted.tokens / fitted.seconds
-    assert values["train_padding_share"]["value"] == 0
-    assert values["train_final_loss"]["value"] == fitted.history[-1]["loss"]
-    assert {row["n"] for row in values.values()} == {6}
+    values = {record.metric: record for record in outcome.records(fitted)}
+    assert values["train_windows_per_second"].value == 10 / fitted.seconds
+    assert values["train_tokens_per_second"].value == fitted.tokens / fitted.seconds
+    assert values["train_padding_share"].value == 0
+    assert values["train_final_loss"].value == fitted.history[-1]["loss"]
+    assert {record.n for record in values.values()} == {6}
 
 
 def test_padding_is_counted_to_the_longest_of_each_part():
@@ -200,7 +195,7 @@ def test_a_history_does_not_show_where_it_was_interrupted(network_of, fit, inter
     resumed = fit(network_of(), epochs=34)
     assert comparable(resumed.history) == comparable(whole.history)
     for fitted, name in ((whole, "whole"), (resumed, "resumed")):
-        fine_tuning.write_history(fitted, tmp_path / name)
+        outcome.write_history(fitted, tmp_path / name)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
 
 
@@ -229,7 +224,7 @@ def test_a_checkpoint_of_other_inputs_is_not_resumed_from(network_of, fit, inter
 
 
 def test_a_checkpoint_that_a_crash_left_half_written_is_passed_over(network_of, fit, monkeypatch, tmp_path):
-    real = fine_tuning._Trainer._save_optimizer_and_scheduler
+    real = Trainer._save_optimizer_and_scheduler
 
     def crash(self: Any, folder: str) -> None:
         if folder.endswith("checkpoint-3"):
@@ -237,7 +232,7 @@ def test_a_checkpoint_that_a_crash_left_half_written_is_passed_over(network_of, 
         real(self, folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuning._Trainer, "_save_optimizer_and_scheduler", crash)
+        patch.setattr(Trainer, "_save_optimizer_and_scheduler", crash)
         with pytest.raises(OSError, match="no space left"):
             fit(network_of(), **OFTEN)
     assert {path.name for path in (tmp_path / "unfinished").glob("*-*")} == {"checkpoint-2", "checkpoint-3"}
@@ -274,7 +269,7 @@ def test_a_loss_far_above_a_guess_is_an_error_although_it_is_a_number(network_of
 
 def reports(*losses: float) -> None:
     """What the recorder makes of a training of windows of 100 tokens; a guess costs 4.6 nats."""
-    recorder = fine_tuning._Recorder(60, 100)
+    recorder = Recorder(60, 100)
     for step, loss in enumerate(losses, 1):
         recorder.on_log(None, SimpleNamespace(global_step=step), None, {"loss": loss})
 
@@ -287,13 +282,13 @@ def test_two_bad_reports_are_forgiven_three_in_a_row_are_not():
 
 def test_weights_that_the_last_update_broke_are_not_saved(network_of, fit, monkeypatch):
     network = network_of()
-    real = fine_tuning._Recorder.on_train_end
+    real = Recorder.on_train_end
 
     def overflow(self: Any, *arguments: Any, **settings: Any) -> None:
         real(self, *arguments, **settings)
         network.qa_outputs.bias.data[0] = float("inf")
 
-    monkeypatch.setattr(fine_tuning._Recorder, "on_train_end", overflow)
+    monkeypatch.setattr(Recorder, "on_train_end", overflow)
     with pytest.raises(StudyError, match=r"after the last update the weights are no longer numbers; try a lower rate"):
         fit(network)
 
@@ -316,7 +311,7 @@ def test_where_memory_runs_out_it_says_which_batch_size_to_try(network_of, fit, 
     def run_out(*arguments: Any, **settings: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(fine_tuning._Trainer, "compute_loss", run_out)
+    monkeypatch.setattr(Trainer, "compute_loss", run_out)
     with pytest.raises(StudyError) as said:
         fit(network_of(), batch_size=batch_size)
     assert str(said.value) == (
@@ -376,13 +371,13 @@ def test_training_uses_the_recipes_dropout(network_of, fit):
     assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.3}
 
 
-def fitted_with(n_rows: int) -> fine_tuning.Fitted:
+def fitted_with(n_rows: int) -> Fitted:
     history = [{"step": k, "epoch": k / n_rows, "loss": 1.0 / k, "learning_rate": 1e-3} for k in range(1, n_rows + 1)]
-    return fine_tuning.Fitted(history, n_rows, 320, 8.0, 3000, 4000, resumed_at=7)
+    return Fitted(history, n_rows, 320, 8.0, 3000, 4000, resumed_at=7)
 
 
 def test_the_summary_is_in_units_that_can_be_checked():
-    assert fine_tuning.summary(fitted_with(1200)) == {
+    assert outcome.summary(fitted_with(1200)) == {
         "updates": "1,200, resumed at 7",
         "seconds": "8.0",
         "windows per second": "40.0",
@@ -393,16 +388,16 @@ def test_the_summary_is_in_units_that_can_be_checked():
 
 @pytest.mark.parametrize(("n_rows", "steps"), [(3, [1, 2, 3]), (25, [1, 4, 7, 10, 13, 16, 19, 22, 25])])
 def test_the_loss_table_is_short_and_ends_with_the_last_row(n_rows, steps):
-    assert fine_tuning.loss_table(fitted_with(n_rows))["step"].tolist() == steps
+    assert outcome.loss_table(fitted_with(n_rows))["step"].tolist() == steps
 
 
 def test_the_history_is_read_back_from_its_file(tmp_path):
-    fine_tuning.write_history(fitted_with(3), tmp_path / "history.parquet")
+    outcome.write_history(fitted_with(3), tmp_path / "history.parquet")
     assert pd.read_parquet(tmp_path / "history.parquet").to_dict("records") == fitted_with(3).history
 
 
 def test_the_conditions_name_the_precision_that_it_came_down_to():
-    conditions = fine_tuning.conditions(Training(), CPU)
+    conditions = outcome.conditions(Training(), CPU)
     assert conditions["precision"] == "fp32"
     assert conditions["learning_rate"] == 2e-5
     assert all(value is None or math.isfinite(float(value)) for key, value in conditions.items() if key != "precision")

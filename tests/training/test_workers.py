@@ -20,7 +20,8 @@ from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import collation, fine_tuning, workers
+from qa_tradeoffs.training import collation, workers
+from qa_tradeoffs.training.setup import Fitted, Setup
 
 CPU = torch.device("cpu")
 # Seven windows, four at a time: two updates an epoch, the second of three windows, so that shares are unequal.
@@ -41,14 +42,12 @@ def windows(examples: Any, tokenizer: Any) -> features.Windows:
 
 
 @pytest.fixture
-def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., fine_tuning.Fitted]:
+def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., Fitted]:
     """workers.fit on the seven windows; recipe keys as keywords."""
 
-    def call(network: Any, processes: int, workspace: str = "unfinished", **keys: Any) -> fine_tuning.Fitted:
-        return workers.fit(
-            network, windows, Training(**RECIPE | keys), processes=processes, pad_token_id=tokenizer.pad_token_id,
-            seed=0, device=CPU, workspace=tmp_path / workspace, inputs="same",
-        )  # fmt: skip
+    def call(network: Any, processes: int, workspace: str = "unfinished", **keys: Any) -> Fitted:
+        recipe, folder = Training(**RECIPE | keys), tmp_path / workspace
+        return workers.fit(network, Setup(windows, recipe, tokenizer.pad_token_id, 0, CPU, folder, "same", processes))
 
     return call
 
@@ -87,10 +86,16 @@ def test_what_one_of_them_refuses_is_the_sentence(network_of, fit):
         fit(network_of(), 2, learning_rate=1e30, epochs=20)
 
 
+def shared_by(processes: int, device: torch.device, **keys: Any) -> Setup:
+    """A training that so many processes are to share."""
+    nothing: Any = None
+    return Setup(nothing, Training(**keys), 0, 0, device, Path(), "", processes)
+
+
 @pytest.mark.parametrize(("processes", "batch_size"), [(3, 4), (8, 4), (-1, 4)])
 def test_a_number_of_processes_that_does_not_divide_the_batch_is_refused(processes, batch_size):
     with pytest.raises(StudyError) as error:
-        workers.check(Training(batch_size=batch_size), processes, CPU)
+        workers.check(shared_by(processes, CPU, batch_size=batch_size))
     assert str(error.value) == (
         f"training.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; give a number "
         "that divides it (NPROC=... on make's command line comes before the study's)"
@@ -100,13 +105,13 @@ def test_a_number_of_processes_that_does_not_divide_the_batch_is_refused(process
 def test_each_process_needs_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     gpu = torch.device("cuda", 0)
-    workers.check(Training(), 2, gpu)
+    workers.check(shared_by(2, gpu))
     with pytest.raises(
         StudyError, match=r"^training\.processes: 4 processes need as many GPUs, but torch sees 2 here$"
     ):
-        workers.check(Training(), 4, gpu)
+        workers.check(shared_by(4, gpu))
     monkeypatch.setenv(workers.LAUNCHER, "several-machines.sh")
-    workers.check(Training(), 4, gpu)
+    workers.check(shared_by(4, gpu))
 
 
 @pytest.mark.parametrize("n_rows", [8, 7, 5, 1])
@@ -150,7 +155,7 @@ def test_why_they_ended_is_one_sentence(files, said, tmp_path):
 
 def test_the_first_to_fail_has_the_word(tmp_path):
     for sentence in ("this one", "Connection closed by peer"):
-        workers._tell(tmp_path / "refused", sentence)
+        workers._leave(tmp_path / "refused", sentence)
     assert (tmp_path / "refused").read_text() == "this one"
 
 
@@ -214,14 +219,14 @@ from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import workers
+from qa_tradeoffs.training.setup import Fitted, Setup
 import numpy as np
 folder = Path(sys.argv[1])
 with np.load(folder / "windows.npz") as arrays:
     windows = Windows(**arrays)
 network = networks.from_checkpoint(folder / "network")
 recipe = Training(learning_rate=1e-4, epochs=9999, batch_size=4, max_length=64, stride=16, save_minutes=1e-9)
-workers.fit(network, windows, recipe, processes=2, pad_token_id=0, seed=0, device=torch.device("cpu"),
-            workspace=folder / "unfinished", inputs="same")
+workers.fit(network, Setup(windows, recipe, 0, 0, torch.device("cpu"), folder / "unfinished", "same", 2))
 """
 
 

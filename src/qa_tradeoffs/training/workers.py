@@ -30,7 +30,7 @@ from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.models import devices, networks, squeezebert
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import fine_tuning
-from qa_tradeoffs.training.fine_tuning import Fitted
+from qa_tradeoffs.training.setup import Fitted, Setup
 
 LAUNCHER = "QA_TRADEOFFS_ACCELERATE"  # the command that starts the processes, where it is not `accelerate launch`
 _TASK, _WINDOWS, _NETWORK = "task.json", "windows.npz", "network"
@@ -38,37 +38,26 @@ _TRAINED, _FITTED, _LOG = "trained.safetensors", "fitted.json", "log"
 _REFUSED, _CRASHED = "refused", "crashed"  # the first sentence of either kind
 
 
-def fit(
-    network: Any,
-    windows: Windows,
-    recipe: Training,
-    *,
-    processes: int,
-    pad_token_id: int,
-    seed: int,
-    device: torch.device,
-    workspace: Path,
-    inputs: str,
-) -> Fitted:
-    """``training.fit`` in so many ``processes``: the same updates of the same windows, each with its share of them.
+def fit(network: Any, setup: Setup) -> Fitted:
+    """``fine_tuning.fit`` in ``setup.processes``: the same updates of the same windows, each with its share of them.
 
     Every process takes a GPU, or its share of the processor's cores. A checkpoint is resumed from by as many processes
     as wrote it. Raises StudyError also where the windows of an update cannot be shared out evenly, or a process ended.
     """
-    settings: dict[str, Any] = {"pad_token_id": pad_token_id, "seed": seed}
-    check(recipe, processes, device)
-    if processes == 1:
-        return fine_tuning.fit(network, windows, recipe, device=device, workspace=workspace, inputs=inputs, **settings)
-    with fine_tuning.held(workspace, f"{inputs} {processes}"):
-        folder = workspace / "exchange"
-        _write(folder, network, windows, settings | {"recipe": recipe.model_dump(mode="json"), "device": device.type})
-        _launch(folder, processes, recipe)
+    check(setup)
+    if setup.processes == 1:
+        return fine_tuning.fit(network, setup)
+    with fine_tuning.workspace_of(setup):
+        folder = setup.workspace / "exchange"
+        _write(folder, network, setup)
+        _launch(folder, setup)
         load_model(network, folder / _TRAINED)
         return Fitted(**json.loads(read_bytes(folder / _FITTED)))
 
 
-def check(recipe: Training, processes: int, device: torch.device) -> None:
+def check(setup: Setup) -> None:
     """Refuse a number of processes that does not divide the windows of an update evenly, or has too few GPUs here."""
+    processes, recipe, device = setup.processes, setup.recipe, setup.device
     if processes < 1 or recipe.batch_size % processes:
         raise StudyError(
             f"training.processes: {processes} processes cannot share a batch_size of {recipe.batch_size} evenly; "
@@ -78,18 +67,24 @@ def check(recipe: Training, processes: int, device: torch.device) -> None:
         raise StudyError(f"training.processes: {processes} processes need as many GPUs, but torch sees {count} here")
 
 
-def _write(folder: Path, network: Any, windows: Windows, task: dict[str, Any]) -> None:
+def _write(folder: Path, network: Any, setup: Setup) -> None:
     """All that the processes need."""
+    windows = setup.windows
     folder.mkdir(exist_ok=True)
     for left_over in (_TRAINED, _FITTED, _REFUSED, _CRASHED):
         (folder / left_over).unlink(missing_ok=True)
     network.save_pretrained(folder / _NETWORK)
     np.savez(folder / _WINDOWS, **{field.name: getattr(windows, field.name) for field in dataclasses.fields(windows)})
-    write_text(folder / _TASK, json.dumps(task | {"grouped_matmul": squeezebert.is_matmul(network)}))
+    task = {
+        "recipe": setup.recipe.model_dump(mode="json"), "pad_token_id": setup.pad_token_id, "seed": setup.seed,
+        "device": setup.device.type, "grouped_matmul": squeezebert.is_matmul(network),
+    }  # fmt: skip
+    write_text(folder / _TASK, json.dumps(task))
 
 
-def _launch(folder: Path, processes: int, recipe: Training) -> None:
+def _launch(folder: Path, setup: Setup) -> None:
     """Run the processes; they end when this one does. Raises StudyError with the sentence of the one that failed."""
+    processes = setup.processes
     here = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines=1", "--main_process_port=0"]
     here += [f"--num_cpu_threads_per_process={max(1, torch.get_num_threads() // processes)}"]
     settings = ["--multi_gpu", f"--num_processes={processes}", "--mixed_precision=no", "--dynamo_backend=no"]
@@ -109,7 +104,7 @@ def _launch(folder: Path, processes: int, recipe: Training) -> None:
     except (FileNotFoundError, PermissionError) as error:
         raise StudyError(f"ACCELERATE: '{command[0]}' cannot be started ({error.strerror})") from None
     if not (folder / _FITTED).is_file():  # the last to be written
-        raise StudyError(_failure(folder, processes, recipe))
+        raise StudyError(_failure(folder, processes, setup.recipe))
 
 
 def _failure(folder: Path, processes: int, recipe: Training) -> str:
@@ -119,8 +114,8 @@ def _failure(folder: Path, processes: int, recipe: Training) -> str:
         return refused.read_text()
     if re.search(r"Root Cause.*\(SIGKILL\)", log.read_text(errors="replace"), re.DOTALL):
         return f"training.processes: one of {processes} was killed, mostly for want of memory; {recipe.too_large}"
-    said = crashed.read_text() if crashed.is_file() else "they could not be started"
-    return f"training.processes: one of {processes} failed ({said}); what they printed is in {log}"
+    reason = crashed.read_text() if crashed.is_file() else "they could not be started"
+    return f"training.processes: one of {processes} failed ({reason}); what they printed is in {log}"
 
 
 def work(folder: Path) -> None:
@@ -133,15 +128,16 @@ def work(folder: Path) -> None:
         windows = Windows(**arrays)
     network = networks.from_checkpoint(folder / _NETWORK, grouped_matmul=task["grouped_matmul"])
     fitted = fine_tuning.train(
-        network, windows, Training.model_validate(task["recipe"]), pad_token_id=task["pad_token_id"],
-        seed=task["seed"], device=devices.choose(task["device"]), workspace=folder.parent,
+        network,
+        Setup(windows, Training.model_validate(task["recipe"]), task["pad_token_id"], task["seed"],
+              devices.choose(task["device"]), folder.parent, inputs=""),
     )  # fmt: skip
     if rank == 0:
         save_model(network, folder / _TRAINED)
         write_text(folder / _FITTED, json.dumps(dataclasses.asdict(fitted)))
 
 
-def _tell(path: Path, sentence: str) -> None:
+def _leave(path: Path, sentence: str) -> None:
     """Leave a sentence where nobody has left one: what fails later, fails because of the first."""
     try:
         with path.open("x") as file:
@@ -159,10 +155,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         work(folder)
     except StudyError as error:
-        _tell(folder / _REFUSED, str(error))
+        _leave(folder / _REFUSED, str(error))
         raise
     except Exception as error:
-        _tell(folder / _CRASHED, f"{type(error).__name__}: {one_line(error)}")
+        _leave(folder / _CRASHED, f"{type(error).__name__}: {one_line(error)}")
         raise
     os._exit(0)  # all is written; the threads that gloo leaves behind can abort a process that ends in the usual way
 
