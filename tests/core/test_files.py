@@ -14,7 +14,7 @@ RUN = RunPaths(Path("runs/demo"))
 
 def test_the_root_is_the_repository():
     assert (ROOT / "pyproject.toml").is_file()
-    assert (ROOT / "src" / "qa_tradeoffs" / "paths.py").is_file()
+    assert (ROOT / "src" / "qa_tradeoffs" / "core" / "files.py").is_file()
 
 
 def test_what_belongs_to_one_training_lies_in_one_folder():

@@ -220,7 +220,7 @@ CASES: list[tuple[str, str, Callable[[Any, Callable[[Any], bytes]], bytes], str]
     ("windows of huge length", "study", put("profile", "forward", "lengths", [10**12]), "profile.forward.lengths.0: must be less than or equal to 8192"),
     ("a number as a key", "study", put("models", 1, {}), "models.1: must be a text, in quotes if it looks like a number (it is 1)"),
     ("a model that climbs out", "study", put("models", "../../etc", {}), "models.../../etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
-    ("a model where a run keeps its stages", "study", put("models", {"stages": STUDY["models"]["bert"]}), "no model can be named 'stages': a run keeps something else under it"),
+    ("a model where a run keeps its rules", "study", put("models", {"rules.mk": STUDY["models"]["bert"]}), "no model can be named 'rules.mk': a run keeps something else under it"),
     ("a model that is a path", "study", put("models", "/etc", {}), "models./etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
     ("a data set that is a folder", "study", put("data", {"source": "hub", "name": "../data", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is '../data')"),
     ("a data set that is a loader", "study", put("data", {"source": "hub", "name": "pandas", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is 'pandas')"),
@@ -640,6 +640,7 @@ PARAMETERS = {
     "no seed": (["seed", ""], "1-train.ipynb: seed: must be a whole number, not None"),
     "a model that is a number": (["model", "3"], "1-train.ipynb: model: must be a text, not 3"),
     "a study that is a list": (["study", "[a]"], "1-train.ipynb: study: must be a text, not ['a']"),
+    "no study": (["model", "bert"], "study: is missing; give -p study VALUE"),
     "a parameter of another notebook": (["seeds", "0"], "1-train.ipynb: has no parameter 'seeds'; it has study, model, seed, "),
     "half a list": (["model", "[a"], "model: '[a' is not valid YAML; put texts with special characters in quotes"),
     "a bomb": (["model", bomb("[x]", "[{}]")], "model: 'b0: &b0 [x] b1: "),
@@ -649,7 +650,7 @@ PARAMETERS = {
 @pytest.mark.parametrize(("parameter", "message"), PARAMETERS.values(), ids=PARAMETERS)
 def test_a_wrong_parameter_is_refused_before_a_kernel_starts(tmp_path, capsys, parameter, message):
     output = tmp_path / "out" / "1-train.ipynb"
-    assert refusal(lambda: execute.main([NOTEBOOK, str(output), "-p", *parameter]), capsys).startswith(message)
+    assert refusal(lambda: execute.main(["train", str(output), "-p", *parameter]), capsys).startswith(message)
     assert not output.parent.exists()
 
 

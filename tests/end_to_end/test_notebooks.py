@@ -118,7 +118,7 @@ TRAINED = {"bert/seed-0/1-train", "distilbert/seed-0/1-train"} | EVALUATED
         ("benchmarks/results/anomaly.json", {"4-analysis"}),
         ("studies/published.yaml", {"4-analysis"}),
         ("src/qa_tradeoffs/profiling/latency.py", PROFILED),
-        ("src/qa_tradeoffs/evaluation/baseline.py", EVALUATED),
+        ("src/qa_tradeoffs/evaluation/baseline.py", EVALUATED | PROFILED),
         ("src/qa_tradeoffs/training/collation.py", TRAINED),
         ("src/qa_tradeoffs/runs/stage.py", TRAINED | PROFILED),
     ],

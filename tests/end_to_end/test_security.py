@@ -21,6 +21,7 @@ from qa_tradeoffs.data import sources
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.runs import execute, graph
 from qa_tradeoffs.runs.paths import RunPaths
+from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import HubData
 
@@ -165,24 +166,25 @@ def test_yaml_builds_no_object(tmp_path, mark):
 
 @pytest.mark.parametrize("name", ["...yaml", ".../x/...yaml"])
 def test_a_study_file_whose_name_leads_out_of_the_runs_is_refused(name):
-    with pytest.raises(StudyError, match=r"results are kept under a study file's name, and this is none; rename it$"):
+    with pytest.raises(StudyError, match=r"results are named after a study file, and this has no name; rename it$"):
         RunPaths.of(Path(name))
 
 
 def test_results_lie_in_the_runs_folder_or_where_the_caller_says():
-    assert RunPaths.of(Path("/elsewhere/demo.yaml")).folder == ROOT / "runs" / "demo"
+    assert RunPaths.of(Path("/elsewhere/demo.yaml")).folder == ROOT / "runs" / "elsewhere-demo"
     assert RunPaths.of(Path("demo.yaml"), "/scratch/run").folder == Path("/scratch/run")
 
 
 def test_all_that_a_study_names_is_written_below_its_run(tmp_path):
     study = config.load(ROOT / "studies" / "smoke.yaml")
     folder = tmp_path / "run"
-    graph.write_stage_inputs(study, folder)
     paths = RunPaths(folder)
+    chosen = Selection(Path("studies/smoke.yaml"), study, paths, tuple(study.models), study.seeds)
+    for stage in graph.stages(chosen):
+        assert all(path.resolve().is_relative_to(folder.resolve()) for path in (*stage.targets, stage.record))
     for slug in study.models:
         for path in (paths.checkpoint(slug, 0), paths.predictions(slug, 0), paths.profile(slug)):
             assert path.resolve().is_relative_to(folder.resolve())
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 # --- known vulnerabilities ---

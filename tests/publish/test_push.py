@@ -103,5 +103,5 @@ def test_what_cannot_be_uploaded_is_one_sentence(trained, owner, slugs, seeds, s
 def test_results_of_other_settings_than_the_study_has_are_refused(trained):
     study_file, run = trained
     study_file.write_text(study_file.read_text().replace("learning_rate: 2.0e-05", "learning_rate: 3.0e-05"))
-    with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data or code than there are"):
+    with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data, code or"):
         push.prepare(str(study_file), "me", run=str(run.folder))

@@ -11,7 +11,8 @@ from conftest import results_of, v2_study
 from qa_tradeoffs.analysis import collected as loading
 from qa_tradeoffs.analysis import no_answer as analysis
 from qa_tradeoffs.data import features, sources
-from qa_tradeoffs.evaluation import predictions, scoring
+from qa_tradeoffs.engines import pytorch
+from qa_tradeoffs.evaluation import answers, scoring
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.report import charts, no_answer
 from qa_tradeoffs.study import config
@@ -82,15 +83,17 @@ def test_a_small_study_goes_from_generated_questions_to_the_section(one_thread, 
     )  # fmt: skip
     assert (features.build(splits.train, tokenizer, 192, 64).start_labels == 0).any()
 
-    def ask(examples: Any) -> predictions.Predictions:
-        return predictions.answer(
-            network, tokenizer, examples, max_length=192, stride=64, device="cpu", v2=True, max_tokens=4096
-        )
+    engine = pytorch.Engine(network, tokenizer.pad_token_id, "cpu")
+    reading = answers.Reading(max_length=192, stride=64, batch_tokens=4096, v2=True)
+
+    def ask(examples: Any) -> answers.Predictions:
+        return answers.answer(engine, tokenizer, examples, reading)
 
     threshold = scoring.threshold(0.0, splits.threshold, ask)
     assert threshold.questions == len(splits.threshold) >= 12
     scored = scoring.score(ask(splits.validation), splits.validation, v2=True, threshold=threshold.value)
-    rows = scoring.rows(scored, splits.validation, v2=True, seed=0) + scoring.threshold_rows(threshold, v2=True)
+    rows = scoring.records(scored, splits.validation, v2=True, seed=0)
+    rows += scoring.threshold_records(threshold, v2=True)
     scoring.write_predictions(scored, tmp_path / "predictions.parquet")
     whole = replace(
         collected,

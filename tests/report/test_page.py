@@ -6,7 +6,7 @@ import pytest
 
 from qa_tradeoffs.core.files import ROOT
 
-CSS = (ROOT / "src" / "qa_tradeoffs" / "templates" / "page.css").read_text()
+CSS = (ROOT / "src" / "qa_tradeoffs" / "report" / "templates" / "page.css").read_text()
 LIGHT, DARK, PRINT = (
     dict(re.findall(r"--(\w+): (#\w+);", block)) for block in re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
 )

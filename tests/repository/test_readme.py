@@ -28,7 +28,7 @@ def test_make_commands_name_a_target_and_a_study_that_exist(command):
     _, target, *variables = (word for word in shlex.split(command) if not word.startswith("-j"))
     assert target in makefile_targets()
     settings = dict(variable.split("=", 1) for variable in variables)
-    assert settings.keys() <= set(re.findall(r"\$\(([A-Z_]+)\)", (ROOT / "Makefile").read_text()))
+    assert settings.keys() <= set(re.findall(r"^([A-Z_]+) *\?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
     study = config.load(ROOT / "studies" / f"{settings.get('STUDY', 'demo')}.yaml")
     assert set(settings.get("MODELS", "").split()) <= study.models.keys()
 
@@ -37,7 +37,8 @@ def test_make_commands_name_a_target_and_a_study_that_exist(command):
 def test_python_commands_name_a_module_with_a_command_line(command):
     _, option, module, *_ = shlex.split(command)
     assert option == "-m"
-    assert callable(importlib.import_module(module).main)
+    found = importlib.import_module(module)
+    assert callable((importlib.import_module(f"{module}.__main__") if hasattr(found, "__path__") else found).main)
 
 
 def test_every_command_is_one_of_these():

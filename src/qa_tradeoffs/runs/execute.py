@@ -151,6 +151,9 @@ def _value(name: str, text: str) -> Any:
 
 def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.Stage:
     """The stage of a study that these parameters of its notebook mean. Raises StudyError."""
+    for needed in ("study",) if name == "analysis" else ("study", "model"):
+        if needed not in parameters:
+            raise StudyError(f"{needed}: is missing; give -p {needed} VALUE")
     study_file = Path(parameters["study"])
     study = config.load(ROOT / study_file)
     models, seeds = (str(parameters.get(key, "")).split() for key in ("models", "seeds"))
@@ -170,6 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
     options = parser.parse_args(arguments)
     parameters = {name: _value(name, text) for name, text in options.parameters}
+    _check_parameters(inputs.NOTEBOOKS[options.stage], parameters)
     stage = stage_of(options.stage, options.output.absolute(), parameters)
     result = stage.targets[0] if len(stage.targets) > 1 else None
     scratch = stage.selection.run.unfinished(stage.slug, stage.seed) if stage.seed is not None else None

@@ -54,7 +54,7 @@ def selected(variables: Mapping[str, str]) -> Selection:
     """The study, models and seeds that the variables name. Raises StudyError naming the variable."""
     values = _checked(variables)
     study_file = _study_file(values["STUDY"])
-    study = config.load(ROOT / study_file)
+    study = config.load(study_file if study_file.is_file() else ROOT / study_file)
     prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))
     models = _once("MODELS", values["MODELS"].split()) or list(study.models)
     if unknown := [slug for slug in models if slug not in study.models]:
