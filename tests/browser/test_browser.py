@@ -80,7 +80,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         display.paragraphs(HOSTILE, "notice"),
         display.table(FRAME, HOSTILE[4]),
         display.facts({text: text for text in HOSTILE}, HOSTILE[0]),
-        display.sections([(text, {text: text}) for text in HOSTILE]),
         display.fold(HOSTILE[1], display.text(text, HOSTILE[2])),
         as_read(),
     ]

@@ -1,6 +1,7 @@
-"""Markup for notebooks: no text can become markup, every table and picture can be read without eyes."""
+"""Markup for notebooks: no text can become markup, every table and picture can be read without eyes, and be saved."""
 
 import base64
+import io
 import re
 from html.parser import HTMLParser
 
@@ -8,20 +9,23 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from qa_tradeoffs.core import words
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.report import charts, display
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "]]><svg/onload=alert(1)>", "a & 'b'"]
+TAGS = set("div table caption span thead tbody tr th td p ul li a figure figcaption pre details summary mark dl dt dd"
+           .split())  # fmt: skip
+SCORES = pd.DataFrame({"model": ["A", "B"], "F1": [1.0, 22.5]})
 
 
 class Reader(HTMLParser):
     """Collects the tags and, apart, the text."""
 
-    def __init__(self, markup: str) -> None:
+    def __init__(self, made: display.Html) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
-        self.feed(markup)
+        self.feed(made.markup)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
@@ -29,148 +33,139 @@ class Reader(HTMLParser):
     def handle_data(self, data):
         self.text += data
 
-    def names(self) -> set[str]:
-        return {tag for tag, _ in self.tags}
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_texts_are_shown_as_they_are_and_never_markup(text):
-    frame = pd.DataFrame({text: [text, "plain"], "n": [1, 2]})
-    for shown in (
-        display.table(frame, text),
+def test_texts_are_escaped_and_never_markup(text):
+    for made in (
+        display.table(pd.DataFrame({text: [text, "plain"], "n": [1, 2]}), text),
         display.facts({text: text}, text),
         display.paragraphs([text], text),
         display.links({text: [(text, "page.html")]}),
         display.text(text, text),
         display.fold(text, display.paragraphs([text])),
+        display.passage(text, [(text, []), (text, [text])], [(text, text, text)]),
     ):
-        read = Reader(shown.markup)
+        read = Reader(made)
         assert text in read.text
-        allowed = "div table caption span thead tbody tr th td p ul li a figure figcaption pre details summary"
-        assert read.names() <= set(allowed.split())
+        assert {tag for tag, _ in read.tags} <= TAGS
         assert not any(name.startswith("on") for _, attributes in read.tags for name in attributes)
 
 
 def test_an_address_cannot_leave_its_attribute():
-    (_, attributes), = [
-        tag for tag in Reader(display.links({"a": [("b", 'x" onclick="y')]}).markup).tags if tag[0] == "a"
-    ]  # fmt: skip
-    assert attributes == {"href": 'x" onclick="y'}
+    assert Reader(display.links({"a": [("b", 'x" onclick="y')]})).all("a") == [{"href": 'x" onclick="y'}]
 
 
 def test_a_table_has_a_caption_and_headers_for_rows_and_columns():
-    read = Reader(display.table(pd.DataFrame({"model": ["A", "B"], "F1": [1.0, 22.5]}), "Scores").markup)
-    scopes = [attributes.get("scope") for tag, attributes in read.tags if tag == "th"]
-    assert scopes == ["col", "col", "row", "row"]
-    assert [attributes.get("class") for tag, attributes in read.tags if tag == "td"] == ["number", "number"]
+    read = Reader(display.table(SCORES, "Scores"))
+    assert [head.get("scope") for head in read.all("th")] == ["col", "col", "row", "row"]
+    assert [cell.get("class") for cell in read.all("td")] == ["number", "number"]
     assert read.text == "ScoresmodelF1A1B22.5Download CSV"
 
 
+def test_a_table_without_rows_says_none():
+    assert Reader(display.table(SCORES[:0], "Runs")).text == "Runs: none."
+
+
 def test_what_may_be_wide_can_be_scrolled_with_the_keyboard_and_has_a_name():
-    frame = pd.DataFrame({"a": [1]})
-    for shown in (display.table(frame, "Scores"), display.facts({"a": 1}, "Scores"), display.text("a", "Scores")):
-        (region,) = [attributes for _, attributes in Reader(shown.markup).tags if attributes.get("role") == "region"]
+    for made in (display.table(SCORES, "Scores"), display.facts({"a": 1}, "Scores"), display.text("a", "Scores")):
+        (region,) = [attributes for _, attributes in Reader(made).tags if attributes.get("role") == "region"]
         assert region == {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "Scores"}
 
 
-def saved(shown: display.Html) -> tuple[dict[str, str | None], str]:
-    """A table's link and the text of the file behind it."""
-    (link,) = [attributes for tag, attributes in Reader(shown.markup).tags if tag == "a"]
-    return link, base64.b64decode(str(link["href"]).partition(",")[2]).decode("utf-8-sig")
-
-
-def test_a_table_can_be_saved_as_shown_or_with_the_numbers_behind_it():
-    frame = pd.DataFrame({"model": ["A"], "time": ["1.00 s"]})
-    link, content = saved(display.table(frame, "Times"))
-    assert (link["download"], link["aria-label"]) == ("times.csv", "Download CSV: Times")
-    assert content == "model,time\r\nA,1.00 s\r\n"
-    raw = pd.DataFrame({"model": ["A"], "seconds": [0.9999]})
-    assert saved(display.table(frame, "Times", data=raw))[1] == "model,seconds\r\nA,0.9999\r\n"
-    assert saved(display.facts({"seed": 0, "share": 0.12345}, ""))[1] == "name,value\r\nseed,0\r\nshare,0.12345\r\n"
-
-
-def test_a_fold_shows_its_parts_below_its_title():
-    folded = display.fold("More", display.paragraphs(["a"]), display.paragraphs(["b"]))
-    assert folded.markup == "<details><summary>More</summary><p>a</p><p>b</p></details>"
-
-
 @pytest.fixture
-def picture() -> str:
+def picture() -> display.Html:
     charts.use_style()
     plt.close("all")  # what other tests left open
     figure, axes = plt.subplots()
     axes.plot([1, 2])
-    return display.figure(figure, alt='A "line"', caption="<Rising>").markup
+    return display.figure(figure, alt='A "line"', caption="<Rising>")
 
 
 def test_a_figure_has_its_text_and_refers_to_nothing_outside(picture):
     read = Reader(picture)
-    ((_, attributes),) = [tag for tag in read.tags if tag[0] == "img"]
-    assert attributes["alt"] == 'A "line"'
-    assert read.text == "<Rising>"
-    svg = base64.b64decode(str(attributes["src"]).removeprefix("data:image/svg+xml;base64,")).decode()
-    assert svg.startswith("<?xml")
+    (image,) = read.all("img")
+    assert (image["alt"], read.text) == ('A "line"', "<Rising>")
+    svg = base64.b64decode(str(image["src"]).removeprefix("data:image/svg+xml;base64,")).decode()
+    assert svg.startswith("<?xml") and "<script" not in svg
     references = re.findall(r'href="([^"]*)"|url\(([^)]*)\)', svg)
     assert references
     assert all((a or b).startswith("#") for a, b in references)
-    assert "<script" not in svg
 
 
-def test_a_shown_figure_is_closed_and_equal_figures_are_equal_files(picture):
+def test_a_displayed_figure_is_closed_and_equal_figures_are_equal_files(picture):
     assert plt.get_fignums() == []
     figure, axes = plt.subplots()
     axes.plot([1, 2])
-    assert display.figure(figure, alt='A "line"', caption="<Rising>").markup == picture
+    assert display.figure(figure, alt='A "line"', caption="<Rising>") == picture
 
 
-def test_a_notebook_shows_the_markup():
+def test_a_notebook_stores_the_markup_and_that_it_was_made_here():
     data, metadata = display.paragraphs(["a"])._repr_mimebundle_()
-    assert data["text/html"] == "<p>a</p>"
-    assert metadata == {"text/html": display.MADE_HERE}
-    assert display.paragraphs(["a"], "notice").markup == '<div class="notice"><p>a</p></div>'
+    assert (data["text/html"], metadata) == ("<p>a</p>", {"text/html": display.MADE_HERE})
+
+
+def test_parts_follow_each_other_and_may_be_folded_or_have_a_style():
+    a, b = display.paragraphs(["a"]), display.paragraphs(["b"], "notice")
+    assert display.together(a, b).markup == '<p>a</p><div class="notice"><p>b</p></div>'
+    assert display.fold("More", a, a).markup == "<details><summary>More</summary><p>a</p><p>a</p></details>"
     assert display.paragraphs([], "notice").markup == ""
 
 
+def saved(made: display.Html) -> tuple[dict[str, str | None], bytes]:
+    """A table's link and the file behind it."""
+    (link,) = Reader(made).all("a")
+    start, _, content = str(link["href"]).partition(",")
+    assert start == "data:text/csv;charset=utf-8;base64"
+    return link, base64.b64decode(content)
+
+
+def test_a_table_is_saved_as_displayed_or_with_the_numbers_behind_it():
+    frame = pd.DataFrame({"model": ["A"], "time": ["1.00 s"]})
+    link, content = saved(display.table(frame, "Times"))
+    assert (link["download"], link["aria-label"]) == ("times.csv", "Download CSV: Times")
+    assert content.decode("utf-8-sig") == "model,time\r\nA,1.00 s\r\n"
+    raw = pd.DataFrame({"model": ["A"], "seconds": [0.9999]})
+    assert b"A,0.9999\r\n" in saved(display.table(frame, "Times", data=raw))[1]
+    assert b"seed,0\r\nshare,0.12345\r\n" in saved(display.facts({"seed": 0, "share": 0.12345}, ""))[1]
+
+
+def test_a_saved_table_is_utf_8_for_spreadsheets_too():
+    frame = pd.DataFrame({"réponse": ["ü\nv", ""], "n": [1.5, 2.0]})
+    _, content = saved(display.table(frame, "Answers"))
+    assert content.startswith(b"\xef\xbb\xbf")  # the mark by which spreadsheets know UTF-8
+    pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(content), keep_default_na=False), frame)
+
+
 @pytest.mark.parametrize(
-    ("value", "shown"),
-    [(0.00101, "1.01 ms"), (0.9, "900 ms"), (1, "1.00 s"), (119, "119 s"), (120, "2.00 min"), (7200, "2.00 h"),
-     (360_000, "100 h"), (float("nan"), "not trained")],
+    ("caption", "name"),
+    [("Peak memory: a forward pass, 8 × 384", "peak-memory-a-forward-pass-8-384.csv"), ("../../<é>", "table.csv"),
+     ("word " * 100, "word-" * 11 + "word.csv")],
 )  # fmt: skip
-def test_seconds_have_the_unit_that_people_read_them_in(value, shown):
-    assert words.seconds(value) == shown
+def test_a_file_is_named_after_the_caption(caption, name):
+    assert saved(display.table(SCORES, caption))[0]["download"] == name
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(2.64e-5, "0.0000264"), (0.09996, "0.100"), (4.65, "4.65"), (99.96, "100"), (12_345, "12,300"), (0, "0")],
-)
-def test_three_digits_are_shown_without_an_exponent(value, shown):
-    assert words.plain(value) == shown
+def test_csv_has_numbers_in_full_nothing_for_what_is_missing_and_quotes_where_they_must_be():
+    frame = pd.DataFrame({"model": ['a "b"', "c, d"], "F1": [0.1 + 0.2, float("nan")], "usd": [(1.0, 3.0), None]})
+    assert display.to_csv(frame) == 'model,F1,usd\r\n"a ""b""",0.30000000000000004,"(1.0, 3.0)"\r\n"c, d",,\r\n'
 
 
-def test_a_cost_is_one_figure_or_a_range():
-    assert words.usd(4.65, 4.65) == "4.65"
-    assert words.usd(0.001, 0.003) == "0.00100 to 0.00300"
-    assert words.usd(float("nan"), float("nan")) == "not trained"
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "-", "+1.0 (0.5)"])
+def test_a_text_that_would_be_run_as_a_formula_is_defused_in_cells_and_headers(text):
+    read = pd.read_csv(io.StringIO(display.to_csv(pd.DataFrame({text: [text]})), newline=""))
+    assert (list(read.columns), read.iloc[0, 0]) == ([f"'{text}"], f"'{text}")
 
 
-def test_points_sizes_and_numbers_of_parameters():
-    assert words.points(81.24, 80.36, 82.0) == "81.2 (80.4–82.0)"
-    assert [words.size(n) for n in (2**10 * 37, 2**20, 438e6)] == ["37 KiB", "1.0 MiB", "417.7 MiB"]
-    assert [words.parameters(n) for n in (9_234, 940_000, 109.4e6)] == ["9,234", "0.94 M", "109.4 M"]
+@pytest.mark.parametrize("text", ["-1", "+0.5", "-1.5e-3", "+12,300"])
+def test_a_number_keeps_its_sign(text):
+    frame = pd.DataFrame({"x": pd.Series([text, -1.5], dtype=object)})
+    assert pd.read_csv(io.StringIO(display.to_csv(frame)), dtype=str)["x"].tolist() == [text, "-1.5"]
 
 
-@pytest.mark.parametrize(("value", "shown"), [(1.04, "1.0"), (9.94, "9.9"), (9.96, "10"), (2604.0, "2,604")])
-def test_ratios_are_never_in_powers_of_ten(value, shown):
-    assert words.ratio(value) == shown
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_sections_have_a_heading_and_named_sentences_and_escape_both(text):
-    read = Reader(display.sections([(text, {"Published": text, "It implies": "more"}), ("last", {})]).markup)
-    assert [tag for tag, _ in read.tags] == ["h3", "dl", "dt", "dd", "dt", "dd", "h3", "dl"]
-    assert read.text == f"{text}Published{text}It impliesmorelast"
-
-
-def test_a_table_without_rows_says_none():
-    assert Reader(display.table(pd.DataFrame(columns=["model"]), "Runs").markup).text == "Runs: none."
+def test_neither_a_table_nor_its_file_names_a_folder_of_this_machine():
+    made = display.table(pd.DataFrame({"file": [f"{ROOT}/runs/x"]}), "Files")
+    assert "./runs/x" in made.markup
+    assert saved(made)[1].endswith(b"file\r\n./runs/x\r\n")

@@ -7,16 +7,19 @@ from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA
 from qa_tradeoffs.study.published import MODELS, MachineName, ModelName, Published
 
-SHAPES: dict[ModelName, flops.Shape] = {
+_Z = 1.96  # two-sided 95 % of the normal distribution
+_SHAPES: dict[ModelName, flops.Shape] = {
     "bert": flops.BERT_BASE,
     "distilbert": flops.DISTILBERT_BASE,
     "squeezebert": flops.SQUEEZEBERT,
 }
+# What the number of layers says of BERT's time over DistilBERT's.
+LAYERS_RATIO = flops.BERT_BASE.layers / flops.DISTILBERT_BASE.layers
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What one published inference time implies; ``peak_share`` above 1 is impossible in fp32."""
+    """What one published inference time implies: FLOP/s, over the peak of the data sheet in fp32, and BERT's time."""
 
     machine: MachineName
     model: ModelName
@@ -26,6 +29,11 @@ class Rate:
     tflops: float
     peak_share: float
     bert_over_model: float
+
+    @property
+    def possible(self) -> bool:
+        """Whether the GPU can be that fast in fp32."""
+        return self.peak_share <= 1
 
 
 @dataclass(frozen=True)
@@ -46,17 +54,27 @@ class Gap:
     error_of_one: tuple[float, float]
     error_of_difference: float
 
+    @property
+    def significant(self) -> bool:
+        """Whether its 95 % interval excludes zero."""
+        return abs(self.points) > _Z * self.error_of_difference
+
 
 def rates(published: Published) -> list[Rate]:
     """The FLOP/s of every published inference time, and how many times BERT's time is the model's."""
-    found = []
     times = {row[:4]: row[4] for row in published.original.inference.rows()}
+    rows = []
     for (machine, model, batch_size, length), seconds in times.items():
         bert = times[machine, "bert", batch_size, length]
-        tflops = flops.encoder_flops(SHAPES[model], batch_size, length) / seconds / TERA
+        tflops = flops.encoder_flops(_SHAPES[model], batch_size, length) / seconds / TERA
         share = tflops / published.machines.of(machine).fp32_tflops
-        found.append(Rate(machine, model, batch_size, length, seconds, tflops, share, bert / seconds))
-    return found
+        rows.append(Rate(machine, model, batch_size, length, seconds, tflops, share, bert / seconds))
+    return rows
+
+
+def share_of_bert(model: ModelName, length: int) -> float:
+    """FLOP of a forward pass over rows of this length, over BERT's."""
+    return flops.encoder_flops(_SHAPES[model], 1, length) / flops.encoder_flops(_SHAPES["bert"], 1, length)
 
 
 def usd_per_hour(published: Published) -> dict[ModelName, float]:
@@ -65,17 +83,17 @@ def usd_per_hour(published: Published) -> dict[ModelName, float]:
     return {model: spent.of(model).usd / spent.of(model).hours for model in MODELS}
 
 
-def training_steps(published: Published) -> list[Step]:
-    """What the hours imply for one step, if all of them were training steps."""
+def training_steps(published: Published) -> dict[ModelName, Step]:
+    """What the hours imply for one step of each model, if all of them were training steps."""
     recipe = published.original.fine_tuning
-    steps = recipe.epochs * math.ceil(recipe.windows / recipe.batch_size)
-    found = []
+    n_steps = recipe.epochs * math.ceil(recipe.windows / recipe.batch_size)
+    steps: dict[ModelName, Step] = {}
     for model in MODELS:
-        seconds = recipe.by_model.of(model).hours * 3600 / steps
-        forward = flops.encoder_flops(SHAPES[model], recipe.batch_size, recipe.length)
+        seconds = recipe.by_model.of(model).hours * 3600 / n_steps
+        forward = flops.encoder_flops(_SHAPES[model], recipe.batch_size, recipe.length)
         tflops = flops.TRAINING_OVER_FORWARD * forward / seconds / TERA
-        found.append(Step(model, seconds, tflops, tflops / published.machines.p100.fp32_tflops))
-    return found
+        steps[model] = Step(model, seconds, tflops, tflops / published.machines.p100.fp32_tflops)
+    return steps
 
 
 def exact_match_gap(published: Published, model: ModelName, other: ModelName) -> Gap:
@@ -87,7 +105,7 @@ def exact_match_gap(published: Published, model: ModelName, other: ModelName) ->
 
 
 def memory_offsets(published: Published) -> list[float]:
-    """MiB that the P100 shows over the K80, for every model and point where neither ran out of memory."""
+    """MiB of the P100 less those of the K80, for every model and point where neither ran out of memory."""
     memory = published.original.memory
     pairs = [pair for m in MODELS for pair in zip(memory.p100.of(m), memory.k80.of(m), strict=True)]
     return [p100 - k80 for p100, k80 in pairs if p100 is not None and k80 is not None]
