@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import demo, record
-from qa_tradeoffs.core.files import ANOMALY, ROOT, write_text
+from qa_tradeoffs.analysis.anomaly import explanation
+from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.words import parameters, points, seconds, usd
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.publish import snapshot
-from qa_tradeoffs.report import anomaly_findings
+from qa_tradeoffs.report import anomaly
 from qa_tradeoffs.runs import forecast, plan, sizes
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
@@ -74,9 +75,9 @@ def _points(record: Record) -> str:
 
 
 def _anomaly() -> str:
-    found = anomaly_findings.load(own=Path("not here"), stored=ANOMALY)
-    sentences = [found.measured, *anomaly_findings.where(found), *anomaly_findings.fix(found)]
-    return "\n\n".join([*sentences, _markdown(anomaly_findings.shown_aims(found))])
+    explained = explanation(own=Path("not here"))
+    sentences = [anomaly.measured(explained), *anomaly.sentences(explained)]
+    return "\n\n".join([*sentences, _markdown(anomaly.aims_cells(explained.aims))])
 
 
 def _speed() -> str:

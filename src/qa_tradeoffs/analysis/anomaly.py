@@ -5,12 +5,13 @@ python -m qa_tradeoffs.analysis.anomaly FILE prints them all.
 
 import argparse
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from qa_tradeoffs.core.errors import exit_cleanly
-from qa_tradeoffs.core.files import OWN_ANOMALY
+from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs import results
 
@@ -26,6 +27,43 @@ AIMS = {
     ("forward", REWRITTEN, PUBLISHED, 0.0): 0.6,
 }
 _POINT = ["work", "precision", "batch_size", "length", "dropout"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Tables of one experiment, at its largest point, first precision and highest dropout.
+
+    ``operators`` and ``forward``: of the training step and of the forward pass; ``steps``: the waterfall of the
+    training step, ``variants``: its summary; ``aims``: at all points. ``own``: measured on this machine.
+    """
+
+    operators: pd.DataFrame
+    forward: pd.DataFrame
+    steps: pd.DataFrame
+    variants: pd.DataFrame
+    aims: pd.DataFrame
+    origin: results.Origin
+    own: bool
+
+    def rewritten_over(self, other: str) -> pd.Series:
+        """The row of the rewritten network's ratio to ``other``, of a training step at this point."""
+        same = (self.aims[_POINT] == self.steps.iloc[0][_POINT].to_list()).all(axis=1)
+        return self.aims[same & (self.aims["over"] == other)].iloc[0]
+
+
+def explanation(own: Path = OWN_ANOMALY, stored: Path = ANOMALY) -> Explanation:
+    """The experiment made on this machine if there is one, else the one that comes with the program."""
+    experiment = results.read_experiment(own if own.exists() else stored)
+    records = experiment.records
+    return Explanation(
+        operators=_largest(operators(records), "training_step"),
+        forward=_largest(operators(records), "forward"),
+        steps=_largest(waterfall(records), "training_step"),
+        variants=_largest(summary(records), "training_step"),
+        aims=aims(records),
+        origin=experiment.origin,
+        own=own.exists(),
+    )
 
 
 def summary(records: Records) -> pd.DataFrame:
@@ -101,6 +139,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for title, table in TABLES.items():
         rows = table(experiment.records).to_string(index=False, float_format="{:.3g}".format, na_rep="")
         print(f"\n{title}\n{rows}")
+
+
+def _largest(rows: pd.DataFrame, work: str) -> pd.DataFrame:
+    """Those of this work at its largest point, first precision and highest dropout."""
+    rows = rows[rows["work"] == work]
+    tokens = rows["batch_size"] * rows["length"]
+    rows = rows[(tokens == tokens.max()) & (rows["precision"] == rows["precision"].iloc[0])]
+    return rows[rows["dropout"] == rows["dropout"].max()].reset_index(drop=True)
 
 
 def _ratios(records: Records) -> pd.DataFrame:
