@@ -36,8 +36,8 @@ def measured(explained: Explanation) -> str:
     return (
         f"Measured {where}: {origin.device['name']}, {origin.device['threads']} threads, torch "
         f"{origin.versions['torch']}; full-size networks, random weights, batch {at['batch_size']} × {at['length']} "
-        f"tokens, {at['precision']}, dropout {at['dropout']:g}; medians, and 95 % intervals over rounds in each of "
-        "which all variants ran in turn."
+        f"tokens, {at['precision']}, dropout {at['dropout']:g}. Times are medians; ratios are medians within "
+        "rounds, in each of which all variants ran in turn, with 95 % intervals over rounds."
     )
 
 
