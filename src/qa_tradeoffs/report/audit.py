@@ -87,7 +87,7 @@ def _faster(published: Published) -> Finding:
     return Finding(
         "DistilBERT faster than BERT",
         f"{original.percent:g} %, set beside {paper.percent:g} %",
-        f"{original.percent:g} % less time: {saved:.1f} times as fast; {paper.percent:g} % more speed: {gained:.1f} times",
+        f"{original.percent:g} % less time: {saved:.1f} times as fast; {paper.percent:g} % faster: {gained:.1f} times",
         "different measures, which agree" if round(saved, 1) == round(gained, 1) else "different measures and results",
         f"{original.source}; {paper.source}",
     )

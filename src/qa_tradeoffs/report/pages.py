@@ -23,10 +23,10 @@ from qa_tradeoffs.report.display import MADE_HERE
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 ANALYSIS = "4-analysis.ipynb"
 MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
-# What of an output is shown, best first: no kind that needs a script.
+# The kinds of output that a page has, best first: none needs a script. The first only where display.py made it.
 _KINDS = ["text/html", "image/png", "image/jpeg", "text/plain"]
 # What prose may be marked up with. A picture is one that the cell carries in itself, a link leads to a page.
 _PROSE = set("h1 h2 h3 h4 p em strong del code pre blockquote ul ol li a br hr table thead tbody tr th td img div span"
@@ -40,22 +40,23 @@ _ADDRESS = {
 def render(run: RunPaths, pages: Path, title: str, notebooks: list[Path]) -> Path:
     """Write index.html from the executed analysis, and a page with its code for it and each of the ``notebooks``.
 
-    Returns the path of index.html, which is written last: where it is there, its links lead somewhere.
+    Returns the path of index.html, which is written last: where it is there, its links lead somewhere. Raises
+    StudyError for a notebook that is not of this run, is missing or cannot be read.
     """
-    for notebook in (*of_run(run, notebooks), run.folder / ANALYSIS):
+    analysis = run.folder / ANALYSIS
+    for notebook in (*(_of_run(run, path) for path in notebooks), analysis):
         name = str(notebook.relative_to(run.folder).with_suffix(""))
         write_text(pages / run.page_name(notebook), _page(_read(notebook), name, back="index.html"))
     index = pages / "index.html"
-    write_text(index, _page(_read(run.folder / ANALYSIS), title, show_code=False))
+    write_text(index, _page(_read(analysis), title, show_code=False))
     return index
 
 
-def of_run(run: RunPaths, notebooks: list[Path]) -> list[Path]:
-    """The notebooks by their full paths. Raises StudyError for one that is not in the folder of the run."""
-    for notebook in notebooks:
-        if not notebook.resolve().is_relative_to(run.folder):
-            raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
-    return [notebook.resolve() for notebook in notebooks]
+def _of_run(run: RunPaths, notebook: Path) -> Path:
+    """The notebook by its full path, if it is in the folder of the run."""
+    if not notebook.resolve().is_relative_to(run.folder):
+        raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
+    return notebook.resolve()
 
 
 class _Exporter(HTMLExporter):  # type: ignore[misc]
@@ -68,7 +69,7 @@ class _Exporter(HTMLExporter):  # type: ignore[misc]
 
 
 def _is_harmless(tag: str, name: str, value: str) -> bool:
-    """Whether a tag in prose may keep this attribute."""
+    """Whether a tag in prose may have this attribute."""
     if pattern := _ADDRESS.get((tag, name)):
         return pattern.fullmatch(value) is not None
     return (tag, name) in {("img", "alt"), ("div", "class"), ("span", "class")}
@@ -85,46 +86,40 @@ def _page(notebook: nbformat.NotebookNode, title: str, *, show_code: bool = True
         exclude_raw=True,
         config=Config({"NbConvertBase": {"display_data_priority": _KINDS}}),
     )
-    body, _ = exporter.from_notebook_node(_bare(notebook))
+    body, _ = exporter.from_notebook_node(_stripped(notebook))
     soup = BeautifulSoup(body, "html.parser")
     for picture in soup.select("img:not([src])"):  # it was not in the notebook
         picture.decompose()
     contents = _contents(soup)
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True)
-    return environment.get_template("page.html").render(
-        title=title,
-        style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        body=Markup(str(soup)),
-        contents=contents,
-        back=back,
+    return _TEMPLATES.get_template("page.html").render(
+        title=title, body=Markup(str(soup)), contents=contents, back=back
     )
 
 
-def _bare(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without what is no business of a reader, or could be markup that display.py did not make."""
+def _stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without metadata, names of this machine, and markup that display.py did not make."""
     notebook.metadata = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.source = without_machine(cell.source)
-            cell.outputs = [_bare_output(output) for output in cell.outputs]
+            for output in cell.outputs:
+                _strip(output)
     return notebook
 
 
-def _bare_output(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """An output whose texts name no machine; HTML is kept only where display.py made it, other outputs are text."""
+def _strip(output: nbformat.NotebookNode) -> None:
+    """Take from an output what ``_stripped`` takes from a notebook."""
     if output.output_type == "stream":
         output.text = without_machine(output.text)
     elif output.output_type == "error":
         output.traceback = [without_machine(line) for line in output.traceback]
     else:
-        made_here = output.metadata.get("text/html") == MADE_HERE
-        kinds = [kind for kind in _KINDS if kind in output.data and (kind != "text/html" or made_here)]
-        data = {kind: output.data[kind] for kind in kinds} or {"text/plain": "an output that this page cannot show"}
-        if "text/plain" in data:
-            data["text/plain"] = without_machine(data["text/plain"])
+        allowed = _KINDS if output.metadata.get("text/html") == MADE_HERE else _KINDS[1:]
+        data = {kind: output.data[kind] for kind in allowed if kind in output.data}
+        if not data or "text/plain" in data:
+            data["text/plain"] = without_machine(data.get("text/plain", "an output that this page cannot show"))
         output.data, output.metadata = data, {}
-    return output
 
 
 def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:
@@ -139,7 +134,7 @@ def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:
 
 
 def _read(path: Path) -> nbformat.NotebookNode:
-    """An executed notebook, or a StudyError that names it."""
+    """An executed notebook, checked."""
     try:
         return nbformat.read(path, as_version=4)
     except FileNotFoundError:
