@@ -1,50 +1,77 @@
-"""Progress is a line that can be worked out by hand, shown on a terminal only."""
+"""Progress is a line whose time left can be worked out by hand, shown on a terminal only."""
 
 import io
 import json
-from typing import ClassVar
+import os
+from pathlib import Path
 
 import pytest
 
 from qa_tradeoffs.core import progress
+
+HALF = {"label": "training step", "done": 3, "total": 4, "seconds": 30.0}
+
+
+class Finished:
+    """An event that is set when it is asked for the ``rounds + 1``-th time; notes how long it would have waited."""
+
+    def __init__(self, rounds: int) -> None:
+        self.rounds, self.waits = rounds, []
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        return len(self.waits) > self.rounds
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that the variable names."""
+    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))
+    return tmp_path / "progress"
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        return 2
+
+
+@pytest.fixture
+def columns(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The width that every terminal has."""
+    monkeypatch.setattr(os, "get_terminal_size", lambda descriptor: os.terminal_size((40, 24)))
+    return 40
+
 
 @pytest.mark.parametrize(
-    ("done", "total", "seconds", "line"),
+    ("done", "total", "seconds", "left"),
     [
-        (240, 900, 30.0, "training 240/900, 1:22 left"),  # 660 more at 8 a second: 82.5 s, to even
-        (1, 3, 3600.0, "training 1/3, 2:00:00 left"),
-        (1, 2, 61.0, "training 1/2, 1:01 left"),
-        (0, 900, 5.0, "training 0/900"),
-        (900, 900, 50.0, "training 900/900"),
+        (240, 900, 30.0, "01:22"),  # 660 more at 8 a second: 82.5 s
+        (1, 3, 3600.0, "2:00:00"),
+        (0, 900, 5.0, "?"),
+        (900, 900, 50.0, "00:00"),
     ],
 )
-def test_the_line_says_what_is_done_and_how_long_the_rest_will_take(done, total, seconds, line):
-    state = {"label": "training", "done": done, "total": total, "seconds": seconds}
-    assert progress.line(state) == line
+def test_the_line_has_what_is_done_and_how_long_the_rest_will_take(done, total, seconds, left):
+    text = progress.line({"label": "training", "done": done, "total": total, "seconds": seconds})
+    assert text.startswith(f"training {done}/{total}, {left} left |")
 
 
-def test_a_counter_reports_into_the_file_that_the_variable_names(tmp_path, monkeypatch):
-    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))
-    tell = progress.counter("evaluated window")
-    tell(1, 40)
-    state = json.loads((tmp_path / "progress").read_text())
+def test_a_counter_reports_into_the_file_that_the_variable_names(file):
+    progress.counter("evaluated window")(1, 40)
+    state = json.loads(file.read_text())
     assert (state["label"], state["done"], state["total"]) == ("evaluated window", 1, 40)
     assert state["seconds"] >= 0
-    assert [path.name for path in tmp_path.iterdir()] == ["progress"]
+    assert list(file.parent.iterdir()) == [file]
 
 
-def test_the_last_step_is_reported_however_soon_it_comes(tmp_path, monkeypatch):
-    monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))
-    tell = progress.counter("window")
+def test_the_last_step_is_reported_however_soon_it_comes(file):
+    count = progress.counter("window")
     for done in range(1, 41):
-        tell(done, 40)
-    assert json.loads((tmp_path / "progress").read_text())["done"] == 40
+        count(done, 40)
+    assert json.loads(file.read_text())["done"] == 40
 
 
 def test_without_the_variable_nothing_is_written(tmp_path, monkeypatch):
@@ -54,40 +81,44 @@ def test_without_the_variable_nothing_is_written(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_terminal_nothing_is_printed(tmp_path, monkeypatch):
+def test_without_a_terminal_nothing_is_printed(file, monkeypatch):
     stderr = io.StringIO()
     monkeypatch.setattr("sys.stderr", stderr)
-    with progress.shown_on_terminal("1-train", tmp_path / "progress"):
+    monkeypatch.delenv(progress.LINES, raising=False)
+    with progress.shown_on_terminal("1-train", file):
         pass
     assert stderr.getvalue() == ""
 
 
-def test_a_terminal_is_left_with_a_clean_line_even_after_an_error(tmp_path, monkeypatch):
-    stderr = Terminal()
+def test_a_terminal_shows_one_line_no_wider_than_it_is_and_is_left_clean(file, columns, monkeypatch):
+    stderr, finished = Terminal(), Finished(rounds=2)
     monkeypatch.setattr("sys.stderr", stderr)
-    with pytest.raises(ValueError, match="broken"), progress.shown_on_terminal("1-train", tmp_path / "progress"):
+    file.write_text(json.dumps(HALF))
+    progress._show("1-train", file, finished)
+    _, first, second, *cleared = stderr.getvalue().split("\r")
+    assert first == second
+    assert first.startswith("1-train  00:00  training step 3/4, 00:1")
+    assert len(first) == columns - 1
+    assert "".join(cleared) == " " * len(first)
+    assert finished.waits == [0, 0.5, 0.5]
+
+
+def test_a_terminal_is_left_clean_even_after_an_error(file, columns, monkeypatch):
+    monkeypatch.setattr("sys.stderr", stderr := Terminal())
+    with pytest.raises(ValueError, match="broken"), progress.shown_on_terminal("1-train", file):
         raise ValueError("broken")
-    assert stderr.getvalue().endswith("\r\x1b[K")
+    *_, last, nothing = stderr.getvalue().split("\r")
+    assert last.strip() == nothing == ""
 
 
-def test_somebody_at_another_terminal_is_told_in_whole_lines(tmp_path, monkeypatch):
-    stderr = io.StringIO()
+def test_at_another_terminal_there_is_a_whole_line_a_minute(file, monkeypatch):
+    stderr, finished = io.StringIO(), Finished(rounds=2)
     monkeypatch.setattr("sys.stderr", stderr)
     monkeypatch.setenv(progress.LINES, "1")
-    (tmp_path / "progress").write_text(json.dumps({"label": "training step", "done": 3, "total": 4, "seconds": 30.0}))
-
-    class Finished:
-        """Not finished when first asked, then finished."""
-
-        waits: ClassVar[list[float]] = []
-
-        def wait(self, seconds: float) -> bool:
-            self.waits.append(seconds)
-            return len(self.waits) > 2
-
-    progress._print("1-train bert 0", tmp_path / "progress", Finished())
-    assert stderr.getvalue() == "1-train bert 0  0:00  training step 3/4, 0:10 left\n" * 2
-    assert Finished.waits == [0, 60, 60]
-    with progress.shown_on_terminal("2-evaluate", tmp_path / "absent"):
-        pass
-    assert "\r" not in stderr.getvalue()
+    progress._show("2-evaluate", file, finished)  # nothing is reported yet
+    file.write_text(json.dumps(HALF))
+    progress._show("1-train bert 0", file, Finished(rounds=1))
+    lines = stderr.getvalue().splitlines()
+    assert lines[:2] == ["2-evaluate  00:00  starting"] * 2
+    assert lines[2].startswith("1-train bert 0  00:00  training step 3/4, 00:10 left |")
+    assert finished.waits == [0, 60, 60]
