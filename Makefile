@@ -93,6 +93,7 @@ clean:              ## remove this study's results and report
 
 anomaly: $(READY)   ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
 	@$(PY) -m qa_tradeoffs.runs.anomaly --device "$$DEVICE"
+	@$(PY) -m qa_tradeoffs.analysis.anomaly
 bench: $(READY)     ## the plain recipe and ours side by side, in one run (some ten minutes)
 	@$(PY) -m benchmarks $$PIECES
 

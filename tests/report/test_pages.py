@@ -177,9 +177,7 @@ def test_the_index_is_written_last_and_rendering_twice_gives_the_same_files(run,
 
 
 @pytest.mark.parametrize(("most", "warning"), [(3_000_000, ""), (1000, "too large to mail")])
-def test_the_command_prints_the_path_and_warns_of_the_size(
-    run, tmp_path, capsys, monkeypatch, most, warning
-):
+def test_the_command_prints_the_path_and_warns_of_the_size(run, tmp_path, capsys, monkeypatch, most, warning):
     monkeypatch.setattr(pages, "MOST_BYTES", most)
     study, notebook = ROOT / "studies" / "smoke.yaml", run.folder / "bert" / "3-profile.ipynb"
     pages.main([str(study), str(run.folder), str(tmp_path / "pages"), str(notebook)])

@@ -3,6 +3,7 @@
 Every number is computed from the file of published figures.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
@@ -158,7 +159,7 @@ def _scores(published: Published) -> Finding:
     )
 
 
-def _span(values: list[float], digits: int) -> str:
+def _span(values: Sequence[float], digits: int) -> str:
     """'2.9 to 3.1', or one figure where both ends read the same."""
     low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
     return low if low == high else f"{low} to {high}"
