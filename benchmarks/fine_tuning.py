@@ -26,7 +26,9 @@ from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.study import config
-from qa_tradeoffs.training import collation, fine_tuning
+from qa_tradeoffs.training import collation
+from qa_tradeoffs.training.fit import fit
+from qa_tradeoffs.training.run import Run
 
 # From random weights, so with a higher rate than a published checkpoint is given.
 RECIPE = config.Training(epochs=1, batch_size=16, learning_rate=1e-3, warmup_ratio=0.1, precision="fp32")
@@ -96,10 +98,9 @@ def by_ours(
     """The study's own training."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        fitted = fine_tuning.fit(
-            network, windows, recipe, pad_token_id=pad_token_id, seed=seed, device=device,
-            workspace=Path(folder) / "unfinished", inputs="",
-        )  # fmt: skip
+        fitted = fit(
+            network, Run(windows, recipe, pad_token_id, seed, device, workspace=Path(folder) / "unfinished", inputs="")
+        )
         seconds = time.perf_counter() - began
     return Learned([int(row["step"]) for row in fitted.history], [row["loss"] for row in fitted.history], seconds)
 

@@ -18,9 +18,12 @@ import torch
 from qa_tradeoffs.core import files
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import fine_tuning
+from qa_tradeoffs.training.fit import fit
+from qa_tradeoffs.training.fitted import Fitted
+from qa_tradeoffs.training.run import Run
+from qa_tradeoffs.training.trainer import InParts
 
 SAID = r"{}: cannot be written, the disk \(or its quota\) is full; make room and run the command again"
 
@@ -58,12 +61,12 @@ def test_a_result_that_does_not_fit_leaves_the_one_before(tmp_path, write):
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(network_of, tokenizer, tmp_path):
     folder = tmp_path / "checkpoint"
-    networks.save(network_of(seed=1), tokenizer, folder)
+    checkpoints.save(network_of(seed=1), tokenizer, folder)
     before = (folder / "model.safetensors").read_bytes()
     with files_up_to(10_000), pytest.raises(StudyError, match=SAID.format(folder)):
-        networks.save(network_of(seed=2), tokenizer, folder)
+        checkpoints.save(network_of(seed=2), tokenizer, folder)
     assert (folder / "model.safetensors").read_bytes() == before
-    networks.save(network_of(seed=2), tokenizer, folder)
+    checkpoints.save(network_of(seed=2), tokenizer, folder)
     assert (folder / "model.safetensors").read_bytes() != before
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
@@ -71,27 +74,25 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(network_of, tokeni
 def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
     network_of: Callable[..., Any], tokenizer: Any, examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fit(network: Any, workspace: Path) -> fine_tuning.Fitted:
+    def trained(network: Any, workspace: Path) -> Fitted:
         recipe = Training(learning_rate=1e-3, epochs=2, batch_size=2, max_length=64, stride=16, save_minutes=1e-9)
         windows = features.build(examples, tokenizer, 64, 16)
-        return fine_tuning.fit(
-            network, windows, recipe, pad_token_id=tokenizer.pad_token_id, seed=0, device=torch.device("cpu"),
-            workspace=workspace, inputs="same",
-        )  # fmt: skip
+        run = Run(windows, recipe, tokenizer.pad_token_id, 0, torch.device("cpu"), workspace, inputs="same")
+        return fit(network, run)
 
-    real = fine_tuning._Trainer._save_optimizer_and_scheduler
+    real = InParts._save_optimizer_and_scheduler
 
     def no_room_at_step_4(self: Any, folder: str) -> None:
         with files_up_to(10_000 if folder.endswith("checkpoint-4") else 10**9):
             real(self, folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuning._Trainer, "_save_optimizer_and_scheduler", no_room_at_step_4)
+        patch.setattr(InParts, "_save_optimizer_and_scheduler", no_room_at_step_4)
         with pytest.raises(StudyError, match=SAID.format(tmp_path / "unfinished")):
-            fit(network_of(), tmp_path / "unfinished")
+            trained(network_of(), tmp_path / "unfinished")
     whole, parts = network_of(), network_of()
-    assert fit(parts, tmp_path / "unfinished").resumed_at == 3
-    fit(whole, tmp_path / "other")
+    assert trained(parts, tmp_path / "unfinished").resumed_at == 3
+    trained(whole, tmp_path / "other")
     pairs = zip(whole.state_dict().values(), parts.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
 

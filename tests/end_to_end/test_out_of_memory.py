@@ -13,7 +13,9 @@ import torch
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import fine_tuning
+from qa_tradeoffs.training.fit import fit
+from qa_tradeoffs.training.fitted import Fitted
+from qa_tradeoffs.training.run import Run
 
 
 @contextmanager
@@ -34,15 +36,15 @@ def test_a_batch_that_does_not_fit_says_half_of_it_and_the_process_goes_on(
     questions = [replace(example, id=f"{number}") for number in range(800) for example in examples]
     windows = features.build(questions, tokenizer, 64, 16)
 
-    def fit(batch_size: int, epochs: float) -> fine_tuning.Fitted:
+    def trained(batch_size: int, epochs: float) -> Fitted:
         recipe = Training(learning_rate=1e-3, epochs=epochs, batch_size=batch_size, max_length=64, stride=16)
-        return fine_tuning.fit(
-            network_of(), windows, recipe, pad_token_id=tokenizer.pad_token_id, seed=0, device=torch.device("cpu"),
-            workspace=tmp_path / "unfinished", inputs="same",
-        )  # fmt: skip
+        workspace = tmp_path / "unfinished"
+        return fit(
+            network_of(), Run(windows, recipe, tokenizer.pad_token_id, 0, torch.device("cpu"), workspace, inputs="same")
+        )
 
     with memory_left(50 * 2**20), pytest.raises(StudyError) as error:
-        fit(4000, epochs=1)
+        trained(4000, epochs=1)
     assert str(error.value) == ("training.batch_size: a batch of 4000 is too much for this machine's memory; try 2000")
     assert list((tmp_path / "unfinished").glob("checkpoint-*")) == []
-    assert fit(8, epochs=0.004).steps == 2  # with the memory that there is, the same process goes on
+    assert trained(8, epochs=0.004).steps == 2  # with the memory that there is, the same process goes on

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints, networks, tokenizers
 from qa_tradeoffs.study.config import Model
 
 SIZES = {
@@ -51,7 +51,7 @@ def checkpoint(tmp_path: Path) -> Callable[..., Path]:
 
     def write(architecture: str = "bert", name: str = "checkpoint", **settings: Any) -> Path:
         folder = tmp_path / name
-        networks.save(built(architecture), networks.train_wordpiece(TEXTS, VOCABULARY), folder)
+        checkpoints.save(built(architecture), tokenizers.train_wordpiece(TEXTS, VOCABULARY), folder)
         if settings:
             content = json.loads((folder / "config.json").read_text()) | settings
             (folder / "config.json").write_text(json.dumps(content))
@@ -146,13 +146,13 @@ def test_the_seed_draws_the_weights():
 @pytest.mark.parametrize("architecture", SIZES)
 def test_a_saved_network_comes_back_with_the_same_logits(checkpoint, architecture):
     folder = checkpoint(architecture)
-    networks.check_checkpoint(folder)
-    assert torch.equal(logits(networks.from_checkpoint(folder).eval()), logits(built(architecture)))
+    checkpoints.check(folder)
+    assert torch.equal(logits(checkpoints.load(folder).eval()), logits(built(architecture)))
 
 
 def test_a_saved_tokenizer_comes_back_with_the_same_ids(checkpoint):
     folder = checkpoint()
-    before, after = networks.train_wordpiece(TEXTS, VOCABULARY), networks.load_tokenizer(local(folder), folder, [])
+    before, after = tokenizers.train_wordpiece(TEXTS, VOCABULARY), tokenizers.load(local(folder), folder, [])
     assert before(TEXTS[0])["input_ids"] == after(TEXTS[0])["input_ids"]
     assert before.tokenize("THE CAT?") == ["the", "cat", "[UNK]"]
 
@@ -176,8 +176,8 @@ def test_a_failure_to_save_leaves_the_old_checkpoint(checkpoint):
 
     folder = checkpoint()
     with pytest.raises(OSError, match="disk full"):
-        networks.save(built(seed=7), Broken(), folder)
-    assert torch.equal(logits(networks.from_checkpoint(folder).eval()), logits(built()))
+        checkpoints.save(built(seed=7), Broken(), folder)
+    assert torch.equal(logits(checkpoints.load(folder).eval()), logits(built()))
 
 
 @pytest.fixture
@@ -232,22 +232,22 @@ def test_a_folder_that_is_no_safe_checkpoint_is_refused(checkpoint, change, said
     folder = checkpoint()
     change(folder)
     with pytest.raises(StudyError) as error:
-        networks.from_checkpoint(folder)
+        checkpoints.load(folder)
     assert sentence(error).startswith(f"{folder}{said}")
 
 
 def test_a_local_model_is_checked_as_it_is_located(checkpoint, tmp_path):
     folder = checkpoint()
-    assert networks.locate(local(folder)) == folder
-    assert networks.locate(tiny()) is None
+    assert checkpoints.locate(local(folder)) == folder
+    assert checkpoints.locate(tiny()) is None
     with pytest.raises(StudyError, match="absent: is no checkpoint folder"):
-        networks.locate(local(tmp_path / "absent"))
+        checkpoints.locate(local(tmp_path / "absent"))
 
 
 def test_weights_that_do_not_go_with_the_config_are_refused(checkpoint):
     folder = checkpoint(num_hidden_layers=3)  # a layer has 16 weights and biases
     with pytest.raises(StudyError) as error:
-        networks.from_checkpoint(folder)
+        checkpoints.load(folder)
     assert sentence(error) == (
         f"{folder}: its weights lack bert.encoder.layer.2.attention.output.LayerNorm.bias and 15 more; "
         "is config.json another's?"
@@ -265,7 +265,7 @@ def test_a_slow_tokenizer_is_refused(checkpoint):
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "CanineTokenizer"}')
     with pytest.raises(StudyError) as error:
-        networks.load_tokenizer(local(folder), folder, [])
+        tokenizers.load(local(folder), folder, [])
     assert sentence(error) == (
         f"{folder}: has a slow tokenizer, without character offsets; save it with a tokenizer.json"
     )
@@ -277,42 +277,42 @@ def test_a_checkpoint_without_a_vocabulary_is_refused(checkpoint):
     with pytest.raises(
         StudyError, match=r"has no tokenizer; expected one of tokenizer\.json, vocab\.txt, vocab\.json$"
     ):
-        networks.load_tokenizer(local(folder), folder, [])
+        tokenizers.load(local(folder), folder, [])
 
 
 def test_a_tokenizer_that_cannot_be_read_is_refused(checkpoint):
     folder = checkpoint()
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(StudyError, match=": its tokenizer cannot be loaded "):
-        networks.load_tokenizer(local(folder), folder, [])
+        tokenizers.load(local(folder), folder, [])
 
 
 def test_wordpiece_learns_frequent_words_and_falls_back_to_pieces():
-    tokenizer = networks.train_wordpiece(TEXTS, VOCABULARY)
+    tokenizer = tokenizers.train_wordpiece(TEXTS, VOCABULARY)
     assert tokenizer.tokenize("The cat sat.") == ["the", "cat", "sat", "."]
     assert all(piece.startswith("##") for piece in tokenizer.tokenize("cato")[1:])
     assert tokenizer.convert_ids_to_tokens(range(5)) == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def test_wordpiece_keeps_to_the_size_it_is_given():
-    assert len(networks.train_wordpiece(TEXTS, 30)) == 30
+    assert len(tokenizers.train_wordpiece(TEXTS, 30)) == 30
     # 5 special tokens, the 12 characters of "the cat sat on the mat . dog", and 7 of them inside a word: t h e a o n g
     with pytest.raises(
         StudyError, match=r"^models: config\.vocab_size is 23, but the characters of these texts take 24"
     ):
-        networks.train_wordpiece(TEXTS, 23)
+        tokenizers.train_wordpiece(TEXTS, 23)
 
 
 def test_wordpiece_is_as_large_as_the_config_says():
-    assert len(networks.load_tokenizer(tiny(vocab_size=30), None, TEXTS)) == 30
+    assert len(tokenizers.load(tiny(vocab_size=30), None, TEXTS)) == 30
 
 
 def test_equal_texts_give_equal_vocabularies_in_every_process():
     program = """
 from qa_tradeoffs.data import generated
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import tokenizers
 examples = generated.generate(60, 5, "train", 0)
-vocabulary = networks.train_wordpiece([text for e in examples for text in (e.context, e.question)], 400).get_vocab()
+vocabulary = tokenizers.train_wordpiece([text for e in examples for text in (e.context, e.question)], 400).get_vocab()
 listed = sorted(vocabulary, key=vocabulary.get)
 """
     here: dict[str, Any] = {}
@@ -325,5 +325,5 @@ listed = sorted(vocabulary, key=vocabulary.get)
 
 
 def test_only_a_checkpoint_of_the_hub_has_a_revision(tmp_path):
-    assert networks.revision(local(tmp_path), tmp_path) is None
-    assert networks.revision(tiny(), None) is None
+    assert checkpoints.revision(local(tmp_path), tmp_path) is None
+    assert checkpoints.revision(tiny(), None) is None

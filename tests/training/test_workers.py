@@ -211,14 +211,14 @@ PARENT = """
 import sys, torch
 from pathlib import Path
 from qa_tradeoffs.data.features import Windows
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import workers
 import numpy as np
 folder = Path(sys.argv[1])
 with np.load(folder / "windows.npz") as arrays:
     windows = Windows(**arrays)
-network = networks.from_checkpoint(folder / "network")
+network = checkpoints.load(folder / "network")
 recipe = Training(learning_rate=1e-4, epochs=9999, batch_size=4, max_length=64, stride=16, save_minutes=1e-9)
 workers.fit(network, windows, recipe, processes=2, pad_token_id=0, seed=0, device=torch.device("cpu"),
             workspace=folder / "unfinished", inputs="same")

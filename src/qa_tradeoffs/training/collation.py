@@ -5,9 +5,10 @@ length in each update, one would learn from short passages and the next from lon
 that chance gives it, and is computed in parts of like length, whose gradients add up.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -110,3 +111,22 @@ def collator_for(network: Any, windows: Windows, pad_token_id: int, device: torc
     of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
     multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
     return Collator(windows, pad_token_id, accepted_inputs(network), of_part / of_token, multiple_of)
+
+
+def count(collator: Collator, order: Shuffled, steps: int, batch_size: int) -> tuple[int, int, int]:
+    """(windows, tokens, tokens with padding) in the first ``steps`` updates, over all processes."""
+    lengths, n_windows, tokens, padded = collator.windows.lengths, 0, 0, 0
+    collators = [replace(collator, rank=rank) for rank in range(collator.processes)]
+    for rows in itertools.islice(_updates(order, batch_size), steps):
+        n_windows += len(rows)
+        tokens += int(lengths[rows].sum())
+        padded += sum(one.width(part) * len(part) for one in collators for part in one.parts(rows))
+    return n_windows, tokens, padded
+
+
+def _updates(order: Shuffled, batch_size: int) -> Iterator[list[int]]:
+    """The rows of each update, epoch after epoch without end."""
+    for epoch in itertools.count():
+        order.set_epoch(epoch)
+        rows = list(order)
+        yield from (rows[start : start + batch_size] for start in range(0, len(rows), batch_size))
