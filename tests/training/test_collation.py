@@ -89,3 +89,21 @@ def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples,
     (loss, gradient), (summed, added) = of(whole), of(halves)
     assert loss == pytest.approx(summed, abs=1e-6)
     torch.testing.assert_close(gradient, added, atol=1e-6, rtol=1e-4)
+
+
+def test_padding_is_counted_to_the_longest_of_each_part():
+    class InOrder(collation.Shuffled):
+        def __iter__(self) -> Any:
+            return iter(range(3))
+
+    windows: Any = SimpleNamespace(lengths=np.array([5, 9, 3]))
+
+    def count(steps: int, **keys: Any) -> tuple[int, int, int]:
+        return collation.count(collation.Collator(windows, 0, set(), **keys), InOrder(3, seed=0), steps, batch_size=2)
+
+    # 5 and 9 are padded to twice 9, then 3 stands alone; in multiples of 8 that is twice 16, and 8.
+    assert count(2, own_cost=100) == (3, 17, 18 + 3)
+    assert count(2, own_cost=100, multiple_of=8) == (3, 17, 32 + 8)
+    assert count(3, own_cost=100) == (5, 17 + 14, 21 + 18)
+    # Where a part costs less than the 4 tokens that padding takes, 5 and 9 are computed apart.
+    assert count(2, own_cost=3) == (3, 17, 17)

@@ -1,4 +1,4 @@
-"""Several processes compute what one does: the same updates from the same windows, and what fails in one is said."""
+"""Several processes compute what one does: the same updates, the same weights; the first failure is the error."""
 
 import dataclasses
 import json
@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,10 @@ from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import collation, fine_tuning, workers
+from qa_tradeoffs.training import collation, workers
+from qa_tradeoffs.training import fit as fitting
+from qa_tradeoffs.training.fitted import Fitted
+from qa_tradeoffs.training.run import LAUNCHER, Run
 
 CPU = torch.device("cpu")
 # Seven windows, four at a time: two updates an epoch, the second of three windows, so that shares are unequal.
@@ -41,14 +45,15 @@ def windows(examples: Any, tokenizer: Any) -> features.Windows:
 
 
 @pytest.fixture
-def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., fine_tuning.Fitted]:
-    """workers.fit on the seven windows; recipe keys as keywords."""
+def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., Fitted]:
+    """fit on the seven windows; recipe keys as keywords."""
 
-    def call(network: Any, processes: int, workspace: str = "unfinished", **keys: Any) -> fine_tuning.Fitted:
-        return workers.fit(
-            network, windows, Training(**RECIPE | keys), processes=processes, pad_token_id=tokenizer.pad_token_id,
-            seed=0, device=CPU, workspace=tmp_path / workspace, inputs="same",
+    def call(network: Any, processes: int, workspace: str = "unfinished", **keys: Any) -> Fitted:
+        run = Run(
+            windows, Training(**RECIPE | keys), tokenizer.pad_token_id, seed=0, device=CPU,
+            workspace=tmp_path / workspace, inputs="same", processes=processes,
         )  # fmt: skip
+        return fitting.fit(network, run)
 
     return call
 
@@ -87,28 +92,6 @@ def test_what_one_of_them_refuses_is_the_sentence(network_of, fit):
         fit(network_of(), 2, learning_rate=1e30, epochs=20)
 
 
-@pytest.mark.parametrize(("processes", "batch_size"), [(3, 4), (8, 4), (-1, 4)])
-def test_a_number_of_processes_that_does_not_divide_the_batch_is_refused(processes, batch_size):
-    with pytest.raises(StudyError) as error:
-        workers.check(Training(batch_size=batch_size), processes, CPU)
-    assert str(error.value) == (
-        f"training.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; give a number "
-        "that divides it (NPROC=... on make's command line comes before the study's)"
-    )
-
-
-def test_each_process_needs_a_gpu_of_its_own(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    gpu = torch.device("cuda", 0)
-    workers.check(Training(), 2, gpu)
-    with pytest.raises(
-        StudyError, match=r"^training\.processes: 4 processes need as many GPUs, but torch sees 2 here$"
-    ):
-        workers.check(Training(), 4, gpu)
-    monkeypatch.setenv(workers.LAUNCHER, "several-machines.sh")
-    workers.check(Training(), 4, gpu)
-
-
 @pytest.mark.parametrize("n_rows", [8, 7, 5, 1])
 def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(n_rows, windows):
     alone = collation.Collator(windows, 0, {"input_ids", "attention_mask"}, own_cost=1.0)
@@ -124,7 +107,7 @@ def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({"refused": "too hot", "crashed": "x", "log": "Root Cause: (SIGKILL)"}, "too hot"),
         (
@@ -142,20 +125,21 @@ def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(
         ),
     ],
 )
-def test_why_they_ended_is_one_sentence(files, said, tmp_path):
+def test_why_they_ended_is_one_sentence(files, message, tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert workers._failure(tmp_path, 2, Training()) == said.format(folder=tmp_path)
+    run: Any = SimpleNamespace(processes=2, recipe=Training())
+    assert workers._failure(tmp_path, run) == message.format(folder=tmp_path)
 
 
-def test_the_first_to_fail_has_the_word(tmp_path):
+def test_the_first_sentence_stays(tmp_path):
     for sentence in ("this one", "Connection closed by peer"):
-        workers._tell(tmp_path / "refused", sentence)
+        workers._leave(tmp_path / "refused", sentence)
     assert (tmp_path / "refused").read_text() == "this one"
 
 
 def test_a_launcher_that_is_not_there_is_one_sentence(network_of, fit, monkeypatch):
-    monkeypatch.setenv(workers.LAUNCHER, "no-such-command launch")
+    monkeypatch.setenv(LAUNCHER, "no-such-command launch")
     with pytest.raises(StudyError, match=r"^ACCELERATE: 'no-such-command' cannot be started \(No such file"):
         fit(network_of(), 2)
 
@@ -184,7 +168,7 @@ LONG = {"epochs": 200, "save_minutes": 1e-9}  # a checkpoint at every tenth upda
 
 
 @pytest.mark.slow
-def test_killed_they_say_so_and_go_on_to_the_same_weights_and_history(network_of, fit, tmp_path):
+def test_after_one_was_killed_they_resume_to_the_same_weights_and_history(network_of, fit, tmp_path):
     undisturbed, resumed = network_of(), network_of()
     history = fit(undisturbed, 2, "one", **LONG).history
 
@@ -213,15 +197,15 @@ from pathlib import Path
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import workers
+from qa_tradeoffs.training.fit import fit
+from qa_tradeoffs.training.run import Run
 import numpy as np
 folder = Path(sys.argv[1])
 with np.load(folder / "windows.npz") as arrays:
     windows = Windows(**arrays)
 network = checkpoints.load(folder / "network")
 recipe = Training(learning_rate=1e-4, epochs=9999, batch_size=4, max_length=64, stride=16, save_minutes=1e-9)
-workers.fit(network, windows, recipe, processes=2, pad_token_id=0, seed=0, device=torch.device("cpu"),
-            workspace=folder / "unfinished", inputs="same")
+fit(network, Run(windows, recipe, 0, 0, torch.device("cpu"), folder / "unfinished", inputs="same", processes=2))
 """
 
 

@@ -1,4 +1,4 @@
-"""Training is repeatable and resumable to the bit, and what it says it cost can be counted by hand."""
+"""Training is repeatable and resumable to the bit, and what it cost can be counted by hand."""
 
 import functools
 import json
@@ -8,20 +8,22 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from qa_tradeoffs.core import locks
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
-from qa_tradeoffs.models import networks
 from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import collation, fine_tuning
+from qa_tradeoffs.training import collation
+from qa_tradeoffs.training import fit as fitting
+from qa_tradeoffs.training.fitted import Fitted
+from qa_tradeoffs.training.recorder import Recorder
+from qa_tradeoffs.training.run import Run
+from qa_tradeoffs.training.trainer import InParts
 
 CPU = torch.device("cpu")
 # Five windows, two at a time: three updates an epoch, the third of one window.
@@ -35,21 +37,13 @@ def windows(examples: Any, tokenizer: Any) -> features.Windows:
 
 
 @pytest.fixture
-def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., fine_tuning.Fitted]:
+def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., Fitted]:
     """training.fit on the five windows; recipe keys as keywords."""
 
-    def call(
-        network: Any, seed: int = 0, workspace: str = "unfinished", inputs: str = "same", **keys: Any
-    ) -> fine_tuning.Fitted:
-        return fine_tuning.fit(
-            network,
-            windows,
-            Training(**RECIPE | keys),
-            pad_token_id=tokenizer.pad_token_id,
-            seed=seed,
-            device=CPU,
-            workspace=tmp_path / workspace,
-            inputs=inputs,
+    def call(network: Any, seed: int = 0, workspace: str = "unfinished", inputs: str = "same", **keys: Any) -> Fitted:
+        recipe = Training(**RECIPE | keys)
+        return fitting.fit(
+            network, Run(windows, recipe, tokenizer.pad_token_id, seed, CPU, tmp_path / workspace, inputs)
         )
 
     return call
@@ -61,14 +55,14 @@ def interrupted_at(fit: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., N
 
     def call(network: Any, step: int, **keys: Any) -> None:
         with monkeypatch.context() as patch:
-            real = fine_tuning._Trainer.training_step
+            real = InParts.training_step
 
             def break_off(self: Any, *arguments: Any, **settings: Any) -> Any:
                 if self.state.global_step == step:
                     raise KeyboardInterrupt
                 return real(self, *arguments, **settings)
 
-            patch.setattr(fine_tuning._Trainer, "training_step", break_off)
+            patch.setattr(InParts, "training_step", break_off)
             with pytest.raises(KeyboardInterrupt):
                 fit(network, **OFTEN | keys)
 
@@ -112,31 +106,12 @@ def test_windows_steps_and_tokens_can_be_counted_by_hand(network_of, fit, window
     assert (fitted.windows, fitted.steps, fitted.resumed_at) == (10, 6, 0)
     assert len(set(windows.lengths)) == 1  # so no padding
     assert fitted.tokens == fitted.padded_tokens == 10 * windows.lengths[0]
-    values = {row["metric"]: row for row in fine_tuning.rows(fitted)}
-    assert values["train_windows_per_second"]["value"] == 10 / fitted.seconds
-    assert values["train_tokens_per_second"]["value"] == fitted.tokens / fitted.seconds
-    assert values["train_padding_share"]["value"] == 0
-    assert values["train_final_loss"]["value"] == fitted.history[-1]["loss"]
-    assert {row["n"] for row in values.values()} == {6}
-
-
-def test_padding_is_counted_to_the_longest_of_each_part():
-    class InOrder(collation.Shuffled):
-        def __iter__(self) -> Any:
-            return iter(range(3))
-
-    windows: Any = SimpleNamespace(lengths=np.array([5, 9, 3]))
-
-    def count(steps: int, **keys: Any) -> tuple[int, int, int]:
-        collator = collation.Collator(windows, 0, set(), **keys)
-        return fine_tuning._count(windows.lengths, InOrder(3, seed=0), steps, 2, collator)
-
-    # 5 and 9 are padded to twice 9, then 3 stands alone; in multiples of 8 that is twice 16, and 8.
-    assert count(2, own_cost=100) == (3, 17, 18 + 3)
-    assert count(2, own_cost=100, multiple_of=8) == (3, 17, 32 + 8)
-    assert count(3, own_cost=100) == (5, 17 + 14, 21 + 18)
-    # Where a part costs less than the 4 tokens that padding takes, 5 and 9 are computed apart.
-    assert count(2, own_cost=3) == (3, 17, 17)
+    values = {record.metric: record.value for record in fitted.records()}
+    assert values["train_windows_per_second"] == 10 / fitted.seconds
+    assert values["train_tokens_per_second"] == fitted.tokens / fitted.seconds
+    assert values["train_padding_share"] == 0
+    assert values["train_final_loss"] == fitted.history[-1]["loss"]
+    assert {(record.n, record.conditions["processes"]) for record in fitted.records()} == {(6, 1)}
 
 
 def test_part_of_an_epoch_is_trained(network_of, fit):
@@ -200,7 +175,7 @@ def test_a_history_does_not_show_where_it_was_interrupted(network_of, fit, inter
     resumed = fit(network_of(), epochs=34)
     assert comparable(resumed.history) == comparable(whole.history)
     for fitted, name in ((whole, "whole"), (resumed, "resumed")):
-        fine_tuning.write_history(fitted, tmp_path / name)
+        fitted.write_history(tmp_path / name)
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
 
 
@@ -229,7 +204,7 @@ def test_a_checkpoint_of_other_inputs_is_not_resumed_from(network_of, fit, inter
 
 
 def test_a_checkpoint_that_a_crash_left_half_written_is_passed_over(network_of, fit, monkeypatch, tmp_path):
-    real = fine_tuning._Trainer._save_optimizer_and_scheduler
+    real = InParts._save_optimizer_and_scheduler
 
     def crash(self: Any, folder: str) -> None:
         if folder.endswith("checkpoint-3"):
@@ -237,7 +212,7 @@ def test_a_checkpoint_that_a_crash_left_half_written_is_passed_over(network_of, 
         real(self, folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuning._Trainer, "_save_optimizer_and_scheduler", crash)
+        patch.setattr(InParts, "_save_optimizer_and_scheduler", crash)
         with pytest.raises(OSError, match="no space left"):
             fit(network_of(), **OFTEN)
     assert {path.name for path in (tmp_path / "unfinished").glob("*-*")} == {"checkpoint-2", "checkpoint-3"}
@@ -272,28 +247,15 @@ def test_a_loss_far_above_a_guess_is_an_error_although_it_is_a_number(network_of
     )
 
 
-def reports(*losses: float) -> None:
-    """What the recorder makes of a training of windows of 100 tokens; a guess costs 4.6 nats."""
-    recorder = fine_tuning._Recorder(60, 100)
-    for step, loss in enumerate(losses, 1):
-        recorder.on_log(None, SimpleNamespace(global_step=step), None, {"loss": loss})
-
-
-def test_two_bad_reports_are_forgiven_three_in_a_row_are_not():
-    reports(9.3, 99.0, 9.2, 9.3, 99.0, 4.0)  # twice a guess is 9.21
-    with pytest.raises(StudyError, match=r"diverged: up to update 5 the loss was 9\.3 nats"):
-        reports(9.3, 9.2, 9.3, 9.3, 9.3)
-
-
 def test_weights_that_the_last_update_broke_are_not_saved(network_of, fit, monkeypatch):
     network = network_of()
-    real = fine_tuning._Recorder.on_train_end
+    real = Recorder.on_train_end
 
     def overflow(self: Any, *arguments: Any, **settings: Any) -> None:
         real(self, *arguments, **settings)
         network.qa_outputs.bias.data[0] = float("inf")
 
-    monkeypatch.setattr(fine_tuning._Recorder, "on_train_end", overflow)
+    monkeypatch.setattr(Recorder, "on_train_end", overflow)
     with pytest.raises(StudyError, match=r"after the last update the weights are no longer numbers; try a lower rate"):
         fit(network)
 
@@ -316,28 +278,22 @@ def test_where_memory_runs_out_it_says_which_batch_size_to_try(network_of, fit, 
     def run_out(*arguments: Any, **settings: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(fine_tuning._Trainer, "compute_loss", run_out)
-    with pytest.raises(StudyError) as said:
+    monkeypatch.setattr(InParts, "compute_loss", run_out)
+    with pytest.raises(StudyError) as raised:
         fit(network_of(), batch_size=batch_size)
-    assert str(said.value) == (
+    assert str(raised.value) == (
         f"training.batch_size: a batch of {batch_size} is too much for this machine's memory; {advice}"
     )
 
 
 def test_two_trainings_at_once_in_one_workspace_are_refused(network_of, fit, tmp_path, monkeypatch):
-    monkeypatch.setattr(fine_tuning, "locked", functools.partial(locks.locked, patience=0))
+    monkeypatch.setattr(fitting, "locked", functools.partial(locks.locked, patience=0))
     with (
         locks.locked(tmp_path / ".unfinished.lock", "it"),
         pytest.raises(StudyError, match=rf"^{tmp_path}/unfinished: is in use by '"),
     ):
         fit(network_of())
     assert not (tmp_path / "unfinished").exists()
-
-
-def test_windows_longer_than_the_network_takes_are_refused(network_of, fit, windows):
-    longest = windows.lengths.max()
-    with pytest.raises(StudyError, match=rf"max_length: windows of {longest} tokens, but the network takes 32"):
-        fit(network_of(max_position_embeddings=32))
 
 
 def test_nothing_is_printed_and_nothing_warned_of(network_of, fit, capfd):
@@ -347,62 +303,7 @@ def test_nothing_is_printed_and_nothing_warned_of(network_of, fit, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-DROPOUTS = {
-    "bert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
-    "distilbert": ("dropout", "attention_dropout"),
-    "squeezebert": ("hidden_dropout_prob", "attention_probs_dropout_prob"),
-}
-
-
-@pytest.mark.parametrize("architecture", DROPOUTS)
-def test_the_recipes_dropout_reaches_every_dropout(architecture, network_of):
-    network = network_of(architecture, **dict.fromkeys(DROPOUTS[architecture], 0.5)).train()
-    ids = torch.arange(5, 25)[None]
-
-    def varies() -> bool:
-        return not torch.equal(network(input_ids=ids).start_logits, network(input_ids=ids).start_logits)
-
-    networks.set_dropout(network, None)
-    assert varies()
-    networks.set_dropout(network, 0.0)
-    assert not varies()
-    networks.set_dropout(network, 0.2)
-    assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.2}
-
-
 def test_training_uses_the_recipes_dropout(network_of, fit):
     network = network_of()
     fit(network, dropout=0.3)
     assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.3}
-
-
-def fitted_with(n_rows: int) -> fine_tuning.Fitted:
-    history = [{"step": k, "epoch": k / n_rows, "loss": 1.0 / k, "learning_rate": 1e-3} for k in range(1, n_rows + 1)]
-    return fine_tuning.Fitted(history, n_rows, 320, 8.0, 3000, 4000, resumed_at=7)
-
-
-def test_the_summary_is_in_units_that_can_be_checked():
-    assert fine_tuning.summary(fitted_with(1200)) == {
-        "updates": "1,200, resumed at 7",
-        "seconds": "8.0",
-        "windows per second": "40.0",
-        "tokens per second": "375",
-        "share of padding": "25.0 %",
-    }
-
-
-@pytest.mark.parametrize(("n_rows", "steps"), [(3, [1, 2, 3]), (25, [1, 4, 7, 10, 13, 16, 19, 22, 25])])
-def test_the_loss_table_is_short_and_ends_with_the_last_row(n_rows, steps):
-    assert fine_tuning.loss_table(fitted_with(n_rows))["step"].tolist() == steps
-
-
-def test_the_history_is_read_back_from_its_file(tmp_path):
-    fine_tuning.write_history(fitted_with(3), tmp_path / "history.parquet")
-    assert pd.read_parquet(tmp_path / "history.parquet").to_dict("records") == fitted_with(3).history
-
-
-def test_the_conditions_name_the_precision_that_it_came_down_to():
-    conditions = fine_tuning.conditions(Training(), CPU)
-    assert conditions["precision"] == "fp32"
-    assert conditions["learning_rate"] == 2e-5
-    assert all(value is None or math.isfinite(float(value)) for key, value in conditions.items() if key != "precision")
