@@ -17,7 +17,7 @@ from qa_tradeoffs.data import generated as synthetic
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows, context_mask
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import tokenizers
 
 N_QUESTIONS = 10_570  # of SQuAD v1.1's development set, and as many where it is not there
 VOCABULARY = 30_522
@@ -59,7 +59,7 @@ def generated(n: int, passages_per_context: int = 1, seed: int = 0) -> list[Exam
 def tokenizer(examples: Sequence[Example]) -> Any:
     """A fast WordPiece tokenizer with a vocabulary of the examples' contexts and questions."""
     contexts = dict.fromkeys(example.context for example in examples)
-    return networks.train_wordpiece([*contexts, *(example.question for example in examples)], VOCABULARY)
+    return tokenizers.train_wordpiece([*contexts, *(example.question for example in examples)], VOCABULARY)
 
 
 MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}

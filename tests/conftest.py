@@ -57,9 +57,9 @@ def examples() -> list[Example]:
 @pytest.fixture(scope="session")
 def tokenizer(examples: list[Example]) -> Any:
 
-    from qa_tradeoffs.models import networks
+    from qa_tradeoffs.models import tokenizers
 
-    return networks.train_wordpiece([text for e in examples for text in (e.context, e.question)], 200)
+    return tokenizers.train_wordpiece([text for e in examples for text in (e.context, e.question)], 200)
 
 
 @pytest.fixture(scope="session")

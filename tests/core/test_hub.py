@@ -18,13 +18,13 @@ from huggingface_hub import constants
 from qa_tradeoffs.core import hub, progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import sources
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.study.config import HubData, Model
 from tests import hub_server
 
 WEIGHTS = bytes(range(250)) * 20  # 5,000 bytes
 CHECKPOINT = {"config.json": b"{}", "model.safetensors": WEIGHTS, "vocab.txt": b"[PAD]\n"}
-PATTERNS = networks.CHECKPOINT_FILES
+PATTERNS = checkpoints.FILES
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -45,30 +45,30 @@ class TestFetch:
     def test_what_arrives_is_what_is_there_at_the_revision_and_nothing_that_could_be_code(self, server):
         first = server.add("models/some/bert", CHECKPOINT | {"modeling.py": b"", "pytorch_model.bin": b""})
         server.repositories["models/some/bert"].commit({"model.safetensors": b"later"})
-        folder = networks.locate(spec(first))
+        folder = checkpoints.locate(spec(first))
         assert content(folder) == CHECKPOINT
-        assert networks.revision(spec(first), folder) == first
+        assert checkpoints.revision(spec(first), folder) == first
 
     @pytest.mark.parametrize("ref", ["main", "refs/pr/1"])
     def test_a_branch_or_a_pull_request_is_fetched_with_the_hash_it_stands_for(self, server, ref):
         server.add("models/some/bert", CHECKPOINT)
         sha = server.repositories["models/some/bert"].commit({"model.safetensors": b"of this ref"}, ref)
-        folder = networks.locate(spec(ref))
+        folder = checkpoints.locate(spec(ref))
         assert (folder / "model.safetensors").read_bytes() == b"of this ref"
-        assert networks.revision(spec(ref), folder) == sha
+        assert checkpoints.revision(spec(ref), folder) == sha
 
     def test_what_is_there_at_a_pinned_commit_is_not_asked_for_again(self, server):
         sha = server.add("models/some/bert", CHECKPOINT)
-        networks.locate(spec(sha))
+        checkpoints.locate(spec(sha))
         server.asked.clear()
-        assert content(networks.locate(spec(sha))) == CHECKPOINT
+        assert content(checkpoints.locate(spec(sha))) == CHECKPOINT
         assert server.asked == []
 
     def test_a_download_that_is_cut_goes_on_where_it_broke_off(self, server, monkeypatch):
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
         server.add("models/some/bert", CHECKPOINT)
         server.faults = [hub_server.Fault("GET", "model.safetensors", cut_after=2500)]
-        assert content(networks.locate(spec())) == CHECKPOINT
+        assert content(checkpoints.locate(spec())) == CHECKPOINT
         gets = [asked for asked in server.asked if asked.startswith("GET /some/bert") and "model.safetensors" in asked]
         assert [asked.split()[2:] for asked in gets] == [[], ["bytes=2000-"]]
 
@@ -88,7 +88,7 @@ class TestFetch:
             for revision in ("main", sha):
                 assert f"some/bert at {revision} is not in the cache" in said(revision=revision)
         server.faults, server.asked = [], []
-        assert content(networks.locate(spec())) == CHECKPOINT
+        assert content(checkpoints.locate(spec())) == CHECKPOINT
 
     def test_a_process_that_is_killed_in_the_middle_leaves_no_half_and_the_next_goes_on(self, server, tmp_path):
         server.add("models/some/bert", CHECKPOINT | {"model.safetensors": WEIGHTS * 4000})
@@ -113,7 +113,7 @@ class TestFetch:
             "what has arrived is kept, so run the same command again"
         )
         server.asked.clear()
-        assert content(networks.locate(spec())) == CHECKPOINT
+        assert content(checkpoints.locate(spec())) == CHECKPOINT
         assert [Path(asked).name for asked in server.asked if asked.startswith("GET /some/bert")] == [
             "model.safetensors"
         ]
@@ -132,10 +132,10 @@ class TestFetch:
 
     def test_offline_what_is_in_the_cache_is_used_and_nothing_else(self, server, monkeypatch):
         sha = server.add("models/some/bert", CHECKPOINT)
-        networks.locate(spec())
+        checkpoints.locate(spec())
         other = server.repositories["models/some/bert"].commit({"model.safetensors": b"later"})
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-        assert [networks.locate(spec(revision)).name for revision in ("main", sha)] == [sha, sha]
+        assert [checkpoints.locate(spec(revision)).name for revision in ("main", sha)] == [sha, sha]
         assert said(revision=other) == (
             f"models: some/bert at {other} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids "
             "asking for it; unset it"
@@ -159,7 +159,7 @@ class TestFetch:
             "`hf auth login`"
         )
         monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
-        assert content(networks.locate(spec())) == CHECKPOINT
+        assert content(checkpoints.locate(spec())) == CHECKPOINT
 
     def test_a_token_that_is_not_accepted_is_told_and_not_shown(self, server, monkeypatch):
         server.add("models/some/bert", CHECKPOINT)
@@ -172,7 +172,7 @@ class TestFetch:
     def test_a_repository_without_safetensors_names_where_the_conversion_may_be(self, server):
         server.add("models/some/bert", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
         with pytest.raises(StudyError) as error:
-            networks.locate(spec())
+            checkpoints.locate(spec())
         assert str(error.value) == (
             "models: some/bert at main has no weights as safetensors, and pickles are never opened; the Hub's own "
             "conversion may be among its pull requests: give `revision: refs/pr/1`, or the number it has"
@@ -182,7 +182,7 @@ class TestFetch:
     def test_progress_is_reported_in_megabytes_and_nothing_is_printed(self, server, monkeypatch, tmp_path, capfd):
         monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))
         server.add("models/some/bert", CHECKPOINT | {"model.safetensors": bytes(3_000_000)})
-        networks.locate(spec())
+        checkpoints.locate(spec())
         state = json.loads((tmp_path / "progress").read_text())
         assert (state["label"], state["done"], state["total"]) == ("fetching some/bert, MB", 3, 3)
         assert capfd.readouterr() == ("", "")

@@ -28,7 +28,7 @@ from qa_tradeoffs.data import sources
 from qa_tradeoffs.engines import asking
 from qa_tradeoffs.metrics import __main__ as metrics_command
 from qa_tradeoffs.metrics import files, squad
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.runs import clean, execute, results, selection, sizes, stage
 from qa_tradeoffs.study import config, prices, published
 
@@ -586,7 +586,7 @@ CHECKPOINTS = {
 @pytest.fixture(scope="session")
 def checkpoint(network_of: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "checkpoint"
-    networks.save(network_of(), tokenizer, folder)
+    checkpoints.save(network_of(), tokenizer, folder)
     return folder
 
 

@@ -18,7 +18,7 @@ import torch
 from qa_tradeoffs.core import files
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import fine_tuning
 from qa_tradeoffs.training.setup import Fitted, Setup
@@ -60,12 +60,12 @@ def test_a_result_that_does_not_fit_leaves_the_one_before(tmp_path, write):
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(network_of, tokenizer, tmp_path):
     folder = tmp_path / "checkpoint"
-    networks.save(network_of(seed=1), tokenizer, folder)
+    checkpoints.save(network_of(seed=1), tokenizer, folder)
     before = (folder / "model.safetensors").read_bytes()
     with files_up_to(10_000), pytest.raises(StudyError, match=SAID.format(folder)):
-        networks.save(network_of(seed=2), tokenizer, folder)
+        checkpoints.save(network_of(seed=2), tokenizer, folder)
     assert (folder / "model.safetensors").read_bytes() == before
-    networks.save(network_of(seed=2), tokenizer, folder)
+    checkpoints.save(network_of(seed=2), tokenizer, folder)
     assert (folder / "model.safetensors").read_bytes() != before
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 

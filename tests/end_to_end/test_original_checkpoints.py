@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import Checkout
 
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config
 from tests import hub_server
@@ -61,7 +61,7 @@ def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
     with hub_server.running() as hub:
         commits = {}
         for slug in SLUGS:
-            networks.save(network_of(slug, max_position_embeddings=384), tokenizer, tmp_path / slug)
+            checkpoints.save(network_of(slug, max_position_embeddings=384), tokenizer, tmp_path / slug)
             files = {path.name: path.read_bytes() for path in (tmp_path / slug).iterdir()}
             commits[slug] = hub.add(f"models/{content.models[slug].hub}", files)
         hub.add(f"datasets/{content.data.name}", {})

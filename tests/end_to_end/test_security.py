@@ -18,7 +18,7 @@ from qa_tradeoffs.core import documents, errors, hub
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints, tokenizers
 from qa_tradeoffs.runs import execute, graph
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import Selection
@@ -47,7 +47,7 @@ def mark(tmp_path: Path) -> Mark:
 
 @pytest.fixture
 def checkpoint(network_of: Any, tokenizer: Any, tmp_path: Path) -> Path:
-    networks.save(network_of(), tokenizer, tmp_path / "checkpoint")
+    checkpoints.save(network_of(), tokenizer, tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
 
 
@@ -72,9 +72,9 @@ def test_code_in_a_checkpoint_is_not_run(checkpoint, mark, file, auto_map):
     (checkpoint / file).write_text(json.dumps(settings | {"model_type": "planted", "auto_map": auto_map}))
     spec = config.Model(label="local", path=checkpoint)
     for use in (
-        lambda: networks.locate(spec),
-        lambda: networks.from_checkpoint(checkpoint),
-        lambda: networks.load_tokenizer(spec, checkpoint, []),
+        lambda: checkpoints.locate(spec),
+        lambda: checkpoints.load(checkpoint),
+        lambda: tokenizers.load(spec, checkpoint, []),
     ):
         with pytest.raises(StudyError, match=f"{file}: needs code of its own"):
             use()
@@ -86,10 +86,10 @@ def test_a_pickle_is_not_opened_whatever_its_name(checkpoint, mark, name):
     weights = (checkpoint / "model.safetensors").rename(checkpoint / "other.safetensors")
     (checkpoint / name).write_bytes(pickle.dumps(mark))
     with pytest.raises(StudyError):
-        networks.from_checkpoint(checkpoint)
+        checkpoints.load(checkpoint)
     weights.unlink()
     with pytest.raises(StudyError):
-        networks.from_checkpoint(checkpoint)
+        checkpoints.load(checkpoint)
     assert not mark.path.exists()
 
 
@@ -97,7 +97,7 @@ def test_a_pickle_alone_is_refused_with_the_way_to_convert_it(checkpoint, mark):
     (checkpoint / "model.safetensors").unlink()
     (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps(mark))
     with pytest.raises(StudyError) as error:
-        networks.from_checkpoint(checkpoint)
+        checkpoints.load(checkpoint)
     assert str(error.value) == (
         f"{checkpoint}: has no weights as safetensors, and pickles are never opened; convert it where it comes from: "
         "AutoModel.from_pretrained(...).save_pretrained(...) of transformers 5 writes safetensors"
@@ -132,7 +132,7 @@ def test_of_a_repository_nothing_is_fetched_that_could_hold_code(monkeypatch):
     monkeypatch.setattr(hub, "fetch", fetch)
     for load in (
         lambda: sources.load(HubData(source="hub", name="owner/squad", revision="0123abc")),
-        lambda: networks.locate(config.Model(label="x", hub="some/bert", revision="0123abc")),
+        lambda: checkpoints.locate(config.Model(label="x", hub="some/bert", revision="0123abc")),
     ):
         with pytest.raises(StudyError, match="not there"):
             load()
@@ -277,8 +277,8 @@ def test_a_failed_fetch_writes_no_secret_into_its_notebook_nor_on_the_screen(
     notebook = nbformat.v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "", "language": ""}}
     )
-    imports = "from qa_tradeoffs.models import networks\nfrom qa_tradeoffs.study import config"
-    fetch = "networks.locate(config.Model(label='BERT', hub='some/bert', revision='0123abc'))"
+    imports = "from qa_tradeoffs.models import checkpoints\nfrom qa_tradeoffs.study import config"
+    fetch = "checkpoints.locate(config.Model(label='BERT', hub='some/bert', revision='0123abc'))"
     notebook.cells = [nbformat.v4.new_code_cell(f"{imports}\n{fetch}")]
     nbformat.write(notebook, tmp_path / "fetch.ipynb")
     monkeypatch.setenv("HF_TOKEN", SECRETS[1])

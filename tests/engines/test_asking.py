@@ -13,13 +13,13 @@ import torch
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.engines import asking
 from qa_tradeoffs.evaluation.answers import Reading
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 
 
 @pytest.fixture(scope="module")
 def checkpoint(network_of: Any, tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
-    networks.save(network_of(), tokenizer, folder)
+    checkpoints.save(network_of(), tokenizer, folder)
     return folder
 
 
@@ -64,7 +64,7 @@ class Finder(torch.nn.Module):
 
 
 def test_a_long_context_is_read_to_its_end(checkpoint, tokenizer, monkeypatch):
-    monkeypatch.setattr(networks, "from_checkpoint", lambda _: Finder(tokenizer.convert_tokens_to_ids("rome")))
+    monkeypatch.setattr(checkpoints, "load", lambda _: Finder(tokenizer.convert_tokens_to_ids("rome")))
     filler = "Bob lives in Paris. " * 500  # 2,500 tokens on either side
     (answer,) = ask(checkpoint, filler + "Rome " + filler, QUESTIONS[:1])
     assert (answer.text, answer.start) == ("Rome", 10_000)

@@ -12,6 +12,7 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import networks, squeezebert
+from qa_tradeoffs.models.conversion import convert
 from qa_tradeoffs.profiling import variants
 from qa_tradeoffs.profiling.variants import BERT, EAGER_BERT, PUBLISHED, REWRITTEN, WATERFALL, Variant
 
@@ -86,9 +87,9 @@ def test_a_product_convolution_is_the_convolution_with_the_channels_in_any_order
     convolution = torch.nn.Conv1d(8, 12, 1, groups=groups, dtype=torch.float64)
     x = torch.randn(3, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).transpose(1, 2)
     wanted = convolution(x)
-    variants.becomes({torch.nn.Conv1d: variants.ProductConv1d}, convolution)
-    torch.testing.assert_close(convolution(x), wanted)
-    torch.testing.assert_close(convolution(x.contiguous()), wanted)
+    product = convert(convolution, {torch.nn.Conv1d: variants.ProductConv1d})
+    torch.testing.assert_close(product(x), wanted)
+    torch.testing.assert_close(product(x.contiguous()), wanted)
 
 
 # In two layers: six convolutions each; attention's two products each, where it is not fused.

@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.publish import card
 from qa_tradeoffs.study import config
 
@@ -96,7 +96,7 @@ def test_the_code_that_it_shows_answers_with_words_of_the_passage(
     collected_of, network_of, tokenizer, tmp_path, capsys, architecture
 ):
     network = network_of(architecture, max_position_embeddings=384)
-    networks.save(network, tokenizer, tmp_path / "checkpoint")
+    checkpoints.save(network, tokenizer, tmp_path / "checkpoint")
     text = card.render(
         collected_of({"bert": [[0.5]]}), "bert", 0, str(tmp_path / "checkpoint"), network.config.model_type
     )

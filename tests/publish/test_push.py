@@ -7,7 +7,7 @@ import yaml
 
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints, networks
 from qa_tradeoffs.publish import push
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.runs.paths import RunPaths
@@ -32,7 +32,7 @@ def trained(collected_of, network_of, tokenizer, tmp_path):
         results.write(run.evaluation("bert", seed), collected.evaluations["bert", seed])
         collected.predictions["bert", seed].to_parquet(run.predictions("bert", seed))
         collected.histories["bert", seed].to_parquet(run.history("bert", seed))
-        networks.save(network_of("bert", seed), tokenizer, run.checkpoint("bert", seed))
+        checkpoints.save(network_of("bert", seed), tokenizer, run.checkpoint("bert", seed))
     results.write(run.profile("bert"), collected.profiles["bert"])
     return study_file, run
 
@@ -81,7 +81,7 @@ def test_what_is_uploaded_comes_back_and_the_second_time_nothing_is_sent(trained
         ".gitattributes": b"*.safetensors filter=lfs\n"
     }
     spec = config.Model(label="back", hub="me/some-bert-seed-0", revision=folder.name, fine_tuned=True)
-    assert networks.load_network(spec, networks.locate(spec), 10, 0).config.model_type == "bert"
+    assert networks.load_network(spec, checkpoints.locate(spec), 10, 0).config.model_type == "bert"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from qa_tradeoffs.analysis import no_answer as analysis
 from qa_tradeoffs.data import features, sources
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers, scoring
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import networks, tokenizers
 from qa_tradeoffs.report import charts, no_answer
 from qa_tradeoffs.study import config
 
@@ -75,7 +75,7 @@ def test_a_small_study_goes_from_generated_questions_to_the_section(one_thread, 
     }  # fmt: skip
     collected = collected_of({"bert": [[0.0]]}, data=generated)
     splits = sources.load(collected.study.data)
-    tokenizer = networks.train_wordpiece([text for e in splits.train for text in (e.context, e.question)], 300)
+    tokenizer = tokenizers.train_wordpiece([text for e in splits.train for text in (e.context, e.question)], 300)
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
     network = networks.load_network(
         config.Model(label="tiny", architecture="bert", config=sizes | {"max_position_embeddings": 192}),

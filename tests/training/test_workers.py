@@ -216,7 +216,7 @@ PARENT = """
 import sys, torch
 from pathlib import Path
 from qa_tradeoffs.data.features import Windows
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import workers
 from qa_tradeoffs.training.setup import Fitted, Setup
@@ -224,7 +224,7 @@ import numpy as np
 folder = Path(sys.argv[1])
 with np.load(folder / "windows.npz") as arrays:
     windows = Windows(**arrays)
-network = networks.from_checkpoint(folder / "network")
+network = checkpoints.load(folder / "network")
 recipe = Training(learning_rate=1e-4, epochs=9999, batch_size=4, max_length=64, stride=16, save_minutes=1e-9)
 workers.fit(network, Setup(windows, recipe, 0, 0, torch.device("cpu"), folder / "unfinished", "same", 2))
 """

@@ -44,11 +44,11 @@ def ask(
     if not questions:
         return []
     from qa_tradeoffs.engines import pytorch
-    from qa_tradeoffs.models import devices, networks
+    from qa_tradeoffs.models import checkpoints, devices, tokenizers
 
-    network = networks.from_checkpoint(checkpoint)
-    tokenizer = networks.load_tokenizer(Model(label="asked", path=checkpoint), checkpoint, [])
-    networks.check_vocabulary(network, len(tokenizer), checkpoint)
+    network = checkpoints.load(checkpoint)
+    tokenizer = tokenizers.load(Model(label="asked", path=checkpoint), checkpoint, [])
+    checkpoints.check_vocabulary(network, len(tokenizer), checkpoint)
     examples = [Example(str(row), "", context, question, (), ()) for row, question in enumerate(questions)]
     room = min(reading.max_length, getattr(network.config, "max_position_embeddings", reading.max_length))
     fitting = replace(reading, max_length=room, stride=min(reading.stride, room // 3))

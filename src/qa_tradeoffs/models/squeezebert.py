@@ -18,19 +18,18 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder
 
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.models.conversion import convert
 
 
 def to_matmul(model: Any) -> Any:
-    """Make every SqueezeBERT encoder of ``model`` compute with matrix products, in place; returns ``model``.
+    """Make every SqueezeBERT encoder in ``model`` one that computes with matrix products; returns ``model``.
 
-    Raises StudyError for a model without such an encoder.
+    An encoder by itself is not changed: another, around the same parameters, is returned. Raises StudyError for a
+    model without such an encoder.
     """
-    encoders = [module for module in model.modules() if isinstance(module, SqueezeBertEncoder)]
-    if not encoders:
+    if not any(isinstance(module, SqueezeBertEncoder) for module in model.modules()):
         raise StudyError(f"grouped_matmul: {type(model).__name__} has no SqueezeBERT encoder; remove the key")
-    for encoder in encoders:
-        encoder.__class__ = MatmulEncoder
-    return model
+    return convert(model, {SqueezeBertEncoder: MatmulEncoder})
 
 
 def is_matmul(model: Any) -> bool:

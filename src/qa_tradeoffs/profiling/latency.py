@@ -19,6 +19,7 @@ import torch
 from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import networks
+from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.profiling.clock import Call, Repeats, energy_meter, peak_meter, repeat
 from qa_tradeoffs.profiling.durations import Timing
 from qa_tradeoffs.profiling.workloads import (
@@ -103,7 +104,8 @@ def measure(points: Sequence[Point], plan: Profile, setting: Setting) -> tuple[l
 def bytes_on_disk(network: Any) -> int:
     """Bytes of the weights as safetensors."""
     with tempfile.TemporaryDirectory() as folder:
-        network.save_pretrained(folder)
+        with quiet():
+            network.save_pretrained(folder)
         return sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
 
 

@@ -21,6 +21,7 @@ from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEnco
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import devices, squeezebert
 from qa_tradeoffs.models import networks as models
+from qa_tradeoffs.models.conversion import convert
 from qa_tradeoffs.models.dropout import fast_masks
 from qa_tradeoffs.profiling.clock import Call
 
@@ -64,12 +65,6 @@ class EagerMatmulEncoder(squeezebert.MatmulEncoder):
     def _mix(self, attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         weights: Tensor = attention.dropout(attention.softmax(squeezebert.attention_scores(query, key, mask)))
         return weights @ value
-
-
-def becomes(classes: Mapping[type, type], network: Any) -> None:
-    """Modules of exactly these classes are of the others from now on: same parameters, another computation."""
-    for module in network.modules():
-        module.__class__ = classes.get(type(module), type(module))
 
 
 @contextmanager
@@ -120,18 +115,21 @@ EAGER_BERT = Variant("BERT, eager attention", lambda network: network.set_attn_i
 WATERFALL = (
     PUBLISHED,
     Variant(
-        "matrix products", partial(becomes, {Conv1d: ProductConv1d}), step="convolutions as matrix products", alone=True
+        "matrix products",
+        partial(convert, classes={Conv1d: ProductConv1d}),
+        step="convolutions as matrix products",
+        alone=True,
     ),
     Variant(
         "matrix products, channels last",
-        partial(becomes, {SqueezeBertEncoder: EagerMatmulEncoder}),
+        partial(convert, classes={SqueezeBertEncoder: EagerMatmulEncoder}),
         step="channels in the last dimension",
     ),
     REWRITTEN,
     Variant("rewritten, without groups", squeezebert.to_matmul, _UNGROUPED, step="no groups"),
     BERT,
 )
-_FUSED = Variant("fused attention", partial(becomes, {SqueezeBertSelfAttention: FusedAttention}), alone=True)
+_FUSED = Variant("fused attention", partial(convert, classes={SqueezeBertSelfAttention: FusedAttention}), alone=True)
 _NO_DROPOUT = Variant("no dropout", lambda network: models.set_dropout(network, 0.0), alone=True)
 # On a CPU only: elsewhere masks are drawn by the device.
 _FAST_MASKS = (
@@ -174,7 +172,7 @@ def networks(network: Any, device: torch.device, seed: int) -> dict[str, Any]:
             f"anomaly: {type(network).__name__} is no SqueezeBERT, whose time is to be explained; give one"
         )
     published, ungrouped = copy.deepcopy(network), copy.deepcopy(config)
-    becomes({squeezebert.MatmulEncoder: SqueezeBertEncoder}, published)
+    convert(published, {squeezebert.MatmulEncoder: SqueezeBertEncoder})
     ungrouped.update(dict.fromkeys(_GROUPS, 1))
     bert = AutoConfig.for_model("bert", **{name: getattr(config, name) for name in _SIZES})
     distilbert = AutoConfig.for_model(

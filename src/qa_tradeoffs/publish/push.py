@@ -17,7 +17,7 @@ from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.words import size
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.publish import card
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.runs.paths import RunPaths
@@ -66,11 +66,11 @@ def _upload(study_file: str, study: config.Study, run: RunPaths, owner: str, slu
     scored = [other for other in study.seeds if other != seed and run.evaluation(slug, other).exists()]
     collected, _ = for_analysis(study_file, slug, " ".join(map(str, [seed, *scored])), str(run.folder))
     folder = run.checkpoint(slug, seed)
-    networks.check_checkpoint(folder)
+    checkpoints.check(folder)
     results.check_beside(run.training(slug, seed), collected.trainings[slug, seed], folder)
     model_type = json.loads((folder / "config.json").read_bytes()).get("model_type", "")
     text = card.render(collected, slug, seed, repository, model_type)
-    paths = sorted({path for pattern in networks.CHECKPOINT_FILES for path in folder.glob(pattern)})
+    paths = sorted({path for pattern in checkpoints.FILES for path in folder.glob(pattern)})
     return Upload(repository, {"README.md": text.encode()} | {path.name: path.read_bytes() for path in paths})
 
 

@@ -17,7 +17,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.metrics.records import Condition, Record
-from qa_tradeoffs.models import devices, networks
+from qa_tradeoffs.models import checkpoints, devices, networks, tokenizers
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
@@ -63,18 +63,18 @@ class Stage:
     @cached_property
     def checkpoint(self) -> Path | None:
         """Folder of the published or local checkpoint; None for an architecture built from its config."""
-        return networks.locate(self.model)
+        return checkpoints.locate(self.model)
 
     @cached_property
     def tokenizer(self) -> Any:
         """The checkpoint's tokenizer, or one whose vocabulary comes from the training split."""
         texts = (text for example in self.splits.train for text in (example.context, example.question))
-        return networks.load_tokenizer(self.model, self.checkpoint, texts)
+        return tokenizers.load(self.model, self.checkpoint, texts)
 
     @cached_property
     def trained_tokenizer(self) -> Any:
         """The tokenizer that lies beside the trained weights."""
-        return networks.load_tokenizer(self.model, self.trained_folder, [])
+        return tokenizers.load(self.model, self.trained_folder, [])
 
     def untrained_network(self) -> Any:
         """The network as training begins: published weights or random ones, and a random answer head."""
@@ -82,8 +82,8 @@ class Stage:
 
     def trained_network(self) -> Any:
         """The network with its trained weights."""
-        network = networks.from_checkpoint(self.trained_folder, grouped_matmul=self.model.grouped_matmul)
-        networks.check_vocabulary(network, len(self.trained_tokenizer), self.trained_folder)
+        network = checkpoints.load(self.trained_folder, grouped_matmul=self.model.grouped_matmul)
+        checkpoints.check_vocabulary(network, len(self.trained_tokenizer), self.trained_folder)
         return network
 
     @cached_property
@@ -129,7 +129,7 @@ class Stage:
             data_revision=self.splits.revision,
             seed=self.seed,
             checkpoint=spec.hub or (spec.path.name if spec.path else f"{spec.architecture} from a config"),
-            revision=networks.revision(spec, self.checkpoint),
+            revision=checkpoints.revision(spec, self.checkpoint),
             device=devices.describe(self.device),
             **results.software(),
         )

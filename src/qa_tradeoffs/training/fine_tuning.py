@@ -22,6 +22,7 @@ from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.models import devices
 from qa_tradeoffs.models.dropout import fast_masks
 from qa_tradeoffs.models.networks import set_dropout
+from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.training import collation
 from qa_tradeoffs.training.recorder import Recorder, last_complete_checkpoint
 from qa_tradeoffs.training.setup import Fitted, Setup
@@ -74,6 +75,7 @@ def train(network: Any, setup: Setup) -> Fitted:
     trainer.remove_callback(transformers.PrinterCallback)
     recorder.trainer = trainer
     with (
+        quiet(),
         enough_disk_for(setup.workspace),
         devices.enough_memory(otherwise=recipe.too_large),
         fast_masks(recipe.fast_dropout),

@@ -27,7 +27,8 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data.features import Windows
-from qa_tradeoffs.models import devices, networks, squeezebert
+from qa_tradeoffs.models import checkpoints, devices, squeezebert
+from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import fine_tuning
 from qa_tradeoffs.training.setup import Fitted, Setup
@@ -73,7 +74,8 @@ def _write(folder: Path, network: Any, setup: Setup) -> None:
     folder.mkdir(exist_ok=True)
     for left_over in (_TRAINED, _FITTED, _REFUSED, _CRASHED):
         (folder / left_over).unlink(missing_ok=True)
-    network.save_pretrained(folder / _NETWORK)
+    with quiet():
+        network.save_pretrained(folder / _NETWORK)
     np.savez(folder / _WINDOWS, **{field.name: getattr(windows, field.name) for field in dataclasses.fields(windows)})
     task = {
         "recipe": setup.recipe.model_dump(mode="json"), "pad_token_id": setup.pad_token_id, "seed": setup.seed,
@@ -126,7 +128,7 @@ def work(folder: Path) -> None:
         os.environ.pop(progress.VARIABLE, None)  # they are all as far as the first
     with np.load(folder / _WINDOWS, allow_pickle=False) as arrays:
         windows = Windows(**arrays)
-    network = networks.from_checkpoint(folder / _NETWORK, grouped_matmul=task["grouped_matmul"])
+    network = checkpoints.load(folder / _NETWORK, grouped_matmul=task["grouped_matmul"])
     fitted = fine_tuning.train(
         network,
         Setup(windows, Training.model_validate(task["recipe"]), task["pad_token_id"], task["seed"],

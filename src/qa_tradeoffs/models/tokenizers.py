@@ -1,0 +1,75 @@
+"""Tokenizers: a checkpoint's own, or a WordPiece vocabulary learnt from texts; fast ones only."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tokenizers import BertWordPieceTokenizer
+from transformers import AutoTokenizer, BertTokenizerFast
+
+from qa_tradeoffs.core.documents import one_line
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.models import checkpoints, networks
+from qa_tradeoffs.models.quiet import quiet
+from qa_tradeoffs.study.config import Model
+
+_UNKNOWN = "𒀀"  # a cuneiform sign, which hardly any vocabulary has
+_VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
+
+
+@quiet()
+def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any:
+    """The checkpoint's fast tokenizer; for an ``architecture`` a WordPiece vocabulary of ``training_texts``."""
+    if folder is None:
+        return train_wordpiece(training_texts, networks.configure(spec).vocab_size)
+    checkpoints.check(folder)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer("Who?", _UNKNOWN)  # some faults show only where it is used
+    except Exception as error:  # from_pretrained raises many types for a broken folder
+        raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
+    if not tokenizer.is_fast:
+        raise StudyError(f"{folder}: has a slow tokenizer, without character offsets; save it with a tokenizer.json")
+    if tokenizer.pad_token_id is None:
+        raise StudyError(f"{folder}: its tokenizer has no token to pad with; its settings must name a pad_token")
+    # transformers makes do without: a vocabulary of five special tokens, in which every word is unknown.
+    if not any((folder / name).is_file() for name in _VOCABULARY_FILES):
+        raise StudyError(f"{folder}: has no tokenizer; expected one of {', '.join(_VOCABULARY_FILES)}")
+    return tokenizer
+
+
+def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:
+    """An uncased BERT tokenizer whose WordPiece vocabulary, of at most ``vocabulary_size``, comes from ``texts``.
+
+    Equal texts give equal vocabularies. Raises StudyError when there is not even room for the single characters.
+    """
+    texts = list(texts)
+    core = BertWordPieceTokenizer(lowercase=True)
+    alphabet, continuations = _characters(core, set(texts))
+    # The trainer numbers continuations in the order of a hash table and breaks ties between merges by these numbers:
+    # each process would learn another vocabulary. Given as special tokens, they are numbered in our order.
+    first = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *continuations]
+    if (needed := len(first) + len(alphabet)) > vocabulary_size:
+        raise StudyError(
+            f"models: config.vocab_size is {vocabulary_size}, but the characters of these texts take {needed}; "
+            "give it some times more"
+        )
+    core.train_from_iterator(
+        texts, vocabulary_size, min_frequency=2, limit_alphabet=len(alphabet), initial_alphabet=alphabet,
+        special_tokens=first, show_progress=False,
+    )  # fmt: skip
+    return BertTokenizerFast(vocab=core.get_vocab(), do_lower_case=True)
+
+
+def _characters(core: Any, texts: set[str]) -> tuple[list[str], list[str]]:
+    """The most frequent characters, at most a thousand, and as ##c those of them that stand inside a word."""
+    words = Counter(
+        word for text in texts for word, _ in core.pre_tokenizer.pre_tokenize_str(core.normalizer.normalize_str(text))
+    )
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        counts.update({character: count * word.count(character) for character in set(word)})
+    alphabet = sorted(counts, key=lambda character: (-counts[character], character))[:1000]
+    inside = {character for word in words for character in word[1:]}
+    return sorted(alphabet), [f"##{character}" for character in sorted(inside.intersection(alphabet))]
