@@ -12,7 +12,7 @@ from qa_tradeoffs.core.words import parameters, points, seconds, usd
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import anomaly
-from qa_tradeoffs.runs import forecast, plan, sizes
+from qa_tradeoffs.runs import forecast, plan
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
 
@@ -98,12 +98,8 @@ def _graph() -> str:
 def _forecast(copies: int, seeds: Sequence[int]) -> list[str]:
     study = config.load(ROOT / "studies" / "squad.yaml")
     price = prices.load(ROOT / "studies" / "prices.yaml")["gcp-p100"]
-    known = sizes.assumptions(ROOT / "studies" / "assumptions.yaml")
-    found = forecast.forecast(
-        study, RunPaths(Path("not here")), price, known,
-        slugs=list(study.models), seeds=seeds, copies=copies, tflops=5.2,
-    )  # fmt: skip
-    return plan.lines(found, "studies/squad.yaml", "gcp-p100")
+    found = forecast.forecast(study, RunPaths(Path("not here")), list(study.models), seeds, copies, tflops=5.2)
+    return plan.lines(found, "studies/squad.yaml", "gcp-p100", price)
 
 
 def _demo() -> str:

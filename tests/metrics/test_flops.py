@@ -51,8 +51,3 @@ def test_squeezebert_keeps_five_sixteenths_of_the_weights_of_a_layer():
 def test_rows_cost_the_same_each_but_longer_rows_cost_more_per_token(shape):
     assert flops.encoder_flops(shape, 6, 128) == 6 * flops.encoder_flops(shape, 1, 128)
     assert flops.encoder_flops(shape, 1, 512) > 4 * flops.encoder_flops(shape, 1, 128)
-
-
-def test_the_parameters_of_one_tiny_layer_by_hand():
-    # 10 rows of 4 and a normalisation; 128 weights, biases of 4 · 4 + 8 + 4, two normalisations of 8; the head.
-    assert flops.parameters(TINY, embeddings=10) == 40 + 8 + 128 + 28 + 16 + (8 + 2)

@@ -61,15 +61,3 @@ def encoder_flops(shape: Shape, batch_size: int, length: int, outputs: int = 2) 
     attention = 2 * (2 * tokens * length * h)
     pooler = linear_flops(h, h, batch_size) if shape.pooler else 0
     return shape.layers * (weights + attention) + linear_flops(h, outputs, tokens) + pooler
-
-
-def parameters(shape: Shape, embeddings: int) -> int:
-    """Trainable parameters with the head for question answering; ``embeddings``: rows of all tables together.
-
-    Beside its weights a layer has a bias for each output, h of the queries, keys, values, post-attention and output
-    layers and f of the intermediate one, and two normalisations of 2·h each; the embeddings have one more.
-    """
-    h, f = shape.hidden, shape.intermediate
-    layer = shape.weights_per_layer + 5 * h + f + 2 * (2 * h)
-    pooler = h * h + h if shape.pooler else 0
-    return embeddings * h + 2 * h + shape.layers * layer + pooler + 2 * h + 2

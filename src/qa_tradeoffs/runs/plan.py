@@ -10,64 +10,56 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from qa_tradeoffs.core import words
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import costs
-from qa_tradeoffs.runs import forecast, sizes
+from qa_tradeoffs.runs.forecast import Forecast, forecast
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
 
 _SPARE_DISK = 1.1
-_GIGA = 1e9
+_ELSEWHERE = "Hours are of the machine that is named; where the price is of another, give TFLOPS."
 
 
-def lines(found: forecast.Forecast, study_file: str, price: str) -> list[str]:
-    """The forecast for a reader."""
+def lines(found: Forecast, study_file: str, name: str, price: prices.Price) -> list[str]:
+    """The forecast for a reader; ``name`` is that of the price."""
     needs, copies = found.needs, found.copies
-    trainings, evaluations = (
-        copies * sum(counts) for counts in zip(*((n.trainings, n.evaluations) for n in needs), strict=True)
-    )
-    n_models = copies * len(needs)
+    trainings, evaluations = copies * sum(n.trainings for n in needs), copies * sum(n.evaluations for n in needs)
+    times = f", each model {copies} times" if copies > 1 else ""
     head = ("model", "parameters", "train", "evaluate", "profile", "trainings", "in all", "disk", "memory")
     rows = [
         (
-            need.slug, f"{need.network.parameters / 1e6:,.1f} M", _time(need.train if need.trainings else 0),
-            _time(need.evaluate), _time(need.profile), str(need.trainings), _time(need.seconds), _bytes(need.disk),
-            _bytes(need.memory),
+            need.slug, words.parameters(need.parameters), words.seconds(need.train if need.trainings else math.nan),
+            *map(words.seconds, (need.evaluate, need.profile)), str(need.trainings), words.seconds(need.seconds),
+            _bytes(need.disk), _bytes(need.memory),
         )
         for need in needs
     ]  # fmt: skip
-    times = f", each model {copies} times" if copies > 1 else ""
-    by_rate: dict[str, list[str]] = {}
-    for need in needs:
-        by_rate.setdefault(need.rate, []).append(need.slug)
+    by_rate = {need.rate: [n.slug for n in needs if n.rate == need.rate] for need in needs}
     return [
-        f"{study_file}: models {n_models}{times}; notebooks: {trainings} to train, {evaluations} to evaluate, "
-        f"{n_models} to profile",
+        f"{study_file}: models {copies * len(needs)}{times}; notebooks: {trainings} to train, {evaluations} to "
+        f"evaluate, {copies * len(needs)} to profile",
         f"{found.train.windows:,} windows to train on, {found.train.tokens:.0f} tokens each on average; "
-        f"{found.validation.windows:,} to evaluate on ({found.data})",
+        f"{found.validation.windows:,} to evaluate on ({found.texts})",
         "",
         *_columns([head, *rows]),
         "",
-        f"in all: {found.seconds / 3600:,.2f} device hours, {_usd(found.seconds, found.price)} ({price}, "
-        f"{found.price.machine}, {found.price.date}), {_bytes(found.disk)} of disk",
-        f"one after the other {_time(found.seconds)}; all at once {_time(max(need.longest for need in needs))}",
+        f"in all: {found.seconds / 3600:,.2f} device hours, {_usd(found.seconds, price)} ({name}, {price.machine}, "
+        f"{price.date}), {_bytes(found.disk)} of disk",
+        f"one after the other {words.seconds(found.seconds)}; all at once "
+        f"{words.seconds(max(need.longest for need in needs))}",
         *(f"rate of {', '.join(slugs)}: {rate}" for rate, slugs in by_rate.items()),
-        *(
-            []
-            if found.given
-            else ["Hours are of the machine that is named; where the price is of another, give TFLOPS."]
-        ),
     ]
 
 
-def line(found: forecast.Forecast, run: RunPaths, seeds: Sequence[int], price: str) -> str:
+def line(found: Forecast, run: RunPaths, seeds: Sequence[int], name: str, price: prices.Price) -> str:
     """What is still to be done, in a line. Raises StudyError where the disk has no room for it."""
-    count, seconds, size = forecast.left(found, run, seeds)
+    count, seconds, size = found.left(run, seeds)
     check_disk(size, run.folder)
     return (
-        f"forecast: {count} to train, {_time(seconds)}, {_usd(seconds, found.price)} ({price}), {_bytes(size)} of "
+        f"forecast: {count} to train, {words.seconds(seconds)}, {_usd(seconds, price)} ({name}), {_bytes(size)} of "
         f"disk, {_bytes(max(need.memory for need in found.needs))} of memory; make plan says more"
     )
 
@@ -85,30 +77,17 @@ def check_disk(needed: float, folder: Path) -> None:
 def _columns(table: Sequence[Sequence[str]]) -> list[str]:
     """Rows of text with columns below each other, the first to the left."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
-    ]
-
-
-def _time(seconds: float) -> str:
-    """Seconds, minutes or hours, to two figures or so."""
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds else "–"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
+    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
 
 
 def _usd(seconds: float, price: prices.Price) -> str:
-    """What so many seconds cost, 'USD 1.20 to 1.50' where the price is a range."""
-    low, high = costs.usd_range(seconds, price.range_usd_per_hour)
-    return f"USD {low:,.2f}" + (f" to {high:,.2f}" if high > low else "")
+    """'USD 1.20 to 1.50', where the price is a range."""
+    return f"USD {words.usd(*costs.usd_range(seconds, price.range_usd_per_hour))}"
 
 
 def _bytes(size: float) -> str:
-    """Bytes in MB or GB."""
-    return f"{size / 1e6:,.{0 if size > 1e8 else 1}f} MB" if size < _GIGA else f"{size / _GIGA:,.1f} GB"
+    """Bytes in MB or GB, as disks are sold."""
+    return f"{words.plain(size / 1e6)} MB" if size < 1e9 else f"{words.plain(size / 1e9)} GB"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -121,27 +100,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--copies", type=_copies, default=1, help="as if each model were there so many times")
     parser.add_argument("--tflops", type=_tflops, help="achieved 10¹² FLOP/s, in place of what was measured")
     parser.add_argument("--price", help="a row of studies/prices.yaml, in place of the study's")
-    parser.add_argument("--before-start", action="store_true", help="refuse what the disk cannot hold, and say little")
+    parser.add_argument("--before-start", action="store_true", help="refuse what the disk cannot hold, in one line")
     options = parser.parse_args(arguments)
     study = config.load(options.study)
-    if options.price:
-        study = study.model_copy(update={"price": options.price})
-    run, seeds = RunPaths(options.run), options.seeds or study.seeds
+    study = study.model_copy(update={"price": options.price or study.price})
     price = prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))
+    run, seeds = RunPaths(options.run), options.seeds or study.seeds
     try:
-        found = forecast.forecast(
-            study, run, price, sizes.assumptions(ROOT / "studies" / "assumptions.yaml"),
-            slugs=options.models or list(study.models), seeds=seeds, copies=options.copies, tflops=options.tflops,
-        )  # fmt: skip
+        found = forecast(study, run, options.models or list(study.models), seeds, options.copies, options.tflops)
     except StudyError as error:
         if not options.before_start:
             raise
         print(f"no forecast: {error}")
         return
     if options.before_start:
-        print(line(found, run, seeds, study.price), flush=True)
-    else:
-        print("\n".join(lines(found, str(options.study), study.price)))
+        print(line(found, run, seeds, study.price, price), flush=True)
+        return
+    print("\n".join(lines(found, str(options.study), study.price, price)))
+    if not options.tflops:
+        print(_ELSEWHERE)
 
 
 def _copies(text: str) -> int:
