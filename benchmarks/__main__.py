@@ -3,17 +3,17 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from benchmarks import chart, fine_tuning, growth, inputs, pieces
-from benchmarks.comparison import CPU, Comparison, rows
-from benchmarks.record import Benchmarks
+from benchmarks.comparison import CPU, Comparison, records
+from benchmarks.record import Benchmarks, write
 from qa_tradeoffs.core.errors import exit_cleanly
-from qa_tradeoffs.core.files import ROOT, write_text
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import splitting
 from qa_tradeoffs.data.example import Example, fingerprint
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices
 from qa_tradeoffs.runs import results
 
@@ -24,7 +24,7 @@ _LEARNED, _HELD_OUT = 960, 240  # questions: 60 updates or so
 
 
 def main() -> None:
-    """Time the pieces, print what was found, and write it as records: all of them, unless some are named."""
+    """Time the pieces, print the results, and write them as records: all of them, unless some are named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("pieces", nargs="*", metavar="PIECE", help=f"of {', '.join(PIECES)}")
     parser.add_argument("--output", type=Path, help="record file; benchmarks/results/speed.json when all pieces run")
@@ -38,20 +38,17 @@ def main() -> None:
     os.environ.setdefault("RAYON_NUM_THREADS", str(torch.get_num_threads()))  # the tokenizer's, on both sides
     name, examples = inputs.questions()
     print(f"{name}: {len(examples):,} questions; {torch.get_num_threads()} threads")
-    found = [row for piece in chosen for row in _run(piece, examples)]
+    measured = tuple(record for piece in chosen for record in _run(piece, examples))
     if output is not None:
         origin = results.Origin(seed=0, device=devices.describe(CPU), **results.software())
-        content = Benchmarks(
-            data=name, data_sha256=fingerprint(examples), origin=origin, records=results.records(found)
-        )
-        write_text(output, content.model_dump_json(indent=1) + "\n")
+        write(output, Benchmarks(data=name, data_sha256=fingerprint(examples), origin=origin, records=measured))
         for piece, draw in (("growth", chart.growth), ("learning", chart.learning)):
             if piece in chosen:
-                chart.write(draw(content.records), output.with_name(f"{piece}.svg"))
+                chart.write(draw(measured), output.with_name(f"{piece}.svg"))
 
 
-def _run(piece: str, examples: list[Example]) -> list[dict[str, Any]]:
-    """Run a piece, print it, and return its record rows."""
+def _run(piece: str, examples: list[Example]) -> list[Record]:
+    """Run a piece, print it, and return its records."""
     if piece == "growth":
         measured = growth.measure([*growth.QUESTIONS, *growth.CONTEXTS])
         print(growth.summary(measured), flush=True)
@@ -61,9 +58,9 @@ def _run(piece: str, examples: list[Example]) -> list[dict[str, Any]]:
         learned = fine_tuning.curves(chosen[:_LEARNED], chosen[_LEARNED:], inputs.tokenizer(examples))
         print(fine_tuning.summary(learned), flush=True)
         return learned
-    found = _compare(piece, examples)
-    print(found, flush=True)
-    return rows(found)
+    compared = _compare(piece, examples)
+    print(compared, flush=True)
+    return records(compared)
 
 
 def _compare(piece: str, examples: list[Example]) -> Comparison:

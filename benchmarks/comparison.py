@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qa_tradeoffs.metrics.intervals import bootstrap_median
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.profiling.clock import alternate
 
 CPU = torch.device("cpu")
@@ -77,23 +77,16 @@ def check(agrees: bool, what: str) -> None:
         raise DisagreementError(what)
 
 
-def rows(found: Comparison, seed: int = 0) -> list[dict[str, Any]]:
-    """Record rows: both medians, the median ratio, each with its bootstrap interval over rounds, and the findings."""
+def records(compared: Comparison, seed: int = 0) -> list[Record]:
+    """Both medians and the median ratio, each with its bootstrap interval over rounds, and the findings."""
     rng = np.random.default_rng(seed)
-    conditions = {"piece": found.piece, "size": found.size}
-
-    def row(metric: str, values: NDArray[np.float64], unit: str, **more: str) -> dict[str, Any]:
-        interval = bootstrap_median(values, rng)
-        bounds = {"low": interval.low, "high": interval.high, "level": interval.level, "over": "passes"}
-        common = {"metric": metric, "value": float(np.median(values)), "unit": unit, "n": len(values)}
-        return common | {"interval": bounds, "conditions": conditions | more}
-
+    at = {"piece": compared.piece, "size": compared.size}
     return [
-        row("benchmark_seconds", found.plain, "s", side="plain"),
-        row("benchmark_seconds", found.ours, "s", side="ours"),
-        row("benchmark_ratio", found.ratios, "times as fast"),
+        Record.median("benchmark_seconds", compared.plain, "s", rng, conditions={**at, "side": "plain"}),
+        Record.median("benchmark_seconds", compared.ours, "s", rng, conditions={**at, "side": "ours"}),
+        Record.median("benchmark_ratio", compared.ratios, "times as fast", rng, conditions=at),
         *(
-            {"metric": name.replace(" ", "_"), "value": value, "unit": unit, "n": 1, "conditions": conditions}
-            for name, (value, unit) in found.findings.items()
+            Record.of(name.replace(" ", "_"), value, unit, conditions=at)
+            for name, (value, unit) in compared.findings.items()
         ),
     ]

@@ -2,15 +2,14 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from benchmarks.comparison import CPU
-from benchmarks.record import Benchmarks
+from benchmarks.record import Benchmarks, write
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import ROOT, RUNS, write_text
+from qa_tradeoffs.core.files import ROOT, RUNS
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices
 from qa_tradeoffs.runs import results
@@ -19,8 +18,8 @@ STORED = ROOT / "benchmarks" / "results" / "demo.json"
 _WHOLE, _OF_ALL = "from the first to the end of the last", "all models"
 
 
-def measure(run: Path) -> list[dict[str, Any]]:
-    """Record rows from papermill's notes in executed notebooks: seconds by notebook and model, and of the whole.
+def measure(run: Path) -> list[Record]:
+    """Records from papermill's notes in executed notebooks: seconds by notebook and model, and of the whole.
 
     A notebook's seconds hold the start of its kernel; the whole holds what lies between notebooks, too.
     """
@@ -37,15 +36,14 @@ def measure(run: Path) -> list[dict[str, Any]]:
         raise StudyError(f"{run}: has no executed notebooks; run make all first")
     found[_WHOLE, _OF_ALL] = (max(ends) - min(begins)).total_seconds()
     return [
-        {"metric": "notebook_seconds", "value": value, "unit": "s", "n": 1, "conditions": {"notebook": n, "model": m}}
-        for (n, m), value in sorted(found.items())
+        Record.of("notebook_seconds", value, "s", conditions={"notebook": notebook, "model": model})
+        for (notebook, model), value in sorted(found.items())
     ]
 
 
-def table(records: Iterable[Record | Mapping[str, Any]]) -> str:
+def table(records: Iterable[Record]) -> str:
     """In Markdown: a row per notebook, a column per model, and the sums."""
-    checked = [record if isinstance(record, Record) else Record(**record) for record in records]
-    seconds = {(str(r.conditions["notebook"]), str(r.conditions["model"])): r.value for r in checked}
+    seconds = {(str(r.conditions["notebook"]), str(r.conditions["model"])): r.value for r in records}
     models = [*dict.fromkeys(model for _, model in seconds if model != _OF_ALL), _OF_ALL]
     lines = [f"| notebook | {' | '.join(models)} | sum |", f"|---|{'---|' * (len(models) + 1)}"]
     for notebook in dict.fromkeys(notebook for notebook, _ in seconds if notebook != _WHOLE):
@@ -61,12 +59,11 @@ def main() -> None:
     parser.add_argument("run", type=Path, nargs="?", default=RUNS / "demo")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
-    rows = measure(args.run.resolve())
-    print(table(rows))
+    records = measure(args.run.resolve())
+    print(table(records))
     if args.write:
         origin = results.Origin(seed=None, device=devices.describe(CPU), **results.software())
-        content = Benchmarks(data=args.run.name, data_sha256="", origin=origin, records=results.records(rows))
-        write_text(STORED, content.model_dump_json(indent=1) + "\n")
+        write(STORED, Benchmarks(data=args.run.name, data_sha256="", origin=origin, records=tuple(records)))
 
 
 if __name__ == "__main__":

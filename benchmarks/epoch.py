@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from transformers import BertConfig, BertForQuestionAnswering
 
 from benchmarks import fine_tuning, inputs, plain
-from benchmarks.record import Benchmarks
+from benchmarks.record import Benchmarks, write
 from qa_tradeoffs.core.errors import exit_cleanly
-from qa_tradeoffs.core.files import ROOT, write_text
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import fingerprint
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.metrics import flops
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices
 from qa_tradeoffs.profiling import clock
 from qa_tradeoffs.runs import results
@@ -32,8 +33,8 @@ PLAIN_UPDATES = 200
 
 def measure(
     lengths: NDArray[np.int64], device: torch.device, *, precision: str, plain_updates: int, shape: dict[str, int]
-) -> list[dict[str, Any]]:
-    """Record rows: seconds of an epoch of windows of these ``lengths`` (n,) by both recipes, and the share of the peak.
+) -> list[Record]:
+    """Seconds of an epoch of windows of these ``lengths`` (n,) by both recipes, and the share of the peak.
 
     ``shape`` are keys of BertConfig. The share is that of our epoch's FLOP without padding, three times those of the
     forward passes, over what a large matrix product reaches in the same precision on the same device.
@@ -51,17 +52,19 @@ def measure(
     updates = -(-len(lengths) // recipe.batch_size)
     reached = epoch_flops(lengths, shape) / fitted.seconds
     common = {"piece": "epoch", "windows": len(lengths), "batch_size": recipe.batch_size, **shape}
-    ours, theirs = {**common, "side": "ours", "precision": precision}, {**common, "side": "plain", "precision": "fp32"}
+    ours = {**common, "side": "ours", "precision": precision}
+    theirs = {**common, "side": "plain", "precision": "fp32", "extrapolated_from_updates": plain_updates}
+    n_ours, whole = fitted.step[-1], learned.seconds / plain_updates * updates
     return [
-        {"metric": "epoch_seconds", "value": fitted.seconds, "unit": "s", "n": fitted.step[-1], "conditions": ours},
-        {"metric": "epoch_peak_share", "value": reached / peak, "unit": "1", "n": fitted.step[-1], "conditions": ours},
-        {
-            "metric": "epoch_seconds",
-            "value": learned.seconds / plain_updates * updates,
-            "unit": "s",
-            "n": plain_updates,
-            "conditions": theirs | {"extrapolated_from_updates": plain_updates},
-        },
+        Record.of("epoch_seconds", fitted.seconds, "s", n_ours, conditions=ours),
+        Record.of("epoch_peak_share", reached / peak, "1", n_ours, conditions=ours),
+        Record.of(
+            "epoch_seconds",
+            whole,
+            "s",
+            plain_updates,
+            conditions={**theirs, "extrapolated_from_updates": plain_updates},
+        ),
     ]
 
 
@@ -131,17 +134,13 @@ def main() -> None:
     real = features.build(examples, inputs.tokenizer(examples)).lengths
     lengths = np.random.default_rng(0).choice(real, args.windows)
     precision = devices.precision("auto", device)
-    rows = measure(lengths, device, precision=precision, plain_updates=args.plain_updates, shape={})
-    for row in rows:
-        print(f"{row['metric']} ({row['conditions']['side']}, {row['conditions']['precision']}): {row['value']:.4g}")
+    records = measure(lengths, device, precision=precision, plain_updates=args.plain_updates, shape={})
+    for record in records:
+        at = record.conditions
+        print(f"{record.metric} ({at['side']}, {at['precision']}): {record.value:.4g}")
     origin = results.Origin(seed=0, device=devices.describe(device), **results.software())
-    content = Benchmarks(
-        data=f"lengths of {name}",
-        data_sha256=fingerprint(examples),
-        origin=origin,
-        records=results.records(rows),
-    )
-    write_text(args.output, content.model_dump_json(indent=1) + "\n")
+    data = {"data": f"lengths of {name}", "data_sha256": fingerprint(examples)}
+    write(args.output, Benchmarks(**data, origin=origin, records=tuple(records)))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from benchmarks.comparison import CPU, check
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.study import config
 from qa_tradeoffs.training import collation, fine_tuning
 from qa_tradeoffs.training.setup import Setup
@@ -105,10 +106,10 @@ def by_ours(
 
 def curves(
     examples: Sequence[Example], held_out: Sequence[Example], tokenizer: Any, seeds: Sequence[int] = range(5)
-) -> list[dict[str, Any]]:
-    """Record rows: both recipes' loss by update and seed, and afterwards on ``held_out``, for which both are alike."""
+) -> list[Record]:
+    """Both recipes' loss by update and seed, and afterwards on ``held_out``, for which both are alike."""
     windows, columns = features.build(examples, tokenizer), plain.training_features(examples, tokenizer)
-    asked, rows = plain.training_features(held_out, tokenizer), []
+    asked, records = plain.training_features(held_out, tokenizer), []
     for seed in seeds:
         first = inputs.encoder(len(tokenizer), seed, SHAPE)
         networks = {"plain": first, "ours": copy.deepcopy(first)}
@@ -119,13 +120,16 @@ def curves(
         check(learned["plain"].step[-1] == learned["ours"].step[-1], "the recipes differ in their number of updates")
         for side, found in learned.items():
             common = {"piece": "learning", "side": side, "seed": seed, "windows": len(windows.lengths)}
-            rows += [
-                _row("learning_loss", value, "nats", common | {"step": step})
+            records += [
+                Record.of("learning_loss", value, "nats", conditions={**common, "step": step})
                 for step, value in zip(found.step, found.loss, strict=True)
             ]
-            rows.append(_row("learning_seconds", found.seconds, "s", common))
-            rows.append(_row("learning_held_out_loss", loss_of(networks[side], asked), "nats", common))
-    return rows
+            held_out_loss = loss_of(networks[side], asked)
+            records += [
+                Record.of("learning_seconds", found.seconds, "s", conditions=common),
+                Record.of("learning_held_out_loss", held_out_loss, "nats", conditions=common),
+            ]
+    return records
 
 
 def loss_of(network: Any, columns: dict[str, list[Any]], batch_size: int = 32) -> float:
@@ -143,11 +147,11 @@ def _own_tokens_loss(output: Any, batch: dict[str, torch.Tensor]) -> float:
     return collation.span_loss(output, batch["attention_mask"], *(batch[name] for name in collation.LABELS)).item()
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> str:
+def summary(records: Sequence[Record]) -> str:
     """Held-out loss and seconds of both sides, mean and range over seeds."""
     lines = ["learning: loss on questions held out, and seconds, by seed"]
     for side in ("plain", "ours"):
-        loss, seconds = (_values(rows, metric, side) for metric in ("learning_held_out_loss", "learning_seconds"))
+        loss, seconds = (_values(records, metric, side) for metric in ("learning_held_out_loss", "learning_seconds"))
         lines.append(
             f"  {side}: {loss.mean():.3f} nats ({loss.min():.3f} to {loss.max():.3f} in {len(loss)} seeds), "
             f"{np.median(seconds):.3g} s"
@@ -155,9 +159,5 @@ def summary(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _values(rows: Sequence[dict[str, Any]], metric: str, side: str) -> NDArray[np.float64]:
-    return np.array([r["value"] for r in rows if r["metric"] == metric and r["conditions"]["side"] == side])
-
-
-def _row(metric: str, value: float, unit: str, conditions: dict[str, Any]) -> dict[str, Any]:
-    return {"metric": metric, "value": value, "unit": unit, "n": 1, "conditions": conditions}
+def _values(records: Sequence[Record], metric: str, side: str) -> NDArray[np.float64]:
+    return np.array([r.value for r in records if r.metric == metric and r.conditions["side"] == side])

@@ -22,6 +22,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import answers, scoring
+from qa_tradeoffs.metrics.records import Record
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 MAX_TOKENS = 16_384
@@ -40,36 +41,36 @@ QUESTIONS = [Point(side, n, 1) for n in (2500, 5000, 10_000, 20_000, 40_000) for
 CONTEXTS = [Point(side, 500, k) for k in (1, 2, 5, 10, 20) for side in ("plain", "ours")]
 
 
-def measure(points: Sequence[Point], rounds: int = 1) -> list[dict[str, Any]]:
-    """Record rows of each point: median seconds and highest peak memory of so many processes."""
-    rows = []
+def measure(points: Sequence[Point], rounds: int = 1) -> list[Record]:
+    """Of each point the median seconds and the highest peak memory of so many processes."""
+    records = []
     for point in points:
         found = [_in_own_process(point) for _ in range(rounds)]
         middle = sorted(one["seconds"] for one in found)[rounds // 2]
-        common = {"n": rounds, "conditions": {"piece": "growth", **asdict(point), "windows": found[0]["windows"]}}
-        rows.append({"metric": "growth_seconds", "value": middle, "unit": "s", **common})
+        at = {"piece": "growth", **asdict(point), "windows": found[0]["windows"]}
+        records.append(Record.of("growth_seconds", middle, "s", rounds, conditions=at))
         if "bytes" in found[0]:
             peak = max(one["bytes"] for one in found)
-            rows.append({"metric": "growth_peak_memory", "value": peak, "unit": "bytes", **common})
-    return rows
+            records.append(Record.of("growth_peak_memory", peak, "bytes", rounds, conditions=at))
+    return records
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> str:
+def summary(records: Sequence[Record]) -> str:
     """A line per point for a reader."""
     lines = [f"{'side':<6}{'questions':>10}{'passages':>10}{'windows':>9}{'seconds':>9}{'MiB':>8}"]
-    for row in rows:
-        at = row["conditions"]
-        if row["metric"] == "growth_seconds":
+    for record in records:
+        at = record.conditions
+        if record.metric == "growth_seconds":
             lines.append(
-                f"{at['side']:<6}{at['questions']:>10,}{at['passages']:>10}{at['windows']:>9,}{row['value']:>9.2f}"
+                f"{at['side']:<6}{at['questions']:>10,}{at['passages']:>10}{at['windows']:>9,}{record.value:>9.2f}"
             )
         else:
-            lines[-1] += f"{row['value'] / 2**20:>8,.0f}"
+            lines[-1] += f"{record.value / 2**20:>8,.0f}"
     return "\n".join(lines)
 
 
 def run(point: Point) -> dict[str, Any]:
-    """Seconds, windows and, where Linux tells, bytes above what the process held before."""
+    """Seconds, windows and, on Linux, bytes above what the process held before."""
     examples = inputs.generated(point.questions, point.passages)
     tokenizer = inputs.tokenizer(examples[:2500])
     call = {"plain": _plain, "ours": _ours}[point.side]

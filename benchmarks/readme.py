@@ -44,7 +44,7 @@ def _published() -> str:
 def _snapshot(name: str, summary: snapshot.Summary) -> str:
     """What was studied, the link to the report, its answer, its first chart, and the table of its models."""
     machine, folder = summary.origin.device, f"reports/published/{name}"
-    code = (summary.origin.git_commit or "no git")[:10] + " and edits" * bool(summary.origin.git_dirty)
+    code = (summary.origin.git_commit or "no git")[:10] + (" and edits" if summary.origin.git_dirty else "")
     where = f"{machine['name']}, {machine['threads']} threads; code {code}"
     link = f"[{summary.title}]({folder}/index.html) ({where}; costs at the price of {summary.price})."
     chart = f"![{summary.chart}]({folder}/{snapshot.CHART})"
@@ -70,8 +70,7 @@ def _row(model: snapshot.Model) -> dict[str, str]:
 
 
 def _points(record: Record) -> str:
-    assert record.interval is not None
-    return points(record.value, record.interval.low, record.interval.high)
+    return points(record.value, *record.bounds)
 
 
 def _anomaly() -> str:

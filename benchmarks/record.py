@@ -1,4 +1,4 @@
-"""What a run of the benchmarks found, on disk: the study's records, and where they came from."""
+"""The result file of a run of the benchmarks: records, and where they came from."""
 
 from pathlib import Path
 from typing import Literal
@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from qa_tradeoffs.core.documents import Strict
+from qa_tradeoffs.core.files import write_text
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs.results import Origin
 
@@ -26,13 +27,12 @@ def table(found: Benchmarks) -> str:
     lines = ["| piece | plain | ours | times as fast |", "|---|---|---|---|"]
     ratios = [record for record in found.records if record.metric == "benchmark_ratio"]
     for ratio in ratios:
-        assert ratio.interval is not None
         sides = {
             record.conditions["side"]: f"{record.value:.3g} s"
             for record in found.records
             if record.metric == "benchmark_seconds" and record.conditions["piece"] == ratio.conditions["piece"]
         }
-        spread = f"{ratio.interval.low:.1f} to {ratio.interval.high:.1f}"
+        spread = "{:.1f} to {:.1f}".format(*ratio.bounds)
         name = f"{ratio.conditions['piece']}: {ratio.conditions['size']}"
         lines.append(f"| {name} | {sides['plain']} | {sides['ours']} | {ratio.value:.1f} ({spread}) |")
     return "\n".join(lines)
@@ -41,3 +41,8 @@ def table(found: Benchmarks) -> str:
 def read(path: Path) -> Benchmarks:
     """A record file, checked."""
     return Benchmarks.model_validate_json(path.read_bytes())
+
+
+def write(path: Path, content: Benchmarks) -> None:
+    """Write a record file."""
+    write_text(path, content.model_dump_json(indent=1) + "\n")

@@ -57,14 +57,12 @@ def test_each_seed_that_is_asked_for_has_a_repository_of_its_own(trained):
     assert weights[0] == (trained[1].checkpoint("bert", 1) / "model.safetensors").read_bytes() != weights[1]
 
 
-def test_without_a_confirmation_it_is_shown_and_nothing_is_sent(trained, server, capsys):
+def test_without_a_confirmation_there_is_a_preview_and_nothing_is_sent(trained, server, capsys):
     push.main(command(trained))
-    shown = capsys.readouterr().out
-    assert shown.startswith(f"{server.url}/me/some-bert-seed-0 (a new repository is private)\n  README.md ")
-    assert "\n# BERT: extractive question answering\n" in shown
-    assert shown.endswith(
-        "Nothing was uploaded, this was shown only (1 to upload): the same with CONFIRM=yes uploads\n"
-    )
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{server.url}/me/some-bert-seed-0 (a new repository is private)\n  README.md ")
+    assert "\n# BERT: extractive question answering\n" in printed
+    assert printed.endswith("Nothing was uploaded (1 to upload): the same command with CONFIRM=yes uploads\n")
     assert server.asked == []
 
 
@@ -74,7 +72,7 @@ def test_what_is_uploaded_comes_back_and_the_second_time_nothing_is_sent(trained
     for _ in range(2):
         push.main(command(trained, "--confirmed"))
     address = f"{server.url}/me/some-bert-seed-0"
-    assert capsys.readouterr().out == f"{address}: uploaded\n{address}: is so already, nothing was sent\n"
+    assert capsys.readouterr().out == f"{address}: uploaded\n{address}: is up to date, nothing was sent\n"
     assert len(server.repositories["models/me/some-bert-seed-0"].commits) == 2  # as it was created, and the upload
     folder = hub.fetch("me/some-bert-seed-0", "main", ["*"])
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == upload.files | {
@@ -85,7 +83,7 @@ def test_what_is_uploaded_comes_back_and_the_second_time_nothing_is_sent(trained
 
 
 @pytest.mark.parametrize(
-    ("owner", "slugs", "seeds", "said"),
+    ("owner", "slugs", "seeds", "message"),
     [
         ("", [], [], "HUB_ORG: is not given; say under whose name on the Hub: make push HUB_ORG=your-name"),
         ("me", ["distilbert"], [], "models.distilbert came fine-tuned: there is nothing of this study's to upload"),
@@ -94,10 +92,10 @@ def test_what_is_uploaded_comes_back_and_the_second_time_nothing_is_sent(trained
         ("m e", ["bert"], [], "'m e/some-bert-seed-0' cannot be a repository's name ("),
     ],
 )
-def test_what_cannot_be_uploaded_is_one_sentence(trained, owner, slugs, seeds, said):
+def test_what_cannot_be_uploaded_is_one_sentence(trained, owner, slugs, seeds, message):
     with pytest.raises(StudyError) as error:
         push.prepare(str(trained[0]), owner, slugs, seeds, str(trained[1].folder))
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_results_of_other_settings_than_the_study_has_are_refused(trained):

@@ -19,6 +19,7 @@ from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.metrics import squad
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs import results
 
 ROOT = Path(__file__).parents[2]
@@ -126,11 +127,11 @@ def test_the_ratio_is_taken_within_rounds():
     found = Comparison("a", "b", plain=np.array([2.0, 8.0, 3.0]), ours=np.array([1.0, 2.0, 1.0]))
     assert found.ratios.tolist() == [2, 4, 3]
     assert "plain 3 s, ours 1 s: 3.00 times as fast (2.00 to 4.00 in 3 rounds)" in str(found)
-    records = results.records(comparison.rows(found))
+    records = comparison.records(found)
     assert [(r.value, r.unit, r.n) for r in records] == [(3, "s", 3), (1, "s", 3), (3, "times as fast", 3)]
     assert (records[2].interval.low, records[2].interval.high) == (2, 4)
     origin = results.Origin(git_commit=None, git_dirty=None, seed=0, device={}, python="3.11", versions={})
-    content = Benchmarks(data="some", data_sha256="0", origin=origin, records=records)
+    content = Benchmarks(data="some", data_sha256="0", origin=origin, records=tuple(records))
     assert table(content).splitlines()[2] == "| a: b | 3 s | 1 s | 3.0 (2.0 to 4.0) |"
 
 
@@ -146,12 +147,12 @@ def test_a_point_of_growth_counts_the_windows_of_its_questions(side):
 def test_growth_is_recorded_for_either_side(monkeypatch):
     answer = {"seconds": 2.0, "windows": 7, "bytes": 3 * 2**20}
     monkeypatch.setattr(growth, "_in_own_process", lambda point: answer)
-    rows = growth.measure([growth.Point("plain", 5, 1)])
-    assert [(r.metric, r.value, r.conditions["side"]) for r in results.records(rows)] == [
+    records = growth.measure([growth.Point("plain", 5, 1)])
+    assert [(r.metric, r.value, r.conditions["side"]) for r in records] == [
         ("growth_seconds", 2, "plain"),
         ("growth_peak_memory", 3 * 2**20, "plain"),
     ]
-    assert growth.summary(rows).splitlines()[1].split() == ["plain", "5", "1", "7", "2.00", "3"]
+    assert growth.summary(records).splitlines()[1].split() == ["plain", "5", "1", "7", "2.00", "3"]
 
 
 def test_a_piece_that_is_not_there_is_named(monkeypatch, capsys):
@@ -188,12 +189,11 @@ def test_predictions_from_logits_are_those_of_the_network_that_gave_them(asked, 
 
 
 def test_the_chart_has_both_sides_in_time_and_memory_against_questions_and_context(tmp_path):
-    rows = [
-        {"metric": metric, "value": value, "unit": "1", "n": 1, "conditions": {"piece": "growth", **vars(point)}}
+    records = [
+        Record.of(metric, value, "1", conditions={"piece": "growth", **vars(point)})
         for metric, value in (("growth_seconds", 2.0), ("growth_peak_memory", 3.0 * 2**20))
         for point in [*growth.QUESTIONS, *growth.CONTEXTS]
     ]
-    records = results.records(rows)
     panels = chart.growth(records).axes
     assert len(panels) == 4
     shown = [[tuple(line.get_xdata()) for line in axes.lines] for axes in panels]
@@ -233,8 +233,8 @@ def test_an_epoch_is_timed_by_both_recipes_with_as_many_updates():
     shape = {
         "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50,
     }  # fmt: skip
-    rows = epoch.measure(lengths, torch.device("cpu"), precision="fp32", plain_updates=2, shape=shape)
-    found = {(r.metric, r.conditions["side"]): r for r in results.records(rows)}
+    records = epoch.measure(lengths, torch.device("cpu"), precision="fp32", plain_updates=2, shape=shape)
+    found = {(record.metric, record.conditions["side"]): record for record in records}
     assert found["epoch_seconds", "ours"].n == 3  # 40 windows, 16 per update
     assert found["epoch_seconds", "plain"].n == 2
     assert 0 < found["epoch_peak_share", "ours"].value < 1
@@ -257,9 +257,9 @@ def test_both_recipes_learn_in_as_many_updates_and_are_asked_the_same_afterwards
     asked = inputs.generated(40)
     shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     monkeypatch.setattr(fine_tuning, "SHAPE", shape)
-    rows = fine_tuning.curves(asked[:32], asked[32:], vocabulary, seeds=[0])
-    losses = [(r["conditions"]["side"], r["conditions"]["step"]) for r in rows if r["metric"] == "learning_loss"]
+    records = fine_tuning.curves(asked[:32], asked[32:], vocabulary, seeds=[0])
+    losses = [(r.conditions["side"], r.conditions["step"]) for r in records if r.metric == "learning_loss"]
     assert losses == [("plain", 1), ("plain", 2), ("ours", 1), ("ours", 2)]
-    held_out = [r["value"] for r in rows if r["metric"] == "learning_held_out_loss"]
+    held_out = [r.value for r in records if r.metric == "learning_held_out_loss"]
     assert held_out == pytest.approx([math.log(384)] * 2, rel=0.5)  # nothing is learned in two updates
-    assert "ours: " in fine_tuning.summary(rows)
+    assert "ours: " in fine_tuning.summary(records)

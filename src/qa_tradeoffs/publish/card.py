@@ -16,8 +16,8 @@ from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs.results import Results
 from qa_tradeoffs.study import config
 
-_TEMPLATES = Path(__file__).parent
 _METRICS = {"exact_match": "Exact match", "f1": "F1"}
+_DATA = {"generated": "generated questions", "files": "own files"}
 
 
 def render(collected: Collected, slug: str, seed: int, repository: str, model_type: str) -> str:
@@ -25,82 +25,79 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
 
     ``repository`` is its name on the Hub, ``model_type`` what its config calls the architecture.
     """
-    study, training = collected.study, collected.trainings[slug, seed]
-    evaluation, made = collected.evaluations[slug, seed], training.provenance
-    recipe = training.find("train_seconds")
-    fields = {
-        "metadata": _metadata(collected, slug, seed, repository.split("/")[-1]),
-        "label": collected.label(slug),
-        "demonstration": study.data.source == "generated",
-        "trained_in": seconds(recipe.value),
-        "origin": _origin(study.model(slug), made.revision),
-        "data": _data(study.data, made.data_revision),
-        "title": study.title,
-        "scores": _scores(collected, slug, seed),
-        "questions": f"{evaluation.find('f1').n:,}",
-        "seeds": [other for model, other in collected.evaluations if model == slug],
-        "recipe": _recipe(recipe) | {"seed": seed},
-        "notes": dict.fromkeys((*training.notes, *evaluation.notes)),
-        "versions": ", ".join(f"{name} {version}" for name, version in made.versions.items()),
-        "commit": made.git_commit,
-        "dirty": made.git_dirty,
-        "study": Path(made.study).stem if (ROOT / "studies" / made.study).is_file() else f"path/to/{made.study}",
-        "study_file": made.study,
-        "study_sha256": made.study_sha256,
-        "data_sha256": made.data_sha256,
-        "slug": slug,
-        "seed": seed,
-        "processes": recipe.conditions.get("processes", 1),
-        "repository": repository,
-        "max_length": study.training.max_length,
-        "token_types": model_type != "distilbert",
-        "licences": _licences(study.model(slug), study.data),
-    }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    study, training, evaluation = collected.study, collected.trainings[slug, seed], collected.evaluations[slug, seed]
+    spec, made, spent = study.model(slug), training.provenance, training.find("train_seconds")
+    (row,) = accuracy.models(collected).to_dict("records")
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
     )
-    environment.filters["plain"] = plain
-    return environment.get_template("card.md").render(fields | _compute(collected, slug, seed))
+    templates.filters["plain"] = plain
+    return templates.get_template("card.md").render(
+        metadata=_metadata(spec, study.data, evaluation, repository.split("/")[-1]),
+        study=study,
+        spec=spec,
+        made=made,
+        row=row,
+        slug=slug,
+        seed=seed,
+        repository=repository,
+        demonstration=study.data.source == "generated",
+        trained_in=seconds(spent.value),
+        origin=_origin(spec, made.revision),
+        data=_data(study.data, made.data_revision),
+        scores=_scores(collected, slug, seed),
+        questions=f"{evaluation.find('f1').n:,}",
+        seeds=[other for model, other in collected.evaluations if model == slug],
+        timings=_timings(collected, slug),
+        costs=_costs(collected, training, row),
+        recipe=_recipe(spent) | {"seed": seed},
+        notes=dict.fromkeys((*training.notes, *evaluation.notes)),
+        versions=", ".join(f"{name} {version}" for name, version in made.versions.items()),
+        study_path=Path(made.study).stem if (ROOT / "studies" / made.study).is_file() else f"path/to/{made.study}",
+        processes=spent.conditions.get("processes", 1),
+        token_types=model_type != "distilbert",
+        licences=_licences(spec, study.data),
+    )
 
 
 def plain(text: str) -> str:
     """Any text as Markdown that shows just this text, on one line."""
-    return re.sub(r"[^\w\s.,:;()+/%'-]", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+    return re.sub(r"[^\w\s.,:;()+/%'-]", lambda match: f"&#{ord(match[0])};", " ".join(text.split()))
 
 
-def _metadata(collected: Collected, slug: str, seed: int, name: str) -> str:
+def _metadata(spec: config.Model, data: config.Data, evaluation: Results, name: str) -> str:
     """The YAML that the Hub reads: what the model is made from, and its scores as evaluation results."""
-    spec, questions = collected.study.model(slug), collected.study.data
-    from_hub = isinstance(questions, config.HubData)
-    shown = {"generated": "generated questions", "files": "own files"}
-    evaluated = {
-        "task_type": "question-answering",
-        "task_name": "Extractive question answering",
-        "dataset_type": questions.name if isinstance(questions, config.HubData) else questions.source,
-        "dataset_name": questions.name if isinstance(questions, config.HubData) else shown[questions.source],
-        "dataset_split": "validation",
-        "dataset_revision": collected.evaluations[slug, seed].provenance.data_revision,
-    }
-    scores = [(metric, collected.evaluations[slug, seed].find(metric)) for metric in _METRICS]
-    data = ModelCardData(
+    dataset = data.name if isinstance(data, config.HubData) else None
+    results = []
+    for metric, title in _METRICS.items():
+        record = evaluation.find(metric)
+        interval = "{:.1f} to {:.1f}".format(*record.bounds) if record.interval else "none"
+        results.append(
+            EvalResult(
+                task_type="question-answering",
+                task_name="Extractive question answering",
+                dataset_type=dataset or data.source,
+                dataset_name=dataset or _DATA[data.source],
+                dataset_split="validation",
+                dataset_revision=evaluation.provenance.data_revision,
+                metric_type=metric,
+                metric_value=round(record.value, 2),
+                metric_name=f"{title} (95 % interval over {record.n:,} questions: {interval})",
+            )
+        )
+    card = ModelCardData(
         model_name=name,
         library_name="transformers",
         pipeline_tag="question-answering",
         base_model=spec.hub,
-        datasets=evaluated["dataset_type"] if from_hub else None,
+        datasets=dataset,
         metrics=list(_METRICS),
-        tags=["qa-tradeoffs", *(["demonstration"] if questions.source == "generated" else [])],
-        eval_results=[
-            EvalResult(
-                metric_type=metric,
-                metric_value=round(record.value, 2),
-                metric_name=f"{_METRICS[metric]} (95 % interval over {record.n:,} questions: {_bounds(record)})",
-                **evaluated,
-            )
-            for metric, record in scores
-        ],
+        tags=["qa-tradeoffs", *(["demonstration"] if data.source == "generated" else [])],
+        eval_results=results,
     )
-    return str(data.to_yaml()).strip()
+    return str(card.to_yaml()).strip()
 
 
 def _scores(collected: Collected, slug: str, seed: int) -> list[dict[str, str]]:
@@ -110,42 +107,43 @@ def _scores(collected: Collected, slug: str, seed: int) -> list[dict[str, str]]:
     rows = [(f"**this model, seed {seed}**", this, ""), *((f"seed {other}", file, "") for other, file in others)]
     rows.append(("lexical overlap, without training", this, "baseline_"))
     return [
-        {"what": what} | {metric: _points(file, prefix + metric) for metric in _METRICS} for what, file, prefix in rows
+        {"what": what} | {metric: _points(file.find(prefix + metric)) for metric in _METRICS}
+        for what, file, prefix in rows
     ]
 
 
-def _compute(collected: Collected, slug: str, seed: int) -> dict[str, Any]:
-    """What is said of time, size and money, with the conditions they were measured under."""
-    (row,) = accuracy.models(collected).to_dict("records")
-    training, price = collected.trainings[slug, seed], collected.price
-    spent = training.find("train_seconds")
+def _timings(collected: Collected, slug: str) -> dict[str, Any]:
+    """Medians of the study's own network with their intervals, and the machine and conditions they were taken on."""
     forward = collected.measured(slug, "forward_seconds")[0].conditions
+    rows = [
+        {
+            "work": str(row["work"]).replace("_", " "),
+            "time": f"{seconds(row['seconds'])} ({seconds(row['low'])} to {seconds(row['high'])})",
+            **{name: row[name] for name in ("batch_size", "length", "repeats")},
+        }
+        for row in speed.timings(collected).to_dict("records")
+    ]
+    conditions = f"{forward['precision']}, {forward['attention']} attention"
+    return {"rows": rows, "machine": _machine(collected.profiles[slug]), "conditions": conditions}
+
+
+def _costs(collected: Collected, training: Results, row: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Size, training and passes: what, how much, and under which conditions."""
+    price, spent = collected.price, training.find("train_seconds")
+    devices = spent.conditions.get("devices", 1)
+    trained_on = _machine(training) if devices == 1 else f"{_machine(training)}; {devices} of these"
     priced = (
         f"at USD {usd(*price.range_usd_per_hour)} an hour for {plain(price.machine)}, {price.provider}, {price.date}"
     )
-    usd_training = usd(*costs.usd_range(money.paid_seconds(spent), price.range_usd_per_hour))
     passes = f"{row['latency_batch']} × {row['latency_at']} tokens, one after the other, {priced}"
-    return {
-        "f1_low": f"{row['f1_seed_low']:.1f}",
-        "f1_high": f"{row['f1_seed_high']:.1f}",
-        "machine": _machine(collected.profiles[slug]),
-        "conditions": f"{forward['precision']}, {forward['attention']} attention",
-        "timings": [
-            {
-                "work": str(timed["work"]).replace("_", " "),
-                "time": f"{seconds(timed['seconds'])} ({seconds(timed['low'])} to {seconds(timed['high'])})",
-                **{name: timed[name] for name in ("batch_size", "length", "repeats")},
-            }
-            for timed in speed.timings(collected).to_dict("records")
-        ],
-        "costs": [
-            ("parameters", parameters(row["parameters"]), ""),
-            ("weights on disk", size(row["bytes"]), "safetensors, fp32"),
-            ("fine-tuning", seconds(spent.value), f"this seed, on {_machine(training)}{_times(spent)}"),
-            ("fine-tuning, USD", usd_training, priced),
-            ("a million passes, USD", usd(row["million_usd_low"], row["million_usd_high"]), passes),
-        ],
-    }
+    usd_training = usd(*costs.usd_range(money.paid_seconds(spent), price.range_usd_per_hour))
+    return [
+        ("parameters", parameters(row["parameters"]), ""),
+        ("weights on disk", size(row["bytes"]), "safetensors, fp32"),
+        ("fine-tuning", seconds(spent.value), f"this seed, on {trained_on}"),
+        ("fine-tuning, USD", usd_training, priced),
+        ("a million passes, USD", usd(row["million_usd_low"], row["million_usd_high"]), passes),
+    ]
 
 
 def _origin(spec: config.Model, revision: str | None) -> str:
@@ -174,11 +172,11 @@ def _data(data: config.Data, revision: str | None) -> str:
 
 def _recipe(record: Record) -> dict[str, Any]:
     """The settings of the training that bear on its result."""
-    settings = {name: value for name, value in record.conditions.items() if name != "save_minutes"}
-    shown: dict[Any, str] = {True: "yes", False: "no", None: "as the network has it"}
+    in_words: dict[Any, str] = {True: "yes", False: "no", None: "as the network has it"}
     return {
-        name.replace("_", " "): shown[value] if value is None or isinstance(value, bool) else value
-        for name, value in settings.items()
+        name.replace("_", " "): in_words[value] if value is None or isinstance(value, bool) else value
+        for name, value in record.conditions.items()
+        if name != "save_minutes"
     }
 
 
@@ -191,20 +189,8 @@ def _licences(spec: config.Model, data: config.Data) -> str:
 
 def _machine(file: Results) -> str:
     device = file.provenance.device
-    return f"{device['name']}, {device['threads']} thread{'s' * (device['threads'] != 1)}"
+    return f"{device['name']}, {device['threads']} thread{'' if device['threads'] == 1 else 's'}"
 
 
-def _times(training: Record) -> str:
-    """On how many such devices, where they were several."""
-    devices = training.conditions.get("devices", 1)
-    return f"; {devices} of these" if devices != 1 else ""
-
-
-def _points(file: Results, metric: str) -> str:
-    record = file.find(metric)
-    low, high = (record.interval.low, record.interval.high) if record.interval else (record.value, record.value)
-    return points(record.value, low, high)
-
-
-def _bounds(record: Record) -> str:
-    return f"{record.interval.low:.1f} to {record.interval.high:.1f}" if record.interval else "none"
+def _points(record: Record) -> str:
+    return points(record.value, *record.bounds)

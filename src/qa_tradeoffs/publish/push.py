@@ -1,4 +1,4 @@
-"""Put fine-tuned models on the Hub, each with a card made from its results; only shown, unless that is confirmed.
+"""Upload fine-tuned models to the Hub, each with a card made from its results; only a preview unless it is confirmed.
 
 python -m qa_tradeoffs.publish.push studies/demo.yaml --owner someone --models bert --seeds 0 --confirmed
 """
@@ -48,19 +48,19 @@ def prepare(
     for slug in chosen:
         if study.model(slug).fine_tuned:
             raise StudyError(f"{study_file}: models.{slug} came fine-tuned: there is nothing of this study's to upload")
-    paths = RunPaths(ROOT / (run or f"runs/{(ROOT / study_file).stem}"))
+    paths = RunPaths.of(ROOT / study_file, run)
     pairs = [(slug, seed) for slug in chosen for seed in (seeds or study.seeds[:1])]
     return [_upload(study_file, study, paths, owner, *pair) for pair in pairs]
 
 
-def shown(upload: Upload) -> str:
+def preview(upload: Upload) -> str:
     """What would be uploaded, for a reader: the repository, its files with their sizes, the card."""
     files = "\n".join(f"  {name:24}{size(len(content)):>12}" for name, content in upload.files.items())
     return f"{_address(upload)} (a new repository is private)\n{files}\n\n{upload.files['README.md'].decode()}"
 
 
 def _upload(study_file: str, study: config.Study, run: RunPaths, owner: str, slug: str, seed: int) -> Upload:
-    """One model with its card, which tells of every seed that has been scored."""
+    """One model with its card, which has every seed that was scored."""
     repository = f"{owner}/{(ROOT / study_file).stem}-{slug}-seed-{seed}"
     hub.check_name(repository)
     scored = [other for other in study.seeds if other != seed and run.evaluation(slug, other).exists()]
@@ -80,7 +80,7 @@ def _address(upload: Upload) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(description="Upload fine-tuned models to the Hub, or show what would be.")
+    parser = argparse.ArgumentParser(description="Upload fine-tuned models to the Hub, or preview it.")
     parser.add_argument("study", help="study file")
     parser.add_argument("--owner", default="", help="user or organisation on the Hub")
     parser.add_argument("--models", nargs="*", default=[])
@@ -93,15 +93,13 @@ def main(arguments: list[str] | None = None) -> None:
     uploads = prepare(options.study, options.owner, options.models, options.seeds, options.run)
     for upload in uploads:
         if not options.confirmed:
-            print(shown(upload))
+            print(preview(upload))
         elif hub.upload(upload.repository, upload.files, "Weights, tokenizer and card from qa-tradeoffs"):
             print(f"{_address(upload)}: uploaded")
         else:
-            print(f"{_address(upload)}: is so already, nothing was sent")
+            print(f"{_address(upload)}: is up to date, nothing was sent")
     if not options.confirmed:
-        print(
-            f"Nothing was uploaded, this was shown only ({len(uploads)} to upload): the same with CONFIRM=yes uploads"
-        )
+        print(f"Nothing was uploaded ({len(uploads)} to upload): the same command with CONFIRM=yes uploads")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from qa_tradeoffs.core.documents import Strict
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import read_bytes, write_text
 from qa_tradeoffs.metrics.pareto import Contest
-from qa_tradeoffs.metrics.records import Condition, Interval, Record
+from qa_tradeoffs.metrics.records import Condition, Interval, Over, Record
 from qa_tradeoffs.report import charts, choice, display, notices
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.paths import RunPaths
@@ -57,17 +57,18 @@ class Summary(Strict):
 
 def summary(collected: Collected) -> Summary:
     """What of a study's results the summary holds."""
-    first = next(iter(collected.evaluations.values())).provenance
+    study, price = collected.study, collected.price
     choices, contest = _choices(collected)
-    baseline, n = accuracy.baseline(collected), collected.n_questions
+    first = next(iter(collected.evaluations.values())).provenance
+    answer = choice.answer(choices, contest, study, accuracy.baseline(collected), collected.n_questions)
     return Summary(
-        title=collected.study.title,
-        kind=notices.kind_of_study(collected.study, collected.slugs),
-        answer=tuple(choice.answer(choices, contest, collected.study, baseline, n)),
+        title=study.title,
+        kind=notices.kind_of_study(study, collected.slugs),
+        answer=tuple(answer),
         chart=choice.chart_text(choices),
         caption=choice.chart_caption(choices),
         origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
-        price=f"{collected.price.machine}, {collected.price.provider}, {collected.price.date}",
+        price=f"{price.machine}, {price.provider}, {price.date}",
         models=tuple(
             Model(label=row["model"], records=tuple(_records(collected, row))) for row in choices.to_dict("records")
         ),
@@ -77,8 +78,7 @@ def summary(collected: Collected) -> Summary:
 def chart(collected: Collected) -> bytes:
     """The report's first chart, as SVG."""
     charts.use_style()
-    choices, _ = _choices(collected)
-    return display.svg(charts.f1_against_question(choices))
+    return display.svg(charts.f1_against_question(_choices(collected)[0]))
 
 
 def read(path: Path) -> Summary:
@@ -115,34 +115,39 @@ def _choices(collected: Collected) -> tuple[pd.DataFrame, Contest]:
 
 
 def _records(collected: Collected, row: dict[str, Any]) -> list[Record]:
-    """A row of the table of models as records; a training only where there was one."""
-    n, shape = collected.n_questions, {"batch_size": row["latency_batch"], "length": row["latency_at"]}
+    """A row of the table of choices as records; a training only where there was one."""
+    shape = {"batch_size": row["latency_batch"], "length": row["latency_at"]}
     passes = collected.measured(row["slug"], "forward_seconds")
-    (repeats,) = (record.n for record in passes if shape.items() <= record.conditions.items())
-    found = [
-        *(_record(row, metric, "points", n, "questions", seeds=row["seeds"]) for metric in ("exact_match", "f1")),
-        _record(row, "parameters", "parameters", 1),
-        _record(row, "latency", "s per forward pass", repeats, "passes", **shape),
-        *_costs(collected, row, "million_usd", **shape),
-    ]
+    (timed,) = (record for record in passes if shape.items() <= record.conditions.items())
+    records = [
+        *(
+            Record.of(
+                metric, row[metric], "points", collected.n_questions, interval=_interval(row, metric, "questions"),
+                conditions={"seeds": row["seeds"]},
+            )
+            for metric in ("exact_match", "f1")
+        ),
+        Record.of("parameters", row["parameters"], "parameters"),
+        Record.of(
+            "latency", row["latency"], "s per forward pass", timed.n, interval=_interval(row, "latency", "passes"),
+            conditions=shape,
+        ),
+        *_costs(collected, row, "million_usd", shape),
+    ]  # fmt: skip
     if pd.isna(row["train_seconds"]):
-        return found
-    return [*found, _record(row, "train_seconds", "s", row["seeds"]), *_costs(collected, row, "train_usd")]
+        return records
+    trained = Record.of("train_seconds", row["train_seconds"], "s", row["seeds"])
+    return [*records, trained, *_costs(collected, row, "train_usd", {})]
 
 
-def _record(row: dict[str, Any], metric: str, unit: str, n: int, over: Any = None, **conditions: Condition) -> Record:
-    """A column of the row; ``over`` says of what its interval is, where it has one."""
-    interval = Interval(low=row[f"{metric}_low"], high=row[f"{metric}_high"], over=over) if over else None
-    return Record(metric=metric, value=row[metric], unit=unit, n=n, interval=interval, conditions=conditions)
+def _interval(row: dict[str, Any], metric: str, over: Over) -> Interval:
+    return Interval(low=row[f"{metric}_low"], high=row[f"{metric}_high"], over=over)
 
 
-def _costs(collected: Collected, row: dict[str, Any], metric: str, **conditions: Condition) -> list[Record]:
+def _costs(collected: Collected, row: dict[str, Any], metric: str, conditions: dict[str, Condition]) -> list[Record]:
     """USD at the price, or at the lowest and the highest where that is a range."""
     at = dict(zip(collected.price.range_usd_per_hour, (row[f"{metric}_low"], row[f"{metric}_high"]), strict=True))
-    return [
-        Record(metric=metric, value=value, unit="USD", n=1, conditions={"usd_per_hour": rate, **conditions})
-        for rate, value in at.items()
-    ]
+    return [Record.of(metric, usd, "USD", conditions={"usd_per_hour": rate, **conditions}) for rate, usd in at.items()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
