@@ -223,7 +223,7 @@ def build(spec: config.Model, known: Assumptions) -> Any:
     import torch  # takes seconds to load, so only where there is something to forecast
     from transformers import AutoConfig
 
-    from qa_tradeoffs.models import networks
+    from qa_tradeoffs.models import checkpoints, networks
 
     if spec.architecture:
         settings = networks.configure(spec)
@@ -236,7 +236,7 @@ def build(spec: config.Model, known: Assumptions) -> Any:
                 f"models: the size of {spec.hub} is not known before it is fetched; add it to `checkpoints` of "
                 "studies/assumptions.yaml, or fetch it with `hf download`"
             )
-        networks.check_checkpoint(folder)
+        checkpoints.check(folder)
         try:
             settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # from_pretrained raises many types for a broken config
