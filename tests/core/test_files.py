@@ -6,7 +6,7 @@ import pytest
 
 from qa_tradeoffs.core import files
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, without_machine, write_if_changed, write_text, written_atomically
+from qa_tradeoffs.core.files import ROOT, without_machine, write_text, written_atomically
 from qa_tradeoffs.runs.paths import RunPaths
 
 RUN = RunPaths(Path("runs/demo"))
@@ -92,16 +92,6 @@ def test_a_folder_that_may_not_be_written_into_is_one_sentence(tmp_path, monkeyp
     monkeypatch.setattr(files.os, "access", lambda folder, mode: False)  # root may write everywhere
     with pytest.raises(StudyError, match=rf"^{tmp_path}: nothing can be written into this folder of results; allow"):
         files.write_text(tmp_path / "result.json", "{}")
-
-
-def test_a_file_is_only_written_where_its_content_changes(tmp_path):
-    target = tmp_path / "file"
-    write_if_changed(target, "one")
-    first = target.stat().st_ino
-    write_if_changed(target, "one")
-    assert target.stat().st_ino == first
-    write_if_changed(target, "two")
-    assert target.read_text() == "two"
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,3 @@ def write_text(target: Path, text: str) -> None:
     """Write ``text`` as UTF-8, atomically."""
     with written_atomically(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def write_if_changed(target: Path, text: str) -> None:
-    """Write ``text`` only where it differs, so that make re-runs nothing for an edit that changes nothing."""
-    if not target.exists() or target.read_text(encoding="utf-8") != text:
-        write_text(target, text)

@@ -20,7 +20,8 @@ from qa_tradeoffs.core.words import size
 from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.publish import card
 from qa_tradeoffs.runs import results
-from qa_tradeoffs.runs.paths import RunPaths
+from qa_tradeoffs.runs.paths import RunPaths, study_name
+from qa_tradeoffs.runs.selection import find_study
 from qa_tradeoffs.study import config
 
 
@@ -61,7 +62,7 @@ def preview(upload: Upload) -> str:
 
 def _upload(study_file: str, study: config.Study, run: RunPaths, owner: str, slug: str, seed: int) -> Upload:
     """One model with its card, which has every seed that was scored."""
-    repository = f"{owner}/{(ROOT / study_file).stem}-{slug}-seed-{seed}"
+    repository = f"{owner}/{study_name(ROOT / study_file)}-{slug}-seed-{seed}"
     hub.check_name(repository)
     scored = [other for other in study.seeds if other != seed and run.evaluation(slug, other).exists()]
     collected, _ = for_analysis(study_file, slug, " ".join(map(str, [seed, *scored])), str(run.folder))
@@ -81,7 +82,7 @@ def _address(upload: Upload) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description="Upload fine-tuned models to the Hub, or preview it.")
-    parser.add_argument("study", help="study file")
+    parser.add_argument("study", help="demo, squad, or the path of a study file")
     parser.add_argument("--owner", default="", help="user or organisation on the Hub")
     parser.add_argument("--models", nargs="*", default=[])
     parser.add_argument("--seeds", nargs="*", default=[], type=config.seed)
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not sys.stderr.isatty():
         disable_progress_bars()
-    uploads = prepare(options.study, options.owner, options.models, options.seeds, options.run)
+    uploads = prepare(str(find_study(options.study)), options.owner, options.models, options.seeds, options.run)
     for upload in uploads:
         if not options.confirmed:
             print(preview(upload))

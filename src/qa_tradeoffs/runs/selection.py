@@ -53,7 +53,7 @@ class Launch:
 def selected(variables: Mapping[str, str]) -> Selection:
     """The study, models and seeds that the variables name. Raises StudyError naming the variable."""
     values = _checked(variables)
-    study_file = _study_file(values["STUDY"])
+    study_file = find_study(values["STUDY"])
     study = config.load(study_file if study_file.is_file() else ROOT / study_file)
     prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))
     models = _once("MODELS", values["MODELS"].split()) or list(study.models)
@@ -79,7 +79,7 @@ def _checked(variables: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def _study_file(text: str) -> Path:
+def find_study(text: str) -> Path:
     """'demo' → studies/demo.yaml; the path of a study file as it is, relative to the repository if it is in there."""
     path = relative(Path(text if text.endswith((".yaml", ".yml")) else f"studies/{text}.yaml"))
     if not (ROOT / path).is_file():
