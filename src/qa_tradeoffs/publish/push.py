@@ -20,7 +20,7 @@ from qa_tradeoffs.core.words import size
 from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.publish import card
 from qa_tradeoffs.runs import results
-from qa_tradeoffs.runs.paths import RunPaths, study_name
+from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import find_study
 from qa_tradeoffs.study import config
 
@@ -62,7 +62,7 @@ def preview(upload: Upload) -> str:
 
 def _upload(study_file: str, study: config.Study, run: RunPaths, owner: str, slug: str, seed: int) -> Upload:
     """One model with its card, which has every seed that was scored."""
-    repository = f"{owner}/{study_name(ROOT / study_file)}-{slug}-seed-{seed}"
+    repository = f"{owner}/{(ROOT / study_file).stem}-{slug}-seed-{seed}"
     hub.check_name(repository)
     scored = [other for other in study.seeds if other != seed and run.evaluation(slug, other).exists()]
     collected, _ = for_analysis(study_file, slug, " ".join(map(str, [seed, *scored])), str(run.folder))
