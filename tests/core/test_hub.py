@@ -1,4 +1,4 @@
-"""The Hub, over HTTP: what is fetched is what was put there, what fails is said, and what is equal is not sent."""
+"""The Hub, over HTTP: what is fetched is what was put there, failures are named, and what is equal is not sent."""
 
 import io
 import json
@@ -35,7 +35,8 @@ def spec(revision: str = "main", **keys: Any) -> Model:
     return Model(label="hub", hub="some/bert", revision=revision, **keys)
 
 
-def said(**asked: Any) -> str:
+def failure(**asked: Any) -> str:
+    """The message of a fetch that fails."""
     with pytest.raises(StudyError) as error:
         hub.fetch(**{"name": "some/bert", "revision": "main", "files": PATTERNS} | asked)
     return str(error.value)
@@ -78,15 +79,11 @@ class TestFetch:
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
         sha = server.add("models/some/bert", CHECKPOINT)
         server.faults = [hub_server.Fault("GET", "model.safetensors", cut_after=600, times=99)]
-        assert re.fullmatch(
-            r"models: some/bert at main could not be fetched \(.*\); check the network, the space left on the disk, "
-            r"and HF_ENDPOINT \(http://127\.0\.0\.1:\d+\); what has arrived is kept, so run the same command again",
-            said(),
-        )
+        assert re.match(r"models: some/bert at main could not be fetched \(.*\); check the network", failure())
         with monkeypatch.context() as patch:  # what did arrive is no checkpoint, offline either
             patch.setattr(constants, "HF_HUB_OFFLINE", True)
             for revision in ("main", sha):
-                assert f"some/bert at {revision} is not in the cache" in said(revision=revision)
+                assert f"some/bert at {revision} is not in the cache" in failure(revision=revision)
         server.faults, server.asked = [], []
         assert content(checkpoints.locate(spec())) == CHECKPOINT
 
@@ -108,27 +105,16 @@ class TestFetch:
     def test_after_a_failure_only_what_is_missing_is_fetched(self, server):
         server.add("models/some/bert", CHECKPOINT)
         server.faults = [hub_server.Fault("GET", "model.safetensors", status=500)]
-        assert said() == (
-            "models: some/bert at main could not be fetched: the Hub is busy or out of order (HTTP 500); "
-            "what has arrived is kept, so run the same command again"
-        )
+        assert "(HTTP 500); what has arrived is kept" in failure()
         server.asked.clear()
         assert content(checkpoints.locate(spec())) == CHECKPOINT
         assert [Path(asked).name for asked in server.asked if asked.startswith("GET /some/bert")] == [
             "model.safetensors"
         ]
 
-    def test_a_hub_that_stays_out_of_order_is_one_sentence(self, server):
-        server.add("models/some/bert", CHECKPOINT)
-        server.faults = [hub_server.Fault("GET", "revision/main", status=503, times=9)]
-        assert "the Hub is busy or out of order (HTTP 503)" in said()
-
     def test_a_hub_that_is_not_there_is_one_sentence(self, server, monkeypatch):
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-        assert said().endswith(
-            "check the network, the space left on the disk, and HF_ENDPOINT (http://127.0.0.1:9); "
-            "what has arrived is kept, so run the same command again"
-        )
+        assert "HF_ENDPOINT (http://127.0.0.1:9)" in failure()
 
     def test_offline_what_is_in_the_cache_is_used_and_nothing_else(self, server, monkeypatch):
         sha = server.add("models/some/bert", CHECKPOINT)
@@ -136,47 +122,30 @@ class TestFetch:
         other = server.repositories["models/some/bert"].commit({"model.safetensors": b"later"})
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         assert [checkpoints.locate(spec(revision)).name for revision in ("main", sha)] == [sha, sha]
-        assert said(revision=other) == (
-            f"models: some/bert at {other} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids "
-            "asking for it; unset it"
-        )
+        assert f"{other} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE" in failure(revision=other)
 
     def test_a_wrong_revision_is_told_from_a_wrong_name(self, server):
         server.add("models/some/bert", CHECKPOINT)
-        assert said(revision="0123abc") == (
-            f"models: some/bert at 0123abc is not there, though {server.url}/some/bert is; give a commit hash, a "
-            "branch or a tag of it"
-        )
-        assert said(name="some/bret") == (
-            "models: some/bret at main is not on the Hub, or private: check the name or log in, `hf auth login`"
-        )
-        assert said(name="not/a/name") == "models: not/a/name at main is not the name of a repository (owner/name)"
+        assert f"some/bert at 0123abc is not there, though {server.url}/some/bert is" in failure(revision="0123abc")
+        assert "some/bret at main is not on the Hub, or private" in failure(name="some/bret")
+        assert "not/a/name at main is not the name of a repository" in failure(name="not/a/name")
 
     def test_a_gated_repository_says_where_to_ask_and_opens_with_a_token(self, server, monkeypatch):
         server.add("models/some/bert", CHECKPOINT, closed="GatedRepo")
-        assert said() == (
-            f"models: some/bert at main is gated: ask for access on {server.url}/some/bert, and log in with "
-            "`hf auth login`"
-        )
+        assert f"is gated: ask for access on {server.url}/some/bert" in failure()
         monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
         assert content(checkpoints.locate(spec())) == CHECKPOINT
 
-    def test_a_token_that_is_not_accepted_is_told_and_not_shown(self, server, monkeypatch):
+    def test_a_token_that_is_not_accepted_is_reported_without_itself(self, server, monkeypatch):
         server.add("models/some/bert", CHECKPOINT)
         monkeypatch.setenv("HF_TOKEN", "hf_outdated")
-        assert said() == (
-            "models: some/bert at main could not be fetched: the Hub does not accept this token; log in anew with "
-            "`hf auth login --force`"
-        )
+        assert "the Hub does not accept this token" in failure() and "hf_outdated" not in failure()
 
     def test_a_repository_without_safetensors_names_where_the_conversion_may_be(self, server):
         server.add("models/some/bert", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
         with pytest.raises(StudyError) as error:
             checkpoints.locate(spec())
-        assert str(error.value) == (
-            "models: some/bert at main has no weights as safetensors, and pickles are never opened; the Hub's own "
-            "conversion may be among its pull requests: give `revision: refs/pr/1`, or the number it has"
-        )
+        assert "has no weights as safetensors" in str(error.value) and "`revision: refs/pr/1`" in str(error.value)
         assert not any("pytorch_model.bin" in asked for asked in server.asked)
 
     def test_progress_is_reported_in_megabytes_and_nothing_is_printed(self, server, monkeypatch, tmp_path, capfd):
@@ -253,9 +222,7 @@ class TestUpload:
 
     def test_an_upload_that_fails_on_the_way_is_taken_up_again(self, server):
         server.faults = [hub_server.Fault("POST", "commit/main", status=500)]
-        with pytest.raises(
-            StudyError, match=r"^me/bert could not be uploaded: the Hub is busy or out of order \(HTTP 500"
-        ):
+        with pytest.raises(StudyError, match=r"^me/bert could not be uploaded: .*\(HTTP 500"):
             hub.upload("me/bert", CHECKPOINT, "A model")
         server.asked.clear()
         assert hub.upload("me/bert", CHECKPOINT, "A model")
@@ -269,26 +236,19 @@ class TestUpload:
 
     def test_without_a_login_it_says_how_to_log_in_and_asks_nothing(self, server, monkeypatch):
         monkeypatch.delenv("HF_TOKEN")
-        with pytest.raises(StudyError) as error:
+        with pytest.raises(StudyError, match=f"^me/bert: nobody is logged in to {server.url}; run `hf auth login`"):
             hub.upload("me/bert", CHECKPOINT, "A model")
-        assert str(error.value) == (
-            f"me/bert: nobody is logged in to {server.url}; run `hf auth login`, or set HF_TOKEN"
-        )
         assert server.asked == []
 
-    def test_a_name_that_is_others_is_one_sentence(self, server):
-        with pytest.raises(StudyError) as error:
-            hub.upload("others/bert", CHECKPOINT, "A model")
-        assert str(error.value) == (
-            "others/bert could not be uploaded: this login may not do it; use a token with write access to that name"
-        )
-
-    def test_a_token_that_is_not_accepted_is_told_and_not_shown(self, server, monkeypatch):
-        monkeypatch.setenv("HF_TOKEN", "hf_outdated")
-        with pytest.raises(
-            StudyError, match=r"^me/bert could not be uploaded: the Hub does not accept this token; log in"
-        ):
-            hub.upload("me/bert", CHECKPOINT, "A model")
+    @pytest.mark.parametrize(
+        ("name", "token", "message"),
+        [("others/bert", hub_server.TOKEN, "this login may not do it"),
+         ("me/bert", "hf_outdated", "the Hub does not accept this token")],
+    )  # fmt: skip
+    def test_what_a_login_may_not_do_is_one_sentence(self, server, monkeypatch, name, token, message):
+        monkeypatch.setenv("HF_TOKEN", token)
+        with pytest.raises(StudyError, match=f"^{name} could not be uploaded: {message}"):
+            hub.upload(name, CHECKPOINT, "A model")
 
 
 def test_the_names_of_contents_are_those_of_git_and_of_the_hub():

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: fetch what a study names at its revision, upload what changed, and say plainly what went wrong.
+"""The Hugging Face Hub: fetch what a study names at its revision, upload what changed, and name what went wrong.
 
 The library's own variables hold: HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN. Its token is never looked at here.
 """
@@ -16,19 +16,19 @@ from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.progress import counter
 
-# The library warns at each retry and without a login; what stops the work is said in a sentence.
+# The library warns at each retry and without a login; what stops the work is a StudyError.
 logging.set_verbosity_error()
 
-_KEPT = "what has arrived is kept, so run the same command again"
+_RESUME = "what has arrived is kept, so run the same command again"
 
 
 def fetch(name: str, revision: str, files: list[str], kind: Literal["model", "dataset"] = "model") -> Path:
     """The folder in the Hub's own cache with the ``files`` (patterns) of a repository at ``revision``.
 
-    A download that is cut goes on where it broke off, and files that are complete are not fetched again.
+    An interrupted download is resumed, and files that are complete are not fetched again.
     The folder is named after the commit hash. Raises StudyError saying why it could not be had.
     """
-    bar = _reporting(f"fetching {name}, MB")
+    bar = _progress_bar(f"fetching {name}, MB")
     try:
         folder = huggingface_hub.snapshot_download(
             name, repo_type=kind, revision=revision, allow_patterns=files, tqdm_class=bar
@@ -84,10 +84,10 @@ def _why(error: BaseException, path: str, done: str) -> str:
     if status == 403:
         return f"could not be {done}: this login may not do it; use a token with write access to that name"
     if status is not None and (status == 429 or status >= 500):
-        return f"could not be {done}: the Hub is busy or out of order (HTTP {status}); {_KEPT}"
+        return f"could not be {done}: the Hub is busy or out of order (HTTP {status}); {_RESUME}"
     return (
         f"could not be {done} ({one_line(causes[-1])}); check the network, the space left on the disk, and HF_ENDPOINT "
-        f"({constants.ENDPOINT}); {_KEPT}"
+        f"({constants.ENDPOINT}); {_RESUME}"
     )
 
 
@@ -113,11 +113,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _reporting(label: str) -> type[tqdm]:
+def _progress_bar(label: str) -> type[tqdm]:
     """A bar class for huggingface_hub that draws nothing and reports the bytes that arrived, in MB, as our progress."""
-    tell = counter(label)
+    report = counter(label)
 
-    class Reporting(tqdm):  # type: ignore[misc]
+    class ProgressBar(tqdm):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options | {"disable": True})
             # Of its several bars this is the one that counts bytes written, whichever way they came.
@@ -127,6 +127,6 @@ def _reporting(label: str) -> type[tqdm]:
             with self.get_lock():  # files come in parallel
                 self.n += n or 0
                 if self._counts:
-                    tell(round(self.n / 1e6), max(round((self.total or 0) / 1e6), 1))
+                    report(round(self.n / 1e6), max(round((self.total or 0) / 1e6), 1))
 
-    return Reporting
+    return ProgressBar
