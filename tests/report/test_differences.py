@@ -102,8 +102,7 @@ def test_the_chart_of_slices_is_small_and_described(n, ends):
 )
 def test_widths_over_passages_have_verdicts(right, width, verdict):
     examples = [question(row, context=f"passage {row // 2}") for row in range(60)]
-    markup = differences.by_passage(by_passage(answers_of(examples, {"A": [right * 15]}))).markup
-    cells = Reader(markup).text
+    cells = Reader(differences.by_passage(by_passage(answers_of(examples, {"A": [right * 15]})))).text
     assert "30 passages" in cells and f"A{width}{verdict}" in cells
 
 
@@ -132,7 +131,7 @@ def shown_of(example: Example, texts: tuple[str, str], spans: list[tuple[int, in
     for label, text, (begin, end) in zip(labels, texts, spans, strict=True):
         frame = answers.tables[label][0]
         frame[["prediction", "char_start", "char_end"]] = pd.DataFrame([[text, begin, end]])
-    return Reader(differences.examples(cases.sample(answers)).markup)
+    return Reader(differences.examples(cases.sample(answers)))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
