@@ -19,11 +19,10 @@ from traitlets.config import Config
 
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import without_machine, write_text
-from qa_tradeoffs.report.display import MADE_HERE
+from qa_tradeoffs.report.display import MADE_HERE, TEMPLATES
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
-_TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 ANALYSIS = "4-analysis.ipynb"
 MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
 # The kinds of output that a page has, best first: none needs a script. The first only where display.py made it.
@@ -91,9 +90,7 @@ def _page(notebook: nbformat.NotebookNode, title: str, *, show_code: bool = True
     for picture in soup.select("img:not([src])"):  # it was not in the notebook
         picture.decompose()
     contents = _contents(soup)
-    return _TEMPLATES.get_template("page.html").render(
-        title=title, body=Markup(str(soup)), contents=contents, back=back
-    )
+    return TEMPLATES.get_template("page.html").render(title=title, body=Markup(soup), contents=contents, back=back)
 
 
 def _stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -103,23 +100,23 @@ def _stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.source = without_machine(cell.source)
-            for output in cell.outputs:
-                _strip(output)
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = without_machine(output.text)
+            elif output.output_type == "error":
+                output.traceback = [without_machine(line) for line in output.traceback]
+            else:
+                output.data, output.metadata = _shown(output), {}
     return notebook
 
 
-def _strip(output: nbformat.NotebookNode) -> None:
-    """Take from an output what ``_stripped`` takes from a notebook."""
-    if output.output_type == "stream":
-        output.text = without_machine(output.text)
-    elif output.output_type == "error":
-        output.traceback = [without_machine(line) for line in output.traceback]
-    else:
-        allowed = _KINDS if output.metadata.get("text/html") == MADE_HERE else _KINDS[1:]
-        data = {kind: output.data[kind] for kind in allowed if kind in output.data}
-        if not data or "text/plain" in data:
-            data["text/plain"] = without_machine(data.get("text/plain", "an output that this page cannot show"))
-        output.data, output.metadata = data, {}
+def _shown(output: nbformat.NotebookNode) -> dict[str, str]:
+    """What a page has of an output, by kind."""
+    allowed = _KINDS if output.metadata.get("text/html") == MADE_HERE else _KINDS[1:]
+    data = {kind: output.data[kind] for kind in allowed if kind in output.data}
+    if not data or "text/plain" in data:
+        data["text/plain"] = without_machine(data.get("text/plain", "an output that this page cannot show"))
+    return data
 
 
 def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:

@@ -1,149 +1,125 @@
 """How long a forward pass and a training step take, as tables and a chart."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from qa_tradeoffs.analysis import speed
-from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core import words
+from qa_tradeoffs.core.words import parameters, percent, plain, seconds
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.report import charts, display
 
 
-def savings(models: pd.DataFrame) -> display.Html:
-    """Each other model against the largest one."""
-    against = speed.savings(models)
+def savings(models: pd.DataFrame) -> display.Table:
+    """Each other model against the largest one: 'times as fast' beside both times, and only where it is significant."""
+    savings = speed.savings(models)
+
+    def beside(column: str) -> list[str]:
+        return list(map("{} against {}".format, savings[column].map(seconds), savings[f"other_{column}"].map(seconds)))
+
+    cells = pd.DataFrame(
+        {
+            "model": savings["model"],
+            "against": savings["other"],
+            "share of its parameters": savings["share"].map(percent),
+            "forward pass": beside("seconds"),
+            "times as fast": [
+                row.verdict if row.verdict == "not significant" else plain(row.times_as_fast)
+                for row in savings.itertuples()
+            ],
+            "fine-tuning": beside("train_seconds"),
+            "fine-tuning, times as fast": display.known(savings["train_times_as_fast"], plain, "not trained"),
+        }
+    )
     at = models.iloc[0]
     caption = f"Against the largest model; a forward pass has {at['latency_batch']} × {at['latency_at']} tokens"
-    return display.table(savings_cells(against), caption, data=against)
+    return display.table(cells, caption, data=savings)
 
 
-def savings_cells(savings: pd.DataFrame) -> pd.DataFrame:
-    """The savings as a reader sees them: 'times as fast' beside both times, and only where it is significant."""
-    rows = [
-        {
-            "model": row.model,
-            "against": row.other,
-            "share of its parameters": words.percent(row.share),
-            "forward pass": f"{words.seconds(row.seconds)} against {words.seconds(row.other_seconds)}",
-            "times as fast": words.plain(row.times_as_fast) if row.verdict != "not significant" else row.verdict,
-            "fine-tuning": f"{words.seconds(row.train_seconds)} against {words.seconds(row.other_train_seconds)}",
-            "fine-tuning, times as fast": _ratio(row.train_times_as_fast),
-        }
-        for row in savings.itertuples()
-    ]
-    return pd.DataFrame(rows)
-
-
-def invalid(collected: Collected) -> display.Html:
-    """A notice for each measurement that would need more than the machine's peak."""
+def invalid(measured: Sequence[tuple[str, Record]]) -> display.Html:
+    """A notice for each measurement, with its model, that would need more than the machine's peak."""
     sentences = [
         f"Invalid measurement: {label}, {at['network']} network, {work}, {at['batch_size']} × {at['length']} tokens in "
         f"{at['precision']}: would need {at['share_of_peak']:.2f} of the machine's peak."
-        for label, record in speed.invalid(collected)
+        for label, record in measured
         if (at := record.conditions) and (work := record.metric.removesuffix("_seconds").replace("_", " "))
     ]
     return display.paragraphs(sentences, "notice")
 
 
-def full_size(collected: Collected) -> display.Html:
+def full_size(networks: Sequence[speed.FullSize]) -> display.Table:
     """The full-size networks: a forward pass, its share of the peak, with eager attention, a training step."""
-    caption = "Full-size networks, random weights: medians with 95 % intervals over passes"
-    return display.table(full_size_cells(speed.full_size(collected)), caption)
+    cells = pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
+    return display.table(cells, "Full-size networks, random weights: medians with 95 % intervals over passes")
 
 
-def full_size_cells(networks: list[speed.FullSize]) -> pd.DataFrame:
-    """The full-size networks as a reader sees them."""
-    return pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
-
-
-def timings(collected: Collected) -> display.Html:
-    """Every timed point of the study's own networks."""
-    own = speed.timings(collected)
-    return display.table(timings_cells(own), "The study's networks: medians, intervals over passes", data=own)
-
-
-def timings_cells(timings: pd.DataFrame) -> pd.DataFrame:
-    """The timings as a reader sees them: a column per model."""
-    wide = timings.assign(cell=[with_interval(row.seconds, row.low, row.high) for row in timings.itertuples()])
+def timings(timings: pd.DataFrame) -> display.Table:
+    """Every timed point of the study's own networks: a column per model."""
+    wide = timings.assign(cell=list(map(timed, timings["seconds"], timings["low"], timings["high"])))
     wide = wide.pivot(index=["work", "batch_size", "length"], columns="model", values="cell")
-    wide = wide[list(dict.fromkeys(timings["model"]))].reset_index()
-    return wide.replace({"work": {"training_step": "training step"}}).rename(
-        columns={"batch_size": "batch", "length": "tokens per row"}
-    )
+    cells = wide[list(timings["model"].unique())].reset_index().replace({"work": {"training_step": "training step"}})
+    cells = cells.rename(columns={"batch_size": "batch", "length": "tokens per row"})
+    return display.table(cells, "The study's networks: medians, intervals over passes", data=timings)
 
 
-def chart(collected: Collected, colours: dict[str, Any]) -> display.Html:
-    """A forward pass of the full-size networks against tokens per row."""
-    times = speed.timings(collected, collected.full_size)
-    times = times[times["work"] == "forward"]
-    caption = "One forward pass of the full-size networks, random weights."
-    return display.figure(draw(times, colours), alt=chart_text(times), caption=caption)
+def chart(timings: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
+    """Time of a forward pass against tokens per row, one panel per batch size, both axes logarithmic.
 
-
-def draw(timings: pd.DataFrame, colours: dict[str, Any]) -> Figure:
-    """Time of a call against tokens per row, one panel per batch size, both axes logarithmic."""
-    lengths = sorted(timings["length"].unique())
-    figure, panels = charts.panels(timings, "batch_size")
-    for axes, size, times in panels:
-        ends = {}
+    ``timings`` are those of the full-size networks.
+    """
+    times = timings[timings["work"] == "forward"].rename(columns={"low": "seconds_low", "high": "seconds_high"})
+    lengths = sorted(times["length"].unique())
+    figure, panels = charts.panels(times, "batch_size")
+    for axes, size, chosen in panels:
         axes.set(title=f"batch {size}", xlabel="tokens per row", xscale="log", yscale="log")
-        for model, rows in times.groupby("model", sort=False):
-            error = [rows["seconds"] - rows["low"], rows["high"] - rows["seconds"]]
-            colour = colours[str(model)]
-            axes.errorbar(rows["length"], rows["seconds"], yerr=error, marker="o", capsize=3, color=colour, label=model)
-            ends[str(model)] = (rows["length"].iloc[-1], rows["seconds"].iloc[-1])
+        for model, rows in chosen.groupby("model", sort=False):
+            axes.errorbar(
+                rows["length"], rows["seconds"], yerr=charts.errors(rows, "seconds"), marker="o", capsize=3,
+                color=colours[str(model)], label=model,
+            )  # fmt: skip
         axes.set_xticks(lengths, labels=lengths)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(_in_units))
         axes.minorticks_off()
     figure.axes[0].set_ylabel("time per call (median, 95 % interval)")
-    charts.name_lines(figure.axes, ends, colours)
-    return figure
-
-
-def chart_text(timings: pd.DataFrame) -> str:
-    """The chart in words: the times at the longest rows."""
-    longest = timings[timings["length"] == timings["length"].max()]
-    named = [f"{row.model} {words.seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
-    return (
-        f"Line chart of the time of a forward pass against tokens per row; at {timings['length'].max()} tokens: "
-        f"{'; '.join(named)}."
+    charts.name_lines(figure.axes)
+    longest = times[times["length"] == lengths[-1]]
+    named = [f"{row.model} {seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
+    return display.figure(
+        figure,
+        alt="Line chart of the time of a forward pass against tokens per row; "
+        f"at {lengths[-1]} tokens: {'; '.join(named)}.",
+        caption="One forward pass of the full-size networks, random weights.",
     )
 
 
-def with_interval(value: float, low: float, high: float) -> str:
+def timed(value: float, low: float, high: float) -> str:
     """'200 ms (180 ms–220 ms)'."""
-    return f"{words.seconds(value)} ({words.seconds(low)}–{words.seconds(high)})"
-
-
-def _ratio(value: float) -> str:
-    return "not trained" if pd.isna(value) else words.plain(value)
+    return f"{seconds(value)} ({seconds(low)}–{seconds(high)})"
 
 
 def _row(network: speed.FullSize) -> dict[str, str]:
     """A full-size network as a row; columns that name the point they were measured at."""
-    row = {"model": network.model, "parameters": words.parameters(network.parameters)}
+    row = {"model": network.model, "parameters": parameters(network.parameters)}
     if network.forward:
         at = network.forward.conditions
         row["precision"] = str(at["precision"])
         row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(network.forward)
         row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
-        row["share of peak"] = words.percent(float(at["share_of_peak"] or 0))
+        row["share of peak"] = percent(float(at["share_of_peak"] or 0))
         eager = "is eager" if network.eager is network.forward else network.eager and _timed(network.eager)
         row["with eager attention"] = eager or "not measured"
     if network.step and network.parts:
         at = network.step.conditions
         row[f"training step, {at['batch_size']} × {at['length']}"] = _timed(network.step)
-        row["of it forward, backward, update"] = " + ".join(map(words.percent, network.parts))
+        row["of it forward, backward, update"] = " + ".join(map(percent, network.parts))
     return row
 
 
 def _timed(record: Record) -> str:
-    return with_interval(record.value, *record.bounds)
+    return timed(record.value, *record.bounds)
 
 
 def _in_units(value: float, _: int | None) -> str:
