@@ -75,8 +75,8 @@ def _points(record: Record) -> str:
 
 def _anomaly() -> str:
     explained = explanation(own=Path("not here"))
-    sentences = [anomaly.measured(explained), *anomaly.sentences(explained)]
-    return "\n\n".join([*sentences, _markdown(anomaly.aims_cells(explained.aims))])
+    tables = anomaly.answer(explained), anomaly.variants_table(explained.variants), anomaly.aims_table(explained.aims)
+    return "\n\n".join(_markdown(table.cells) for table in tables)
 
 
 def _speed() -> str:

@@ -21,7 +21,7 @@ from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import read_bytes, write_text
 from qa_tradeoffs.metrics.pareto import Contest
 from qa_tradeoffs.metrics.records import Condition, Interval, Over, Record
-from qa_tradeoffs.report import charts, choice, display, notices
+from qa_tradeoffs.report import charts, choice, notices
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.results import Origin
@@ -61,12 +61,13 @@ def summary(collected: Collected) -> Summary:
     choices, contest = _choices(collected)
     first = next(iter(collected.evaluations.values())).provenance
     answer = choice.answer(choices, contest, study, accuracy.baseline(collected), collected.n_questions)
+    drawn = choice.chart(choices)
     return Summary(
         title=study.title,
         kind=notices.kind_of_study(study, collected.slugs),
         answer=tuple(answer),
-        chart=choice.chart_text(choices),
-        caption=choice.chart_caption(choices),
+        chart=drawn.alt,
+        caption=drawn.caption,
         origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
         price=f"{price.machine}, {price.provider}, {price.date}",
         models=tuple(
@@ -78,7 +79,7 @@ def summary(collected: Collected) -> Summary:
 def chart(collected: Collected) -> bytes:
     """The report's first chart, as SVG."""
     charts.use_style()
-    return display.svg(charts.f1_against_question(_choices(collected)[0]))
+    return choice.chart(_choices(collected)[0]).svg
 
 
 def read(path: Path) -> Summary:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core.words import counted, parameters, seconds, signed, size, usd
+from qa_tradeoffs.core.words import counted, parameters, seconds, size, usd
 from qa_tradeoffs.report import charts, display
 
 
@@ -37,38 +37,36 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
     }
     if models["seeds"].max() == 1:
         del columns["F1, lowest and highest seed"]
-    return display.table(pd.DataFrame(columns), caption, data=models)
+    return display.table(columns, caption, data=models)
 
 
 def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:
     """Every two models compared question by question, in both metrics."""
     columns = {"model": f1["model"], "against": f1["other"]}
     for name, metric, gaps in (("F1", "f1", f1), ("EM", "exact_match", exact_match)):
-        columns[f"{name} difference"] = [
-            f"{signed(gap)} ({signed(low)} to {signed(high)})"
-            for gap, low, high in gaps[[f"{metric}_difference", "low", "high"]].to_numpy(dtype=float)
-        ]
+        difference = display.signed_interval(gaps[f"{metric}_difference"], gaps["low"], gaps["high"])
+        columns[f"{name} difference"] = difference
         columns[f"{name}, p (Holm)"] = gaps["p_holm"].map("{:.2g}".format)
         columns[f"{name}, verdict"] = gaps["verdict"]
     both = f1.merge(exact_match, on=["model", "other"], suffixes=("_f1", "_exact_match"))
-    return display.table(pd.DataFrame(columns), "Paired by question, in points; 95 % intervals over questions", both)
+    return display.table(columns, "Paired by question, in points; 95 % intervals over questions", both)
 
 
 def runs(runs: pd.DataFrame) -> display.Table:
     """How far training runs of a model lie apart."""
-    cells = pd.DataFrame(
-        {
-            "model": runs["model"],
-            "metric": runs["metric"].replace({"f1": "F1", "exact_match": "EM"}),
-            "training runs": runs["runs"],
-            "mean": runs["mean"].map("{:.1f}".format),
-            "standard deviation": runs["sd"].map("{:.2f}".format),
-            "95 % t interval": map("{:.1f} to {:.1f}".format, runs["low"], runs["high"]),
-            "lowest and highest": map("{:.1f} to {:.1f}".format, runs["lowest"], runs["highest"]),
-            "runs overlap with": runs["overlaps"],
-        }
+    columns = {
+        "model": runs["model"],
+        "metric": runs["metric"].replace({"f1": "F1", "exact_match": "EM"}),
+        "training runs": runs["runs"],
+        "mean": runs["mean"].map("{:.1f}".format),
+        "standard deviation": runs["sd"].map("{:.2f}".format),
+        "95 % t interval": map("{:.1f} to {:.1f}".format, runs["low"], runs["high"]),
+        "lowest and highest": map("{:.1f} to {:.1f}".format, runs["lowest"], runs["highest"]),
+        "runs overlap with": runs["overlaps"],
+    }
+    return display.table(
+        columns, "Spread over training runs, in points; not pooled with that over questions", data=runs
     )
-    return display.table(cells, "Spread over training runs, in points; not pooled with that over questions", data=runs)
 
 
 def loss_chart(losses: pd.DataFrame, colours: dict[str, Any]) -> display.Html:

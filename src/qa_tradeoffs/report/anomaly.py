@@ -20,7 +20,6 @@ _CONVOLUTIONS = ["convolution forward", "convolution backward"]
 # read, and none is the colour of a model elsewhere in the report.
 _AREAS = "#77AADD #EE8866 #EEDD88 #FFAABB #99DDFF #44BB99 #BBCC33 #AAAA00 #DDDDDD #BBBBBB".split()
 _WHOLE, _MORE, _LESS = "#BBBBBB", "#EE8866", "#44BB99"
-_NARROW = 0.06  # of the widest bar: a segment below that has no room for a number
 
 
 def answer(explained: Explanation) -> display.Table:
@@ -52,10 +51,11 @@ def operators_chart(operators: pd.DataFrame, work: str) -> display.Picture:
     figure, panels = plt.subplots(
         1, 2, figsize=(WIDTH * 1.5, 1.6 + 0.6 * len(models)), sharey=True, width_ratios=(2, 1)
     )
-    for axes, column, label in zip(panels, ("seconds", "gflop"), ("seconds", "GFLOP"), strict=True):
-        values = operators.pivot(index="model", columns="operations", values=column).loc[models, classes]
-        _stack(axes, values)
-        axes.set(xlabel=f"{label} of one call", ylabel="")
+    # A segment below this share of the widest bar has no room for a number.
+    for axes, column, narrow in zip(panels, ("seconds", "GFLOP"), (0.075, 0.15), strict=True):
+        values = operators.pivot(index="model", columns="operations", values=column.lower()).loc[models, classes]
+        _stack(axes, values, narrow)
+        axes.set(xlabel=f"{column} of one call", ylabel="")
     panels[0].invert_yaxis()
     figure.legend(panels[0].containers, classes, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     parts = []
@@ -118,19 +118,17 @@ def variants_table(variants: pd.DataFrame) -> display.Table:
 
 def aims_table(aims: pd.DataFrame) -> display.Table:
     """What the rewriting was to reach and what it reached, at every point measured."""
-    cells = pd.DataFrame(
-        {
-            "work": aims["work"].str.replace("_", " "),
-            "batch × tokens": map("{} × {}".format, aims["batch_size"], aims["length"]),
-            "precision": aims["precision"],
-            "dropout": aims["dropout"].map("{:g}".format),
-            "rewritten over": aims["over"],
-            "ratio": aims.apply(_ratio, axis=1),
-            "aim": aims["at most"].map("at most {:g}".format),
-            "reached": np.where(aims["reached"], "yes", "no"),
-        }
-    )
-    return display.table(cells, "The rewritten network at every point measured", data=aims)
+    columns = {
+        "work": aims["work"].str.replace("_", " "),
+        "batch × tokens": map("{} × {}".format, aims["batch_size"], aims["length"]),
+        "precision": aims["precision"],
+        "dropout": aims["dropout"].map("{:g}".format),
+        "rewritten over": aims["over"],
+        "ratio": aims.apply(_ratio, axis=1),
+        "aim": aims["at most"].map("at most {:g}".format),
+        "reached": np.where(aims["reached"], "yes", "no"),
+    }
+    return display.table(columns, "The rewritten network at every point measured", data=aims)
 
 
 def beside_original(explained: Explanation, published: Published) -> display.Html:
@@ -162,13 +160,13 @@ def _timed(rows: pd.DataFrame, name: str, over: str) -> pd.DataFrame:
     )
 
 
-def _stack(axes: Axes, values: pd.DataFrame) -> None:
+def _stack(axes: Axes, values: pd.DataFrame, narrow: float) -> None:
     """A horizontal bar per row of ``values``, a segment per column; the number in it where there is room."""
     values.plot.barh(stacked=True, ax=axes, width=0.8, color=sns.color_palette(_AREAS, values.shape[1]), legend=False)
     widest = values.sum(axis=1).max()
     for bars, name in zip(axes.containers, values, strict=True):
-        labels = [plain(value) if value > _NARROW * widest else "" for value in values[name]]
-        axes.bar_label(bars, labels, label_type="center", fontsize="small")
+        labels = [plain(value) if value > narrow * widest else "" for value in values[name]]
+        axes.bar_label(bars, labels, label_type="center", fontsize="small")  # type: ignore[arg-type]
     axes.grid(axis="y", visible=False)
     axes.set_xlim(0, 1.05 * widest)
 

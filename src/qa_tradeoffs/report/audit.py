@@ -3,13 +3,14 @@
 Every number is computed from the file of published figures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 
 from qa_tradeoffs.analysis import audit
 from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.report import display
+from qa_tradeoffs.report.display import span
 from qa_tradeoffs.study.published import MACHINES, MODELS, ModelName, Published
 
 _LABELS: dict[ModelName, str] = {"bert": "BERT", "distilbert": "DistilBERT", "squeezebert": "SqueezeBERT"}
@@ -19,8 +20,8 @@ Finding = tuple[str, str, str, str, str]  # a row of the table
 def table(published: Published) -> display.Table:
     """All findings of the audit: inference times first, then memory, money, training and scores."""
     findings = [*_peaks(published), *_ratios(published), *_memory_and_money(published), *_training(published)]
-    cells = pd.DataFrame(findings, columns=["figure", "published", "implies", "verdict", "source"])
-    return display.table(cells, "What the figures published in 2021 imply")
+    columns = ["figure", "published", "implies", "verdict", "source"]
+    return display.table(pd.DataFrame(findings, columns=columns), "What the figures published in 2021 imply")
 
 
 def _peaks(published: Published) -> Iterator[Finding]:
@@ -32,8 +33,8 @@ def _peaks(published: Published) -> Iterator[Finding]:
             seconds, lengths = [row.seconds for row in rows], [row.length for row in rows]
             yield (
                 f"{_LABELS[model]}'s times, {machine.upper()}",
-                f"{_span(seconds, 4)} s for {rows[0].batch_size} rows of {_span(lengths, 0)} tokens",
-                f"{_span([row.tflops for row in rows], 1)} TFLOP/s, {_percents([row.peak_share for row in rows])} of "
+                f"{span(seconds, 4)} s for {rows[0].batch_size} rows of {span(lengths, 0)} tokens",
+                f"{span([row.tflops for row in rows], 1)} TFLOP/s, {_percents([row.peak_share for row in rows])} of "
                 f"the {published.machines.of(machine).fp32_tflops:g} of the data sheet",
                 "possible in fp32" if all(row.possible for row in rows) else "impossible in fp32",
                 published.original.inference.source,
@@ -50,7 +51,7 @@ def _ratios(published: Published) -> Iterator[Finding]:
     hours = original.fine_tuning.by_model
     yield (
         "BERT's time over DistilBERT's",
-        f"{_span(distilbert, 1)} on both GPUs at all lengths",
+        f"{span(distilbert, 1)} on both GPUs at all lengths",
         f"{audit.LAYERS_RATIO:.1f} by the layers, {hours.bert.hours / hours.distilbert.hours:.1f} by the hours of "
         f"fine-tuning; the published ratio if both times lack {_percents(left_out)} of BERT's",
         "more than the layers explain" if min(distilbert) > audit.LAYERS_RATIO else "as the layers say",
@@ -70,7 +71,7 @@ def _ratios(published: Published) -> Iterator[Finding]:
     yield (
         "SqueezeBERT faster than BERT",
         f"{claim.times:g} times as fast on a {claim.machine}",
-        f"{_span(squeezebert, 1)} times as fast on the two GPUs, with {_span(fewer, 1)} times fewer FLOP",
+        f"{span(squeezebert, 1)} times as fast on the two GPUs, with {span(fewer, 1)} times fewer FLOP",
         "not on these GPUs" if max(squeezebert) < claim.times else "on these GPUs too",
         f"{claim.source}; {original.inference.source}",
     )
@@ -82,7 +83,7 @@ def _memory_and_money(published: Published) -> Iterator[Finding]:
     yield (
         "Memory",
         f"{len(offsets)} pairs of figures, the same model and input on both GPUs",
-        f"{_span(offsets, 0)} MiB more on the P100 in every pair",
+        f"{span(offsets, 0)} MiB more on the P100 in every pair",
         "part of it is the GPU's, not the model's" if fixed else "no fixed part",
         published.original.memory.source,
     )
@@ -90,7 +91,7 @@ def _memory_and_money(published: Published) -> Iterator[Finding]:
     yield (
         "Cost of fine-tuning",
         listed([f"{spent.of(m).hours:g} h for USD {spent.of(m).usd:.2f} ({_LABELS[m]})" for m in MODELS]),
-        f"USD {_span(prices, 3)} an hour",
+        f"USD {span(prices, 3)} an hour",
         "hours times one price" if max(prices) - min(prices) < 0.005 else "several prices",
         published.original.fine_tuning.source,
     )
@@ -121,11 +122,5 @@ def _training(published: Published) -> Iterator[Finding]:
     )
 
 
-def _span(values: Sequence[float], digits: int) -> str:
-    """'2.9 to 3.1', or one figure where both ends read the same."""
-    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
-    return low if low == high else f"{low} to {high}"
-
-
 def _percents(shares: list[float]) -> str:
-    return f"{_span([100 * share for share in shares], 0)} %"
+    return f"{span([100 * share for share in shares], 0)} %"

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import pandas as pd
+import numpy as np
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.calibration import BINS, Calibration
 from qa_tradeoffs.analysis.slices import FEWEST
-from qa_tradeoffs.core.words import points, signed
 from qa_tradeoffs.report import charts, display
 
 _TOO_FEW = f"fewer than {FEWEST} questions"
@@ -19,22 +18,23 @@ def table(calibration: Calibration) -> display.Html:
     if models.empty:
         return display.none(f"{_TOO_FEW} say too little about confidence")
     at_80, at_50 = (calibration.coverage.loc[lambda rows, at=at: rows["coverage"].round() == at] for at in (80, 50))
-    cells = pd.DataFrame(
-        {
-            "model": models["model"],
-            "confidence, mean": models["confidence"].map("{:.1f}".format),
-            "EM": models["accuracy"].map("{:.1f}".format),
-            "verdict": [_verdict(row) for row in models.itertuples()],
-            "ECE": display.with_interval(models, "ece"),
-            "ECE by chance": models["ece_chance"].map("up to {:.1f}".format),
-            "AURC": display.with_interval(models, "aurc"),
-            "AURC, best to worthless": map("{:.1f} to {:.1f}".format, models["aurc_best"], models["aurc_random"]),
-            "EM at 80 %": display.with_interval(at_80, "em"),
-            "gain at 80 %": [_gain(row) for row in at_80.itertuples()],
-            "EM at 50 %": display.with_interval(at_50, "em"),
-        }
-    )
-    return display.table(cells, "Confidence, in points, 95 % intervals", data=models)
+    gain = display.signed_interval(at_80["gain"], at_80["gain_low"], at_80["gain_high"])
+    columns = {
+        "model": models["model"],
+        "confidence, mean": models["confidence"].map("{:.1f}".format),
+        "EM": models["accuracy"].map("{:.1f}".format),
+        "confidence less EM": display.signed_interval(models["gap"], models["gap_low"], models["gap_high"]),
+        "verdict": models["verdict"],
+        "ECE": display.with_interval(models, "ece"),
+        "ECE by chance": models["ece_chance"].map("up to {:.1f}".format),
+        "AURC": display.with_interval(models, "aurc"),
+        "AURC, best to worthless": map("{:.1f} to {:.1f}".format, models["aurc_best"], models["aurc_random"]),
+        "EM at 80 %": display.with_interval(at_80, "em"),
+        "gain at 80 %": gain,
+        "gain": np.where(at_80["gain_low"] > 0, "significant", "not significant"),
+        "EM at 50 %": display.with_interval(at_50, "em"),
+    }
+    return display.table(columns, "Confidence, in points, 95 % intervals", data=models)
 
 
 def reliability_chart(calibration: Calibration, colours: dict[str, Any]) -> display.Html:
@@ -87,17 +87,3 @@ def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display
         alt=f"Line chart of EM against the share of questions answered, the most confident first; {'; '.join(ends)}.",
         caption="EM of the answers given, when the least sure ones are not given.",
     )
-
-
-def _verdict(row: Any) -> str:
-    """'overconfident by 5.1 (2.0–8.3)', or the verdict alone where the gap is not significant."""
-    if row.gap_low <= 0 <= row.gap_high:
-        return str(row.verdict)
-    low, high = sorted((abs(row.gap_low), abs(row.gap_high)))
-    return f"{row.verdict} by {points(abs(row.gap), low, high)}"
-
-
-def _gain(row: Any) -> str:
-    """What leaving the least sure fifth unanswered gains in EM."""
-    verdict = "" if row.gain_low > 0 else ", not significant"
-    return f"{signed(row.gain)} ({signed(row.gain_low)} to {signed(row.gain_high)}){verdict}"

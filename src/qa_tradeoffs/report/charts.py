@@ -5,7 +5,7 @@ One colour per model everywhere, safe for the colour-blind.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -96,7 +96,7 @@ def name_lines(panels: Sequence[Axes]) -> None:
     last = panels[-1]
     last.figure.draw_without_rendering()  # type: ignore[union-attr]
     handles, names = last.get_legend_handles_labels()
-    lines = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
+    lines: list[Any] = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
     ends = [line.get_xydata()[-1] for line in lines]
     heights = sorted(last.transData.transform(end)[1] for end in ends)
     apart = all(above - below > _LINE for below, above in pairwise(heights))
@@ -121,14 +121,15 @@ def _name_points(axes: Axes) -> None:
     Nor an error bar, where there is such a place.
     """
     axes.figure.draw_without_rendering()  # type: ignore[union-attr]
-    inside, points = axes.get_window_extent(), [container[0] for container in axes.containers]
-    dots = [axes.transData.transform(point.get_xydata()[0]) for point in points]
+    inside, drawn = axes.get_window_extent(), cast(list[ErrorbarContainer], axes.containers)
+    dots = [axes.transData.transform(point.get_xydata()[0]) for point, *_ in drawn]
     taken = [Bbox.from_bounds(x, y, 0, 0).padded(_DOT) for x, y in dots]
-    bars = [bar for container in axes.containers for lines in container[2] for bar in lines.get_segments()]
+    bars = [bar for _, _, directions in drawn for lines in directions for bar in lines.get_segments()]
     lines = [Bbox(axes.transData.transform(bar)).padded(1) for bar in bars]
-    for container, point in zip(axes.containers, points, strict=True):
+    for container in drawn:
+        point = container[0]
         text = axes.annotate(
-            container.get_label(), point.get_xydata()[0], xytext=(0, 0), textcoords="offset points", zorder=4,
+            str(container.get_label()), point.get_xydata()[0], xytext=(0, 0), textcoords="offset points", zorder=4,
             color=legible(point.get_color()), path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
         places = []

@@ -55,23 +55,21 @@ def answer(
 def table(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) -> display.Table:
     """When to choose which model, one row per model."""
     rows = choices.set_index("model", drop=False)
-    cells = pd.DataFrame(
-        {
-            "model": choices["model"],
-            "when to choose it": [_condition(row, rows, contest) for _, row in choices.iterrows()],
-            "F1": display.with_interval(choices, "f1"),
-            "one question": choices["question"].map(seconds),
-            "a million, USD": [usd(*pair) for pair in choices["question_usd"]],
-            "fine-tuning, USD": map(usd, choices["train_usd_low"], choices["train_usd_high"]),
-            "weights": choices["bytes"].map(size),
-        }
-    )
+    columns = {
+        "model": choices["model"],
+        "when to choose it": [_condition(row, rows, contest) for _, row in choices.iterrows()],
+        "F1": display.with_interval(choices, "f1"),
+        "one question": choices["question"].map(seconds),
+        "a million, USD": [usd(*pair) for pair in choices["question_usd"]],
+        "fine-tuning, USD": map(usd, choices["train_usd_low"], choices["train_usd_high"]),
+        "weights": choices["bytes"].map(size),
+    }
     about = "the networks of this study, on generated text" if study.data.source == "generated" else "this study's data"
     caption = (
         f"When to choose which model: for {about}. F1 in points with 95 % intervals over {counted(n, 'question')}; "
         "time is the median of questions answered one by one on this machine."
     )
-    return display.table(cells, caption)
+    return display.table(columns, caption)
 
 
 def chart(choices: pd.DataFrame) -> display.Picture:

@@ -90,35 +90,31 @@ def by_passage(widths: pd.DataFrame) -> display.Html:
         return display.none("every question has a passage of its own")
     if passages < _FEWEST_PASSAGES:
         return display.none(f"fewer than {_FEWEST_PASSAGES} passages do not show how alike they are")
-    cells = pd.DataFrame(
-        {
-            "F1 of": [f"{row.model} − {row.other}" if row.other else row.model for row in widths.itertuples()],
-            "width over passages": display.known(widths["width"], "{:.2f} times".format, "–"),
-            "verdict": widths["verdict"],
-        }
-    )
+    columns = {
+        "F1 of": [f"{row.model} − {row.other}" if row.other else row.model for row in widths.itertuples()],
+        "width over passages": display.known(widths["width"], "{:.2f} times".format, "–"),
+        "verdict": widths["verdict"],
+    }
     caption = f"Width of intervals had the {passages:,} passages been drawn instead of the {questions:,} questions"
-    return display.table(cells, caption, data=widths)
+    return display.table(columns, caption, data=widths)
 
 
 def agreement_table(table: pd.DataFrame) -> display.Html:
     """How often every two models are right together, and what an ideal choice between them would gain."""
     if table.empty:
         return display.none(_ONE_MODEL)
-    cells = pd.DataFrame(
-        {
-            "first": table["model"],
-            "second": table["other"],
-            "both right": display.with_interval(table, "both"),
-            "only the first": display.with_interval(table, "first"),
-            "only the second": display.with_interval(table, "second"),
-            "both wrong": display.with_interval(table, "neither"),
-            "same answer": display.with_interval(table, "equal"),
-            "either right": display.with_interval(table, "either"),
-            "over the better one": (table["either"] - table["better"]).map(signed),
-        }
-    )
-    return display.table(cells, "Per cent of the questions, 95 % intervals", data=table)
+    columns = {
+        "first": table["model"],
+        "second": table["other"],
+        "both right": display.with_interval(table, "both"),
+        "only the first": display.with_interval(table, "first"),
+        "only the second": display.with_interval(table, "second"),
+        "both wrong": display.with_interval(table, "neither"),
+        "same answer": display.with_interval(table, "equal"),
+        "either right": display.with_interval(table, "either"),
+        "over the better one": (table["either"] - table["better"]).map(signed),
+    }
+    return display.table(columns, "Per cent of the questions, 95 % intervals", data=table)
 
 
 def examples(splits: Sequence[Split]) -> display.Html:
@@ -130,12 +126,9 @@ def examples(splits: Sequence[Split]) -> display.Html:
 
 def _by_slice(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
     """A row per slice, a column per model."""
-    cells = scores.assign(cell=display.with_interval(scores, metric))
-    cells.loc[scores[metric].isna(), "cell"] = "too few"
-    index = ["slicing", "slice", "n"]
-    wide = cells.pivot(index=index, columns="model", values="cell")
-    wide = wide.loc[list(scores.groupby(index, sort=False).groups), list(scores["model"].unique())]
-    return wide.reset_index().rename(columns={"slicing": "by", "n": "questions"})
+    cells = pd.Series(display.with_interval(scores, metric)).where(scores[metric].notna(), "too few")
+    wide = display.column_per_model(scores, ["slicing", "slice", "n"], cells)
+    return wide.rename(columns={"slicing": "by", "n": "questions"})
 
 
 def _verdict(rows: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from qa_tradeoffs.core.files import without_machine
-from qa_tradeoffs.core.words import points
+from qa_tradeoffs.core.words import points, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,11 +70,12 @@ class Picture(Html):
     caption: str
 
 
-def table(cells: pd.DataFrame, caption: str, data: pd.DataFrame | None = None) -> Table:
-    """The cells as a table with header cells, numbers on the right; 'none' for no rows.
+def table(columns: Mapping[str, Any] | pd.DataFrame, caption: str, data: pd.DataFrame | None = None) -> Table:
+    """The columns as a table with header cells, numbers on the right; 'none' for no rows.
 
     The link below it saves ``data``, the unrounded numbers behind the cells, where given, else the cells.
     """
+    cells = pd.DataFrame(columns)
     if cells.empty:
         return Table(paragraphs([f"{caption}: none."]).markup, cells)
     numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in cells.dtypes]
@@ -144,6 +145,24 @@ def passage(
 def with_interval(rows: pd.DataFrame, column: str) -> list[str]:
     """'81.2 (80.4–82.0)' of each row: points in ``column``, their interval in ``column_low`` and ``column_high``."""
     return [points(*row) for row in rows[[column, f"{column}_low", f"{column}_high"]].to_numpy(dtype=float)]
+
+
+def signed_interval(values: Iterable[float], low: Iterable[float], high: Iterable[float]) -> list[str]:
+    """'+2.1 (-0.4 to +4.6)' of each row: points of a difference with their interval."""
+    return [f"{signed(v)} ({signed(a)} to {signed(b)})" for v, a, b in zip(values, low, high, strict=True)]
+
+
+def column_per_model(rows: pd.DataFrame, index: list[str], cells: Iterable[str]) -> pd.DataFrame:
+    """One cell per row of ``rows`` set out by its model and by ``index``, both in their order."""
+    wide = rows.assign(cell=list(cells))
+    wide = wide.pivot_table(index=index, columns="model", values="cell", aggfunc="first", sort=False)
+    return wide[list(rows["model"].unique())].reset_index()
+
+
+def span(values: Sequence[float], digits: int) -> str:
+    """'2.9 to 3.1', or one figure where both ends read the same."""
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def known(values: Iterable[Any], words: Callable[[Any], str], missing: str) -> list[str]:

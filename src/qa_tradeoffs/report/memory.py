@@ -10,9 +10,7 @@ from qa_tradeoffs.report import charts, display
 def table(peaks: pd.DataFrame) -> display.Table:
     """Every peak that was measured: a column per model."""
     index = ["network", "precision", "batch_size", "length", "measure"]
-    wide = peaks.assign(cell=peaks["mib"].map(_mib))
-    wide = wide.pivot_table(index=index, columns="model", values="cell", aggfunc="first", sort=False)
-    cells = wide[list(peaks["model"].unique())].fillna("not measured").reset_index()
+    cells = display.column_per_model(peaks, index, peaks["mib"].map(_mib)).fillna("not measured")
     cells = cells.rename(columns={"batch_size": "batch", "length": "tokens per row"})
     return display.table(cells, "Peak memory of a forward pass", data=peaks)
 

@@ -28,26 +28,23 @@ def table(costs: pd.DataFrame) -> display.Table:
     def at_prices(column: str, words: Callable[[float, float], str] = usd) -> list[str]:
         return list(map(words, costs[column] * costs["cheapest"], costs[column] * costs["dearest"]))
 
-    cells = pd.DataFrame(
-        {
-            "model": costs["model"],
-            "F1": costs["f1"].map("{:.1f}".format),
-            "fine-tuning, USD": at_prices("training_usd"),
-            "million, SingleStream, USD": at_prices("single_usd"),
-            "million, Offline, USD": at_prices("offline_usd", offline_usd),
-            "USD per point of F1 over the smallest": at_prices("usd_per_point", _per_point),
-        }
-    )
-    return display.table(cells, "The study's networks at this price", data=costs)
+    columns = {
+        "model": costs["model"],
+        "F1": costs["f1"].map("{:.1f}".format),
+        "fine-tuning, USD": at_prices("training_usd"),
+        "million, SingleStream, USD": at_prices("single_usd"),
+        "million, Offline, USD": at_prices("offline_usd", offline_usd),
+        "USD per point of F1 over the smallest": at_prices("usd_per_point", _per_point),
+    }
+    return display.table(columns, "The study's networks at this price", data=costs)
 
 
 def utilisation(shares: pd.DataFrame) -> display.Table:
     """A million questions one by one, at full size, by the share of the paid time in which the machine answers."""
-    costs = shares.assign(usd=list(map(usd, shares["usd_low"], shares["usd_high"])))
-    wide = costs.pivot(index="model", columns="utilisation", values="usd")
-    wide = wide.loc[shares["model"].unique(), shares["utilisation"].unique()]
-    cells = wide.rename(columns=lambda share: f"{percent(share)} of the time, USD").reset_index()
-    return display.table(cells, "A million questions one by one at full size, USD, by utilisation", data=shares)
+    columns: dict[str, Any] = {"model": shares["model"].unique()}
+    for share, rows in shares.groupby("utilisation", sort=False):
+        columns[f"{percent(share)} of the time, USD"] = map(usd, rows["usd_low"], rows["usd_high"])
+    return display.table(columns, "A million questions one by one at full size, USD, by utilisation", data=shares)
 
 
 def break_even(even: pd.DataFrame) -> display.Table:

@@ -47,26 +47,24 @@ def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
 
 def table(models: pd.DataFrame, has_answer: "pd.Series[bool]") -> display.Table:
     """The thresholds of each model and what they give; ``has_answer`` says it of each question."""
-    cells = pd.DataFrame(
-        {
-            "model": models["model"],
-            "threshold": models["thresholds"].map(_thresholds),
-            "chosen on": [f"{n:,} training questions" if n else "given" for n in models["chosen_on"]],
-            "rightly unanswered": display.with_interval(models, "no_f1"),
-            "EM where there is an answer": display.with_interval(models, "has_exact_match"),
-            "F1 where there is an answer": display.with_interval(models, "has_f1"),
-            "F1 of all": display.with_interval(models, "f1"),
-            "F1 of all at threshold 0": models["f1_at_0"].map("{:.1f}".format),
-            "with the best threshold": models["f1_best"].map("{:.1f}".format),
-            "verdict": models["lost"].map("{:.1f} points below the best threshold".format),
-        }
-    )
+    columns = {
+        "model": models["model"],
+        "threshold, of all seeds": [display.span(values, 2) for values in models["thresholds"]],
+        "chosen on": [f"{n:,} training questions" if n else "given" for n in models["chosen_on"]],
+        "rightly unanswered": display.with_interval(models, "no_f1"),
+        "EM where there is an answer": display.with_interval(models, "has_exact_match"),
+        "F1 where there is an answer": display.with_interval(models, "has_f1"),
+        "F1 of all": display.with_interval(models, "f1"),
+        "F1 of all at threshold 0": models["f1_at_0"].map("{:.1f}".format),
+        "with the best threshold": models["f1_best"].map("{:.1f}".format),
+        "verdict": models["lost"].map("{:.1f} points below the best threshold".format),
+    }
     caption = (
         "No-answer thresholds (logits) and what they give, in points with 95 % intervals over questions; "
         f"{(~has_answer).sum():,} of the {len(has_answer):,} validation questions have no answer in their passage, so "
         f"never answering would reach F1 {100 * (~has_answer).mean():.1f}."
     )
-    return display.table(cells, caption, data=models)
+    return display.table(columns, caption, data=models)
 
 
 def tradeoff_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
@@ -126,9 +124,3 @@ def _draw(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any],
     axes.set_ylim(0, None)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     return figure
-
-
-def _thresholds(values: tuple[float, ...]) -> str:
-    """'1.23', or '1.02 to 1.31, by seed'."""
-    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
-    return low if low == high else f"{low} to {high}, by seed"

@@ -49,13 +49,8 @@ def _weights(models: list[config.Model]) -> str:
     """'published checkpoints fine-tuned here', with the models' names where there are several kinds."""
     kinds: dict[str, list[str]] = {}
     for model in models:
-        kinds.setdefault(_start(model), []).append(model.label)
+        where = "checkpoints from disk" if model.path else "published checkpoints"
+        here = "as they came" if model.fine_tuned else "fine-tuned here"
+        kind = "models trained from scratch" if model.architecture else f"{where} {here}"
+        kinds.setdefault(kind, []).append(model.label)
     return ", ".join(f"{kind} ({listed(labels)})" if len(kinds) > 1 else kind for kind, labels in kinds.items())
-
-
-def _start(model: config.Model) -> str:
-    """What the weights that were scored began as."""
-    if model.architecture:
-        return "models trained from scratch"
-    where = "checkpoints from disk" if model.path else "published checkpoints"
-    return f"{where} {'as they came' if model.fine_tuned else 'fine-tuned here'}"

@@ -43,19 +43,14 @@ def render(run: RunPaths, pages: Path, title: str, notebooks: list[Path]) -> Pat
     StudyError for a notebook that is not of this run, is missing or cannot be read.
     """
     analysis = run.folder / ANALYSIS
-    for notebook in (*(_of_run(run, path) for path in notebooks), analysis):
+    for notebook in (*(path.resolve() for path in notebooks), analysis):
+        if not notebook.is_relative_to(run.folder):
+            raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
         name = str(notebook.relative_to(run.folder).with_suffix(""))
         write_text(pages / run.page_name(notebook), _page(_read(notebook), name, back="index.html"))
     index = pages / "index.html"
     write_text(index, _page(_read(analysis), title, show_code=False))
     return index
-
-
-def _of_run(run: RunPaths, notebook: Path) -> Path:
-    """The notebook by its full path, if it is in the folder of the run."""
-    if not notebook.resolve().is_relative_to(run.folder):
-        raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
-    return notebook.resolve()
 
 
 class _Exporter(HTMLExporter):  # type: ignore[misc]

@@ -39,7 +39,11 @@ def total(durations: pd.DataFrame) -> dict[str, str]:
 
 def durations_table(durations: pd.DataFrame) -> display.Table:
     """How long each notebook ran."""
-    started = display.known(durations["started"], provenance.minute, _UNKNOWN)
-    took = display.known(durations["seconds"], seconds, _UNKNOWN)
-    cells = durations[["notebook", "model", "seed"]].assign(**{"started, UTC": started, "took": took})
-    return display.table(cells, "How long each notebook ran", data=durations)
+    columns = {
+        "notebook": durations["notebook"],
+        "model": durations["model"],
+        "seed": durations["seed"],
+        "started, UTC": display.known(durations["started"], provenance.minute, _UNKNOWN),
+        "took": display.known(durations["seconds"], seconds, _UNKNOWN),
+    }
+    return display.table(columns, "How long each notebook ran", data=durations)

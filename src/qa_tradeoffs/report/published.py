@@ -10,32 +10,28 @@ from qa_tradeoffs.report import charts, display
 
 def scores(beside: pd.DataFrame) -> display.Table:
     """Each model's F1 beside every published one."""
-    cells = pd.DataFrame(
-        {
-            "model": beside["model"],
-            "F1 here": display.with_interval(beside, "f1"),
-            "F1 published": beside["published"].map("{:g}".format),
-            "source": beside["source"],
-            "verdict": beside["verdict"] + " the interval",
-        }
-    )
-    return display.table(cells, "F1 here and as published; intervals over questions", data=beside)
+    columns = {
+        "model": beside["model"],
+        "F1 here": display.with_interval(beside, "f1"),
+        "F1 published": beside["published"].map("{:g}".format),
+        "source": beside["source"],
+        "verdict": beside["verdict"] + " the interval",
+    }
+    return display.table(columns, "F1 here and as published; intervals over questions", data=beside)
 
 
 def table(tradeoff: pd.DataFrame) -> display.Table:
     """The original study's scores and times over BERT's beside this machine's."""
     number = "{:.2f}".format
-    cells = pd.DataFrame(
-        {
-            "model": tradeoff["model"],
-            "F1 published in 2021": tradeoff["f1"].map(number),
-            "time over BERT's, P100 2021": display.known(tradeoff["p100"], number, "not there then"),
-            "time over BERT's, K80 2021": display.known(tradeoff["k80"], number, "not there then"),
-            "time over BERT's, here, measured": display.known(tradeoff["relative"], number, "no BERT measured"),
-            "million questions here, USD": map(usd, tradeoff["usd_low"], tradeoff["usd_high"]),
-        }
-    )
-    return display.table(cells, "The original's figures beside this machine's", data=tradeoff)
+    columns = {
+        "model": tradeoff["model"],
+        "F1 published in 2021": tradeoff["f1"].map(number),
+        "time over BERT's, P100 2021": display.known(tradeoff["p100"], number, "not there then"),
+        "time over BERT's, K80 2021": display.known(tradeoff["k80"], number, "not there then"),
+        "time over BERT's, here, measured": display.known(tradeoff["relative"], number, "no BERT measured"),
+        "million questions here, USD": map(usd, tradeoff["usd_low"], tradeoff["usd_high"]),
+    }
+    return display.table(columns, "The original's figures beside this machine's", data=tradeoff)
 
 
 def chart(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> display.Html:

@@ -27,7 +27,7 @@ def scenarios(served: pd.DataFrame) -> display.Table:
     }  # fmt: skip
     if served["joules"].notna().any():
         columns["J per question, SingleStream"] = display.known(served["joules"], plain, "not metered")
-    return display.table(pd.DataFrame(columns), "Full-size networks, random weights, real lengths", data=served)
+    return display.table(columns, "Full-size networks, random weights, real lengths", data=served)
 
 
 def phases(phases: pd.DataFrame) -> display.Table:

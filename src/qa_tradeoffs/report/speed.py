@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import EngFormatter, LogLocator
 
 from qa_tradeoffs.analysis import speed
 from qa_tradeoffs.core.words import parameters, percent, plain, seconds
@@ -19,23 +19,21 @@ def savings(models: pd.DataFrame) -> display.Table:
     def beside(column: str) -> list[str]:
         return list(map("{} against {}".format, savings[column].map(seconds), savings[f"other_{column}"].map(seconds)))
 
-    cells = pd.DataFrame(
-        {
-            "model": savings["model"],
-            "against": savings["other"],
-            "share of its parameters": savings["share"].map(percent),
-            "forward pass": beside("seconds"),
-            "times as fast": [
-                row.verdict if row.verdict == "not significant" else plain(row.times_as_fast)
-                for row in savings.itertuples()
-            ],
-            "fine-tuning": beside("train_seconds"),
-            "fine-tuning, times as fast": display.known(savings["train_times_as_fast"], plain, "not trained"),
-        }
-    )
+    columns = {
+        "model": savings["model"],
+        "against": savings["other"],
+        "share of its parameters": savings["share"].map(percent),
+        "forward pass": beside("seconds"),
+        "times as fast": [
+            row.verdict if row.verdict == "not significant" else plain(row.times_as_fast)
+            for row in savings.itertuples()
+        ],
+        "fine-tuning": beside("train_seconds"),
+        "fine-tuning, times as fast": display.known(savings["train_times_as_fast"], plain, "not trained"),
+    }
     at = models.iloc[0]
     caption = f"Against the largest model; a forward pass has {at['latency_batch']} × {at['latency_at']} tokens"
-    return display.table(cells, caption, data=savings)
+    return display.table(columns, caption, data=savings)
 
 
 def invalid(measured: Sequence[tuple[str, Record]]) -> display.Html:
@@ -57,9 +55,9 @@ def full_size(networks: Sequence[speed.FullSize]) -> display.Table:
 
 def timings(timings: pd.DataFrame) -> display.Table:
     """Every timed point of the study's own networks: a column per model."""
-    wide = timings.assign(cell=list(map(timed, timings["seconds"], timings["low"], timings["high"])))
-    wide = wide.pivot(index=["work", "batch_size", "length"], columns="model", values="cell")
-    cells = wide[list(timings["model"].unique())].reset_index().replace({"work": {"training_step": "training step"}})
+    times = map(timed, timings["seconds"], timings["low"], timings["high"])
+    cells = display.column_per_model(timings, ["work", "batch_size", "length"], times)
+    cells["work"] = cells["work"].str.replace("_", " ")
     cells = cells.rename(columns={"batch_size": "batch", "length": "tokens per row"})
     return display.table(cells, "The study's networks: medians, intervals over passes", data=timings)
 
@@ -81,7 +79,7 @@ def chart(timings: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
             )  # fmt: skip
         axes.set_xticks(lengths, labels=lengths)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(_in_units))
+        axes.yaxis.set_major_formatter(EngFormatter("s"))
         axes.minorticks_off()
     figure.axes[0].set_ylabel("time per call (median, 95 % interval)")
     charts.name_lines(figure.axes)
@@ -120,7 +118,3 @@ def _row(network: speed.FullSize) -> dict[str, str]:
 
 def _timed(record: Record) -> str:
     return timed(record.value, *record.bounds)
-
-
-def _in_units(value: float, _: int | None) -> str:
-    return f"{value * 1e3:g} ms" if value < 1 else f"{value:g} s"
