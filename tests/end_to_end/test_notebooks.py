@@ -114,6 +114,7 @@ TRAINED = {"bert/seed-0/1-train", "distilbert/seed-0/1-train"} | EVALUATED
     [
         ("src/qa_tradeoffs/report/charts.py", {"4-analysis"}),
         ("studies/prices.yaml", {"4-analysis"}),
+        ("src/qa_tradeoffs/report/templates/parts.html", {"4-analysis"}),
         ("src/qa_tradeoffs/report/pages.py", set()),
         ("benchmarks/results/anomaly.json", {"4-analysis"}),
         ("studies/published.yaml", {"4-analysis"}),

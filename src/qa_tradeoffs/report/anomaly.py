@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 
 from qa_tradeoffs.analysis.anomaly import PUBLISHED, Explanation
 from qa_tradeoffs.core.words import percent, plain, seconds
@@ -30,9 +29,8 @@ def answer(explained: Explanation) -> display.Table:
     facts = {
         "measured": "on this machine" if explained.own else "apart from this run; make anomaly repeats it here",
         "machine": f"{origin.device['name']}, {origin.device['threads']} threads, torch {origin.versions['torch']}",
-        "networks": "full size, random weights",
-        "training step": f"batch {at['batch_size']} × {at['length']} tokens, {at['precision']}, "
-        f"dropout {at['dropout']:g}",
+        "training step": f"full size, random weights, batch {at['batch_size']} × {at['length']} tokens, "
+        f"{at['precision']}, dropout {at['dropout']:g}",
         f"convolutions in {_STOCK}": _share_and_rate(classes.loc[_STOCK].loc[_CONVOLUTIONS].sum()),
         "matrix products in BERT": _share_and_rate(classes.loc[("BERT", "matrix product")]),
         f"dropout in {_STOCK}": f"{percent(dropout[_STOCK])} of the time",
@@ -54,8 +52,13 @@ def operators_chart(operators: pd.DataFrame, work: str) -> display.Picture:
     # A segment below this share of the widest bar has no room for a number.
     for axes, column, narrow in zip(panels, ("seconds", "GFLOP"), (0.075, 0.15), strict=True):
         values = operators.pivot(index="model", columns="operations", values=column.lower()).loc[models, classes]
-        _stack(axes, values, narrow)
-        axes.set(xlabel=f"{column} of one call", ylabel="")
+        values.plot.barh(stacked=True, ax=axes, width=0.8, color=sns.color_palette(_AREAS, len(classes)), legend=False)
+        widest = values.sum(axis=1).max()
+        for bars, name in zip(axes.containers, classes, strict=True):
+            labels = [plain(value) if value > narrow * widest else "" for value in values[name]]
+            axes.bar_label(bars, labels, label_type="center", fontsize="small")
+        axes.set(xlabel=f"{column} of one call", ylabel="", xlim=(0, 1.05 * widest))
+        axes.grid(axis="y", visible=False)
     panels[0].invert_yaxis()
     figure.legend(panels[0].containers, classes, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
     parts = []
@@ -80,11 +83,10 @@ def steps_chart(steps: pd.DataFrame) -> display.Picture:
     last = len(steps) - 1
     after, before = steps["seconds"], steps["seconds"].shift()
     ends = before.to_numpy()[:, None] * steps[["low", "high"]].to_numpy(dtype=float)  # of each change's interval
-    for i in range(1, len(steps)):
-        change = after[i] - before[i]
-        axes.barh(i, change, left=before[i], color=_LESS if change < 0 else _MORE)
-        axes.plot([before[i]] * 2, [i - 1.4, i + 0.4], color="0.4", linewidth=0.8)
-        axes.plot(ends[i], [i, i], color="0.2", linewidth=1.2, marker="|", markersize=7, zorder=3)
+    rows, changed = np.arange(1, len(steps)), (after - before)[1:]
+    axes.barh(rows, changed, left=before[1:], color=[_LESS if change < 0 else _MORE for change in changed])
+    axes.vlines(before[1:], rows - 1.4, rows + 0.4, color="0.4", linewidth=0.8)
+    axes.plot(ends[1:].T, [rows, rows], color="0.2", linewidth=1.2, marker="|", markersize=7, zorder=3)
     axes.barh([0, last], after[[0, last]], color=_WHOLE, height=[0.8, 0.4])
     beside = np.nanmax(np.column_stack([after, before, ends]), axis=1)
     for i, (at, value) in enumerate(zip(beside, after, strict=True)):
@@ -158,17 +160,6 @@ def _timed(rows: pd.DataFrame, name: str, over: str) -> pd.DataFrame:
             "verdict": np.select(verdicts, ["", "faster", "slower"], "not significant"),
         }
     )
-
-
-def _stack(axes: Axes, values: pd.DataFrame, narrow: float) -> None:
-    """A horizontal bar per row of ``values``, a segment per column; the number in it where there is room."""
-    values.plot.barh(stacked=True, ax=axes, width=0.8, color=sns.color_palette(_AREAS, values.shape[1]), legend=False)
-    widest = values.sum(axis=1).max()
-    for bars, name in zip(axes.containers, values, strict=True):
-        labels = [plain(value) if value > narrow * widest else "" for value in values[name]]
-        axes.bar_label(bars, labels, label_type="center", fontsize="small")  # type: ignore[arg-type]
-    axes.grid(axis="y", visible=False)
-    axes.set_xlim(0, 1.05 * widest)
 
 
 def _share_and_rate(operations: Any) -> str:

@@ -11,16 +11,17 @@ from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest
 from qa_tradeoffs.report import charts, display
 from qa_tradeoffs.study import config
 
-# A training is timed once: a cost that is lower by less than a tenth is not taken for lower.
-_CHEAPER = 0.9
-_SMALLER = 0.99  # files of equal weights differ by their headers
+# What a model may need less of than another one, beside time: its column, and below which share it counts as less.
+_SAVINGS = {
+    "smaller weights": ("bytes", 0.99),  # files of equal weights differ by their headers
+    "cheaper fine-tuning": ("train_usd_low", 0.9),  # a training is timed once
+}
 _F1 = {
     "better": "significantly higher",
     "worse": "significantly lower",
     "equal": "equal on every question",
     "not significant": "not significantly different",
 }
-_TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
 _CAPTION = (
     "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
     f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}, several "
@@ -43,10 +44,8 @@ def answer(
         sentences = [f"{best['model']} is the only model here: F1 {f1}, {seconds(best['question'])} a question."]
     else:
         sentences = [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
-        by = {model: contest.dominators(model) for model in contest.models}
-        if dominated := [
-            f"{m} is dominated by {_preferred(others, rows)['model']}" for m, others in by.items() if others
-        ]:
+        by = {model: _preferred(others, rows) for model in contest.models if (others := contest.dominators(model))}
+        if dominated := [f"{model} is dominated by {other['model']}" for model, other in by.items()]:
             sentences.append(f"{listed(dominated)}: not more accurate, and slower.")
     limits = " ".join(_limits(choices, study, baseline))
     return [*sentences, limits] if limits else sentences
@@ -54,10 +53,11 @@ def answer(
 
 def table(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) -> display.Table:
     """When to choose which model, one row per model."""
-    rows = choices.set_index("model", drop=False)
+    # One that came fine-tuned cost nothing to train here.
+    rows = choices.set_index("model", drop=False).fillna({"train_usd_low": 0.0})
     columns = {
         "model": choices["model"],
-        "when to choose it": [_condition(row, rows, contest) for _, row in choices.iterrows()],
+        "when to choose it": [_condition(row, rows, contest) for _, row in rows.iterrows()],
         "F1": display.with_interval(choices, "f1"),
         "one question": choices["question"].map(seconds),
         "a million, USD": [usd(*pair) for pair in choices["question_usd"]],
@@ -132,11 +132,8 @@ def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, floa
     """What a reader could take the answer for, and must not."""
     limits = []
     if below := choices[choices["f1_low"] <= baseline["f1_high"]]["model"].tolist():
-        verb = "is" if len(below) == 1 else "are"
-        limits.append(
-            f"Lexical overlap without training reaches F1 {baseline['f1']:.1f}; {listed(below)} {verb} not "
-            "significantly better."
-        )
+        reached = f"Lexical overlap without training reaches F1 {baseline['f1']:.1f}"
+        limits.append(f"{reached}; not significantly better: {listed(below)}.")
     runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
     # Of the orders of two models' runs, two have all of one before all of the other.
     if runs == 1:
@@ -147,10 +144,9 @@ def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, floa
             f"{one_in:.0f} such studies."
         )
     if isinstance(study.data, config.GeneratedData):
-        built = any(model.architecture for model in study.models.values())
         limits.append(
-            f"These are {'small networks trained from scratch' if built else 'models'} on generated text: they show "
-            "how the question is answered, not which model to take for real text."
+            "These are models on generated text: they show how the question is answered, not which model to take for "
+            "real text."
         )
     return limits
 
@@ -163,32 +159,21 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
     for lead, preferable in (("Dominated by", contest.dominators(model)), ("Rather", contest.rivals(model))):
         if preferable:
             other = _preferred(preferable, rows)
-            f1, time = contest.accuracy(other["model"], model), contest.speed(other["model"], model)
-            saved = _saved(row, other)
+            f1 = _F1[contest.accuracy(other["model"], model)]
+            faster = contest.speed(other["model"], model) == "better"
+            time = "significantly faster" if faster else "time not significantly different"
+            saved = [what for what, (column, share) in _SAVINGS.items() if row[column] < share * other[column]]
             only = f" Choose it only for {listed(saved)}." if saved else ""
-            return f"{lead} {other['model']}: F1 {_F1[f1]}, {_TIME[time]}.{only}"
-    goal = {
-        (True, True): "accuracy or time matters",
-        (True, False): "accuracy matters most",
-        (False, True): "time matters most",
-        (False, False): "both accuracy and time matter",
-    }[model in contest.most_accurate(), model in contest.fastest()]
+            return f"{lead} {other['model']}: F1 {f1}, {time}.{only}"
+    leading = {"accuracy": contest.most_accurate(), "time": contest.fastest()}
+    goal = (
+        " or ".join(what for what, models in leading.items() if model in models) or "a compromise of accuracy and time"
+    )
     higher = [other for other in others if contest.accuracy(model, other) == "better"]
     faster = [other for other in others if contest.speed(model, other) == "better"]
     reasons = [f"F1 significantly higher than {listed(higher)}"] if higher else []
     reasons += [f"significantly faster than {listed(faster)}"] if faster else []
-    return f"Choose it if {goal}: {' and '.join(reasons) or 'no other model is significantly better in either'}."
-
-
-def _saved(row: Any, other: Any) -> list[str]:
-    """What a model needs less of than another one, beside time; one that came fine-tuned cost nothing to train here."""
-    paid, others_paid = (0.0 if pd.isna(r["train_usd_low"]) else r["train_usd_low"] for r in (row, other))
-    reasons = []
-    if row["bytes"] < _SMALLER * other["bytes"]:
-        reasons.append("smaller weights")
-    if paid < _CHEAPER * others_paid:
-        reasons.append("cheaper fine-tuning")
-    return reasons
+    return f"Choose it for {goal}: {' and '.join(reasons) or 'no other model is significantly better in either'}."
 
 
 def _preferred(names: Sequence[str], rows: pd.DataFrame) -> Any:

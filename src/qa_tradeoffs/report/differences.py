@@ -103,15 +103,14 @@ def agreement_table(table: pd.DataFrame) -> display.Html:
     """How often every two models are right together, and what an ideal choice between them would gain."""
     if table.empty:
         return display.none(_ONE_MODEL)
+    shares = {
+        "both": "both right", "first": "only the first", "second": "only the second", "neither": "both wrong",
+        "equal": "same answer", "either": "either right",
+    }  # fmt: skip
     columns = {
         "first": table["model"],
         "second": table["other"],
-        "both right": display.with_interval(table, "both"),
-        "only the first": display.with_interval(table, "first"),
-        "only the second": display.with_interval(table, "second"),
-        "both wrong": display.with_interval(table, "neither"),
-        "same answer": display.with_interval(table, "equal"),
-        "either right": display.with_interval(table, "either"),
+        **{name: display.with_interval(table, share) for share, name in shares.items()},
         "over the better one": (table["either"] - table["better"]).map(signed),
     }
     return display.table(columns, "Per cent of the questions, 95 % intervals", data=table)
@@ -121,7 +120,12 @@ def examples(splits: Sequence[Split]) -> display.Html:
     """For every ordered two models some questions to read, folded."""
     if not splits:
         return display.none(_ONE_MODEL)
-    return display.together(*(display.fold(_title(split), *(_case(split, c) for c in split.cases)) for split in splits))
+    folds = []
+    for split in splits:
+        number = f"{len(split.cases)} of {split.n:,} questions" if split.n else "no question"
+        title = f"{split.right} right, {split.wrong} wrong: {number}"
+        folds.append(display.fold(title, *(_case(split, case) for case in split.cases)))
+    return display.together(*folds)
 
 
 def _by_slice(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -139,11 +143,6 @@ def _verdict(rows: pd.DataFrame) -> str:
         bounds = sorted((abs(row.low), abs(row.high)))
         significant.append(f"{higher} significantly higher than {lower}: {points(abs(row.f1_difference), *bounds)}")
     return "; ".join(significant) or "not significant"
-
-
-def _title(split: Split) -> str:
-    number = f"{len(split.cases)} of {split.n:,} questions" if split.n else "no question"
-    return f"{split.right} right, {split.wrong} wrong: {number}"
 
 
 def _case(split: Split, case: Case) -> display.Html:

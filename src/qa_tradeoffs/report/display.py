@@ -156,7 +156,8 @@ def column_per_model(rows: pd.DataFrame, index: list[str], cells: Iterable[str])
     """One cell per row of ``rows`` set out by its model and by ``index``, both in their order."""
     wide = rows.assign(cell=list(cells))
     wide = wide.pivot_table(index=index, columns="model", values="cell", aggfunc="first", sort=False)
-    return wide[list(rows["model"].unique())].reset_index()
+    wide = wide[list(rows["model"].unique())].reset_index()
+    return wide.rename(columns={"batch_size": "batch", "length": "tokens per row"})
 
 
 def span(values: Sequence[float], digits: int) -> str:

@@ -11,7 +11,6 @@ def table(peaks: pd.DataFrame) -> display.Table:
     """Every peak that was measured: a column per model."""
     index = ["network", "precision", "batch_size", "length", "measure"]
     cells = display.column_per_model(peaks, index, peaks["mib"].map(_mib)).fillna("not measured")
-    cells = cells.rename(columns={"batch_size": "batch", "length": "tokens per row"})
     return display.table(cells, "Peak memory of a forward pass", data=peaks)
 
 

@@ -4,12 +4,13 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.core.words import percent, plain, usd
 from qa_tradeoffs.report import charts, display
-from qa_tradeoffs.report.serving import offline_usd
+from qa_tradeoffs.report.speed import offline_usd
 from qa_tradeoffs.study.prices import Price
 
 
@@ -73,12 +74,11 @@ def chart(costs: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
     The band is the 95 % interval of the time of a question.
     """
     figure, axes = plt.subplots(figsize=(charts.WIDTH, 4))
-    questions = [10**power for power in range(2, 10)]
+    questions = np.logspace(2, 9, 8)
     named = []
     for row in costs.fillna({"training_usd": 0}).itertuples():
         low, total, high = (
-            [row.training_usd + each * n for n in questions]
-            for each in (row.question_low, row.question_usd, row.question_high)
+            row.training_usd + each * questions for each in (row.question_low, row.question_usd, row.question_high)
         )
         axes.plot(questions, total, color=colours[row.model], label=row.model)
         axes.fill_between(questions, low, high, color=colours[row.model], alpha=0.15, linewidth=0)

@@ -14,14 +14,14 @@ from qa_tradeoffs.report import display
 from qa_tradeoffs.report.charts import WIDTH
 
 # How the points of a curve are drawn, and their entries in the legend. Two may coincide: only the one used is filled.
-_MARKS: dict[str, tuple[dict[str, Any], str]] = {
-    "used": ({"marker": "o", "markersize": 6}, "the threshold used"),
-    "at 0": ({"marker": "s", "markersize": 10, "markerfacecolor": "none"}, "threshold 0"),
-    "best afterwards": (
-        {"marker": "*", "markersize": 15, "markerfacecolor": "none"},
-        "the best for these questions, not known beforehand",
-    ),
-}
+_MARKS: dict[str, dict[str, Any]] = {
+    "used": {"marker": "o", "markersize": 6, "label": "the threshold used"},
+    "at 0": {"marker": "s", "markersize": 10, "markerfacecolor": "none", "label": "threshold 0"},
+    "best afterwards": {
+        "marker": "*", "markersize": 15, "markerfacecolor": "none",
+        "label": "the best for these questions, not known beforehand",
+    },
+}  # fmt: skip
 
 
 def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
@@ -30,12 +30,8 @@ def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
         return display.paragraphs([])
     has_answer = analysis.has_answer(collected)
     if has_answer.nunique() == 1:
-        which = "All" if has_answer.iloc[0] else "None"
-        sentence = (
-            f"{which} of the {len(has_answer):,} validation questions have an answer in their passage: they do not "
-            "show when not to answer."
-        )
-        return display.paragraphs([sentence], "notice")
+        which = "all" if has_answer.iloc[0] else "none"
+        return display.none(f"{which} of the {len(has_answer):,} validation questions have an answer in their passage")
     curves = analysis.curves(collected)
     marks = analysis.marks(collected, curves)
     return display.together(
@@ -88,9 +84,7 @@ def tradeoff_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[s
 def f1_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
     """F1 over all questions against the threshold."""
     figure = _draw(curves, marks, colours, "threshold", "f1")
-    figure.axes[0].set(
-        xlabel="no-answer threshold (logits): more is answered to the right", ylabel="F1 (points)"
-    )  # fmt: skip
+    figure.axes[0].set(xlabel="no-answer threshold (logits): more is answered to the right", ylabel="F1 (points)")
     means = marks.groupby(["model", "mark"], sort=False)["f1"].mean().unstack()
     named = [
         f"{model} {row['used']:.1f} as used, {row['at 0']:.1f} at 0, {row['best afterwards']:.1f} at best"
@@ -113,13 +107,12 @@ def _draw(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any],
         finite = np.isfinite(across)  # a question that has no span has an infinite score
         width = 1.8 if seed == marks["seed"].min() else 0.8
         axes.plot(across[finite], getattr(curve, y)[finite], color=colours[labels[slug]], linewidth=width)
-    marked: dict[str, Any] = {"markeredgecolor": "black", "clip_on": False, "zorder": 3}
     for row in marks.to_dict("records"):
-        axes.plot(row[x], row[y], color=colours[row["model"]], **marked, **_MARKS[row["mark"]][0])
+        style = {"color": colours[row["model"]], "markeredgecolor": "black"} | _MARKS[row["mark"]]
+        axes.plot(row[x], row[y], clip_on=False, zorder=3, **style)
     handles = [Line2D([], [], color=colours[model], label=model) for model in labels.values()]
     handles += [
-        Line2D([], [], linestyle="", color="grey", markeredgecolor="black", label=text, **style)
-        for style, text in _MARKS.values()
+        Line2D([], [], linestyle="", color="grey", markeredgecolor="black", **style) for style in _MARKS.values()
     ]
     axes.set_ylim(0, None)
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")

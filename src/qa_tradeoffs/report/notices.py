@@ -41,8 +41,7 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
     """Which models and seeds of the study a report is not about; nothing where it is about all."""
     models = [model.label for slug, model in study.models.items() if slug not in slugs]
     parts = [*models, *(f"seed {seed}" for seed in study.seeds if seed not in seeds)]
-    verb = "is" if len(parts) == 1 else "are"
-    return [f"Part of the study: {listed(parts)} {verb} left out of this report."] if parts else []
+    return [f"Part of the study is left out of this report: {listed(parts)}."] if parts else []
 
 
 def _weights(models: list[config.Model]) -> str:

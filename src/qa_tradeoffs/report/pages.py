@@ -18,7 +18,7 @@ from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import without_machine, write_text
+from qa_tradeoffs.core.files import read_bytes, without_machine, write_text
 from qa_tradeoffs.report.display import MADE_HERE, TEMPLATES
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
@@ -127,10 +127,9 @@ def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:
 
 def _read(path: Path) -> nbformat.NotebookNode:
     """An executed notebook, checked."""
+    content = read_bytes(path, "is missing; run the stage that writes it (make all does)").decode(errors="replace")
     try:
-        return nbformat.read(path, as_version=4)
-    except FileNotFoundError:
-        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
+        return nbformat.reads(content, as_version=4)
     except Exception as error:  # nbformat has several types for a file that is no notebook
         raise StudyError(f"{path}: is no notebook ({type(error).__name__}); run the stage again") from None
 

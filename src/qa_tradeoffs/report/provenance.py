@@ -11,11 +11,6 @@ from qa_tradeoffs.runs.paths import RunPaths
 _UNKNOWN = "not recorded"
 
 
-def notebooks(collected: Collected, run: RunPaths) -> display.Html:
-    """Links to the pages of the executed notebooks."""
-    return display.links(provenance.pages(collected, run))
-
-
 def details(collected: Collected, run: RunPaths, study: str) -> display.Html:
     """What made the result files, folded; ``study`` is the path of the study file, relative to the repository."""
     took = provenance.durations(collected, run)

@@ -1,4 +1,4 @@
-"""How long a forward pass and a training step take, as tables and a chart."""
+"""How long a forward pass, a training step and an answer take, as tables and a chart."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.ticker import EngFormatter, LogLocator
 
 from qa_tradeoffs.analysis import speed
-from qa_tradeoffs.core.words import parameters, percent, plain, seconds
+from qa_tradeoffs.core.words import parameters, percent, plain, seconds, usd
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.report import charts, display
+
+_OUT_OF_MEMORY = "out of memory"
 
 
 def savings(models: pd.DataFrame) -> display.Table:
@@ -55,10 +57,9 @@ def full_size(networks: Sequence[speed.FullSize]) -> display.Table:
 
 def timings(timings: pd.DataFrame) -> display.Table:
     """Every timed point of the study's own networks: a column per model."""
-    times = map(timed, timings["seconds"], timings["low"], timings["high"])
+    times = map(_timed, timings["seconds"], timings["low"], timings["high"])
     cells = display.column_per_model(timings, ["work", "batch_size", "length"], times)
     cells["work"] = cells["work"].str.replace("_", " ")
-    cells = cells.rename(columns={"batch_size": "batch", "length": "tokens per row"})
     return display.table(cells, "The study's networks: medians, intervals over passes", data=timings)
 
 
@@ -93,7 +94,39 @@ def chart(timings: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
     )
 
 
-def timed(value: float, low: float, high: float) -> str:
+def scenarios(served: pd.DataFrame) -> display.Table:
+    """SingleStream and Offline of the full-size networks; energy only where it was metered."""
+    columns = {
+        "model": served["model"],
+        "SingleStream p50": map(_timed, served["p50"], served["p50_low"], served["p50_high"]),
+        "SingleStream p90": served["p90"].map(seconds),
+        "SingleStream p99": served["p99"].map(seconds),
+        "answers timed": served["repeats"],
+        "Offline": [
+            _OUT_OF_MEMORY if pd.isna(row.questions_per_second)
+            else f"{plain(row.questions_per_second)} questions/s at batch {row.offline_batch:.0f}"
+            for row in served.itertuples()
+        ],
+        "million, SingleStream, USD": [usd(*pair) for pair in served["single_usd"]],
+        "million, Offline, USD": [offline_usd(*pair) for pair in served["offline_usd"]],
+    }  # fmt: skip
+    if served["joules"].notna().any():
+        columns["J per question, SingleStream"] = display.known(served["joules"], plain, "not metered")
+    return display.table(columns, "Full-size networks, random weights, real lengths", data=served)
+
+
+def phases(phases: pd.DataFrame) -> display.Table:
+    """The time of a question by phase, from its text to its score."""
+    cells = phases.set_index("model").map(plain).reset_index()
+    return display.table(cells, "The study's networks: time per question by phase, medians", data=phases)
+
+
+def offline_usd(low: float, high: float) -> str:
+    """USD of Offline, which may have run out of memory at every batch size."""
+    return _OUT_OF_MEMORY if pd.isna(low) else usd(low, high)
+
+
+def _timed(value: float, low: float, high: float) -> str:
     """'200 ms (180 ms–220 ms)'."""
     return f"{seconds(value)} ({seconds(low)}–{seconds(high)})"
 
@@ -104,17 +137,17 @@ def _row(network: speed.FullSize) -> dict[str, str]:
     if network.forward:
         at = network.forward.conditions
         row["precision"] = str(at["precision"])
-        row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(network.forward)
+        row[f"forward, {at['batch_size']} × {at['length']}"] = _of(network.forward)
         row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
         row["share of peak"] = percent(float(at["share_of_peak"] or 0))
-        eager = "is eager" if network.eager is network.forward else network.eager and _timed(network.eager)
+        eager = "is eager" if network.eager is network.forward else network.eager and _of(network.eager)
         row["with eager attention"] = eager or "not measured"
     if network.step and network.parts:
         at = network.step.conditions
-        row[f"training step, {at['batch_size']} × {at['length']}"] = _timed(network.step)
+        row[f"training step, {at['batch_size']} × {at['length']}"] = _of(network.step)
         row["of it forward, backward, update"] = " + ".join(map(percent, network.parts))
     return row
 
 
-def _timed(record: Record) -> str:
-    return timed(record.value, *record.bounds)
+def _of(record: Record) -> str:
+    return _timed(record.value, *record.bounds)

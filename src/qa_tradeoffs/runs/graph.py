@@ -111,7 +111,8 @@ def _of_seed(chosen: Selection, slug: str, seed: int) -> list[Stage]:
 
 def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:
     """Inputs of the analysis: the results, which name all that was written with them, and what it reads beside them."""
-    tables = [ROOT / "studies" / "prices.yaml", ROOT / "studies" / "published.yaml", ANOMALY, OWN_ANOMALY]
+    markup = ROOT / "src" / "qa_tradeoffs" / "report" / "templates" / "parts.html"
+    tables = [ROOT / "studies" / "prices.yaml", ROOT / "studies" / "published.yaml", ANOMALY, OWN_ANOMALY, markup]
     return {
         "study": inputs.without_folders(chosen.study.model_dump(mode="json")),
         "models": list(chosen.models),
