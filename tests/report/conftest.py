@@ -1,6 +1,7 @@
 """Hand-made tables for charts, and what holds for every chart."""
 
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from itertools import combinations
 from typing import Any
 
@@ -14,11 +15,31 @@ from matplotlib.text import Annotation
 
 from qa_tradeoffs.report import charts
 
+
+class Reader(HTMLParser):
+    """Markup read back: its tags with their attributes and, apart, its text."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(markup)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, name: str) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
 NAMES = ["BERT", "DistilBERT", "SqueezeBERT (grouped)", "TinyBERT", "MobileBERT"]
 COLOURS = dict(zip(NAMES, "rgbcm", strict=True))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def style() -> Iterator[None]:
     """The look of the report's charts; those that are drawn are closed afterwards."""
     with mpl.rc_context():

@@ -1,7 +1,6 @@
 """The report asks for nothing, runs nothing, leads only to pages that are there, and its texts can be read."""
 
 import re
-from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.report import display, pages
 from qa_tradeoffs.runs.paths import RunPaths
+from tests.report.conftest import Reader
 
 HOSTILE = "<script>alert(1)</script><img src=http://x.example/y onerror=alert(1)>"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -20,25 +20,6 @@ CSS = (ROOT / "src" / "qa_tradeoffs" / "report" / "templates" / "page.css").read
 LIGHT, DARK, PRINT = (
     dict(re.findall(r"--(\w+): (#\w+);", block)) for block in re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
 )
-
-
-class Page(HTMLParser):
-    """Collects the tags with their attributes and, apart, the text."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, name: str) -> list[dict[str, str]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
 
 
 def displayed(made: display.Html) -> nbformat.NotebookNode:
@@ -85,12 +66,12 @@ def write(path: Path, cells: list[nbformat.NotebookNode]) -> None:
     nbformat.write(new_notebook(cells=cells), path)
 
 
-def render(run: RunPaths) -> tuple[Page, Page]:
+def render(run: RunPaths) -> tuple[Reader, Reader]:
     folder = run.folder.parent / "pages"
     index = pages.render(run, folder, "A & B", [run.folder / "bert" / "3-profile.ipynb"])
     assert index == folder / "index.html"
     assert {path.name for path in folder.iterdir()} == {"index.html", "bert-3-profile.html", "4-analysis.html"}
-    return Page(index), Page(folder / "bert-3-profile.html")
+    return Reader(index.read_text()), Reader((folder / "bert-3-profile.html").read_text())
 
 
 def test_pages_have_no_script_and_load_nothing_from_elsewhere(run):

@@ -39,7 +39,12 @@ def _plain(value: Any) -> Any:
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, finalize=_plain
 )
-_PARTS: Any = TEMPLATES.get_template("parts.html").module
+_PARTS = TEMPLATES.get_template("parts.html").module
+
+
+def _filled(part: str, *values: Any) -> str:
+    """A macro of the template with these values."""
+    return str(getattr(_PARTS, part)(*values))
 
 
 @dataclass(frozen=True)
@@ -80,18 +85,18 @@ def table(columns: Mapping[str, Any] | pd.DataFrame, caption: str, data: pd.Data
         return Table(paragraphs([f"{caption}: none."]).markup, cells)
     numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in cells.dtypes]
     rows, saved = cells.itertuples(index=False, name=None), _saved(cells if data is None else data, caption)
-    return Table(_PARTS.table(cells.columns, rows, numeric, caption, *saved), cells)
+    return Table(_filled("table", cells.columns, rows, numeric, caption, *saved), cells)
 
 
 def facts(pairs: Mapping[str, Any], caption: str) -> Table:
     """Names and values as a table of two columns."""
     data = pd.DataFrame({"name": pairs.keys(), "value": pairs.values()}, dtype=object)
-    return Table(_PARTS.facts(pairs.items(), caption, *_saved(data, caption)), data)
+    return Table(_filled("facts", pairs.items(), caption, *_saved(data, caption)), data)
 
 
 def text(content: str, caption: str) -> Html:
     """A file's text as it is, under its caption."""
-    return Html(_PARTS.text(content, caption))
+    return Html(_filled("text", content, caption))
 
 
 def figure(drawn: "Figure", *, alt: str, caption: str) -> Picture:
@@ -103,12 +108,12 @@ def figure(drawn: "Figure", *, alt: str, caption: str) -> Picture:
     drawn.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     pyplot.close(drawn)
     svg = buffer.getvalue()
-    return Picture(_PARTS.figure(_base64(svg), alt, caption), drawn, svg, alt, caption)
+    return Picture(_filled("figure", _base64(svg), alt, caption), drawn, svg, alt, caption)
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
     """Each sentence a paragraph, nothing for none; ``kind`` is a style class such as 'notice'."""
-    return Html(_PARTS.paragraphs(sentences, kind))
+    return Html(_filled("paragraphs", sentences, kind))
 
 
 def none(why: str) -> Html:
@@ -118,7 +123,7 @@ def none(why: str) -> Html:
 
 def links(targets: Mapping[str, Sequence[tuple[str, str]]]) -> Html:
     """A list: each name, then its links, given as (text, address of a page beside this one)."""
-    return Html(_PARTS.links(targets.items()))
+    return Html(_filled("links", targets.items()))
 
 
 def together(*parts: Html) -> Html:
@@ -128,7 +133,7 @@ def together(*parts: Html) -> Html:
 
 def fold(title: str, *parts: Html) -> Html:
     """The parts one below the other, behind a line that opens and closes them; works without a script."""
-    return Html(_PARTS.fold(title, Markup(together(*parts).markup)))
+    return Html(_filled("fold", title, Markup(together(*parts).markup)))
 
 
 def passage(
@@ -139,7 +144,7 @@ def passage(
     ``pieces`` are texts with the style classes of the marks that they are in, ``answers`` (class of the name's mark,
     name, answer).
     """
-    return Html(_PARTS.passage(question, pieces, answers))
+    return Html(_filled("passage", question, pieces, answers))
 
 
 def with_interval(rows: pd.DataFrame, column: str) -> list[str]:
@@ -176,7 +181,8 @@ def to_csv(frame: pd.DataFrame) -> str:
 
     A text that a spreadsheet would run as a formula gets a leading apostrophe, and stays a text.
     """
-    harmless = frame.astype(object).map(_harmless).rename(columns=_harmless)
+    rows = [[_harmless(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    harmless = pd.DataFrame(rows, columns=map(_harmless, frame.columns), dtype=object)
     return str(harmless.to_csv(index=False, lineterminator="\r\n"))
 
 

@@ -26,7 +26,8 @@ def chart(peaks: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         for model, rows in chosen.groupby("model", sort=False):
             axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colours[str(model)], label=model)
             short = rows.loc[rows["mib"].isna(), "batch_size"]
-            axes.plot(short, [0] * len(short), "x", color=colours[str(model)], clip_on=False)
+            if not short.empty:
+                axes.plot(short, [0] * len(short), "x", color=colours[str(model)], clip_on=False)
         crosses = " (×: out of memory)" if chosen["mib"].isna().any() else ""
         axes.set(title=f"{length} tokens per row", xlabel=f"batch size{crosses}")
         axes.set_xticks(chosen["batch_size"].unique())
