@@ -14,7 +14,6 @@ from qa_tradeoffs.report.charts import WIDTH
 from qa_tradeoffs.study.published import Published
 
 _STOCK = "SqueezeBERT as published"  # among the profiled models
-_CONVOLUTIONS = ["convolution forward", "convolution backward"]
 # Paul Tol's light scheme and a grey (personal.sron.nl/~pault): safe for the colour-blind, dark text on them can be
 # read, and none is the colour of a model elsewhere in the report.
 _AREAS = "#77AADD #EE8866 #EEDD88 #FFAABB #99DDFF #44BB99 #BBCC33 #AAAA00 #DDDDDD #BBBBBB".split()
@@ -31,7 +30,7 @@ def answer(explained: Explanation) -> display.Table:
         "machine": f"{origin.device['name']}, {origin.device['threads']} threads, torch {origin.versions['torch']}",
         "training step": f"full size, random weights, batch {at['batch_size']} × {at['length']} tokens, "
         f"{at['precision']}, dropout {at['dropout']:g}",
-        f"convolutions in {_STOCK}": _share_and_rate(classes.loc[_STOCK].loc[_CONVOLUTIONS].sum()),
+        f"convolutions in {_STOCK}": _share_and_rate(classes.loc[_STOCK].filter(like="convolution", axis=0).sum()),
         "matrix products in BERT": _share_and_rate(classes.loc[("BERT", "matrix product")]),
         f"dropout in {_STOCK}": f"{percent(dropout[_STOCK])} of the time",
         "dropout in BERT": f"{percent(dropout['BERT'])} of the time",
@@ -113,9 +112,9 @@ def steps_table(steps: pd.DataFrame) -> display.Table:
 
 def variants_table(variants: pd.DataFrame) -> display.Table:
     """Each variant against SqueezeBERT as published, and whether that is one change alone."""
-    cells = _timed(variants, "variant", "over as published")
-    cells = cells.assign(**{"one change": np.where(variants["alone"], "yes", "no")})
-    return display.table(cells, "Variants over SqueezeBERT as published", data=variants)
+    columns = _timed(variants, "variant", "over as published")
+    columns["one change"] = np.where(variants["alone"], "yes", "no")
+    return display.table(columns, "Variants over SqueezeBERT as published", data=variants)
 
 
 def aims_table(aims: pd.DataFrame) -> display.Table:
@@ -146,20 +145,18 @@ def beside_original(explained: Explanation, published: Published) -> display.Htm
     return display.facts(figures, "Beside the original study")
 
 
-def _timed(rows: pd.DataFrame, name: str, over: str) -> pd.DataFrame:
+def _timed(rows: pd.DataFrame, name: str, over: str) -> dict[str, Any]:
     """Times and ratios as a reader sees them; ``name`` is the column of what was timed, ``over`` what the ratio is to.
 
     The verdict is 'faster' or 'slower' where the ratio's interval excludes 1.
     """
     verdicts = [rows["ratio"].isna(), rows["high"] < 1, rows["low"] > 1]
-    return pd.DataFrame(
-        {
-            name: rows[name],
-            "training step": rows["seconds"].map(seconds),
-            over: rows.apply(_ratio, axis=1),
-            "verdict": np.select(verdicts, ["", "faster", "slower"], "not significant"),
-        }
-    )
+    return {
+        name: rows[name],
+        "training step": rows["seconds"].map(seconds),
+        over: rows.apply(_ratio, axis=1),
+        "verdict": np.select(verdicts, ["", "faster", "slower"], "not significant"),
+    }
 
 
 def _share_and_rate(operations: Any) -> str:

@@ -18,7 +18,6 @@ def table(calibration: Calibration) -> display.Html:
     if models.empty:
         return display.none(f"{_TOO_FEW} say too little about confidence")
     at_80, at_50 = (calibration.coverage.loc[lambda rows, at=at: rows["coverage"].round() == at] for at in (80, 50))
-    gain = display.signed_interval(at_80["gain"], at_80["gain_low"], at_80["gain_high"])
     columns = {
         "model": models["model"],
         "confidence, mean": models["confidence"].map("{:.1f}".format),
@@ -30,7 +29,7 @@ def table(calibration: Calibration) -> display.Html:
         "AURC": display.with_interval(models, "aurc"),
         "AURC, best to worthless": map("{:.1f} to {:.1f}".format, models["aurc_best"], models["aurc_random"]),
         "EM at 80 %": display.with_interval(at_80, "em"),
-        "gain at 80 %": gain,
+        "gain at 80 %": display.signed_interval(at_80["gain"], at_80["gain_low"], at_80["gain_high"]),
         "gain": np.where(at_80["gain_low"] > 0, "significant", "not significant"),
         "EM at 50 %": display.with_interval(at_50, "em"),
     }

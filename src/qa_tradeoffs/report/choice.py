@@ -22,6 +22,7 @@ _F1 = {
     "equal": "equal on every question",
     "not significant": "not significantly different",
 }
+_TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
 _CAPTION = (
     "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
     f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}, several "
@@ -160,8 +161,7 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
         if preferable:
             other = _preferred(preferable, rows)
             f1 = _F1[contest.accuracy(other["model"], model)]
-            faster = contest.speed(other["model"], model) == "better"
-            time = "significantly faster" if faster else "time not significantly different"
+            time = _TIME[contest.speed(other["model"], model)]
             saved = [what for what, (column, share) in _SAVINGS.items() if row[column] < share * other[column]]
             only = f" Choose it only for {listed(saved)}." if saved else ""
             return f"{lead} {other['model']}: F1 {f1}, {time}.{only}"

@@ -108,7 +108,7 @@ def figure(drawn: "Figure", *, alt: str, caption: str) -> Picture:
     drawn.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     pyplot.close(drawn)
     svg = buffer.getvalue()
-    return Picture(_filled("figure", _base64(svg), alt, caption), drawn, svg, alt, caption)
+    return Picture(_filled("figure", Markup(base64.b64encode(svg).decode()), alt, caption), drawn, svg, alt, caption)
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
@@ -139,10 +139,9 @@ def fold(title: str, *parts: Html) -> Html:
 def passage(
     question: str, pieces: Iterable[tuple[str, Sequence[str]]], answers: Iterable[tuple[str, str, str]]
 ) -> Html:
-    """A question, a text with marks, and named answers, each in the direction of its own script.
+    """A question, a text in pieces (text, classes of its marks), and answers (class of the name's mark, name, answer).
 
-    ``pieces`` are texts with the style classes of the marks that they are in, ``answers`` (class of the name's mark,
-    name, answer).
+    Each is in the direction of its own script.
     """
     return Html(_filled("passage", question, pieces, answers))
 
@@ -189,11 +188,7 @@ def to_csv(frame: pd.DataFrame) -> str:
 def _saved(frame: pd.DataFrame, caption: str) -> tuple[str, Markup]:
     """A table's file, named after its caption; the byte order mark makes spreadsheets read it as UTF-8."""
     name = "-".join(re.findall(r"[a-z0-9]+", caption.lower()))[:_LONGEST_FILE_NAME].rstrip("-") or "table"
-    return f"{name}.csv", _base64(to_csv(frame).encode("utf-8-sig"))
-
-
-def _base64(content: bytes) -> Markup:
-    return Markup(base64.b64encode(content).decode())
+    return f"{name}.csv", Markup(base64.b64encode(to_csv(frame).encode("utf-8-sig")).decode())
 
 
 def _harmless(value: Any) -> Any:

@@ -65,15 +65,14 @@ def table(models: pd.DataFrame, has_answer: "pd.Series[bool]") -> display.Table:
 
 def tradeoff_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
     """F1 on answerable questions against the share of the others left unanswered, as the threshold moves."""
-    figure = _draw(curves, marks, colours, "no_f1", "has_f1")
-    figure.axes[0].set(
-        xlabel="unanswerable questions rightly left unanswered (%)", xlim=(0, 100),
-        ylabel="F1 on answerable questions (points)",
-    )  # fmt: skip
+    axes = {
+        "no_f1": "unanswerable questions rightly left unanswered (%)",
+        "has_f1": "F1 on answerable questions (points)",
+    }
     used = marks[marks["mark"] == "used"].groupby("model", sort=False)[["no_f1", "has_f1"]].mean()
     named = [f"{model} {row['no_f1']:.1f} % and {row['has_f1']:.1f}" for model, row in used.iterrows()]
     return display.figure(
-        figure,
+        _draw(curves, marks, colours, axes),
         alt="Line chart of F1 on answerable questions against the share of unanswerable ones rightly left unanswered, "
         f"as the threshold moves; with the threshold used: {'; '.join(named)}.",
         caption="Answering the answerable against not answering the rest, a line through all thresholds; up and to the "
@@ -83,37 +82,37 @@ def tradeoff_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[s
 
 def f1_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
     """F1 over all questions against the threshold."""
-    figure = _draw(curves, marks, colours, "threshold", "f1")
-    figure.axes[0].set(xlabel="no-answer threshold (logits): more is answered to the right", ylabel="F1 (points)")
+    axes = {"threshold": "no-answer threshold (logits): more is answered to the right", "f1": "F1 (points)"}
     means = marks.groupby(["model", "mark"], sort=False)["f1"].mean().unstack()
     named = [
         f"{model} {row['used']:.1f} as used, {row['at 0']:.1f} at 0, {row['best afterwards']:.1f} at best"
         for model, row in means.iterrows()
     ]
     return display.figure(
-        figure,
+        _draw(curves, marks, colours, axes),
         alt=f"Line chart of F1 over all questions against the no-answer threshold: {'; '.join(named)}.",
         caption="F1 over all questions by no-answer threshold: a flat top forgives a threshold that is not quite "
         "right. Logits of different models are on different scales: compare the heights of their lines only.",
     )
 
 
-def _draw(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any], x: str, y: str) -> Figure:
-    """A line per curve, thin for further seeds, and its marked points; ``x`` and ``y`` are columns of ``marks``."""
+def _draw(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any], labels: dict[str, str]) -> Figure:
+    """A line per curve, thin for further seeds, and its marked points; ``labels`` are those of two columns, x and y."""
+    x, y = labels
     figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
-    labels = dict(zip(marks["slug"], marks["model"], strict=True))
+    models = dict(zip(marks["slug"], marks["model"], strict=True))
     for (slug, seed), curve in curves.items():
-        across = curve.thresholds if x == "threshold" else getattr(curve, x)
+        across = curve.thresholds if x == "threshold" else curve.no_f1
         finite = np.isfinite(across)  # a question that has no span has an infinite score
         width = 1.8 if seed == marks["seed"].min() else 0.8
-        axes.plot(across[finite], getattr(curve, y)[finite], color=colours[labels[slug]], linewidth=width)
+        axes.plot(across[finite], getattr(curve, y)[finite], color=colours[models[slug]], linewidth=width)
     for row in marks.to_dict("records"):
         style = {"color": colours[row["model"]], "markeredgecolor": "black"} | _MARKS[row["mark"]]
         axes.plot(row[x], row[y], clip_on=False, zorder=3, **style)
-    handles = [Line2D([], [], color=colours[model], label=model) for model in labels.values()]
+    handles = [Line2D([], [], color=colours[model], label=model) for model in models.values()]
     handles += [
         Line2D([], [], linestyle="", color="grey", markeredgecolor="black", **style) for style in _MARKS.values()
     ]
-    axes.set_ylim(0, None)
+    axes.set(xlabel=labels[x], ylabel=labels[y], ylim=(0, None))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     return figure

@@ -142,8 +142,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("pages", type=Path, help="folder to write")
     parser.add_argument("notebooks", type=Path, nargs="*", help="executed notebooks to give a page each")
     options = parser.parse_args(arguments)
-    title = config.load(options.study).title
-    index = render(RunPaths(options.run.resolve()), options.pages, title, options.notebooks)
+    run, title = RunPaths(options.run.resolve()), config.load(options.study).title
+    index = render(run, options.pages, title, options.notebooks)
     size = index.stat().st_size
     print(f"{index}: {size / 1e6:.1f} MB")
     if size > MOST_BYTES:
