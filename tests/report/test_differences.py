@@ -15,32 +15,23 @@ WHO_AND_WHAT = [question(i, asked="What?" if i < 60 else "Who?") for i in range(
 COLOURS = {"A": "C0", "B": "C1"}
 
 
-def verdicts(scores: dict[str, list[list[float]]]) -> dict[str, str]:
-    """Slice → verdict of so many of the questions."""
-    answers = answers_of(WHO_AND_WHAT[: len(scores["A"][0])], scores)
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ([[1.0] * 90 + [0.0] * 30], [[1.0] * 120], {"what": "not significant", "who": "B significantly higher than A: 50.0",
+                                                    "1 word": "B significantly higher than A: 25.0"}),
+        ([[1.0] * 120], [[1.0] * 90 + [0.0] * 30], {"who": "A significantly higher than B: 50.0 (3"}),
+        # Over questions A is far ahead, but one of its two runs is no better than the best of B's.
+        ([[1.0] * 120, [0.5] * 120], [[0.5] * 120, [0.0] * 120], {"what": "not significant", "who": "not significant"}),
+        ([[1.0] * 100], [[1.0] * 100], {"what": "not significant", "who": "too few questions"}),
+        ([[1.0] * 24], [[0.0] * 24], {"what": "too few questions", "1 word": "too few questions"}),
+    ],
+)  # fmt: skip
+def test_the_verdict_of_a_slice_names_who_is_significantly_higher_and_by_how_much(a, b, expected):
+    answers = answers_of(WHO_AND_WHAT[: len(a[0])], {"A": a, "B": b})
     table = differences.f1_by_slice(slices.scores(answers), slices.differences(answers)).cells
-    return dict(zip(table["slice"], table["verdict"], strict=True))
-
-
-def test_the_verdict_of_a_slice_names_who_is_significantly_higher_and_by_how_much():
-    found = verdicts({"A": [[1.0] * 90 + [0.0] * 30], "B": [[1.0] * 120]})
-    assert found["what"] == "not significant"
-    assert found["who"].startswith("B significantly higher than A: 50.0 (3")
-    assert found["1 word"].startswith("B significantly higher than A: 25.0 (1")
-    other_way = verdicts({"A": [[1.0] * 120], "B": [[1.0] * 90 + [0.0] * 30]})
-    assert other_way["who"].startswith("A significantly higher than B: 50.0 (3")
-
-
-def test_a_difference_within_that_of_training_runs_is_not_significant():
-    # Over questions A is far ahead, but one of its two runs is no better than the best of B's.
-    found = verdicts({"A": [[1.0] * 120, [0.5] * 120], "B": [[0.5] * 120, [0.0] * 120]})
-    assert set(found.values()) == {"not significant"}
-
-
-def test_small_slices_have_neither_score_nor_verdict():
-    found = verdicts({"A": [[1.0] * 100], "B": [[1.0] * 100]})
-    assert (found["what"], found["who"]) == ("not significant", "too few questions")
-    assert set(verdicts({"A": [[1.0] * 24], "B": [[0.0] * 24]}).values()) == {"too few questions"}
+    found = dict(zip(table["slice"], table["verdict"], strict=True))
+    assert all(found[name].startswith(verdict) for name, verdict in expected.items()), found
 
 
 def test_the_table_of_slices_counts_its_significant_differences():

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from qa_tradeoffs.report import money
-from tests.report.conftest import COLOURS, CROWDED, NAMES, check_labels, scored
+from tests.report.conftest import COLOURS, NAMES, scored
 
 COSTS = pd.DataFrame(
     {"model": NAMES[:3], "f1": [80.0, 76.0, 78.0], "training_usd": [1.0, 2.0, math.nan], "single_usd": [200, 100, 100],
@@ -49,10 +49,6 @@ def test_the_price_has_its_source_and_a_warning_when_it_is_old(price_at):
 
 
 class TestTrainingChart:
-    @pytest.mark.parametrize("table", CROWDED)
-    def test_labels_neither_leave_the_axes_nor_collide(self, table):
-        check_labels(money.training_chart(table).figure, table["model"].tolist())
-
     @pytest.mark.parametrize(("usd", "unit"), [(0.002, "US cents"), (2.0, "USD")])
     def test_the_axis_has_its_unit_and_begins_at_zero(self, usd, unit):
         axes = money.training_chart(scored([80, 70], [usd, usd / 2])).figure.axes[0]

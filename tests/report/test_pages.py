@@ -12,7 +12,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.report import display, pages
 from qa_tradeoffs.runs.paths import RunPaths
-from tests.report.conftest import Reader
+from tests.report.conftest import Reader, contrast
 
 HOSTILE = "<script>alert(1)</script><img src=http://x.example/y onerror=alert(1)>"
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -165,19 +165,6 @@ def test_the_command_prints_the_path_and_warns_of_the_size(run, tmp_path, capsys
     printed = capsys.readouterr()
     assert printed.out.strip() == f"{tmp_path / 'pages' / 'index.html'}: 0.0 MB"
     assert warning in printed.err and bool(warning) == bool(printed.err)
-
-
-def luminance(colour: str) -> float:
-    """https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
-    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
-    channels = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
 
 
 def test_contrast_is_that_of_the_standard():

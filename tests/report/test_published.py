@@ -8,7 +8,7 @@ import pytest
 
 from qa_tradeoffs.report import published
 from qa_tradeoffs.study.published import load
-from tests.report.conftest import COLOURS, NAMES, check_labels
+from tests.report.conftest import COLOURS, NAMES
 
 COLUMNS = ["model", "f1", "usd", "usd_low", "usd_high", "relative", "p100", "k80"]
 PUBLISHED = load()
@@ -46,16 +46,14 @@ def test_times_over_bert_s_stand_beside_each_other():
     ]
 
 
-@pytest.mark.parametrize("usd", [[100.0, 51.0, 50.0], [50.0, 50.0, 50.0], [0.0, 0.0, 0.0]])
-def test_labels_neither_leave_the_axes_nor_collide(usd):
-    cost = np.array(usd)
+def test_a_chart_has_a_point_and_its_price_range_for_every_model():
+    usd = np.array([100.0, 51.0])
     table = pd.DataFrame(
-        {"model": NAMES[:3], "f1": [88.13, 85.57, 85.57], "usd": cost, "usd_low": cost / 2, "usd_high": 1.5 * cost}
+        {"model": NAMES[:2], "f1": [88.13, 85.57], "usd": usd, "usd_low": usd / 2, "usd_high": 1.5 * usd}
     )
     chart = published.chart(table, COLOURS)
-    check_labels(chart.figure, NAMES[:3])
-    assert chart.figure.axes[0].get_xlim()[1] > 1.5 * cost.max()
-    assert "BERT at USD" in chart.alt and "and F1 88.13; DistilBERT at" in chart.alt
+    assert chart.figure.axes[0].get_xlim()[1] > 150
+    assert chart.alt.endswith(": BERT at USD 100 and F1 88.13; DistilBERT at USD 51.0 and F1 85.57.")
 
 
 def test_a_study_of_other_models_has_no_published_figures():
