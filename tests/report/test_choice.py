@@ -46,17 +46,16 @@ class Case:
     def answer(self, study: config.Study) -> list[str]:
         return choice.answer(self.table, self.contest, study, BASELINE, 1000)
 
-    def cells(self, study: config.Study) -> pd.DataFrame:
-        return choice.table(self.table, self.contest, study, 1000).cells
+    def cells(self) -> pd.DataFrame:
+        return choice.table(self.table, self.contest, 1000).cells
 
-    def conditions(self, study: config.Study) -> list[str]:
-        return self.cells(study)["when to choose it"].tolist()
+    def conditions(self) -> list[str]:
+        return self.cells()["when to choose it"].tolist()
 
 
 @pytest.fixture
-def study(study_of: Any) -> config.Study:
-    found: config.Study = study_of()
-    return found
+def study(study_of):
+    return study_of()
 
 
 def test_the_answer_in_full(study_of):
@@ -71,7 +70,7 @@ def test_the_answer_in_full(study_of):
         "Each model was trained once: another training run may rank them otherwise. These are models on generated "
         "text: they show how the question is answered, not which model to take for real text.",
     ]
-    assert case.conditions(study_of()) == [
+    assert case.conditions() == [
         "Choose it for accuracy: F1 significantly higher than B and C.",
         "Choose it for time: F1 significantly higher than C and significantly faster than A and C.",
         "Dominated by B: F1 significantly higher, significantly faster.",
@@ -125,7 +124,7 @@ def test_a_time_that_is_not_significantly_less_has_no_ratio(study):
 )  # fmt: skip
 def test_when_to_choose_which_follows_from_what_is_significant(study, f1, ms, gaps, leads):
     case = Case(f1, ms, gaps)
-    conditions = case.conditions(study)
+    conditions = case.conditions()
     assert all(text.startswith(lead) for text, lead in zip(conditions, leads, strict=True)), conditions
     dominated = [sentence for sentence in case.answer(study) if "dominated" in sentence]
     assert len(dominated) == any(lead.startswith("Dominated") for lead in leads)
@@ -139,8 +138,8 @@ def test_when_to_choose_which_follows_from_what_is_significant(study, f1, ms, ga
         ({"bytes": [1000, 995], "train_usd_low": [2.0, 1.9]}, "significantly faster."),  # within the error
     ],
 )
-def test_what_a_dominated_model_still_has_for_it(study, columns, reasons):
-    assert Case([80, 78], [100, 200], {"AB": AHEAD}, **columns).conditions(study)[1].endswith(reasons)
+def test_what_a_dominated_model_still_has_for_it(columns, reasons):
+    assert Case([80, 78], [100, 200], {"AB": AHEAD}, **columns).conditions()[1].endswith(reasons)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +178,8 @@ def test_the_chart_is_described_with_values_and_standing():
     assert all(kind in chart.caption for kind in ("Filled", "grey line", "Hollow", "Cross"))
 
 
-def test_the_table_has_the_numbers_beside_the_condition(study):
+def test_the_table_has_the_numbers_beside_the_condition():
     case = Case([80, 78], [200, 100], {"AB": AHEAD}, train_seconds=[60, None], train_usd_low=[2.0, None])
-    first, second = case.cells(study).drop(columns="when to choose it").to_numpy().tolist()
+    first, second = case.cells().drop(columns="when to choose it").to_numpy().tolist()
     assert first == ["A", "80.0 (79.0–81.0)", "200 ms", "2.00", "2.00", "1.0 MiB"]
     assert second[4] == "not trained"

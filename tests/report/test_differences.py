@@ -18,8 +18,11 @@ COLOURS = {"A": "C0", "B": "C1"}
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
-        ([[1.0] * 90 + [0.0] * 30], [[1.0] * 120], {"what": "not significant", "who": "B significantly higher than A: 50.0",
-                                                    "1 word": "B significantly higher than A: 25.0"}),
+        (
+            [[1.0] * 90 + [0.0] * 30], [[1.0] * 120],
+            {"what": "not significant", "who": "B significantly higher than A: 50.0 (3",
+             "1 word": "B significantly higher than A: 25.0 (1"},
+        ),
         ([[1.0] * 120], [[1.0] * 90 + [0.0] * 30], {"who": "A significantly higher than B: 50.0 (3"}),
         # Over questions A is far ahead, but one of its two runs is no better than the best of B's.
         ([[1.0] * 120, [0.5] * 120], [[0.5] * 120, [0.0] * 120], {"what": "not significant", "who": "not significant"}),

@@ -3,10 +3,10 @@
 import datetime
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
+from qa_tradeoffs.core.words import plain
 from qa_tradeoffs.report import money
 from tests.report.conftest import COLOURS, NAMES, scored
 
@@ -48,26 +48,16 @@ def test_the_price_has_its_source_and_a_warning_when_it_is_old(price_at):
     assert "years old" in money.price(price_at(1, date=datetime.date(2021, 6, 1))).markup
 
 
-class TestTrainingChart:
-    @pytest.mark.parametrize(("usd", "unit"), [(0.002, "US cents"), (2.0, "USD")])
-    def test_the_axis_has_its_unit_and_begins_at_zero(self, usd, unit):
-        axes = money.training_chart(scored([80, 70], [usd, usd / 2])).figure.axes[0]
-        assert axes.get_xlabel() == f"fine-tuning once ({unit})"
-        assert axes.get_xlim() == pytest.approx((0, 1.15 * usd * (100 if unit == "US cents" else 1)))
-
-    def test_a_price_range_is_a_bar_around_its_middle(self):
-        axes = money.training_chart(scored([80], [2.0], dearer=2)).figure.axes[0]
-        assert axes.get_xlim()[1] > 4
-        assert axes.lines[0].get_xdata() == [3]
-
-    def test_without_any_training_it_says_so(self):
-        table = scored([80], [1.0]).assign(train_seconds=np.nan, train_usd_low=np.nan, train_usd_high=np.nan)
-        assert money.training_chart(table).markup.startswith("<p>None: no model was fine-tuned")
-
-    def test_its_text_has_the_values(self):
-        assert money.training_chart(scored([80, 40], [1.55, 0.775])).alt.endswith(
-            "BERT at USD 1.55 and F1 80.0; DistilBERT at USD 0.775 and F1 40.0."
-        )
+@pytest.mark.parametrize(("usd", "shown", "unit"), [(0.002, 0.2, "US cents"), (2.0, 2.0, "USD")])
+def test_a_chart_of_training_costs_has_its_unit_and_a_price_range_around_its_middle(usd, shown, unit):
+    chart = money.training_chart(scored([80, 40], [usd, usd / 2], dearer=2))
+    axes = chart.figure.axes[0]
+    assert axes.get_xlabel() == f"fine-tuning once ({unit})"
+    assert axes.get_xlim() == pytest.approx((0, 1.15 * 2 * shown))
+    assert axes.lines[0].get_xdata() == pytest.approx([1.5 * shown])
+    assert chart.alt.endswith(f"BERT at USD {plain(usd)} and F1 80.0; DistilBERT at USD {plain(usd / 2)} and F1 40.0.")
+    untrained = scored([80], [1.0]).assign(train_seconds=math.nan)
+    assert money.training_chart(untrained).markup.startswith("<p>None: no model was fine-tuned")
 
 
 def test_costs_in_all_begin_with_the_training_and_cross_at_break_even():

@@ -9,12 +9,10 @@ from conftest import results_of, v2_study
 
 from qa_tradeoffs.analysis import collected as loading
 from qa_tradeoffs.analysis import no_answer as analysis
-from qa_tradeoffs.data import features, sources
+from qa_tradeoffs.data import sources
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers, scoring
-from qa_tradeoffs.models import networks, tokenizers
 from qa_tradeoffs.report import no_answer
-from qa_tradeoffs.study import config
 
 COLOURS = {"BERT": "red", "DistilBERT": "blue"}
 
@@ -60,21 +58,14 @@ def test_validation_questions_of_one_kind_have_a_notice_alone(collected, has_ans
     assert markup.startswith(f"<p>None: {which} ") and markup.count("<p>") == 1
 
 
-def test_a_small_study_goes_from_generated_questions_to_the_section(one_thread, collected_of, tmp_path):
+def test_a_small_study_goes_from_generated_questions_to_the_section(collected_of, tokenizer, network_of, tmp_path):
     generated = {
         "source": "generated", "train_passages": 12, "validation_passages": 6, "questions_per_passage": 4,
         "unanswerable_share": 0.4, "threshold_questions": 12,
     }  # fmt: skip
     collected = collected_of({"bert": [[0.0]]}, data=generated)
     splits = sources.load(collected.study.data)
-    tokenizer = tokenizers.train_wordpiece([text for e in splits.train for text in (e.context, e.question)], 300)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    network = networks.load_network(
-        config.Model(label="tiny", architecture="bert", config=sizes | {"max_position_embeddings": 192}),
-        None, len(tokenizer), 0,
-    )  # fmt: skip
-    assert (features.build(splits.train, tokenizer, 192, 64).start_labels == 0).any()
-
+    network = network_of(max_position_embeddings=192)
     engine = pytorch.Engine(network, tokenizer.pad_token_id, "cpu")
     reading = answers.Reading(max_length=192, stride=64, batch_tokens=4096, v2=True)
 
@@ -87,13 +78,9 @@ def test_a_small_study_goes_from_generated_questions_to_the_section(one_thread, 
     rows = scoring.records(scored, splits.validation, v2=True, seed=0)
     rows += scoring.threshold_records(threshold, v2=True)
     scoring.write_predictions(scored, tmp_path / "predictions.parquet")
-    whole = replace(
-        collected,
-        predictions={
-            ("bert", 0): loading._parquet(tmp_path / "predictions.parquet", loading._columns(collected.study))
-        },
-        evaluations={("bert", 0): results_of(collected.study, "evaluate", "bert", 0, rows)},
-    )
+    predictions = pd.read_parquet(tmp_path / "predictions.parquet")
+    evaluation = results_of(collected.study, "evaluate", "bert", 0, rows)
+    whole = replace(collected, predictions={("bert", 0): predictions}, evaluations={("bert", 0): evaluation})
     assert no_answer.section(whole, COLOURS).markup.count("<img") == 2
     (row,) = models_of(whole).iloc
     assert row["chosen_on"] == threshold.questions

@@ -44,8 +44,8 @@ def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:
     """Every two models compared question by question, in both metrics."""
     columns = {"model": f1["model"], "against": f1["other"]}
     for name, metric, gaps in (("F1", "f1", f1), ("EM", "exact_match", exact_match)):
-        difference = display.signed_interval(gaps[f"{metric}_difference"], gaps["low"], gaps["high"])
-        columns[f"{name} difference"] = difference
+        gap = gaps[f"{metric}_difference"]
+        columns[f"{name} difference"] = display.signed_interval(gap, gaps["low"], gaps["high"])
         columns[f"{name}, p (Holm)"] = gaps["p_holm"].map("{:.2g}".format)
         columns[f"{name}, verdict"] = gaps["verdict"]
     both = f1.merge(exact_match, on=["model", "other"], suffixes=("_f1", "_exact_match"))

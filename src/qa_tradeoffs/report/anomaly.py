@@ -32,8 +32,7 @@ def answer(explained: Explanation) -> display.Table:
         f"{at['precision']}, dropout {at['dropout']:g}",
         f"convolutions in {_STOCK}": _share_and_rate(classes.loc[_STOCK].filter(like="convolution", axis=0).sum()),
         "matrix products in BERT": _share_and_rate(classes.loc[("BERT", "matrix product")]),
-        f"dropout in {_STOCK}": f"{percent(dropout[_STOCK])} of the time",
-        "dropout in BERT": f"{percent(dropout['BERT'])} of the time",
+        "dropout": ", ".join(f"{percent(dropout[model])} of the time in {model}" for model in (_STOCK, "BERT")),
     }
     return display.facts(facts, "SqueezeBERT's training step")
 

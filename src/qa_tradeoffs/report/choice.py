@@ -52,7 +52,7 @@ def answer(
     return [*sentences, limits] if limits else sentences
 
 
-def table(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) -> display.Table:
+def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
     """When to choose which model, one row per model."""
     # One that came fine-tuned cost nothing to train here.
     rows = choices.set_index("model", drop=False).fillna({"train_usd_low": 0.0})
@@ -65,10 +65,9 @@ def table(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) 
         "fine-tuning, USD": map(usd, choices["train_usd_low"], choices["train_usd_high"]),
         "weights": choices["bytes"].map(size),
     }
-    about = "the networks of this study, on generated text" if study.data.source == "generated" else "this study's data"
     caption = (
-        f"When to choose which model: for {about}. F1 in points with 95 % intervals over {counted(n, 'question')}; "
-        "time is the median of questions answered one by one on this machine."
+        f"When to choose which model, for this study's data. F1 in points with 95 % intervals over "
+        f"{counted(n, 'question')}; time is the median of questions answered one by one on this machine."
     )
     return display.table(columns, caption)
 

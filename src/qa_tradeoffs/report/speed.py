@@ -137,17 +137,14 @@ def _row(network: speed.FullSize) -> dict[str, str]:
     if network.forward:
         at = network.forward.conditions
         row["precision"] = str(at["precision"])
-        row[f"forward, {at['batch_size']} × {at['length']}"] = _of(network.forward)
+        row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(network.forward.value, *network.forward.bounds)
         row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
         row["share of peak"] = percent(float(at["share_of_peak"] or 0))
-        eager = "is eager" if network.eager is network.forward else network.eager and _of(network.eager)
-        row["with eager attention"] = eager or "not measured"
+        if network.eager:
+            eager = _timed(network.eager.value, *network.eager.bounds)
+            row["with eager attention"] = "is eager" if network.eager is network.forward else eager
     if network.step and network.parts:
         at = network.step.conditions
-        row[f"training step, {at['batch_size']} × {at['length']}"] = _of(network.step)
+        row[f"training step, {at['batch_size']} × {at['length']}"] = _timed(network.step.value, *network.step.bounds)
         row["of it forward, backward, update"] = " + ".join(map(percent, network.parts))
     return row
-
-
-def _of(record: Record) -> str:
-    return _timed(record.value, *record.bounds)
