@@ -48,23 +48,16 @@ def comparable(history: list[dict[str, float]]) -> np.ndarray:
     return np.array([(row["step"], row["epoch"], row["loss"], row["learning_rate"]) for row in history])
 
 
-def weights(network: Any) -> dict[str, torch.Tensor]:
-    return dict(network.state_dict())
-
-
 def test_two_processes_come_to_the_weights_and_the_history_of_one(network_of, fit, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))
     one, two = network_of(), network_of()
     alone, shared = (fit(net, processes=n, workspace=str(n), dropout=0.0) for net, n in ((one, 1), (two, 2)))
-    for name, weight in weights(one).items():
+    for name, weight in one.state_dict().items():
         if not name.endswith(BLIND):
-            torch.testing.assert_close(weight, weights(two)[name], atol=1e-6, rtol=0)
+            torch.testing.assert_close(weight, two.state_dict()[name], atol=1e-6, rtol=0)
     np.testing.assert_allclose(comparable(alone.history), comparable(shared.history), atol=1e-5)
-    assert (
-        (shared.steps, shared.windows, shared.tokens)
-        == (alone.steps, alone.windows, alone.tokens)
-        == (4, 14, alone.tokens)
-    )
+    assert (shared.steps, shared.windows, shared.tokens) == (alone.steps, alone.windows, alone.tokens)
+    assert (shared.steps, shared.windows) == (4, 14)
     assert (shared.processes, shared.devices, alone.processes, alone.devices) == (2, 1, 1, 1)
     assert progress.line(json.loads((tmp_path / "progress").read_text())).startswith("training step 4/4")
     assert capfd.readouterr() == ("", "")
@@ -72,17 +65,13 @@ def test_two_processes_come_to_the_weights_and_the_history_of_one(network_of, fi
 
 @pytest.mark.slow
 def test_what_one_of_them_refuses_is_the_sentence(network_of, fit):
-    with pytest.raises(
-        StudyError, match=r"^training\.learning_rate: the loss is no longer a number \(nan\) after \d+ up"
-    ):
+    with pytest.raises(StudyError, match=r"^training\.learning_rate: the loss is no longer a number \(nan\) after"):
         fit(network_of(), processes=2, learning_rate=1e30, epochs=20)
 
 
 @pytest.mark.parametrize(("processes", "batch_size"), [(3, 4), (8, 4), (-1, 4)])
 def test_a_number_of_processes_that_does_not_divide_the_batch_is_refused(processes, batch_size, network_of, fit):
-    message = (
-        rf"^training\.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; give a number"
-    )
+    message = rf"^training\.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; give"
     with pytest.raises(StudyError, match=message):
         fit(network_of(), processes=processes, batch_size=batch_size)
 
@@ -92,9 +81,7 @@ def test_each_process_needs_a_gpu_of_its_own(network_of, setup_of, monkeypatch):
     network, gpu = network_of(), torch.device("cuda", 0)
     two, four = (dataclasses.replace(setup_of(processes=n, batch_size=4), device=gpu) for n in (2, 4))
     two.check(network)
-    with pytest.raises(
-        StudyError, match=r"^training\.processes: 4 processes need as many GPUs, but torch sees 2 here$"
-    ):
+    with pytest.raises(StudyError, match=r"^training\.processes: 4 processes need as many GPUs, but torch sees 2 here"):
         four.check(network)
     monkeypatch.setenv(LAUNCHER, "several-machines.sh")
     four.check(network)
@@ -195,16 +182,15 @@ def test_killed_they_say_so_and_go_on_to_the_same_weights_and_history(network_of
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    with pytest.raises(
-        StudyError, match=r"^training\.processes: one of 2 was killed, mostly for want of memory; train"
-    ):
+    with pytest.raises(StudyError, match=r"^training\.processes: one of 2 was killed, mostly for want of memory; tra"):
         fit(network_of(), workspace="two", **LONG)
     killer.join()
     assert processes_of(tmp_path / "two") == []
 
     fitted = fit(resumed, workspace="two", **LONG)
     assert 0 < fitted.resumed_at < 400
-    assert all(torch.equal(weight, weights(resumed)[name]) for name, weight in weights(undisturbed).items())
+    pairs = zip(undisturbed.state_dict().values(), resumed.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
     assert comparable(fitted.history).tolist() == comparable(history).tolist()
 
 

@@ -32,8 +32,9 @@ class Engine:
             output = self._network(
                 **{name: torch.from_numpy(inputs[name]).to(self._device) for name in inputs if name in self._accepted}
             )
-        wide = torch.promote_types(output.start_logits.dtype, torch.float32)  # half precision would round the sums
-        return output.start_logits.to("cpu", wide).numpy(), output.end_logits.to("cpu", wide).numpy()
+        start, end = output.start_logits, output.end_logits
+        wide = torch.promote_types(start.dtype, torch.float32)  # half precision would round the sums
+        return start.to("cpu", wide).numpy(), end.to("cpu", wide).numpy()
 
     def side_by_side(self) -> AbstractContextManager[Map]:
         """On a CPU a batch for each core; else two, one on the accelerator while the other's spans are searched."""
