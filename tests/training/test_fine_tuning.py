@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -245,10 +246,7 @@ def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(network_of, fit
     ],
 )
 def test_where_memory_runs_out_it_says_which_batch_size_to_try(network_of, fit, monkeypatch, error, batch_size, advice):
-    def run_out(*arguments: Any, **settings: Any) -> Any:
-        raise error
-
-    monkeypatch.setattr(Trainer, "compute_loss", run_out)
+    monkeypatch.setattr(Trainer, "compute_loss", Mock(side_effect=error))
     with pytest.raises(StudyError) as said:
         fit(network_of(), batch_size=batch_size)
     assert str(said.value) == (

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -132,14 +133,10 @@ def test_why_they_ended_is_one_sentence(files, said, setup_of, tmp_path):
 def test_the_first_to_fail_has_the_word(error, said, network_of, setup_of, monkeypatch, tmp_path):
     torch.save((network_of(), setup_of(processes=2)), tmp_path / "task.pt")
     for failure in (error, RuntimeError("Connection closed by peer")):
-        monkeypatch.setattr(trainer, "train", functools.partial(raised, failure))
+        monkeypatch.setattr(trainer, "train", Mock(side_effect=failure))
         with pytest.raises(type(failure)):
             workers.work(tmp_path)
     assert (tmp_path / "failure").read_text() == said.format(folder=tmp_path)
-
-
-def raised(failure: Exception, *_: Any) -> None:
-    raise failure
 
 
 def test_a_launcher_that_is_not_there_is_one_sentence(network_of, fit, monkeypatch):

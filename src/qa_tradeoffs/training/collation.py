@@ -89,12 +89,12 @@ class Collator:
 
     def computed_tokens(self, rows: NDArray[np.int64]) -> int:
         """Tokens of an update in all processes, with padding."""
-        parts = [part for rank in range(self.processes) for part in replace(self, rank=rank).parts(rows)]
-        return sum(len(part) * self._width(part) for part in parts)
-
-    def _width(self, part: NDArray[np.int64]) -> int:
-        """Tokens that each row of a part is padded to."""
-        return -(-int(self.windows.lengths[part].max()) // self.multiple_of) * self.multiple_of
+        tokens = 0
+        for rank in range(self.processes):
+            for part in replace(self, rank=rank).parts(rows):
+                widest = int(self.windows.lengths[part].max())
+                tokens += len(part) * -(-widest // self.multiple_of) * self.multiple_of
+        return tokens
 
     def _padded(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         part = pad(self.windows, rows, self.pad_token_id, multiple_of=self.multiple_of)

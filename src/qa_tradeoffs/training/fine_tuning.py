@@ -19,14 +19,8 @@ def fit(network: Any, setup: Setup) -> Fitted:
     setup.check(network)
     workspace = setup.workspace
     with locked(workspace.with_name(f".{workspace.name}.lock"), str(workspace)), enough_disk_for(workspace):
-        _keep_only_if_same(setup)
+        expected, marker = f"{setup.inputs} {setup.processes}", workspace / "inputs"
+        if not marker.is_file() or marker.read_text() != expected:  # what lies there cannot be resumed from
+            shutil.rmtree(workspace, ignore_errors=True)
+            write_text(marker, expected)
         return train(network, setup) if setup.processes == 1 else workers.train(network, setup)
-
-
-def _keep_only_if_same(setup: Setup) -> None:
-    """Empty the workspace unless its checkpoints belong to these inputs, and to as many processes."""
-    expected = f"{setup.inputs} {setup.processes}"
-    marker = setup.workspace / "inputs"
-    if not marker.is_file() or marker.read_text() != expected:
-        shutil.rmtree(setup.workspace, ignore_errors=True)
-        write_text(marker, expected)

@@ -61,7 +61,10 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         if args.process_index == 0:
             self._progress.update(state.global_step)
         at_end, look = state.global_step == state.max_steps, state.global_step % _STEPS_BETWEEN_LOOKS == 0
-        control.should_save = not at_end and (look or args.world_size == 1) and self._is_due(args)
+        due = time.monotonic() - self._saved > self._between
+        if args.world_size > 1:  # the first process's clock decides
+            due = look and bool(broadcast(torch.tensor(int(due), device=args.device)))
+        control.should_save = due and not at_end
         control.should_log |= at_end  # the mean since the last row would be lost unless its step is a round one
         if look or at_end or control.should_save:
             loss = float(self._trainer._tr_loss)  # a sum since the last row; once broken, it stays so
@@ -70,11 +73,6 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
                     f"training.learning_rate: the loss is no longer a number ({loss}) after {state.global_step} "
                     "updates; try a lower rate, or some warmup_ratio"
                 )
-
-    def _is_due(self, args: Any) -> bool:
-        """Whether it is time for a checkpoint; of several processes the first one's clock decides."""
-        due = time.monotonic() - self._saved > self._between
-        return due if args.world_size == 1 else bool(broadcast(torch.tensor(int(due), device=args.device)))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the new checkpoint as complete, and only then remove the others."""
