@@ -140,4 +140,4 @@ def test_the_waterfall_has_whole_bars_at_its_ends_and_a_floating_one_for_every_c
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert (names[0], names[1], names[-1]) == ("as published", "convolutions as matrix products (-2.00 s)", "BERT")
     assert sorted(round(patch.get_width(), 6) for patch in axes.patches) == [-2, -1.9, -0.5, -0.1, 6.5, 10, 12]
-    assert chart.alt.endswith("no groups (+6.50 s), BERT (-0.50 s).")
+    assert chart.alt.endswith("no groups (+6.50 s); BERT (-0.50 s).")

@@ -74,7 +74,7 @@ def test_the_chart_of_slices_is_small_and_described_and_none_where_all_are_too_s
         return differences.slice_chart(scores, COLOURS)
 
     assert chart(24).markup == "<p>None: no slice has 50 questions.</p>"
-    assert "; for B from 1.0 (" in chart(120).alt
+    assert "; B from 1.0 (" in chart(120).alt
     assert len(chart(120).markup) < 200_000
 
 

@@ -60,13 +60,13 @@ def test_what_may_be_wide_can_be_scrolled_with_the_keyboard_and_has_a_name():
 def picture() -> display.Html:
     figure, axes = plt.subplots()
     axes.plot([1, 2])
-    return display.figure(figure, alt='A "line"', caption="<Rising>")
+    return display.figure(figure, 'A "line"', ["1", "2"], "<Rising>")
 
 
 def test_a_figure_has_its_text_and_refers_to_nothing_outside(picture):
     read = Reader(picture.markup)
     (image,) = read.all("img")
-    assert (image["alt"], read.text) == ('A "line"', "<Rising>")
+    assert (image["alt"], read.text) == (picture.alt, "<Rising>") == ('A "line": 1; 2.', "<Rising>")
     svg = base64.b64decode(image["src"].removeprefix("data:image/svg+xml;base64,")).decode()
     assert svg.encode() == picture.svg
     assert svg.startswith("<?xml") and "<script" not in svg
@@ -79,7 +79,7 @@ def test_a_displayed_figure_is_closed_and_equal_figures_are_equal_files(picture)
     assert plt.get_fignums() == []
     figure, axes = plt.subplots()
     axes.plot([1, 2])
-    assert display.figure(figure, alt='A "line"', caption="<Rising>") == picture
+    assert display.figure(figure, 'A "line"', ["1", "2"], "<Rising>") == picture
 
 
 def test_a_notebook_stores_the_markup_and_that_it_was_made_here():

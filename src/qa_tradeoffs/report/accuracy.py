@@ -82,5 +82,4 @@ def loss_chart(losses: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     means = losses.groupby(["model", "seed"], sort=False)["loss"].agg(["first", "last"])
     means = means.groupby("model", sort=False).mean()
     named = [f"{model} from {row['first']:.2f} to {row['last']:.2f}" for model, row in means.iterrows()]
-    alt = f"Line chart of training losses: {'; '.join(named)}."
-    return display.figure(figure, alt=alt, caption="Training loss; every seed is a line.")
+    return display.figure(figure, "Line chart of training losses", named, "Training loss; every seed is a line.")

@@ -64,11 +64,8 @@ def operators_chart(operators: pd.DataFrame, work: str) -> display.Picture:
         top = rows.nlargest(3, "seconds")
         shares = ", ".join(f"{row.operations} {percent(row.share)}" for row in top.itertuples())
         parts.append(f"{model}: {rows['seconds'].sum():.2f} s, of it {shares}")
-    return display.figure(
-        figure,
-        alt=f"Seconds of a {work} by class of operation. {'; '.join(parts)}.",
-        caption=f"Where a {work}'s seconds go, and the operations computed in them; full size, random weights.",
-    )
+    caption = f"Where a {work}'s seconds go, and the operations computed in them; full size, random weights."
+    return display.figure(figure, f"Seconds of a {work} by class of operation", parts, caption)
 
 
 def steps_chart(steps: pd.DataFrame) -> display.Picture:
@@ -96,12 +93,9 @@ def steps_chart(steps: pd.DataFrame) -> display.Picture:
     )
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
-    return display.figure(
-        figure,
-        alt=f"From SqueezeBERT as published, {after[0]:.2f} s a training step, to BERT, {after[last]:.2f} s: "
-        f"{', '.join(changes[1:])}.",
-        caption="From SqueezeBERT as published, step by step, to BERT: seconds of a training step.",
-    )
+    what = f"From SqueezeBERT as published, {after[0]:.2f} s a training step, to BERT, {after[last]:.2f} s"
+    caption = "From SqueezeBERT as published, step by step, to BERT: seconds of a training step."
+    return display.figure(figure, what, changes[1:], caption)
 
 
 def steps_table(steps: pd.DataFrame) -> display.Table:

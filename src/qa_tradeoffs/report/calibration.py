@@ -60,8 +60,8 @@ def reliability_chart(calibration: Calibration, colours: dict[str, Any]) -> disp
         ends.append(f"{model} {tenths[0]}, {tenths[-1]}")
     figure.supxlabel("confidence (%, mean of a tenth of the questions)", fontsize="medium")
     figure.supylabel("right (%, 95 % interval)", fontsize="medium")
-    alt = f"Reliability diagram, accuracy against confidence in {BINS} bins of equal size; {'; '.join(ends)}."
-    return display.figure(figure, alt=alt, caption="How many answers are right, by confidence.")
+    what = f"Reliability diagram, accuracy against confidence in {BINS} bins of equal size"
+    return display.figure(figure, what, ends, "How many answers are right, by confidence.")
 
 
 def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display.Html:
@@ -81,8 +81,5 @@ def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display
         xlim=(0, 102),
     )
     axes.legend(title=None)
-    return display.figure(
-        figure,
-        alt=f"Line chart of EM against the share of questions answered, the most confident first; {'; '.join(ends)}.",
-        caption="EM of the answers given, when the least sure ones are not given.",
-    )
+    what = "Line chart of EM against the share of questions answered, the most confident first"
+    return display.figure(figure, what, ends, "EM of the answers given, when the least sure ones are not given.")

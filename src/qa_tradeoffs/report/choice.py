@@ -94,8 +94,7 @@ def chart(choices: pd.DataFrame) -> display.Picture:
         f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where[row.standing]}"
         for row in choices.itertuples()
     ]
-    alt = f"Scatter chart of F1 against the time of one question: {'; '.join(named)}."
-    return display.figure(figure, alt=alt, caption=_CAPTION)
+    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, _CAPTION)
 
 
 def _most_accurate(best: str, f1: str, contest: Contest) -> str:

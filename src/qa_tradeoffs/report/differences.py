@@ -79,8 +79,8 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
             f"{row.f1:.1f} ({row.slicing}: {row.slice})" for row in rows.sort_values("f1").itertuples()
         ]
         ends.append(f"{model} from {lowest} to {highest}")
-    alt = f"Dot chart of F1 with intervals by kind of question; estimates range, for {'; for '.join(ends)}."
-    return display.figure(figure, alt=alt, caption="F1 by kind of question; in brackets how many there are.")
+    what = "Dot chart of F1 with intervals by kind of question; range of the estimates"
+    return display.figure(figure, what, ends, "F1 by kind of question; in brackets how many there are.")
 
 
 def by_passage(widths: pd.DataFrame) -> display.Html:

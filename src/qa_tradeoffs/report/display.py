@@ -99,15 +99,15 @@ def text(content: str, caption: str) -> Html:
     return Html(_filled("text", content, caption))
 
 
-def figure(drawn: "Figure", *, alt: str, caption: str) -> Picture:
-    """The figure as an embedded vector picture with a text that says what it shows; it is closed afterwards."""
+def figure(drawn: "Figure", what: str, values: Iterable[str], caption: str) -> Picture:
+    """The figure as an embedded vector picture with a text of what it shows and its values; it is closed afterwards."""
     from matplotlib import pyplot
 
     buffer = io.BytesIO()
     # Without a date, so that equal figures are equal files.
     drawn.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     pyplot.close(drawn)
-    svg = buffer.getvalue()
+    svg, alt = buffer.getvalue(), f"{what}: {'; '.join(values)}."
     return Picture(_filled("figure", Markup(base64.b64encode(svg).decode()), alt, caption), drawn, svg, alt, caption)
 
 

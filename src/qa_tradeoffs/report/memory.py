@@ -38,8 +38,8 @@ def chart(peaks: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         f"{row.model} {_mib(row.mib)} at {row.length} tokens"
         for row in peaks[peaks["batch_size"] == largest].itertuples()
     ]
-    alt = f"Line chart of peak memory against batch size; at batch {largest}: {'; '.join(named)}."
-    return display.figure(figure, alt=alt, caption="Peak memory of the full-size networks, random weights.")
+    what = f"Line chart of peak memory against batch size; at batch {largest}"
+    return display.figure(figure, what, named, "Peak memory of the full-size networks, random weights.")
 
 
 def _mib(value: float) -> str:

@@ -64,8 +64,8 @@ def training_chart(models: pd.DataFrame) -> display.Html:
     drawn = trained.assign(x=(low + high) / 2, x_low=low, x_high=high)
     figure = charts.tradeoff(drawn, f"fine-tuning once ({unit})", charts.palette(models))
     named = [f"{row.model} at USD {plain(row.train_usd_low)} and F1 {row.f1:.1f}" for row in trained.itertuples()]
-    alt = f"Scatter chart of F1 against the cost of fine-tuning: {'; '.join(named)}."
-    return display.figure(figure, alt=alt, caption="F1 against the cost of fine-tuning once.")
+    what = "Scatter chart of F1 against the cost of fine-tuning"
+    return display.figure(figure, what, named, "F1 against the cost of fine-tuning once.")
 
 
 def chart(costs: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
@@ -87,11 +87,8 @@ def chart(costs: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
         )
     axes.set(xscale="log", yscale="log", xlabel="questions answered", ylabel="USD in all, fine-tuning included")
     charts.name_lines([axes])
-    return display.figure(
-        figure,
-        alt=f"Line chart of USD in all against questions answered: {'; '.join(named)}.",
-        caption="What a model has cost in all, by the number of questions it has answered; lines cross at break-even.",
-    )
+    caption = "What a model has cost in all, by the number of questions it has answered; lines cross at break-even."
+    return display.figure(figure, "Line chart of USD in all against questions answered", named, caption)
 
 
 def _per_point(low: float, high: float) -> str:

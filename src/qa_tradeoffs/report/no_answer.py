@@ -73,9 +73,10 @@ def tradeoff_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[s
     named = [f"{model} {row['no_f1']:.1f} % and {row['has_f1']:.1f}" for model, row in used.iterrows()]
     return display.figure(
         _draw(curves, marks, colours, axes),
-        alt="Line chart of F1 on answerable questions against the share of unanswerable ones rightly left unanswered, "
-        f"as the threshold moves; with the threshold used: {'; '.join(named)}.",
-        caption="Answering the answerable against not answering the rest, a line through all thresholds; up and to the "
+        "Line chart of F1 on answerable questions against the share of unanswerable ones rightly left unanswered, "
+        "as the threshold moves; with the threshold used",
+        named,
+        "Answering the answerable against not answering the rest, a line through all thresholds; up and to the "
         "right is better.",
     )
 
@@ -90,8 +91,9 @@ def f1_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, An
     ]
     return display.figure(
         _draw(curves, marks, colours, axes),
-        alt=f"Line chart of F1 over all questions against the no-answer threshold: {'; '.join(named)}.",
-        caption="F1 over all questions by no-answer threshold: a flat top forgives a threshold that is not quite "
+        "Line chart of F1 over all questions against the no-answer threshold",
+        named,
+        "F1 over all questions by no-answer threshold: a flat top forgives a threshold that is not quite "
         "right. Logits of different models are on different scales: compare the heights of their lines only.",
     )
 

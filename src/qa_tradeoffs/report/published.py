@@ -56,11 +56,8 @@ def chart(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         "F1 on SQuAD as published in 2021 (points)",
     )
     named = [f"{row.model} at USD {plain(row.usd)} and F1 {row.f1:.2f}" for row in tradeoff.itertuples()]
-    return display.figure(
-        figure,
-        alt=f"Scatter chart of published F1 against measured cost: {'; '.join(named)}.",
-        caption="Published F1 (SQuAD, 2021) against measured cost (this machine, random weights).",
-    )
+    caption = "Published F1 (SQuAD, 2021) against measured cost (this machine, random weights)."
+    return display.figure(figure, "Scatter chart of published F1 against measured cost", named, caption)
 
 
 def audit(published: Published) -> display.Table:

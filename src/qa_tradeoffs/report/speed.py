@@ -86,12 +86,8 @@ def chart(timings: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
     charts.name_lines(figure.axes)
     longest = times[times["length"] == lengths[-1]]
     named = [f"{row.model} {seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
-    return display.figure(
-        figure,
-        alt="Line chart of the time of a forward pass against tokens per row; "
-        f"at {lengths[-1]} tokens: {'; '.join(named)}.",
-        caption="One forward pass of the full-size networks, random weights.",
-    )
+    what = f"Line chart of the time of a forward pass against tokens per row; at {lengths[-1]} tokens"
+    return display.figure(figure, what, named, "One forward pass of the full-size networks, random weights.")
 
 
 def scenarios(served: pd.DataFrame) -> display.Table:
