@@ -61,9 +61,16 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
                     config=settings,
                 )  # fmt: skip
         except papermill.PapermillExecutionError as error:
-            raise StudyError(_failure(error, partial)) from None
+            if error.ename == "StudyError":
+                raise StudyError(str(error.evalue)) from None
+            said, name = one_line(error.evalue), partial.name.removeprefix("partial-")
+            raise StudyError(f"{name}: {error.ename}: {said}; the notebook as far as it came is {partial}") from None
         except DeadKernelError:
-            raise StudyError(_death(notebook, partial, parameters)) from None
+            training = notebook.stem == "1-train" and "study" in parameters
+            advice = f"; {config.load(ROOT / parameters['study']).training.too_large}" if training else ""
+            raise StudyError(
+                f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}{advice}"
+            ) from None
 
 
 _KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}
@@ -91,22 +98,6 @@ def _signature(path: Path | None) -> tuple[int, int] | None:
         return None
     status = path.stat()
     return status.st_ino, status.st_mtime_ns
-
-
-def _failure(error: Any, partial: Path) -> str:
-    """The sentence of a StudyError raised in the notebook; for anything else also where to read on."""
-    if error.ename == "StudyError":
-        return str(error.evalue)
-    name = partial.name.removeprefix("partial-")
-    return f"{name}: {error.ename}: {one_line(error.evalue)}; the notebook as far as it came is {partial}"
-
-
-def _death(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> str:
-    """The sentence on a kernel that died, with what to try where it was training."""
-    said = f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}"
-    if notebook.stem != "1-train" or "study" not in parameters:
-        return said
-    return f"{said}; {config.load(ROOT / parameters['study']).training.too_large}"
 
 
 def _value(name: str, text: str) -> Any:

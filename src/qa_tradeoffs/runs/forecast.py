@@ -9,13 +9,13 @@ import math
 import re
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import huggingface_hub
 import numpy as np
+import pandas as pd
 import torch
 from pydantic import Field, ValidationError
 from torch.utils.flop_counter import FlopCounterMode
@@ -66,57 +66,35 @@ class Split(NamedTuple):
     tokens: float
 
 
-@dataclass(frozen=True)
-class Need:
-    """What one model needs; a model that came fine-tuned has no trainings.
-
-    ``train``, ``evaluate``, ``profile``: seconds of one notebook, and ``rate``: how they are known. In bytes: ``disk``,
-    what stays, of all seeds, with the Hub's download; ``download``, what of that is not there yet; ``resume``, the two
-    checkpoints that a training holds while it replaces one by the next; ``memory``, weights, gradients, Adam's moments,
-    and the activations of one batch of the longest windows.
-    """
-
-    slug: str
-    parameters: int
-    trainings: int
-    evaluations: int
-    train: float
-    evaluate: float
-    profile: float
-    disk: int
-    download: int
-    resume: int
-    memory: int
-    rate: str
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of all the model's notebooks, one after the other."""
-        return self.trainings * self.train + self.evaluations * self.evaluate + self.profile
-
-
-def forecast(chosen: Selection, tflops: float | None = None) -> tuple[list[Need], str]:
-    """The needs of each model, and how many windows there are, in words.
+def forecast(chosen: Selection, tflops: float | None = None) -> tuple[pd.DataFrame, str]:
+    """What each model needs, a row each, and how many windows there are, in words.
 
     ``tflops``: achieved 10¹² FLOP/s, in place of what was measured. Raises StudyError where a size is not known.
+
+    Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
+    seconds of one, and ``rate``: how they are known; ``seconds``: of all, one after the other. In bytes: ``weights`` of
+    one checkpoint; ``disk``: what stays, of all seeds, with the Hub's download; ``download``: what of that is not there
+    yet; ``resume``: the two checkpoints that a training holds while it replaces one by the next; ``memory``: weights,
+    gradients, Adam's moments, and the activations of one batch of the longest windows.
     """
     known = assumptions(ROOT / "studies" / "assumptions.yaml")
     train, validation, source = splits(chosen.study.data, chosen.study.training, known)
-    words = (
+    rows = {slug: _needs(chosen, slug, known, train, validation, tflops) for slug in chosen.models}
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="model")
+    found["seconds"] = found["trainings"] * found["train"] + found["evaluations"] * found["evaluate"] + found["profile"]
+    return found, (
         f"{train.windows:,} windows to train on, {train.tokens:.0f} tokens each on average; "
         f"{validation.windows:,} to evaluate on ({source})"
     )
-    return [_need(chosen, slug, known, train, validation, tflops) for slug in chosen.models], words
 
 
-def _need(
+def _needs(
     chosen: Selection, slug: str, known: Assumptions, train: Split, validation: Split, tflops: float | None
-) -> Need:
+) -> dict[str, Any]:
     recipe, spec = chosen.study.training, chosen.study.model(slug)
     network = build(spec, known)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     weights, trainings = _BYTES_PER_WEIGHT * parameters, 0 if spec.fine_tuned else len(chosen.seeds)
-    length = min(recipe.max_length, round(2 * train.tokens))
     finished = [] if tflops else [s for s in graph.stages(chosen) if s.slug == slug and not s.stale]
     earlier = [(stage, results.read(stage.targets[0])) for stage in finished]
     rate, source = (tflops * TERA, f"{tflops:g} TFLOP/s as given") if tflops else _rate(recipe, spec, network, earlier)
@@ -129,24 +107,21 @@ def _need(
     seconds = {stage: known.seconds_per_notebook + value for stage, value in seconds.items()}
     if took := _seconds(earlier):
         source = f"this study's earlier {', '.join(took)}; else {source}"
-    return Need(
-        slug, parameters, trainings, len(chosen.seeds_of(slug)), **seconds | took,
-        disk=(trainings + (1 if spec.hub else 0)) * weights,
-        download=weights if spec.hub and not _cached(spec, "model.safetensors") else 0,
-        resume=2 * _WITH_ADAM * weights if trainings else 0,
-        memory=training_memory(network, recipe.batch_size, length) if trainings else weights,
-        rate=source,
-    )  # fmt: skip
-
-
-def left(needs: Sequence[Need], chosen: Selection) -> tuple[int, float, int]:
-    """(trainings, seconds, bytes) of the stages that have to run."""
-    need_of = {need.slug: need for need in needs}
-    waiting = [stage for stage in graph.stages(chosen) if stage.slug and stage.stale]
-    training = [stage for stage in waiting if stage.name == "train"]
-    size = sum(_BYTES_PER_WEIGHT * need_of[stage.slug].parameters for stage in training if stage.missing)
-    size += sum(need.download for need in needs) + max((need_of[stage.slug].resume for stage in training), default=0)
-    return len(training), sum(getattr(need_of[stage.slug], stage.name) for stage in waiting), size
+    length = min(recipe.max_length, round(2 * train.tokens))
+    untrained = {"train": 0.0, "resume": 0, "memory": weights} if spec.fine_tuned else {}
+    return {
+        "parameters": parameters,
+        "trainings": trainings,
+        "evaluations": len(chosen.seeds_of(slug)),
+        **(seconds | took),
+        "rate": source,
+        "weights": weights,
+        "disk": (trainings + (1 if spec.hub else 0)) * weights,
+        "download": weights if spec.hub and not _cached(spec, "model.safetensors") else 0,
+        "resume": 2 * _WITH_ADAM * weights,
+        "memory": training_memory(network, recipe.batch_size, length),
+        **untrained,
+    }
 
 
 def assumptions(path: Path) -> Assumptions:
@@ -275,21 +250,21 @@ def _rate(recipe: config.Training, spec: config.Model, network: Any, earlier: Ea
     """
     steps = [record for _, found in earlier for record in found.all("training_step_seconds")]
     if own := [record for record in steps if record.conditions.get("network") == "study" and record.value]:
-        nearest = min(own, key=lambda record: abs(int(record.conditions["batch_size"] or 0) - recipe.batch_size))
-        per_second = float(nearest.conditions["flops"] or 0) / nearest.value
-        return per_second, f"{per_second / TERA:.3g} TFLOP/s, this study's profile on {nearest.conditions['device']}"
-    variant, name, shape = "BERT", "BERT", flops.BERT_BASE
-    if network.config.model_type == "squeezebert":
-        variant, shape = "rewritten" if spec.grouped_matmul else "as published", flops.SQUEEZEBERT
-        name = f"SqueezeBERT {variant}"
-    experiment = results.read_experiment(OWN_ANOMALY if OWN_ANOMALY.is_file() else ANOMALY)
-    measured = [r for r in experiment.all("variant_training_step_seconds") if r.conditions["variant"] == variant]
-    longest = max(measured, key=lambda r: (int(r.conditions["length"] or 0), float(r.conditions["dropout"] or 0)))
-    at = longest.conditions
-    batch_size, length = int(at["batch_size"] or 0), int(at["length"] or 0)
-    per_second = TRAINING_OVER_FORWARD * flops.encoder_flops(shape, batch_size, length) / longest.value
-    what = f"{name} at full size, {batch_size} × {length} tokens"
-    return per_second, f"{per_second / TERA:.3g} TFLOP/s, {what} on {at['device']}, {at['threads']} threads"
+        step = min(own, key=lambda record: abs(int(record.conditions["batch_size"] or 0) - recipe.batch_size))
+        work, what = float(step.conditions["flops"] or 0), "this study's profile"
+    else:
+        variant, what, shape = "BERT", "BERT", flops.BERT_BASE
+        if network.config.model_type == "squeezebert":
+            variant, shape = "rewritten" if spec.grouped_matmul else "as published", flops.SQUEEZEBERT
+            what = f"SqueezeBERT {variant}"
+        experiment = results.read_experiment(OWN_ANOMALY if OWN_ANOMALY.is_file() else ANOMALY)
+        measured = [r for r in experiment.all("variant_training_step_seconds") if r.conditions["variant"] == variant]
+        step = max(measured, key=lambda r: (int(r.conditions["length"] or 0), float(r.conditions["dropout"] or 0)))
+        batch_size, length = (int(step.conditions[key] or 0) for key in ("batch_size", "length"))
+        work = TRAINING_OVER_FORWARD * flops.encoder_flops(shape, batch_size, length)
+        what = f"{what} at full size, {batch_size} × {length} tokens"
+    rate, at = work / step.value, step.conditions
+    return rate, f"{rate / TERA:.3g} TFLOP/s, {what} on {at['device']}, {at['threads']} threads"
 
 
 def _seconds(earlier: Earlier) -> dict[str, float]:

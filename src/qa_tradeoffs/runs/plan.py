@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from qa_tradeoffs.core import words
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import costs
-from qa_tradeoffs.runs.forecast import Need, forecast, left
+from qa_tradeoffs.runs import graph
+from qa_tradeoffs.runs.forecast import forecast
 from qa_tradeoffs.runs.selection import Selection, selected
 from qa_tradeoffs.study import prices
 
@@ -25,46 +28,48 @@ _SPARE_DISK = 1.1
 _ELSEWHERE = "Hours are of the machine that is named; where the price is of another, give TFLOPS."
 
 
-def lines(chosen: Selection, needs: Sequence[Need], texts: str, copies: int) -> list[str]:
+def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> list[str]:
     """The forecast for a reader, as if each model were there ``copies`` times. Raises StudyError."""
-    trainings, evaluations = copies * sum(n.trainings for n in needs), copies * sum(n.evaluations for n in needs)
-    seconds = copies * sum(need.seconds for need in needs)
-    disk = copies * sum(need.disk for need in needs) + max(need.resume for need in needs)  # one training at a time
-    at_once = max(max((need.train if need.trainings else 0) + need.evaluate, need.profile) for need in needs)
-    head = ("model", "parameters", "train", "evaluate", "profile", "trainings", "in all", "disk", "memory")
-    rows = [
-        (
-            need.slug, words.parameters(need.parameters), words.seconds(need.train if need.trainings else math.nan),
-            *map(words.seconds, (need.evaluate, need.profile)), str(need.trainings), words.seconds(need.seconds),
-            _bytes(need.disk), _bytes(need.memory),
-        )
-        for need in needs
-    ]  # fmt: skip
-    by_rate = {need.rate: [n.slug for n in needs if n.rate == need.rate] for need in needs}
+    price, models = _price(chosen), copies * len(needs)
+    trainings, evaluations, seconds, disk = copies * needs[["trainings", "evaluations", "seconds", "disk"]].sum()
+    at_once = (needs["train"] + needs["evaluate"]).clip(lower=needs["profile"]).max()
     times = f", each model {copies} times" if copies > 1 else ""
-    price = _price(chosen)
     return [
-        f"{chosen.study_file}: models {copies * len(needs)}{times}; notebooks: {trainings} to train, {evaluations} to "
-        f"evaluate, {copies * len(needs)} to profile",
+        f"{chosen.study_file}: models {models}{times}; notebooks: {trainings:.0f} to train, {evaluations:.0f} to "
+        f"evaluate, {models} to profile",
         texts,
         "",
-        *_columns([head, *rows]),
+        *_table(needs).to_string().splitlines(),
         "",
         f"in all: {seconds / 3600:,.2f} device hours, {_usd(seconds, price)} ({chosen.study.price}, {price.machine}, "
-        f"{price.date}), {_bytes(disk)} of disk",
+        f"{price.date}), {_bytes(disk + needs['resume'].max())} of disk",  # one training at a time
         f"one after the other {words.seconds(seconds)}; all at once {words.seconds(at_once)}",
-        *(f"rate of {', '.join(slugs)}: {rate}" for rate, slugs in by_rate.items()),
+        *(f"rate of {', '.join(rows.index)}: {rate}" for rate, rows in needs.groupby("rate", sort=False)),
     ]
 
 
-def line(chosen: Selection, needs: Sequence[Need]) -> str:
+def _table(needs: pd.DataFrame) -> pd.DataFrame:
+    """The needs as a reader sees them."""
+    seconds, sizes = ["train", "evaluate", "profile", "in all"], ["disk", "memory"]
+    table = needs.rename(columns={"seconds": "in all"})[["parameters", *seconds[:3], "trainings", "in all", *sizes]]
+    table["train"] = table["train"].where(needs["trainings"] > 0)
+    table["parameters"] = table["parameters"].map(words.parameters)
+    table[seconds], table[sizes] = table[seconds].map(words.seconds), table[sizes].map(_bytes)
+    return table
+
+
+def line(chosen: Selection, needs: pd.DataFrame) -> str:
     """What is still to be done, in a line. Raises StudyError where the disk has no room for it."""
-    count, seconds, size = left(needs, chosen)
+    waiting = [stage for stage in graph.stages(chosen) if stage.slug and stage.stale]
+    training = [stage for stage in waiting if stage.name == "train"]
+    seconds = sum(needs.at[stage.slug, stage.name] for stage in waiting)
+    size = needs["download"].sum() + sum(needs.at[stage.slug, "weights"] for stage in training if stage.missing)
+    size += max((needs.at[stage.slug, "resume"] for stage in training), default=0)
     check_disk(size, chosen.run.folder)
-    cost, memory = _usd(seconds, _price(chosen)), max(need.memory for need in needs)
+    cost, memory = _usd(seconds, _price(chosen)), _bytes(needs["memory"].max())
     return (
-        f"forecast: {count} to train, {words.seconds(seconds)}, {cost} ({chosen.study.price}), {_bytes(size)} of disk, "
-        f"{_bytes(memory)} of memory; make plan says more"
+        f"forecast: {len(training)} to train, {words.seconds(seconds)}, {cost} ({chosen.study.price}), {_bytes(size)} "
+        f"of disk, {memory} of memory; make plan says more"
     )
 
 
@@ -76,12 +81,6 @@ def check_disk(needed: float, folder: Path) -> None:
             f"{folder}: the study's files take {_bytes(needed)}, but the disk has {_bytes(free)} left; make room, or "
             "ask for fewer MODELS or SEEDS"
         )
-
-
-def _columns(table: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text with columns below each other, the first to the left."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
 
 
 def _price(chosen: Selection) -> prices.Price:

@@ -22,28 +22,36 @@ def makefile(chosen: Selection) -> str:
     """The rules of every stage and of make's targets for a study."""
     stages = graph.stages(chosen)
     *measured, _, report = stages
+    notebooks, page = [stage.notebook for stage in measured], _names(report.targets)
     by_name = {name: [s.notebook for s in measured if s.name == name] for name in ("train", "evaluate", "profile")}
-    page = _names(report.targets)
+    of_pages = (chosen.study_file, chosen.run.folder, report.notebook.parent, *notebooks)
+    published = (
+        chosen.study_file,
+        chosen.run.folder,
+        ROOT / REPORTS / "published" / chosen.run.folder.name,
+        *notebooks,
+    )
+    options = ("--models", " ".join(chosen.models), "--seeds", " ".join(map(str, chosen.seeds)))
     lines = [
         f"# What make runs for {chosen.study_file}: written anew by each make.",
         f"PY := {sys.executable}",
         "" if chosen.launch else ".NOTPARALLEL:",  # on one machine, notebooks at once would measure each other
         ".PHONY: all report train evaluate profile publish FORCE",
         f".PRECIOUS: {_names(path for stage in stages for path in stage.targets)}\n",
-        *map(_rule, stages),
+        *(_rule(stage, _execute(stage)) for stage in stages[:-1]),
+        _rule(report, _python("qa_tradeoffs.report.pages", *of_pages)),
         f"all report: {page}\n\t@echo {shlex.quote(str(report.notebook))}\n",
-        *(f"{name}: {_names(notebooks)}\n" for name, notebooks in by_name.items()),
-        f"publish: {page}\n\t@{_publish(chosen, measured)}\n\t@{_python('benchmarks.readme')}",
+        *(f"{name}: {_names(executed)}\n" for name, executed in by_name.items()),
+        f"publish: {page}\n\t@{_python('qa_tradeoffs.publish.snapshot', *published, *options)}",
+        f"\t@{_python('benchmarks.readme')}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _rule(stage: Stage) -> str:
+def _rule(stage: Stage, command: str) -> str:
     colon = " &:" if len(stage.targets) > 1 else ":"
-    forced = " FORCE" if stage.stale else ""
     waits = f" | {_names(before.notebook for before in stage.after)}" if stage.after else ""
-    command = _render(stage) if stage.name == "report" else _execute(stage)
-    return f"{_names(stage.targets)}{colon}{forced}{waits}\n\t@{command}\n"
+    return f"{_names(stage.targets)}{colon}{' FORCE' if stage.stale else ''}{waits}\n\t@{command}\n"
 
 
 def _execute(stage: Stage) -> str:
@@ -61,22 +69,6 @@ def _execute(stage: Stage) -> str:
     values = [word for name, value in parameters.items() for word in ("-p", name, json.dumps(value))]
     command = _python("qa_tradeoffs.runs.execute", stage.name, stage.notebook, *values)
     return f"{chosen.launch_profile if stage.name == 'profile' else chosen.launch} {command}".strip()
-
-
-def _render(report: Stage) -> str:
-    """The command that renders the report."""
-    chosen, (analysis,) = report.selection, report.after
-    notebooks = [stage.notebook for stage in analysis.after]
-    return _python(
-        "qa_tradeoffs.report.pages", chosen.study_file, chosen.run.folder, report.notebook.parent, *notebooks
-    )
-
-
-def _publish(chosen: Selection, measured: Iterable[Stage]) -> str:
-    pages = ROOT / REPORTS / "published" / chosen.run.folder.name
-    options = ["--models", " ".join(chosen.models), "--seeds", " ".join(map(str, chosen.seeds))]
-    notebooks = [stage.notebook for stage in measured]
-    return _python("qa_tradeoffs.publish.snapshot", chosen.study_file, chosen.run.folder, pages, *notebooks, *options)
 
 
 def _python(module: str, *words: Any) -> str:
