@@ -104,17 +104,6 @@ def test_any_other_failure_says_where_to_read_on(notebook, earlier, kernel):
     )
 
 
-def test_a_kernel_that_dies_is_one_sentence(notebook, earlier, kernel):
-    def die(executed: Path) -> None:
-        raise DeadKernelError("Kernel died")
-
-    kernel(die)
-    output, result = earlier
-    with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
-        execute.run(notebook(), output, {}, result)
-    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
-
-
 def test_a_training_whose_kernel_died_says_which_batch_size_to_try(tmp_path, kernel):
     def die(executed: Path) -> None:
         raise DeadKernelError("Kernel died")
@@ -130,18 +119,6 @@ def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, earlier):
     with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
         execute.run(killed, output, {}, result)
     assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
-
-
-def test_what_was_for_resuming_is_removed_only_after_the_notebook_is_in_place(notebook, earlier, kernel):
-    output, result = earlier
-    scratch = output.parent / "unfinished"
-    scratch.mkdir()
-    kernel(lambda executed: None)
-    with pytest.raises(StudyError, match="ended without writing"):
-        execute.run(notebook(), output, {}, result, scratch)
-    assert scratch.is_dir()
-    execute.run(notebook(), output, {}, None, scratch)
-    assert not scratch.exists()
 
 
 def test_a_second_run_into_the_same_notebook_is_refused(notebook, earlier, kernel, monkeypatch):
@@ -240,43 +217,24 @@ def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(tmp_path, ca
     assert err == "error: path: '[1' is not valid YAML; put texts with special characters in quotes\n"
 
 
-def test_the_command_executes_a_stage_and_names_its_output(capsys, monkeypatch):
-    given = []
-    monkeypatch.setattr(execute, "run", lambda *arguments: given.extend(arguments))
-    run = ROOT / "runs/smoke"
-    output = run / "distilbert/seed-3/1-train.ipynb"
-    parameters = {"study": "studies/smoke.yaml", "run": "runs/smoke", "model": "distilbert", "seed": 3}
+def test_the_command_executes_a_stage_and_records_what_it_was_made_from(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "run" / "distilbert" / "seed-3"
+    output, scratch, record = (folder / name for name in ("1-train.ipynb", "unfinished", ".1-train.inputs.json"))
+    scratch.mkdir(parents=True)
+    parameters = {"study": "studies/smoke.yaml", "run": str(tmp_path / "run"), "model": "distilbert", "seed": 3}
     words = [word for name, value in parameters.items() for word in ("-p", name, json.dumps(value))]
+
+    def fail(*given: Any) -> None:
+        assert given == (ROOT / "notebooks/1-train.ipynb", output, parameters, folder / "training.json")
+        raise StudyError("it failed")
+
+    monkeypatch.setattr(execute, "run", fail)
+    assert ends_with(["train", str(output), *words], capsys) == (2, "", "error: it failed\n")
+    assert (scratch.exists(), record.exists()) == (True, False)
+    monkeypatch.setattr(execute, "run", lambda *given: None)
     assert ends_with(["train", str(output), *words], capsys) == (0, f"done: {output}\n", "")
-    folder = run / "distilbert/seed-3"
-    assert given[:5] == [
-        ROOT / "notebooks/1-train.ipynb", output, parameters, folder / "training.json", folder / "unfinished"
-    ]  # fmt: skip
-    assert given[5].record == folder / ".1-train.inputs.json"
-
-
-def test_what_a_finished_notebook_was_made_from_is_recorded_and_that_of_a_failed_one_is_not(notebook, tmp_path, kernel):
-    class Stage:
-        def __init__(self):
-            self.recorded = []
-
-        def inputs(self):
-            return {"code": "as it was"}
-
-        def write_record(self, content):
-            self.recorded.append(content)
-
-    def fail(executed: Path) -> None:
-        raise papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division by zero", [])
-
-    stage: Any = Stage()
-    kernel(fail)
-    with pytest.raises(StudyError, match="ZeroDivisionError"):
-        execute.run(notebook(), tmp_path / "o.ipynb", {}, stage=stage)
-    assert stage.recorded == []
-    kernel(lambda executed: None)
-    execute.run(notebook(), tmp_path / "o.ipynb", {}, stage=stage)
-    assert stage.recorded == [{"code": "as it was"}]
+    assert (scratch.exists(), record.exists()) == (False, True)
+    assert json.loads(record.read_text())["stage"] == "train"
 
 
 def test_papermill_is_loaded_without_the_grammar_and_the_module_is_there_again_afterwards():

@@ -11,6 +11,12 @@ _RESULTS = ("*/seed-*/training.json", "*/seed-*/evaluation.json")
 _OF_GIT = {"git_commit": None, "git_dirty": None}
 
 
+def check(one: Path, other: Path) -> None:
+    """Refuse runs that are not the same, naming what differs. Raises StudyError."""
+    if differing := differences(one, other):
+        raise StudyError(f"{one} and {other} are not the same run: {', '.join(differing)} differ")
+
+
 def differences(one: Path, other: Path) -> list[str]:
     """What is not the same in two runs' folders, a path each. Raises StudyError where there is nothing to compare.
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from qa_tradeoffs.core import progress
-from qa_tradeoffs.core.errors import StudyError, exit_cleanly
+from qa_tradeoffs.core.errors import exit_cleanly
 from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.locks import end_with_parent, locked, others
 from qa_tradeoffs.runs import compare, graph, rules
@@ -78,8 +78,7 @@ def _reproduce(chosen: Selection) -> int:
     if code := _make(replace(chosen, run=again), ["evaluate"]):
         return code
     one, other = relative(chosen.run.folder), relative(again.folder)
-    if differing := compare.differences(one, other):
-        raise StudyError(f"{one} and {other} are not the same run: {', '.join(differing)} differ")
+    compare.check(one, other)
     print(f"the same, but for times: {one} and {other}")
     return 0
 
