@@ -242,10 +242,11 @@ def test_make_refuses_in_one_sentence_what_cannot_be_run(checkout):
 @pytest.mark.slow
 def test_a_data_file_replaced_by_an_older_one_is_evaluated_again(finished, tmp_path):
     study = yaml.safe_load((finished.folder / "studies/tiny.yaml").read_text())
-    study |= {"data": {"source": "files", "train": "dev.json", "validation": "dev.json"}}
+    study |= {"data": {"source": "files", "train": "train.json", "validation": "dev.json"}}
     study["models"] = {"bert": study["models"]["bert"]}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    for name, places in {"other": ["Cairo", "Oslo"], "dev": ["Rome", "Paris", "Lima"]}.items():
+    texts = {"train": ["Bonn", "Kyiv"], "dev": ["Rome", "Paris", "Lima"], "other": ["Cairo", "Oslo"]}
+    for name, places in texts.items():
         context = " ".join(places)
         questions = [
             {"id": place, "question": "Where?", "answers": [{"text": place, "answer_start": context.index(place)}]}
