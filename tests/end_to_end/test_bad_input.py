@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,9 +74,7 @@ def replaced(content: Any, path: tuple[Any, ...], value: Any) -> Any:
     """A copy of the content with another value at a path of keys, or nothing there."""
     content = copy.deepcopy(content)
     *parents, last = path
-    place = content
-    for key in parents:
-        place = place[key]
+    place = reduce(getitem, parents, content)
     if value is REMOVED:
         del place[last]
     else:
@@ -188,12 +188,15 @@ def refusal(command: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> s
 
 
 # How to spoil what is valid: as content (put), as text (said), as bytes.
-def put(*path_and_value: Any) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+Spoil = Callable[[Any, Callable[[Any], bytes]], bytes]
+
+
+def put(*path_and_value: Any) -> Spoil:
     *path, value = path_and_value
     return lambda content, write: write(replaced(content, tuple(path), value))
 
 
-def said(old: str, new: str) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+def said(old: str, new: str) -> Spoil:
     def spoil(content: Any, write: Callable[[Any], bytes]) -> bytes:
         text = write(content).decode()
         assert old in text
@@ -202,7 +205,7 @@ def said(old: str, new: str) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
     return spoil
 
 
-def raw(change: Callable[[bytes], bytes]) -> Callable[[Any, Callable[[Any], bytes]], bytes]:
+def raw(change: Callable[[bytes], bytes]) -> Spoil:
     return lambda content, write: change(write(content))
 
 
@@ -217,7 +220,7 @@ QA = ("data", 0, "paragraphs", 0, "qas", 0)
 AT = "data[0].paragraphs[0].qas[0]"
 HUGE = 10**400
 
-CASES: list[tuple[str, str, Callable[[Any, Callable[[Any], bytes]], bytes], str]] = [
+CASES: list[tuple[str, str, Spoil, str]] = [
     # name, border, how it is spoilt, the message
     ("a bomb of aliases", "study", said("title: ", bomb("[x]", "[{}]") + "title: "), UNFOLDS),
     ("a bomb in a config", "study", lambda c, w: bomb("[x]", "[{}]").encode() + w(c).replace(b"e: 16", b"e: *b12"), UNFOLDS),
@@ -403,22 +406,16 @@ def mutated(draw: st.DataObject, content: Any, write: Callable[[Any], bytes]) ->
         return draw.draw(st.sampled_from(BYTES))(text, draw.draw(st.integers(0, len(text) - 1)))
     path = draw.draw(st.sampled_from(places(content)))
     if kind == "text":
-        before, _, after = write(replaced(content, path, PLACE)).partition(as_text(PLACE, write))
+        mark = PLACE.encode() if write is as_yaml else as_json(PLACE)
+        before, _, after = write(replaced(content, path, PLACE)).partition(mark)
         return before + TEXTS[draw.draw(st.sampled_from(sorted(TEXTS)))].encode() + after
     if kind == "twice" and isinstance(path[-1], int):
-        parent = content
-        for key in path[:-1]:
-            parent = parent[key]
+        parent = reduce(getitem, path[:-1], content)
         return write(replaced(content, path[:-1], [*parent, parent[path[-1]]]))
     value = REMOVED if kind == "drop" else draw.draw(st.sampled_from(VALUES))
     if write is as_json and isinstance(value, datetime.date):
         value = "2026-01-01"
     return write(replaced(content, path, value))
-
-
-def as_text(value: str, write: Callable[[Any], bytes]) -> bytes:
-    """How the writer writes a plain text."""
-    return value.encode() if write is as_yaml else as_json(value)
 
 
 @pytest.mark.parametrize("border", BORDERS)
@@ -655,19 +652,15 @@ def test_any_text_is_refused_or_answered_from_itself(checkpoint, context, asked)
         assert found.text == context[found.start : found.end] != ""
 
 
-QUESTIONS = {
-    "an empty question": ("A passage.", " ", "question 1: is empty; expected a text"),
-    "an empty passage": ("\n", "Who?", "context: is empty; expected a passage of text"),
-    "half a character in a question": (
-        "A passage.",
-        "Who \udc80?",
-        "question 1: holds half a surrogate pair; expected",
-    ),
-    "half a character in a passage": ("A \ud83d passage.", "Who?", "context: holds half a surrogate pair; expected"),
-}
-
-
-@pytest.mark.parametrize(("context", "question", "message"), QUESTIONS.values(), ids=QUESTIONS)
+@pytest.mark.parametrize(
+    ("context", "question", "message"),
+    [
+        ("A passage.", " ", "question 1: is empty; expected a text"),
+        ("\n", "Who?", "context: is empty; expected a passage of text"),
+        ("A passage.", "Who \udc80?", "question 1: holds half a surrogate pair; expected"),
+        ("A \ud83d passage.", "Who?", "context: holds half a surrogate pair; expected"),
+    ],
+)
 def test_a_question_that_cannot_be_asked_is_refused(checkpoint, capsys, context, question, message):
     line = refusal(lambda: asking.ask(checkpoint, context, [question], device="cpu"), capsys)
     assert line.startswith(message)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,17 +132,13 @@ exit_cleanly(lambda: execute.run(Path("{notebook}"), Path("{disk}/small.ipynb"),
 """
 
 
-def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay(tmp_path):
-    disk, notebook = tmp_path / "disk", tmp_path / "small.ipynb"
+def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay(notebook, tmp_path):
+    disk = tmp_path / "disk"
     disk.mkdir()
-    content = nbformat.v4.new_notebook()
-    content.metadata.kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
     write = "from pathlib import Path\nfrom qa_tradeoffs.core import files\nfiles.write_text(Path(path), 'x' * size)"
-    content.cells = [nbformat.v4.new_code_cell(source) for source in ("path: str = ''\nsize: int = 0", write)]
-    content.cells[0].metadata.tags = ["parameters"]
-    nbformat.write(content, notebook)
+    small = notebook("path: str = ''\nsize: int = 0", write)
     program = tmp_path / "run.py"
-    program.write_text(RUN.format(notebook=str(notebook), disk=str(disk)))
+    program.write_text(RUN.format(notebook=small, disk=disk))
     run = f"{sys.executable} {program}"
     in_namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     mount = f"mount -t tmpfs -o size=1m tmpfs {disk}"

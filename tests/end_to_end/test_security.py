@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import nbformat
 import pytest
 
 from qa_tradeoffs.core import documents, errors, hub
@@ -257,21 +256,17 @@ def refusing_hub() -> Iterator[str]:
 
 
 def test_a_failed_fetch_writes_no_secret_into_its_notebook_nor_on_the_screen(
-    tmp_path, monkeypatch, capfd, refusing_hub
+    notebook, tmp_path, monkeypatch, capfd, refusing_hub
 ):
-    notebook = nbformat.v4.new_notebook(
-        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": ""}}
-    )
     imports = "from qa_tradeoffs.models import checkpoints\nfrom qa_tradeoffs.study import config"
     fetch = "checkpoints.locate(config.Model(label='BERT', hub='some/bert', revision='0123abc'))"
-    notebook.cells = [nbformat.v4.new_code_cell(f"{imports}\n{fetch}")]
-    nbformat.write(notebook, tmp_path / "fetch.ipynb")
+    fetching = notebook("", f"{imports}\n{fetch}")
     monkeypatch.setenv("HF_TOKEN", SECRETS[1])
     monkeypatch.setenv("HF_ENDPOINT", refusing_hub)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     with pytest.raises(StudyError, match=r"^models: some/bert at 0123abc could not be fetched") as error:
-        execute.run(tmp_path / "fetch.ipynb", tmp_path / "run" / "fetch.ipynb", {})
+        execute.run(fetching, tmp_path / "run" / "fetch.ipynb", {})
     # What the Hub's library says of it quotes the address; the password is taken out.
     assert "http://***@127.0.0.1:" in str(error.value)
     shown = capfd.readouterr()

@@ -120,7 +120,11 @@ def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.St
         "DEVICE": parameters.get("device", ""),
         "RUN": parameters.get("run", ""),
     }
-    return graph.find(selected(variables), name, output)
+    chosen = selected(variables)
+    for stage in graph.stages(chosen):
+        if (stage.name, stage.notebook) == (name, output):
+            return stage
+    raise StudyError(f"{output}: is not where {name} of {chosen.study_file} writes its notebook")
 
 
 def main(arguments: list[str] | None = None) -> None:

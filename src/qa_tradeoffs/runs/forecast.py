@@ -66,10 +66,10 @@ class Split(NamedTuple):
     tokens: float
 
 
-def forecast(chosen: Selection, tflops: float | None = None) -> tuple[pd.DataFrame, str]:
+def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     """What each model needs, a row each, and how many windows there are, in words.
 
-    ``tflops``: achieved 10¹² FLOP/s, in place of what was measured. Raises StudyError where a size is not known.
+    ``tflops``: achieved 10¹² FLOP/s; 0: what was measured. Raises StudyError where a size is not known.
 
     Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
     seconds of one, and ``rate``: how they are known; ``seconds``: of all, one after the other. In bytes: ``weights`` of
@@ -89,7 +89,7 @@ def forecast(chosen: Selection, tflops: float | None = None) -> tuple[pd.DataFra
 
 
 def _needs(
-    chosen: Selection, slug: str, known: Assumptions, train: Split, validation: Split, tflops: float | None
+    chosen: Selection, slug: str, known: Assumptions, train: Split, validation: Split, tflops: float
 ) -> dict[str, Any]:
     recipe, spec = chosen.study.training, chosen.study.model(slug)
     network = build(spec, known)

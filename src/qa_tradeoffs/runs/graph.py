@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY, REPORTS, ROOT, is_file, write_text
 from qa_tradeoffs.runs import inputs
 from qa_tradeoffs.runs.selection import Selection
@@ -88,14 +87,6 @@ def stages(chosen: Selection) -> list[Stage]:
     analysis = Stage("analysis", chosen, (run.folder / "4-analysis.ipynb",), after=tuple(found))
     page = ROOT / REPORTS / run.folder.name / "index.html"
     return [*found, analysis, Stage("report", chosen, (page,), after=(analysis,))]
-
-
-def find(chosen: Selection, name: str, notebook: Path) -> Stage:
-    """The stage of this name that writes this executed notebook. Raises StudyError."""
-    for stage in stages(chosen):
-        if (stage.name, stage.notebook) == (name, notebook):
-            return stage
-    raise StudyError(f"{notebook}: is not where {name} of {chosen.study_file} writes its notebook")
 
 
 def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:

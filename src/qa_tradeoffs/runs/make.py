@@ -12,8 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 
 from qa_tradeoffs.core import progress
@@ -27,41 +25,38 @@ from qa_tradeoffs.runs.selection import Selection, selected
 _SECONDS_TO_NOTICE = 2.0  # what a make that has just ended still has to end
 
 
-def run(goals: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Run make's ``goals`` for the study that the variables name; make's exit status. Raises StudyError."""
-    if list(goals) == ["plan"]:
+def main(arguments: list[str] | None = None) -> int:
+    """Run make's goals for the study that its variables name; make's exit status. Raises StudyError."""
+    parser = argparse.ArgumentParser(description="Run make's targets for the study that the variables name.")
+    parser.add_argument("goals", nargs="+", help="all, train, evaluate, profile, plan, publish, reproduce, or a file")
+    goals = parser.parse_args(arguments).goals
+    if goals == ["plan"]:
         return _python("qa_tradeoffs.runs.plan")
-    chosen = selected(variables)
-    if "n" in variables.get("MAKEFLAGS", "").partition(" ")[0].lstrip("-"):  # make -n only prints its commands
+    chosen = selected(os.environ)
+    if "n" in os.environ.get("MAKEFLAGS", "").partition(" ")[0].lstrip("-"):  # make -n only prints its commands
         return _child(chosen, goals)
-    with _held(chosen, math.inf if variables.get("WAIT") else _SECONDS_TO_NOTICE):
-        chosen.run.claim(ROOT / chosen.study_file)
-        if list(goals) == ["reproduce"]:
-            return _reproduce(chosen)
-        return _make(chosen, goals)
-
-
-@contextmanager
-def _held(chosen: Selection, patience: float) -> Iterator[None]:
-    """Hold the study's lock; say which other studies are at work."""
     folder = chosen.run.folder
-    lock = folder.with_name(f".{folder.name}.lock")
+    lock, patience = (
+        folder.with_name(f".{folder.name}.lock"),
+        math.inf if os.environ.get("WAIT") else _SECONDS_TO_NOTICE,
+    )
     with locked(lock, str(relative(folder)), patience=patience, advice=", or add WAIT=1"):
         for other in others(lock):
             print(f"notice: {other} runs at the same time: each will slow down what the other times", file=sys.stderr)
-        yield
+        chosen.run.claim(ROOT / chosen.study_file)
+        return _reproduce(chosen) if goals == ["reproduce"] else _make(chosen, goals)
 
 
-def _make(chosen: Selection, goals: Sequence[str]) -> int:
+def _make(chosen: Selection, goals: list[str]) -> int:
     """Print what is repeated and why, and what is still to do; then do it."""
     *measured, _, report = graph.stages(chosen)
     waiting = [stage for stage in measured if stage.stale]
     for stage in waiting:
         if not stage.missing and (changed := stage.changes()):
             print(f"again: {relative(stage.notebook)} (changed: {', '.join(changed)})", flush=True)
-    if waiting and list(goals) != ["profile"]:
-        folder = str(relative(chosen.run.folder))
-        if refused := _python("qa_tradeoffs.runs.plan", "--before-start", RUN=folder):
+    if waiting and goals != ["profile"]:
+        run = str(relative(chosen.run.folder))
+        if refused := _python("qa_tradeoffs.runs.plan", "--before-start", RUN=run):
             return refused  # the disk has no room for it
     code = _child(chosen, goals)
     if code == 0 and {"all", "report", "publish"} & set(goals):
@@ -77,9 +72,7 @@ def _reproduce(chosen: Selection) -> int:
     shutil.rmtree(again.folder, ignore_errors=True)
     if code := _make(replace(chosen, run=again), ["evaluate"]):
         return code
-    one, other = relative(chosen.run.folder), relative(again.folder)
-    compare.check(one, other)
-    print(f"the same, but for times: {one} and {other}")
+    compare.check(relative(chosen.run.folder), relative(again.folder))
     return 0
 
 
@@ -88,7 +81,7 @@ def _python(*words: str, **variables: str) -> int:
     return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=os.environ | variables).returncode
 
 
-def _child(chosen: Selection, goals: Sequence[str]) -> int:
+def _child(chosen: Selection, goals: list[str]) -> int:
     """Run make on the rules as they are now; it ends with this process, and this process with it."""
     makefile = chosen.run.folder / "rules.mk"
     write_text(makefile, rules.makefile(chosen))
@@ -107,13 +100,6 @@ def _child(chosen: Selection, goals: Sequence[str]) -> int:
                 return code if code >= 0 else 128 - code  # as a shell puts it where a signal ended it
             except KeyboardInterrupt:  # the terminal has interrupted the child as well
                 continue
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line of this module."""
-    parser = argparse.ArgumentParser(description="Run make's targets for the study that the variables name.")
-    parser.add_argument("goals", nargs="+", help="all, train, evaluate, profile, publish, reproduce, or a file")
-    return run(parser.parse_args(arguments).goals, os.environ)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ STUDY=squad SEEDS="0 1 2" TFLOPS=5.2 python -m qa_tradeoffs.runs.plan
 """
 
 import argparse
-import math
 import os
 import re
 import shutil
@@ -102,36 +101,24 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
     parser = argparse.ArgumentParser(description="Print what a study will need, without running any of it.")
     parser.add_argument("--before-start", action="store_true", help="refuse what the disk cannot hold, in one line")
     before_start = parser.parse_args(arguments).before_start
-    chosen, tflops = selected(variables), _tflops(variables.get("TFLOPS", ""))
+    chosen = selected(variables)
+    if before_start:
+        try:
+            needs, _ = forecast(chosen)
+        except StudyError as error:
+            print(f"no forecast: {error}")
+        else:
+            print(line(chosen, needs), flush=True)
+        return
     if price := variables.get("PRICE"):
         chosen = replace(chosen, study=chosen.study.model_copy(update={"price": price}))
-    copies = variables.get("COPIES") or "1"
+    copies, tflops = variables.get("COPIES") or "1", variables.get("TFLOPS", "")
     if not re.fullmatch("[1-9][0-9]{0,5}", copies):
         raise StudyError(f"COPIES: '{one_line(copies)}' is no number of copies; give a whole number from 1 to 999999")
-    try:
-        needs, texts = forecast(chosen, None if before_start else tflops)
-    except StudyError as error:
-        if not before_start:
-            raise
-        print(f"no forecast: {error}")
-        return
-    if before_start:
-        print(line(chosen, needs), flush=True)
-    else:
-        print("\n".join(lines(chosen, needs, texts, int(copies)) + ([] if tflops else [_ELSEWHERE])))
-
-
-def _tflops(text: str) -> float | None:
-    """The rate that is given, if one is."""
-    if not text:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise StudyError(f"TFLOPS: '{one_line(text)}' is no speed; give 10^12 FLOP/s, a number above 0")
-    return number
+    if tflops and not (re.fullmatch(r"[0-9]{0,9}\.?[0-9]{1,9}", tflops) and float(tflops)):
+        raise StudyError(f"TFLOPS: '{one_line(tflops)}' is no speed; give 10^12 FLOP/s, a number above 0")
+    needs, texts = forecast(chosen, float(tflops or 0))
+    print("\n".join(lines(chosen, needs, texts, int(copies)) + ([] if tflops else [_ELSEWHERE])))
 
 
 if __name__ == "__main__":

@@ -59,11 +59,7 @@ class Results(Strict):
 
     def find(self, metric: str, **conditions: Condition) -> Record:
         """The one record of this metric under these conditions. Raises StudyError when there is none or several."""
-        found = [
-            record
-            for record in self.records
-            if record.metric == metric and conditions.items() <= record.conditions.items()
-        ]
+        found = [record for record in self.all(metric) if conditions.items() <= record.conditions.items()]
         if len(found) != 1:
             raise StudyError(
                 f"results of stage {self.stage} of {self.model}: {len(found)} records of {metric} under {conditions}, "
