@@ -44,6 +44,15 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return replace
 
 
+def raising(error: Exception) -> Callable[[Path], None]:
+    """A kernel that ends like this."""
+
+    def act(executed: Path) -> None:
+        raise error
+
+    return act
+
+
 def sentence(error: pytest.ExceptionInfo[StudyError]) -> str:
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -78,29 +87,23 @@ def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_un
 
 
 def test_any_other_failure_says_where_to_read_on(notebook, earlier, kernel):
-    def fail(executed: Path) -> None:
-        raise papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division\nby zero", [])
-
-    kernel(fail)
+    kernel(raising(papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division\nby zero", [])))
     output, result = earlier
     with pytest.raises(StudyError) as error:
         execute.run(notebook(PARAMETERS), output, {}, result)
-    partial = output.parent / "partial-small.ipynb"
     assert sentence(error) == (
-        f"small.ipynb: ZeroDivisionError: division by zero; the notebook as far as it came is {partial}"
+        "small.ipynb: ZeroDivisionError: division by zero; the notebook as far as it came is "
+        f"{output.parent}/partial-small.ipynb"
     )
 
 
 def test_a_training_whose_kernel_died_says_which_batch_size_to_try(tmp_path, kernel):
-    def die(executed: Path) -> None:
-        raise DeadKernelError("Kernel died")
-
-    kernel(die)
+    kernel(raising(DeadKernelError("Kernel died")))
     with pytest.raises(StudyError, match=r"a batch of 8 is too much for this machine's memory; try 4$"):
         execute.run(ROOT / "notebooks/1-train.ipynb", tmp_path / "out.ipynb", {"study": "studies/smoke.yaml"})
 
 
-def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, earlier):
+def test_a_kernel_that_is_killed_is_one_sentence(notebook, earlier):
     output, result = earlier
     killed = notebook(PARAMETERS, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
@@ -110,7 +113,7 @@ def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, earlier):
 
 def test_a_second_run_into_the_same_notebook_is_refused(notebook, earlier, kernel, monkeypatch):
     monkeypatch.setattr(execute, "locked", functools.partial(locks.locked, patience=0))
-    kernel(no_kernel)
+    kernel(raising(AssertionError("a kernel was started")))
     output, result = earlier
     with (
         locks.locked(output.with_name(".small.ipynb.lock"), "it"),
@@ -125,9 +128,7 @@ def test_a_notebook_that_ends_without_writing_its_result_is_not_finished(noteboo
     output, result = earlier
     with pytest.raises(StudyError) as error:
         execute.run(notebook(PARAMETERS), output, {}, result)
-    assert sentence(error) == (
-        f"small.ipynb: ended without writing {result}; read {output.parent / 'partial-small.ipynb'}"
-    )
+    assert sentence(error) == f"small.ipynb: ended without writing {result}; read {output.parent}/partial-small.ipynb"
     assert output.read_text() == "finished before"
     result.unlink()
     with pytest.raises(StudyError, match="ended without writing"):
@@ -160,13 +161,9 @@ def test_while_it_runs_the_notebook_is_told_where_to_report_progress(notebook, t
     assert progress.VARIABLE not in execute.os.environ
 
 
-def no_kernel(executed: Path) -> None:
-    raise AssertionError("a kernel was started")
-
-
 @pytest.mark.parametrize("text", [None, "{", "{}", "[]", "no notebook"])
 def test_what_is_no_notebook_is_refused(tmp_path, kernel, text):
-    kernel(no_kernel)
+    kernel(raising(AssertionError("a kernel was started")))
     path = tmp_path / "bad.ipynb"
     said = "no such notebook"
     if text is not None:
