@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 import pytest
 from huggingface_hub import constants
@@ -73,6 +74,21 @@ def network_of(one_thread: None, tokenizer: Any) -> Callable[..., Any]:
         return networks.load_network(spec, None, len(tokenizer), seed)
 
     return build
+
+
+@pytest.fixture
+def notebook(tmp_path: Path) -> Callable[..., Path]:
+    """A function that writes a notebook of these cells, the first of them its parameters."""
+
+    def write(parameters: str, *cells: str) -> Path:
+        content = nbformat.v4.new_notebook()
+        content.metadata.kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
+        content.cells = [nbformat.v4.new_code_cell(source) for source in (parameters, *cells)]
+        content.cells[0].metadata.tags = ["parameters"]
+        nbformat.write(content, tmp_path / "small.ipynb")
+        return tmp_path / "small.ipynb"
+
+    return write
 
 
 MODELS: dict[str, Any] = {

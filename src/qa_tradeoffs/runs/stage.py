@@ -110,18 +110,8 @@ class Stage:
 
         ``beside``: files and folders that were written with it, and are known by it when they are read.
         """
-        return results.Results(
-            stage=self.name,
-            model=self.slug,
-            provenance=self._provenance(),
-            records=results.records(rows, **conditions),
-            notes=(*self.splits.notes, *notes),
-            beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
-        )
-
-    def _provenance(self) -> results.Provenance:
         spec = self.model
-        return results.Provenance(
+        provenance = results.Provenance(
             study=self.study_file.name,
             study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
             inputs_sha256=self.inputs,
@@ -132,6 +122,14 @@ class Stage:
             revision=checkpoints.revision(spec, self.checkpoint),
             device=devices.describe(self.device),
             **results.software(),
+        )
+        return results.Results(
+            stage=self.name,
+            model=self.slug,
+            provenance=provenance,
+            records=results.records(rows, **conditions),
+            notes=(*self.splits.notes, *notes),
+            beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
 
 
