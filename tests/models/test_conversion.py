@@ -3,7 +3,7 @@
 import torch
 from torch.nn import Linear, Sequential
 
-from qa_tradeoffs.models.conversion import convert
+from qa_tradeoffs.models.squeezebert import convert
 
 
 class Doubled(Linear):

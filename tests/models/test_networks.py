@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_an_architecture_without_settings_has_its_published_size(architecture, parameters):
     with torch.device("meta"):
         network = networks.load_network(Model(label="full", architecture=architecture), None, 30_522, 0)
-    assert networks.parameters(network) == parameters
+    assert network.num_parameters() == parameters
 
 
 @pytest.mark.parametrize(

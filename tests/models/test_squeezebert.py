@@ -1,6 +1,7 @@
 """The rewritten SqueezeBERT gives the same outputs and gradients from the same checkpoint."""
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from transformers import BertConfig, BertForQuestionAnswering, SqueezeBertConfig
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import networks, squeezebert
 from qa_tradeoffs.study.config import Model
+from tests.models.conftest import padded_batch
 
 GROUPS = ["q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"]
 # as published; ungrouped; all grouped; unlike groups in the feed-forward; groups that cut through heads
@@ -32,19 +34,6 @@ def stock(groups: tuple[int, ...] = VARIANTS[0], dropout: float = 0.0) -> Squeez
         **dict(zip(GROUPS, groups, strict=True)),
     )
     return SqueezeBertForQuestionAnswering(config).eval()
-
-
-def padded_batch() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    mask = torch.ones(3, 20, dtype=torch.int64)
-    mask[1, 12:] = 0
-    mask[2, 1:] = 0
-    return {
-        "input_ids": torch.randint(50, (3, 20), generator=generator),
-        "attention_mask": mask,
-        "start_positions": torch.tensor([3, 11, 0]),
-        "end_positions": torch.tensor([5, 11, 0]),
-    }
 
 
 @pytest.mark.parametrize("groups", VARIANTS)
@@ -156,3 +145,24 @@ def test_a_study_switches_it_on_for_the_same_weights():
 def test_a_study_cannot_switch_it_on_for_bert():
     with pytest.raises(ValidationError, match="rewrites SqueezeBERT's convolutions; a bert has none"):
         Model(label="x", architecture="bert", grouped_matmul=True)
+
+
+def test_states_of_earlier_layers_are_kept_only_where_they_are_asked_for(monkeypatch):
+    inner, states, alive = squeezebert._add_and_norm, [], []
+
+    def watched(*inputs):
+        states.append(weakref.ref(state := inner(*inputs)))
+        return state
+
+    monkeypatch.setattr(squeezebert, "_add_and_norm", watched)
+    encoder = squeezebert.to_matmul(stock().transformer.encoder)
+    encoder.layers.append(copy.deepcopy(encoder.layers[0]))
+    encoder.layers[-1].output.dropout.register_forward_hook(
+        lambda *_: alive.append([state() is not None for state in states])
+    )
+    for asked in (False, True):
+        states.clear()
+        with torch.inference_mode():
+            encoder(torch.randn(1, 5, 32), output_hidden_states=asked)
+    # Of each layer the state after attention and its own; the last layer still needs those it was made of.
+    assert alive == [[False, False, False, True, True], [False, True, False, True, True]]

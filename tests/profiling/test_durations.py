@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qa_tradeoffs.profiling import durations
+from qa_tradeoffs.profiling import durations, tables
 from qa_tradeoffs.profiling.durations import Timing
 
 AT = {"network": "study", "attention": "sdpa", "precision": "fp32", "batch_size": 4, "length": 8}
@@ -24,12 +24,10 @@ def test_a_record_is_a_median_with_its_interval_and_percentiles_beside_it():
     assert (peak.metric, peak.value, peak.conditions["precision"]) == ("peak_flops_per_second", 100, "fp32")
 
 
-def test_an_interval_draws_passes_whole():
-    steady = Timing("forward", np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]), AT)
-    drifting = Timing("forward", np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]), AT)
-    rng = np.random.default_rng(0)
-    assert (steady.interval(rng).low, steady.interval(rng).high) == (1, 1)
-    assert (drifting.median, drifting.interval(rng).low, drifting.interval(rng).high) == (2, 1, 3)
+@pytest.mark.parametrize(("passes", "bounds"), [([1.0, 1.0, 1.0], (1, 1)), ([1.0, 2.0, 3.0], (1, 3))])
+def test_an_interval_draws_passes_whole(passes, bounds):
+    timing = Timing("forward", np.array([passes, passes]).T, AT)
+    assert durations.records([timing], PEAKS, seed=0)[0].bounds == bounds
 
 
 def test_a_share_above_the_peak_is_flagged_and_named():
@@ -40,13 +38,14 @@ def test_a_share_above_the_peak_is_flagged_and_named():
     assert "forward of the study network at batch 4 × 8 would be 1.25 of this machine's peak" in sentence
     flagged = durations.records([right, wrong], PEAKS, seed=0)
     assert [r.conditions["valid"] for r in flagged if r.metric == "forward_seconds"] == [True, False]
-    assert durations.grid_summary([right, wrong], PEAKS)["share of peak"].tolist() == ["100 %", "125 % INVALID"]
+    assert tables.grid([right, wrong], PEAKS)["share of peak"].tolist() == ["100 %", "125 % INVALID"]
 
 
 def test_what_has_no_counted_operations_has_no_share():
     timing = Timing("training_optimizer", np.array([[1.0, 1.0]]), AT)
     assert timing.share(PEAKS) is None
     assert durations.records([timing], PEAKS, seed=0)[0].conditions == AT
+    assert tables.grid([timing], PEAKS)["share of peak"].tolist() == [""]
 
 
 def test_every_raw_value_is_kept_with_its_conditions(tmp_path):
@@ -57,9 +56,7 @@ def test_every_raw_value_is_kept_with_its_conditions(tmp_path):
     ]
     durations.write(timings, tmp_path / "timings.parquet")
     frame = pd.read_parquet(tmp_path / "timings.parquet")
-    assert frame["seconds"].tolist() == [1, 2, 5]
-    assert frame["repeat"].tolist() == [0, 1, 0]
-    assert frame["pass"].tolist() == [0, 0, 0]
-    assert frame["work"].tolist() == ["forward", "forward", "offline"]
-    assert frame["network"].tolist() == ["study", "study", "full size"]
-    assert frame[frame["work"] == "forward"]["length"].tolist() == [8, 8]
+    columns = ["work", "pass", "repeat", "seconds", "network", "batch_size"]
+    assert frame[columns].to_numpy().tolist() == [
+        ["forward", 0, 0, 1, "study", 4], ["forward", 0, 1, 2, "study", 4], ["offline", 0, 0, 5, "full size", 16]
+    ]  # fmt: skip

@@ -9,8 +9,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from qa_tradeoffs.models import networks, squeezebert
 from qa_tradeoffs.profiling import traces, workloads
+from tests.profiling.conftest import CPU, CUDA, SETTING
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 NODE = "autograd::engine::evaluate_function: "
 SCORES = (2, 12, 8, 8)
 LENGTH = 8
@@ -142,16 +142,12 @@ def test_operations_are_counted_from_shapes(name, shapes, values, by_hand):
     assert traces.operations(name, shapes, values) == by_hand
 
 
-def profiled(network: Any, rows: int = 3, training: bool = True, precision: str = "fp32") -> list[Any]:
-    batch = workloads.random_batch(network, rows, LENGTH, CPU, seed=0)
+def profiled(network: Any, rows: int = 3, work: str = "training_step", precision: str = "fp32") -> list[Any]:
+    call = workloads.together(
+        workloads.phases(work, network, workloads.random_batch(network, rows, LENGTH, SETTING), precision)
+    )
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as found:
-        if not training:
-            workloads.Forward(network, batch, precision)()
-        else:
-            step = workloads.TrainingStep(network, batch, precision)
-            step.forward()
-            step.backward()
-            step.optimizer()
+        call()
     return list(found.events())
 
 
@@ -172,12 +168,12 @@ def network(request, network_of) -> Any:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
-@pytest.mark.parametrize("training", [False, True])
-def test_the_operations_of_all_classes_are_those_that_torch_counts(network, training, dropout):
+@pytest.mark.parametrize("work", ["forward", "training_step"])
+def test_the_operations_of_all_classes_are_those_that_torch_counts(network, work, dropout):
     networks.set_dropout(network, dropout)  # without it, attention is one fused operation
     forward, backward = workloads.flops(network, 3, LENGTH)
-    found = sum(read(network, training=training).flops.values())
-    assert found == forward + training * backward
+    expected = forward if work == "forward" else forward + backward
+    assert sum(read(network, work=work).flops.values()) == expected
 
 
 def test_they_are_so_in_mixed_precision(network):

@@ -1,17 +1,14 @@
-"""Repeated timings as records and tables: medians with intervals, percentiles, the share of the machine's peak."""
+"""Repeated timings as records: medians with intervals, percentiles, the share of the machine's peak."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from qa_tradeoffs.core import words
 from qa_tradeoffs.core.files import written_atomically
-from qa_tradeoffs.metrics.intervals import Interval, bootstrap_median
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.profiling.workloads import Conditions
 
@@ -36,10 +33,6 @@ class Timing:
     def median(self) -> float:
         """Median seconds of a call."""
         return float(np.median(self.seconds))
-
-    def interval(self, rng: np.random.Generator) -> Interval:
-        """Of the median, by passes drawn whole: a machine's speed drifts from one to the next more than within one."""
-        return bootstrap_median(self.seconds, rng)
 
     def share(self, peaks: dict[str, float]) -> float | None:
         """Achieved FLOP/s over the machine's peak in the same precision; above 1, the measurement is wrong."""
@@ -68,27 +61,16 @@ def invalid(timings: Sequence[Timing], peaks: dict[str, float]) -> list[str]:
     ]
 
 
-def peak_sentences(peaks: dict[str, float]) -> list[str]:
-    """The machine's peak in each precision, for a reader."""
-    return [f"Peak of this machine in {name}: {peak / 1e9:,.0f} GFLOP/s." for name, peak in peaks.items()]
-
-
-def grid_summary(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
-    """Percentiles of each timing on the grid and its share of the peak, for a reader."""
-    return pd.DataFrame([_summary(timing, peaks) for timing in timings if "length" in timing.conditions])
-
-
 def write(timings: Sequence[Timing], path: Path) -> None:
     """Every raw value as parquet: work, pass, repeat, seconds, and the conditions as columns."""
     frames = []
     for timing in timings:
-        number, repeat = np.indices(timing.seconds.shape).reshape(2, -1)
-        columns = {"pass": number, "repeat": repeat, "seconds": timing.seconds.ravel()}
-        frames.append(pd.DataFrame({"work": timing.work, **timing.conditions, **columns}))
+        if timing.seconds.size:
+            number, repeat = np.indices(timing.seconds.shape).reshape(2, -1)
+            columns = {"pass": number, "repeat": repeat, "seconds": timing.seconds.ravel()}
+            frames.append(pd.DataFrame({"work": timing.work, **timing.conditions, **columns}))
     with written_atomically(path) as temporary:
-        pd.concat([frame for frame in frames if len(frame)], ignore_index=True).to_parquet(
-            temporary, write_page_checksum=True
-        )
+        pd.concat(frames, ignore_index=True).to_parquet(temporary, write_page_checksum=True)
 
 
 def _records(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) -> Iterator[Record]:
@@ -104,24 +86,3 @@ def _records(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) 
         yield Record.of(f"{metric}_p{q}", np.percentile(timing.seconds, q), unit, n, conditions=conditions)
     if timing.joules is not None:
         yield Record.of(f"{timing.work}_joules", timing.joules, "J per call", n, conditions=conditions)
-
-
-def _summary(timing: Timing, peaks: dict[str, float]) -> dict[str, Any]:
-    at, measured = timing.conditions, timing.seconds.size > 0
-    share = timing.share(peaks)
-    return {
-        "network": f"{at['network']}, {at['attention']}",
-        "precision": at["precision"],
-        "work": timing.work.replace("_", " "),
-        "batch": at["batch_size"],
-        "tokens per row": at["length"],
-        **{f"p{q} (s)": np.percentile(timing.seconds, q) if measured else "out of memory" for q in (50, 90, 99)},
-        "repeats": timing.seconds.size,
-        "share of peak": _share(share),
-    }
-
-
-def _share(share: float | None) -> str:
-    if share is None:
-        return ""
-    return words.percent(share) if share <= 1 else f"{words.percent(share)} INVALID"
