@@ -48,7 +48,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Call]]:
 @pytest.fixture
 def unattributed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the profiler, which takes seconds, where only what is called in turn is looked at."""
-    monkeypatch.setattr(anomaly, "_attributed", lambda *arguments, **settings: [])
+    monkeypatch.setattr(anomaly.operators, "measure", lambda *arguments: [])
 
 
 def comparison(work: str, *dropouts: float) -> Any:

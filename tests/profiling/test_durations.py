@@ -30,12 +30,10 @@ def test_an_interval_draws_passes_whole(passes, bounds):
     assert durations.records([timing], PEAKS, seed=0)[0].bounds == bounds
 
 
-def test_a_share_above_the_peak_is_flagged_and_named():
+def test_a_share_above_the_peak_is_flagged():
     right = Timing("forward", np.array([[0.5, 0.5]]), AT, flops=50)
     wrong = Timing("forward", np.array([[0.4, 0.4]]), AT, flops=50)
     assert right.share(PEAKS) == 1
-    (sentence,) = durations.invalid([right, wrong], PEAKS)
-    assert "forward of the study network at batch 4 × 8 would be 1.25 of this machine's peak" in sentence
     flagged = durations.records([right, wrong], PEAKS, seed=0)
     assert [r.conditions["valid"] for r in flagged if r.metric == "forward_seconds"] == [True, False]
     assert tables.grid([right, wrong], PEAKS)["share of peak"].tolist() == ["100 %", "125 % INVALID"]

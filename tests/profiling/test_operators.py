@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from qa_tradeoffs.models import squeezebert
-from qa_tradeoffs.profiling import operators, traces
+from qa_tradeoffs.profiling import operators, traces, workloads
 from tests.profiling.conftest import CPU, CUDA, SETTING
 
 ROWS, INPUTS, OUTPUTS = 512, 512, 1024
@@ -18,7 +18,7 @@ GROUPED = 2 * 4 * 128 * 256 * 512 // 4
 
 
 def attribute(call: Any, device: torch.device = CPU) -> operators.Attribution:
-    return operators.attribute(call, device, conditions={})
+    return operators.attribute(call, device)
 
 
 def forward_and_backward(layer: torch.nn.Module, x: torch.Tensor) -> Any:
@@ -107,38 +107,30 @@ def test_kernels_are_recorded_where_there_are_any(device, expected, monkeypatch)
     assert set(reading.seconds.values()) == {0.0}
 
 
-@pytest.fixture
-def measured(network_of) -> list[operators.Attribution]:
-    """A tiny rewritten SqueezeBERT at three rows of eight tokens."""
+def test_every_class_has_a_record_and_they_sum_to_what_the_call_takes_without_the_profiler(network_of):
     network = squeezebert.to_matmul(network_of("squeezebert"))
-    return operators.measure(network, 3, 8, "fp32", SETTING, {"model": "tiny"})
-
-
-def test_a_network_is_measured_forwards_and_in_training(measured):
-    works = [(one.conditions["work"], one.conditions["dropout"]) for one in measured]
-    assert works == [("forward", 0), ("training_step", 0.1)]
-    assert [one.seconds[traces.OPTIMISER] > 0 for one in measured] == [False, True]
-
-
-def test_every_class_has_a_record_and_they_sum_to_what_the_call_takes_without_the_profiler(measured):
-    found = operators.records(measured, np.random.default_rng(0))
-    assert [record.conditions["operators"] for record in found] == [*traces.CLASSES] * 2
-    for one, start in zip(measured, (0, 10), strict=True):
-        bar = found[start : start + 10]
-        assert sum(record.value for record in bar) == pytest.approx(np.median(one.unprofiled))
-        assert {record.conditions["unprofiled_seconds"] for record in bar} == {np.median(one.unprofiled)}
-        assert sum(record.conditions["flops"] for record in bar) == sum(one.flops.values())
-        assert one.profiled_seconds > 0
-    at = {"model": "tiny", "batch_size": 3, "length": 8, "precision": "fp32", "work": "forward"}
-    assert at.items() <= found[0].conditions.items()
-    assert (found[0].metric, found[0].unit, found[0].n) == ("operator_seconds", "s per call", 3)
+    rng, conditions = np.random.default_rng(0), {"model": "tiny", "precision": "fp32"}
+    found = operators.measure(network, 3, 8, SETTING, conditions, rng)
+    works = {"forward": found[: len(traces.CLASSES)], "training_step": found[len(traces.CLASSES) :]}
+    for work, bar in works.items():
+        assert [record.conditions["operators"] for record in bar] == list(traces.CLASSES)
+        (whole,) = {record.conditions["unprofiled_seconds"] for record in bar}
+        assert sum(record.value for record in bar) == pytest.approx(whole)
+        at = conditions | {"batch_size": 3, "length": 8, "work": work, "dropout": 0.1 * (work == "training_step")}
+        assert all(at.items() <= record.conditions.items() for record in bar)
+        assert {(record.metric, record.unit, record.n) for record in bar} == {("operator_seconds", "s per call", 3)}
+        (optimiser,) = (record for record in bar if record.conditions["operators"] == traces.OPTIMISER)
+        assert (optimiser.value > 0) == (work == "training_step")
+    forward, backward = workloads.flops(network, 3, 8)
+    totals = [sum(record.conditions["flops"] for record in bar) for bar in works.values()]
+    assert totals == [forward, forward + backward]
 
 
 def test_an_interval_is_of_a_classs_share_in_each_call():
     shares = np.zeros((3, len(traces.CLASSES)))
     shares[:, 0], shares[:, 1] = [0.2, 0.25, 0.3], [0.8, 0.75, 0.7]
-    one = operators.Attribution(shares, dict.fromkeys(traces.CLASSES, 0), 5.0, np.array([4.0, 4.0, 4.0]), {})
-    first, second, *_ = operators.records([one], np.random.default_rng(0))
+    one = operators.Attribution(shares, dict.fromkeys(traces.CLASSES, 0), 5.0, np.array([4.0, 4.0, 4.0]))
+    first, second, *_ = operators.records(one, {}, np.random.default_rng(0))
     assert (first.value, first.bounds) == (1, (0.8, pytest.approx(1.2)))
     assert (second.value, second.bounds) == (3, (pytest.approx(2.8), 3.2))
 

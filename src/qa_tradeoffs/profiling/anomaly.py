@@ -95,23 +95,13 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
                 reported.update(done := done + comparison.size)
         seconds = {name: np.concatenate([one[name] for one in rounds[_WARMUP:]]) for name in calls}
         records += _records(comparison, seconds, conditions, rng)
-    return records + operators.records(_attributed(originals, plan, setting, conditions), rng)
-
-
-def _attributed(
-    originals: Mapping[str, Any], plan: Plan, setting: Setting, conditions: Conditions
-) -> list[operators.Attribution]:
-    """Where the time of the published networks goes."""
-    attributions = []
-    asked = list(product(setting.formats, _ATTRIBUTED.items()))
-    reported = progress.Progress("attribution", len(asked))
-    for done, (precision, (model, variant)) in enumerate(asked, start=1):
-        attributions += operators.measure(
-            variant.of(originals, max(plan.dropouts)), *plan.points[-1], precision, setting,
-            conditions | {"model": model},
-        )  # fmt: skip
+    attributed = list(product(setting.formats, _ATTRIBUTED.items()))
+    reported = progress.Progress("attribution", len(attributed))
+    for done, (precision, (model, variant)) in enumerate(attributed, start=1):
+        changed, at = variant.of(originals, max(plan.dropouts)), {**conditions, "model": model, "precision": precision}
+        records += operators.measure(changed, *plan.points[-1], setting, at, rng)
         reported.update(done)
-    return attributions
+    return records
 
 
 def _comparisons(plan: Plan, setting: Setting) -> Iterator[_Comparison]:

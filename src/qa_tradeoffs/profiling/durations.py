@@ -51,16 +51,6 @@ def records(timings: Sequence[Timing], peaks: dict[str, float], seed: int) -> li
     ]
 
 
-def invalid(timings: Sequence[Timing], peaks: dict[str, float]) -> list[str]:
-    """A sentence for each timing that cannot be right, because it would need more than the machine's peak."""
-    return [
-        f"Invalid measurement: {t.work} of the {t.conditions['network']} network at batch {t.conditions['batch_size']} "
-        f"× {t.conditions['length']} would be {share:.2f} of this machine's peak."
-        for t in timings
-        if (share := t.share(peaks)) is not None and share > 1
-    ]
-
-
 def write(timings: Sequence[Timing], path: Path) -> None:
     """Every raw value as parquet: work, pass, repeat, seconds, and the conditions as columns."""
     frames = []

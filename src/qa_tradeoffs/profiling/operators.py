@@ -1,7 +1,6 @@
 """Where the time of a forward pass and of a training step goes, by class of operation, and the FLOPs of each class."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +36,6 @@ class Attribution:
     flops: dict[str, int]
     profiled_seconds: float
     unprofiled: NDArray[np.float64]
-    conditions: Conditions
 
     @property
     def total(self) -> float:
@@ -52,23 +50,26 @@ class Attribution:
 
 
 def measure(
-    network: Any, batch_size: int, length: int, precision: str, setting: Setting, conditions: Conditions
-) -> list[Attribution]:
-    """The network's forward pass and training step on random tokens (batch_size, length); both get ``conditions``."""
-    batch = workloads.random_batch(network, batch_size, length, setting)
+    network: Any, batch_size: int, length: int, setting: Setting, conditions: Conditions, rng: np.random.Generator
+) -> list[Record]:
+    """The network's forward pass and training step on random tokens (batch_size, length), in one of the formats.
+
+    ``conditions``, the 'precision' among them, go with every record.
+    """
+    batch, precision = workloads.random_batch(network, batch_size, length, setting), str(conditions["precision"])
     scores = (batch_size, network.config.num_attention_heads, length, length)
-    size: Conditions = {"precision": precision, "batch_size": batch_size, "length": length}
-    attributions = []
-    for work, probability in (("forward", 0.0), ("training_step", workloads.dropout(network))):
-        at = conditions | size | {"inputs": "random tokens, no padding", "dropout": probability, "work": work}
+    measured = []
+    for work, dropout in (("forward", 0.0), ("training_step", workloads.dropout(network))):
         with workloads.number_format(precision):
             call = workloads.together(workloads.phases(work, network, batch, precision))
-            attributions.append(attribute(call, setting.device, scores=scores, conditions=at))
+            one = attribute(call, setting.device, scores)
+        size: Conditions = {"batch_size": batch_size, "length": length, "inputs": "random tokens, no padding"}
+        measured += records(one, conditions | size | {"dropout": dropout, "work": work}, rng)
     network.zero_grad(set_to_none=True)
-    return attributions
+    return measured
 
 
-def attribute(call: Call, device: torch.device, *, scores: tuple[int, ...] = (), conditions: Conditions) -> Attribution:
+def attribute(call: Call, device: torch.device, scores: tuple[int, ...] = ()) -> Attribution:
     """Of ``call``, profiled and timed without the profiler in turn, after one of each to warm up.
 
     The profiler takes time for itself, mostly around short operations. So profiles only give the share of each class in
@@ -88,27 +89,19 @@ def attribute(call: Call, device: torch.device, *, scores: tuple[int, ...] = (),
         flops=readings[0].flops,
         profiled_seconds=float(np.median([reading.duration for reading in readings])),
         unprofiled=unprofiled,
-        conditions=conditions,
     )
 
 
-def records(attributions: Sequence[Attribution], rng: np.random.Generator) -> list[Record]:
-    """The seconds of each class of each call; intervals are of the class's share of the whole."""
+def records(one: Attribution, conditions: Conditions, rng: np.random.Generator) -> list[Record]:
+    """The seconds of each class; intervals are of the class's share of the whole."""
+    whole: Conditions = {"unprofiled_seconds": one.total, "profiled_seconds": one.profiled_seconds}
     found = []
-    for one in attributions:
-        for (name, seconds), shares in zip(one.seconds.items(), one.shares.T, strict=True):
-            share = bootstrap_median(shares, rng)
-            interval = Interval(low=share.low * one.total, high=share.high * one.total, over="passes")
-            conditions = one.conditions | {
-                "operators": name,
-                "flops": one.flops[name],
-                "unprofiled_seconds": one.total,
-                "profiled_seconds": one.profiled_seconds,
-            }
-            n = len(one.unprofiled)
-            found.append(
-                Record.of("operator_seconds", seconds, "s per call", n, interval=interval, conditions=conditions)
-            )
+    for (name, seconds), shares in zip(one.seconds.items(), one.shares.T, strict=True):
+        share = bootstrap_median(shares, rng)
+        interval = Interval(low=share.low * one.total, high=share.high * one.total, over="passes")
+        at = conditions | {"operators": name, "flops": one.flops[name]} | whole
+        n = len(one.unprofiled)
+        found.append(Record.of("operator_seconds", seconds, "s per call", n, interval=interval, conditions=at))
     return found
 
 
