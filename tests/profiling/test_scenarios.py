@@ -5,7 +5,7 @@ import pytest
 
 from qa_tradeoffs.data import features
 from qa_tradeoffs.profiling import latency, scenarios, tables
-from qa_tradeoffs.profiling.durations import Timing
+from qa_tradeoffs.profiling.latency import Timing
 from tests.profiling.conftest import PROFILE, SETTING, subject
 
 

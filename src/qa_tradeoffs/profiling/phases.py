@@ -19,7 +19,7 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers, scoring
 from qa_tradeoffs.profiling import clock
-from qa_tradeoffs.profiling.durations import Timing
+from qa_tradeoffs.profiling.latency import Timing
 from qa_tradeoffs.profiling.scenarios import sample
 from qa_tradeoffs.profiling.workloads import Setting, Subject, placed
 from qa_tradeoffs.study.config import Study

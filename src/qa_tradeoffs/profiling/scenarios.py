@@ -20,8 +20,7 @@ from qa_tradeoffs.metrics.intervals import bootstrap_median
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.models.networks import accepted_inputs
 from qa_tradeoffs.profiling.clock import Call
-from qa_tradeoffs.profiling.durations import Timing
-from qa_tradeoffs.profiling.latency import Point
+from qa_tradeoffs.profiling.latency import Point, Timing
 from qa_tradeoffs.profiling.workloads import Conditions, Setting, Subject, forward_pass, together
 from qa_tradeoffs.study.config import Study
 

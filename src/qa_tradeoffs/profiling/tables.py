@@ -9,7 +9,7 @@ import pandas as pd
 from qa_tradeoffs.core import words
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import networks
-from qa_tradeoffs.profiling.durations import Timing
+from qa_tradeoffs.profiling.latency import Timing
 from qa_tradeoffs.profiling.scenarios import questions_per_second
 from qa_tradeoffs.profiling.workloads import Subject
 
