@@ -6,10 +6,12 @@ import weakref
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import Linear, Sequential
 from transformers import BertConfig, BertForQuestionAnswering, SqueezeBertConfig, SqueezeBertForQuestionAnswering
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import networks, squeezebert
+from qa_tradeoffs.models.squeezebert import convert
 from qa_tradeoffs.study.config import Model
 from tests.models.conftest import padded_batch
 
@@ -112,17 +114,13 @@ def test_a_checkpoint_trained_rewritten_is_a_plain_squeezebert_checkpoint(tmp_pa
     assert (found.start_logits - before).abs().max() > 1e-3  # the step did change something
 
 
-def test_names_and_shapes_of_the_parameters_stay():
-    shapes = {name: values.shape for name, values in stock().state_dict().items()}
-    rewritten = squeezebert.to_matmul(stock())
-    assert {name: values.shape for name, values in rewritten.state_dict().items()} == shapes
-
-
 def test_it_returns_the_model_and_says_whether_it_was_applied():
     model = stock()
+    shapes = {name: values.shape for name, values in model.state_dict().items()}
     assert not squeezebert.is_matmul(model)
     assert squeezebert.to_matmul(model) is model
     assert squeezebert.is_matmul(model)
+    assert {name: values.shape for name, values in model.state_dict().items()} == shapes
     assert squeezebert.to_matmul(model) is model  # applying it twice changes nothing more
 
 
@@ -166,3 +164,49 @@ def test_states_of_earlier_layers_are_kept_only_where_they_are_asked_for(monkeyp
             encoder(torch.randn(1, 5, 32), output_hidden_states=asked)
     # Of each layer the state after attention and its own; the last layer still needs those it was made of.
     assert alive == [[False, False, False, True, True], [False, True, False, True, True]]
+
+
+class Doubled(Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+class Reversed(Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for module in reversed(self):
+            x = module(x)
+        return x
+
+
+X = torch.tensor([[1.0, -2.0]])
+
+
+def test_modules_are_replaced_wherever_they_are_by_others_of_the_same_parameters():
+    shared = Linear(2, 2)
+    network = Sequential(shared, Sequential(torch.nn.Tanh(), shared))
+    wanted = 2 * shared(torch.tanh(2 * shared(X)))
+    parameters = dict(network.named_parameters())
+    state = torch.get_rng_state()
+    assert convert(network, {Linear: Doubled}) is network
+    assert torch.equal(torch.get_rng_state(), state)  # no weights are drawn
+    assert torch.equal(network(X), wanted)
+    assert network[0] is network[1][1]  # a module in two places is still one
+    assert all(parameters[name] is parameter for name, parameter in network.named_parameters())
+    assert type(shared) is Linear  # the old module is as it was
+
+
+def test_a_replaced_module_inside_a_replaced_one_and_the_network_itself():
+    network = Sequential(Linear(2, 2), Sequential(Linear(2, 2), torch.nn.Tanh())).eval()
+    first, second = network[0], network[1][0]
+    converted = convert(network, {Linear: Doubled, Sequential: Reversed})
+    assert [type(module) for module in converted.modules()] == [Reversed, Doubled, Reversed, Doubled, torch.nn.Tanh]
+    assert torch.equal(converted(X), 2 * first(2 * second(torch.tanh(X))))
+    assert not any(module.training for module in converted.modules())
+    assert type(network[0]) is Linear
+
+
+def test_only_modules_of_exactly_the_class_are_replaced():
+    network = Sequential(Doubled(2, 2))
+    (module,) = network
+    convert(network, {Linear: Reversed})
+    assert network[0] is module

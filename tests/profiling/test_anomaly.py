@@ -93,6 +93,7 @@ def test_medians_leave_out_the_warm_up_and_ratios_are_taken_within_rounds(networ
 def test_the_tables_can_be_made_of_the_records(network, rounds, unattributed):
     records = measure(network, (2, 8), dropouts=(0.0, 0.1))
     steps = tables.waterfall(records).query("work == 'training_step'")
+    assert steps["step"].all()  # each is named
     assert steps["seconds"].tolist() == [8, 6, 6, 4, 11, 10]
     assert steps["change"].tolist()[1:] == [-2, 0, -2, 7, -1]
     assert steps["ratio"].tolist()[1:] == pytest.approx([3 / 4, 1, 2 / 3, 5.5 / 2, 5 / 5.5])

@@ -169,11 +169,6 @@ def test_only_a_squeezebert_has_variants(network_of):
         variants.networks(network_of("bert"), CPU, seed=0)
 
 
-def test_every_step_of_the_waterfall_is_named_and_the_second_is_one_change_alone():
-    assert all(variant.step for variant in WATERFALL)
-    assert [variant.name for variant in WATERFALL if variant.alone] == ["matrix products"]
-
-
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setattr(
