@@ -103,7 +103,7 @@ def peak(
     with torch.device("meta"):  # the weights take no memory yet, and nobody looks at their values
         network = networks.from_config(config, rewritten)
 
-    def call() -> Call:
+    def prepared() -> Call:
         """With weights and inputs in memory. All weights are 0: drawing them takes seconds for nothing."""
         network.to_empty(device=setting.device)
         for tensor in (*network.parameters(), *network.buffers()):
@@ -112,16 +112,16 @@ def peak(
 
     try:
         with number_format(precision):
-            return _on_gpu(call, setting.device) if setting.device.type == "cuda" else _on_cpu(call)
+            return _on_gpu(prepared, setting.device) if setting.device.type == "cuda" else _on_cpu(prepared)
     except (MemoryError, RuntimeError) as error:
         if not devices.out_of_memory(error):
             raise
         return None
 
 
-def _on_gpu(prepare: Callable[[], Call], device: torch.device) -> Peak:
+def _on_gpu(prepared: Callable[[], Call], device: torch.device) -> Peak:
     torch.cuda.reset_peak_memory_stats(device)
-    _run(prepare())
+    _run(prepared())
     torch.cuda.synchronize(device)
     return {
         "allocated": torch.cuda.max_memory_allocated(device),
@@ -129,11 +129,11 @@ def _on_gpu(prepare: Callable[[], Call], device: torch.device) -> Peak:
     }
 
 
-def _on_cpu(prepare: Callable[[], Call]) -> Peak:
+def _on_cpu(prepared: Callable[[], Call]) -> Peak:
     if not _STATUS.exists():
         return {}
     baseline = _resident("VmRSS")
-    call = prepare()
+    call = prepared()
     gc.collect()
     loaded = _resident("VmRSS")
     try:
