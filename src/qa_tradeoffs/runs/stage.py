@@ -95,18 +95,17 @@ class Stage:
         assert self.seed is not None
         wanted = inputs.digest(self.study, "train", self.slug, self.seed)
         path, folder = self.paths.training(self.slug, self.seed), self.paths.checkpoint(self.slug, self.seed)
-        results.check_beside(path, results.read_fresh(path, wanted), folder)  # the weights are those that it tells of
+        results.check_beside(path, results.read_fresh(path, wanted), folder)  # the weights are those of this result
         return folder
 
     def collect(
         self,
         rows: Sequence[Record | Mapping[str, Any]],
         *,
-        notes: Sequence[str] = (),
         beside: Sequence[Path] = (),
         **conditions: Condition,
     ) -> results.Results:
-        """These rows as a result file's content, with this stage's provenance and the notes after those on the data.
+        """These rows as a result file's content, with this stage's provenance and the notes on the data.
 
         ``beside``: files and folders that were written with it, and are known by it when they are read.
         """
@@ -128,7 +127,7 @@ class Stage:
             model=self.slug,
             provenance=provenance,
             records=results.records(rows, **conditions),
-            notes=(*self.splits.notes, *notes),
+            notes=self.splits.notes,
             beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
 
