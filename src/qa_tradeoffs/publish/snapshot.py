@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from qa_tradeoffs.analysis import accuracy
 from qa_tradeoffs.analysis.choice import choices as choices_of
 from qa_tradeoffs.analysis.collected import Collected, for_analysis
-from qa_tradeoffs.core.documents import Strict
+from qa_tradeoffs.core.documents import Strict, read_json, validated
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import read_bytes, write_text
+from qa_tradeoffs.core.files import write_text
 from qa_tradeoffs.metrics.pareto import Contest
 from qa_tradeoffs.metrics.records import Condition, Interval, Over, Record
 from qa_tradeoffs.report import charts, choice, display, notices
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.results import Origin
-from qa_tradeoffs.study import config
 
 SUMMARY, CHART = "summary.json", "tradeoff.svg"
 
@@ -83,11 +82,7 @@ def chart(collected: Collected) -> bytes:
 
 def read(path: Path) -> Summary:
     """Read a committed summary back, checked. Raises StudyError naming the file."""
-    try:
-        return Summary.model_validate_json(read_bytes(path, "is missing; run make publish"))
-    except ValidationError as error:
-        problem = config.first_problem(error, Summary)
-        raise StudyError(f"{path}: is not a summary of this program ({problem})") from None
+    return validated(Summary, read_json(path, "is missing; run make publish"), path)
 
 
 def publish(run: RunPaths, pages: Path, collected: Collected, notebooks: list[Path]) -> Path:

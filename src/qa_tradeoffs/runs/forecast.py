@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from qa_tradeoffs.core.documents import Section, one_line, read_yaml
+from qa_tradeoffs.core.documents import Section, one_line, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY, ROOT
 from qa_tradeoffs.data import sources
@@ -166,10 +166,7 @@ def forecast(
 
 def assumptions(path: Path) -> Assumptions:
     """The table of assumptions. Raises StudyError."""
-    try:
-        return Assumptions.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise StudyError(f"{path}: {config.first_problem(error, Assumptions)}") from None
+    return validated(Assumptions, read_yaml(path), path)
 
 
 def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> tuple[Split, Split, str]:
