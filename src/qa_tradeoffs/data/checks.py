@@ -1,20 +1,15 @@
 """Whether questions can be asked and scored: answers that are there and where they say, unique ids."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
 
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data.example import Example
 
-
-class Row(NamedTuple):
-    """A question as read, and where it stands, as in 'dev.json: data[0].paragraphs[2].qas[1]'."""
-
-    place: str
-    example: Example
+Row = tuple[str, Example]  # where a question is, as in 'dev.json: data[0].paragraphs[2].qas[1]', and the question
 
 
 def checked(
@@ -67,7 +62,5 @@ def _nearest(context: str, text: str, start: int) -> int:
     """The offset of ``text`` nearest to ``start``; −1 where it does not occur."""
     if start >= 0 and context.startswith(text, start):
         return start
-    here = min(max(start, 0), len(context))
-    before, after = context.rfind(text, 0, here + len(text)), context.find(text, here)
-    offsets = [offset for offset in (before, after) if offset >= 0]
+    offsets = (match.start() for match in re.finditer(f"(?={re.escape(text)})", context))
     return min(offsets, key=lambda offset: abs(offset - start), default=-1)

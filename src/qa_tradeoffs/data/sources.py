@@ -155,7 +155,7 @@ def _rows_of_file(path: Path) -> Iterator[Row]:
         for i, qa in enumerate(paragraph.qas):
             texts, starts = [a.text for a in qa.answers], [a.answer_start for a in qa.answers]
             example = Example(qa.id, title, paragraph.context, qa.question, tuple(texts), tuple(starts))
-            yield Row(f"{place}.qas[{i}]", example)
+            yield f"{place}.qas[{i}]", example
 
 
 class _Answers(Part):
@@ -182,4 +182,4 @@ def _rows_of_split(split: Any, source: str) -> Iterator[Row]:
     """The questions of a Hub data set in SQuAD's columns."""
     for i, row in enumerate(validated(dict[str, list[_Columns]], {"rows": list(split)}, source)["rows"]):
         texts, starts = tuple(row.answers.text), tuple(row.answers.answer_start)
-        yield Row(f"{source}: rows[{i}]", Example(row.id, row.title or "", row.context, row.question, texts, starts))
+        yield f"{source}: rows[{i}]", Example(row.id, row.title or "", row.context, row.question, texts, starts)

@@ -38,15 +38,9 @@ File = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 
 # What else lies in a run's folder, beside the folders of models.
 _TAKEN = frozenset({"rules.mk", "4-analysis.ipynb", "partial-4-analysis.ipynb"})
-# Left out of what a stage depends on where it is not used, so that results of studies without it stay valid.
-ThresholdQuestions = Annotated[
-    int | None,
-    Field(
-        gt=0,
-        exclude_if=lambda value: value is None,
-        description="v2.0: training questions, of whole articles, to choose the no-answer threshold on instead",
-    ),
-]
+# v2.0: training questions, of whole articles, to choose the no-answer threshold on instead. Left out of what a stage
+# depends on where it is not used, so that results of studies without it stay valid.
+ThresholdQuestions = Annotated[int | None, Field(gt=0, exclude_if=lambda value: value is None)]
 
 
 class GeneratedData(Section):
@@ -160,13 +154,8 @@ class Training(Section):
     fast_dropout: bool = Field(default=False, description="on a CPU: masks from a faster generator than torch's")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     save_minutes: float = Field(default=10, gt=0, description="minutes between checkpoints to resume from")
-    processes: int = Field(
-        default=1,
-        gt=0,
-        le=1024,
-        exclude_if=lambda value: value == 1,
-        description="that share every update, each on a GPU or on a share of the cores",
-    )
+    # That share every update, each on a GPU or on a share of the cores.
+    processes: int = Field(default=1, gt=0, le=1024, exclude_if=lambda value: value == 1)
 
     @property
     def too_large(self) -> str:
@@ -176,13 +165,9 @@ class Training(Section):
         return f"training.batch_size: a batch of {size} is too much for this machine's memory; {advice}"
 
     @model_validator(mode="after")
-    def _windows_move_on(self) -> "Training":
+    def _consistent(self) -> "Training":
         if self.stride >= self.max_length:
             raise ValueError(f"`stride` {self.stride} must be smaller than `max_length` {self.max_length}")
-        return self
-
-    @model_validator(mode="after")
-    def _even_shares(self) -> "Training":
         if self.batch_size % self.processes:
             raise ValueError(f"`processes` {self.processes} must divide `batch_size` {self.batch_size}")
         return self
@@ -253,20 +238,16 @@ class Study(Section):
             raise ValueError(f"two `models` have the label '{label}'; charts could not tell them apart")
         if taken := [slug for slug in self.models if slug in _TAKEN]:
             raise ValueError(f"no model can be named '{taken[0]}': a run keeps something else under it; rename it")
-        if isinstance(self.data, FileData) and not (self.data.train or self.data.file):
-            untrained = [slug for slug, model in self.models.items() if not model.fine_tuned]
-            if untrained:
-                raise ValueError(f"`data` has no `train`, but models.{untrained[0]} has to be trained")
-        return self
-
-    @model_validator(mode="after")
-    def _one_threshold(self) -> "Study":
-        if self.data.threshold_questions is None:
+        data, untrained = self.data, [slug for slug, model in self.models.items() if not model.fine_tuned]
+        nothing_to_train_on = isinstance(data, FileData) and not (data.train or data.file)
+        if nothing_to_train_on and untrained:
+            raise ValueError(f"`data` has no `train`, but models.{untrained[0]} has to be trained")
+        if data.threshold_questions is None:
             return self
-        if not self.data.v2:
-            needed = "unanswerable_share" if isinstance(self.data, GeneratedData) else "v2: true"
+        if not data.v2:
+            needed = "unanswerable_share" if isinstance(data, GeneratedData) else "v2: true"
             raise ValueError(f"`data.threshold_questions` is for questions that may have no answer; needs `{needed}`")
-        if isinstance(self.data, FileData) and not (self.data.train or self.data.file):
+        if nothing_to_train_on:
             raise ValueError("`data.threshold_questions` are training questions, but `data` has no `train`")
         if "no_answer_threshold" in self.evaluation.model_fields_set:
             raise ValueError(
