@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import generated
 from qa_tradeoffs.data.example import fingerprint
 
@@ -67,12 +66,6 @@ def test_passages_differ_in_length_and_some_answers_have_several_words():
     lengths = [len(example.context.split()) for example in TRAIN]
     assert max(lengths) > 1.5 * min(lengths)
     assert any(" " in example.answers[0] for example in TRAIN)
-
-
-@pytest.mark.parametrize("count", [0, 6])
-def test_more_questions_than_facts_are_refused(count):
-    with pytest.raises(StudyError, match=r"questions_per_passage: is \d; it must be from 1 to 5"):
-        generated.generate(1, count, "train", 0)
 
 
 MIXED = generated.generate(400, 4, "validation", 0, unanswerable_share=0.3)

@@ -81,7 +81,7 @@ def test_the_papers_scores_say_which_model_and_where_from():
             [0.1, 0.2],
             "original.inference: p100.bert has 2 values; give one for each of 4",
         ),
-        ("original.inference.p100.bert", [0.1, 0.2, -1, 3], "original.inference.p100.bert.2: must be greater than 0"),
+        ("original.inference.p100.bert", [0.1, 0.2, -1, 3], "original.inference.p100.bert[2]: must be greater than 0"),
         (
             "original.scores.by_model.bert.f1",
             881.3,

@@ -58,7 +58,7 @@ def first_problem(error: ValidationError) -> str:
             del location[1]  # which member of a union it is
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
     own_words = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    given = problem["input"]
+    given = None if problem["type"] == "extra_forbidden" else problem["input"]
     quote = f" (it is {quoted(given)})" if isinstance(given, (str, int, float)) else ""
     return (f"{one_line(path)}: " if path else "") + _MESSAGES.get(problem["type"], own_words) + quote
 
@@ -74,6 +74,7 @@ _MESSAGES = {
     "list_type": "must be a list",
     "tuple_type": "must be a list, as in [0, 1]",
     "too_short": _EMPTY,
+    "too_long": "has too many values",
     "string_too_short": _EMPTY,
     "string_pattern_mismatch": _EMPTY,
     "string_type": "must be a text, in quotes if it looks like a number",
@@ -144,15 +145,6 @@ def quoted(value: object) -> str:
         return one_line(repr(value), 60)
     except ValueError:  # Python does not print integers of thousands of digits
         return "a number of thousands of digits"
-
-
-def is_unicode(text: str) -> bool:
-    """Whether the text can be written down: half of a surrogate pair cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 _MOST_BYTES = 1_000_000

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from qa_tradeoffs.core.documents import read_json, validated
 
 Paragraph = TypeVar("Paragraph")
+# A text that has some constraint, even one that all meet, is checked by pydantic to be valid Unicode.
+Title = Annotated[str, Field(min_length=0)] | None
 
 
 class Part(BaseModel):
@@ -18,7 +20,7 @@ class Part(BaseModel):
 
 
 class _Article(Part, Generic[Paragraph]):
-    title: str | None = None
+    title: Title = None
     paragraphs: list[Paragraph]
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.documents import one_line, validated
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.squad_json import File, Part
+from qa_tradeoffs.core.squad_json import File, Part, Title
 from qa_tradeoffs.data import generated, splitting
 from qa_tradeoffs.data.checks import Row, checked
 from qa_tradeoffs.data.example import Example, fingerprint
@@ -172,7 +172,7 @@ class _Answers(Part):
 
 class _Columns(Part):
     id: Text
-    title: str | None = None
+    title: Title = None
     context: Text
     question: Text
     answers: _Answers
