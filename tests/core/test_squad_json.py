@@ -9,6 +9,8 @@ import pytest
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.squad_json import File, Part
 
+N, NO_NUMBERS = "data[0].paragraphs[0].n", ("0", True, 0.0, None)
+
 
 class Paragraph(Part):
     context: str
@@ -39,13 +41,7 @@ def test_paragraphs_come_in_order_with_place_and_title(tmp_path):
         ({"data": {}}, "data: must be a list"),
         ({"data": [3]}, "data[0]: must be a mapping of keys (it is 3)"),
         ({"data": [{"paragraphs": []}, {"paragraphs": [{}]}]}, "data[1].paragraphs[0].context: is missing"),
-        *(
-            (
-                {"data": [{"paragraphs": [{"context": "", "n": value}]}]},
-                "data[0].paragraphs[0].n: must be a whole number",
-            )
-            for value in ("0", True, 0.0, None)
-        ),
+        *(({"data": [{"paragraphs": [{"context": "", "n": n}]}]}, f"{N}: must be a whole number") for n in NO_NUMBERS),
     ],
 )
 def test_what_is_not_nested_so_is_refused_with_its_path_of_keys(tmp_path, content, problem):

@@ -21,14 +21,13 @@ def test_every_answer_is_at_its_offset_and_occurs_once(examples):
 
 
 def test_the_same_seed_gives_the_same_set_and_another_seed_another():
+    assert fingerprint(TRAIN[:8]).startswith("9ca6d1b09d49df58")
     assert generated.generate(200, 4, "train", 0) == TRAIN
     assert generated.generate(200, 4, "train", 1) != TRAIN
 
 
 def test_ids_are_unique_over_both_splits_and_passages_are_not_shared():
-    ids = [example.id for example in TRAIN + VALIDATION]
-    assert len(ids) == len(set(ids)) == 1600
-    assert TRAIN[0].id == "train-000000-0"
+    assert len({example.id for example in TRAIN + VALIDATION}) == 1600
     assert not {example.context for example in TRAIN} & {example.context for example in VALIDATION}
 
 
@@ -96,7 +95,3 @@ def test_a_question_without_an_answer_asks_what_its_passage_does_not_state():
 def test_no_question_is_asked_twice_about_a_passage():
     asked = [(example.context, example.question) for example in MIXED]
     assert len(asked) == len(set(asked))
-
-
-def test_sets_without_such_questions_stay_what_they_were_before_there_were_any():
-    assert fingerprint(TRAIN[:8]).startswith("9ca6d1b09d49df58")

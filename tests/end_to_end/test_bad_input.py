@@ -4,7 +4,6 @@ A case reads: at this border, the valid input spoilt like this is refused with t
 """
 
 import contextlib
-import copy
 import datetime
 import json
 import os
@@ -31,6 +30,7 @@ from qa_tradeoffs.metrics import files, squad
 from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.runs import clean, execute, forecast, results, selection, stage
 from qa_tradeoffs.study import config, prices, published
+from tests.changes import REMOVED, replaced
 
 ROOT = Path(__file__).parents[2]
 CONTEXT = "Zoë met שלום and e\u0301. Zoë left."
@@ -64,21 +64,6 @@ SQUAD = {
     ],
 }  # fmt: skip
 PREDICTIONS = {"a0": "Zoë", "a1": "left", "b0": "", "b1": "שלום"}
-REMOVED = object()
-
-
-def replaced(content: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A copy of the content with another value at a path of keys, or nothing there."""
-    content = copy.deepcopy(content)
-    *parents, last = path
-    place = content
-    for key in parents:
-        place = place[key]
-    if value is REMOVED:
-        del place[last]
-    else:
-        place[last] = value
-    return content
 
 
 def as_yaml(content: Any) -> bytes:

@@ -54,14 +54,11 @@ def test_scores_times_and_costs_are_those_of_the_result_files(rendered):
     assert line(text, "a million passes, USD")[0] == "86.1"
 
 
-def test_it_is_told_as_one_of_several_seeds_with_their_spread(rendered):
+def test_it_is_one_of_several_seeds_with_their_spread_or_speaks_for_itself_alone(rendered):
     text = rendered([[0.5, 0.5], [0.6, 0.6], [0.9, 0.9]])
     assert "It is one of 3 trainings that differ in their seed alone (0, 1, 2)." in text
     assert "F1 over the seeds goes from 50.0 to 90.0." in text
     assert line(text, "seed 2")[1] == "90.0 (89.0–91.0)"
-
-
-def test_a_single_seed_does_not_speak_for_others(rendered):
     assert "Only this training was scored: how another seed would have done is not known." in rendered([[0.5]])
 
 
@@ -95,9 +92,8 @@ def test_the_code_that_it_shows_answers_with_words_of_the_passage(
 ):
     network = network_of(architecture, max_position_embeddings=384)
     checkpoints.save(network, tokenizer, tmp_path / "checkpoint")
-    text = card.render(
-        collected_of({"bert": [[0.5]]}), "bert", 0, str(tmp_path / "checkpoint"), network.config.model_type
-    )
+    collected = collected_of({"bert": [[0.5]]})
+    text = card.render(collected, "bert", 0, str(tmp_path / "checkpoint"), network.config.model_type)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(code, {})
     answer = capsys.readouterr().out.strip()

@@ -17,7 +17,6 @@ from benchmarks.comparison import Comparison, DisagreementError
 from benchmarks.record import Benchmarks, read, table
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.metrics import squad
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs import results
@@ -168,24 +167,6 @@ def test_the_committed_results_are_of_every_piece():
     assert {record.conditions["piece"] for record in content.records} == {
         "features", "postprocessing", "forward", "evaluation", "training", "learning", "growth",
     }  # fmt: skip
-
-
-def test_predictions_from_logits_are_those_of_the_network_that_gave_them(asked, vocabulary):
-    """In any batches: the logits are a function of the row."""
-    windows = features.build(asked, vocabulary)
-    start, end = inputs.Logits(windows).padded(plain.MAX_LENGTH)
-    widths = []
-
-    def of_rows(rows: Any) -> tuple[Any, Any]:
-        widths.append(int(windows.lengths[rows].max()))
-        return start[rows, : widths[-1]], end[rows, : widths[-1]]
-
-    one_by_one = answers.from_logits(of_rows, windows, asked, answers.Reading(batch_tokens=1))
-    assert sorted(widths) == sorted(windows.lengths.tolist())
-    together = answers.from_logits(of_rows, windows, asked, answers.Reading(batch_tokens=10**6))
-    assert one_by_one.text == together.text
-    np.testing.assert_array_equal(one_by_one.score, together.score)
-    np.testing.assert_allclose(one_by_one.probability, together.probability, rtol=1e-5)
 
 
 def test_the_chart_has_both_sides_in_time_and_memory_against_questions_and_context(tmp_path):
