@@ -134,15 +134,9 @@ def pad(windows: Windows, rows: Integers, pad_token_id: int, multiple_of: int = 
     width = -(-int(lengths.max()) // multiple_of) * multiple_of
     real = np.arange(width) < lengths[:, None]  # (b, L), True on each row's own tokens
     source = _ranges(windows.splits[rows], lengths)
-    input_ids = np.full(real.shape, pad_token_id, np.int64)
-    token_type_ids = np.zeros(real.shape, np.int64)
-    input_ids[real] = windows.input_ids[source]
-    token_type_ids[real] = windows.token_type_ids[source]
-    return {
-        "input_ids": input_ids,
-        "attention_mask": real.astype(np.int64),
-        "token_type_ids": token_type_ids,
-    }
+    input_ids, token_type_ids = np.full(real.shape, pad_token_id, np.int64), np.zeros(real.shape, np.int64)
+    input_ids[real], token_type_ids[real] = windows.input_ids[source], windows.token_type_ids[source]
+    return {"input_ids": input_ids, "attention_mask": real.astype(np.int64), "token_type_ids": token_type_ids}
 
 
 def context_mask(windows: Windows, rows: Integers, width: int) -> NDArray[np.bool_]:

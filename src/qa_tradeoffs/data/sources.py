@@ -67,9 +67,8 @@ def summary(splits: Splits) -> dict[str, str]:
     sides = {"training": splits.train, "validation": splits.validation}
     if splits.threshold:
         sides["threshold"] = splits.threshold
-    return {f"{name} questions": _describe(examples) for name, examples in sides.items()} | {
-        "fingerprint": splits.fingerprint[:16]
-    }
+    described = {f"{name} questions": _describe(examples) for name, examples in sides.items()}
+    return described | {"fingerprint": splits.fingerprint[:16]}
 
 
 def read_squad(path: Path, **rules: Any) -> tuple[list[Example], tuple[str, ...]]:
@@ -85,16 +84,14 @@ def _describe(examples: Sequence[Example]) -> str:
 
 def _from_files(data: FileData) -> Splits:
     """Two files, or one split by article."""
-    rules: dict[str, Any] = {"v2": data.v2, "misplaced": data.misplaced_answers}
-    if data.file is not None:
-        examples, notes = read_squad(data.file, **rules)
-        train, validation = splitting.by_article(examples, data.validation_share, data.split_seed)
-    else:
-        assert data.validation is not None
-        train, notes = read_squad(data.train, **rules) if data.train else ([], ())
-        validation, more = read_squad(data.validation, **rules)
-        notes += more
-    return _limited(Splits(train, validation, notes), data, data.split_seed)
+
+    def read(path: Path | None) -> tuple[list[Example], tuple[str, ...]]:
+        return read_squad(path, v2=data.v2, misplaced=data.misplaced_answers) if path else ([], ())
+
+    (whole, notes), (train, of_train), (validation, of_validation) = map(read, (data.file, data.train, data.validation))
+    if whole:
+        train, validation = splitting.by_article(whole, data.validation_share, data.split_seed)
+    return _limited(Splits(train, validation, notes + of_train + of_validation), data, data.split_seed)
 
 
 def _from_hub(data: HubData) -> Splits:
@@ -123,14 +120,10 @@ def _from_hub(data: HubData) -> Splits:
 def _limited(splits: Splits, data: HubData | FileData, seed: int) -> Splits:
     """The splits cut to the study's limits, once it is sure that no question is both trained on and scored."""
     if shared := {example.id for example in splits.train} & {example.id for example in splits.validation}:
-        raise StudyError(
-            f"data: {len(shared)} ids are in both train and validation, first '{min(shared)}'; keep them apart"
-        )
-    return replace(
-        splits,
-        train=splitting.sample(splits.train, data.train_limit, seed),
-        validation=splitting.sample(splits.validation, data.validation_limit, seed),
-    )
+        both = f"{len(shared)} ids are in both train and validation, first '{min(shared)}'"
+        raise StudyError(f"data: {both}; keep them apart")
+    train = splitting.sample(splits.train, data.train_limit, seed)
+    return replace(splits, train=train, validation=splitting.sample(splits.validation, data.validation_limit, seed))
 
 
 class _Answer(Part):

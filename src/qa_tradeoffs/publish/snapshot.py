@@ -20,7 +20,7 @@ from qa_tradeoffs.core.documents import Strict, read_json, validated
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import write_text
 from qa_tradeoffs.metrics.pareto import Contest
-from qa_tradeoffs.metrics.records import Condition, Interval, Over, Record
+from qa_tradeoffs.metrics.records import Condition, Interval, Record
 from qa_tradeoffs.report import charts, choice, display, notices
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.paths import RunPaths
@@ -109,29 +109,20 @@ def _records(collected: Collected, row: dict[str, Any]) -> list[Record]:
     shape = {"batch_size": row["latency_batch"], "length": row["latency_at"]}
     passes = collected.measured(row["slug"], "forward_seconds")
     (timed,) = (record for record in passes if shape.items() <= record.conditions.items())
-    records = [
-        *(
-            Record.of(
-                metric, row[metric], "points", collected.n_questions, interval=_interval(row, metric, "questions"),
-                conditions={"seeds": row["seeds"]},
-            )
-            for metric in ("exact_match", "f1")
-        ),
+    seeds, records = {"seeds": row["seeds"]}, []
+    for metric in ("exact_match", "f1"):
+        interval = Interval(low=row[f"{metric}_low"], high=row[f"{metric}_high"], over="questions")
+        n = collected.n_questions
+        records.append(Record.of(metric, row[metric], "points", n, interval=interval, conditions=seeds))
+    records += [
         Record.of("parameters", row["parameters"], "parameters"),
-        Record.of(
-            "latency", row["latency"], "s per forward pass", timed.n, interval=_interval(row, "latency", "passes"),
-            conditions=shape,
-        ),
+        timed.model_copy(update={"metric": "latency", "unit": "s per forward pass", "conditions": shape}),
         *_costs(collected, row, "million_usd", shape),
-    ]  # fmt: skip
+    ]
     if pd.isna(row["train_seconds"]):
         return records
     trained = Record.of("train_seconds", row["train_seconds"], "s", row["seeds"])
     return [*records, trained, *_costs(collected, row, "train_usd", {})]
-
-
-def _interval(row: dict[str, Any], metric: str, over: Over) -> Interval:
-    return Interval(low=row[f"{metric}_low"], high=row[f"{metric}_high"], over=over)
 
 
 def _costs(collected: Collected, row: dict[str, Any], metric: str, conditions: dict[str, Condition]) -> list[Record]:
