@@ -25,7 +25,12 @@ def checked(
         if not example.answers and not v2:
             name = f"question '{example.id}'"
             raise StudyError(f"{place}: {name} has no answer; SQuAD v1.1 needs one, v2.0 needs `v2: true`")
-        starts = _starts(example, place)
+        answers = zip(example.answers, example.answer_starts, strict=True)
+        starts = tuple(_nearest(example.context, text, start) for text, start in answers)
+        if -1 in starts:
+            text = one_line(repr(example.answers[starts.index(-1)]), 60)
+            problem = f"the answer {text} of question '{example.id}' does not occur in its context"
+            raise StudyError(f"{place}: {problem}; correct the text or remove the question")
         if starts != example.answer_starts:
             moved.append(example.id)
             example = replace(example, answer_starts=starts)
@@ -43,19 +48,6 @@ def checked(
     if misplaced == "refuse":
         raise StudyError(f"{source}: {problem}; correct them, or set data.misplaced_answers to repair")
     return examples, (f"{source}: {problem}; each was moved to the nearest place where its text occurs",)
-
-
-def _starts(example: Example, place: str) -> tuple[int, ...]:
-    """Where each answer really is: at its offset, or at the nearest place where its text occurs."""
-    answers = zip(example.answers, example.answer_starts, strict=True)
-    starts = tuple(_nearest(example.context, text, start) for text, start in answers)
-    if -1 in starts:
-        text = example.answers[starts.index(-1)]
-        raise StudyError(
-            f"{place}: the answer {one_line(repr(text), 60)} of question '{example.id}' "
-            "does not occur in its context; correct the text or remove the question"
-        )
-    return starts
 
 
 def _nearest(context: str, text: str, start: int) -> int:
