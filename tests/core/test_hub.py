@@ -166,8 +166,8 @@ class TestDataSets:
         second = server.repositories["datasets/some/squad"].commit(splits(2))
 
         def read(revision: str) -> list[str]:
-            found = sources.load(HubData(source="hub", name="some/squad", revision=revision))
-            return [str(found.revision), *(example.id for example in found.train + found.validation)]
+            data = sources.load(HubData(source="hub", name="some/squad", revision=revision))
+            return [str(data.revision), *(example.id for example in data.train + data.validation)]
 
         assert read(first) == [first, "train-1", "validation-1"]
         assert read("main") == [second, "train-2", "validation-2"]
