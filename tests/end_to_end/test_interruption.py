@@ -113,7 +113,7 @@ def work(make: int) -> str:
         with contextlib.suppress(OSError, ValueError, IndexError):
             variables = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
             file = variables.split(f"\0{progress.VARIABLE}=")[1].split("\0")[0]
-            told = [progress.line(json.loads(Path(file).read_text()))]
+            told = ["{label} {done}/{total}".format(**json.loads(Path(file).read_text()))]
     return ", ".join([*notebook[-1:], *told]) or "between notebooks"
 
 
