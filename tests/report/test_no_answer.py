@@ -97,9 +97,7 @@ def test_a_small_study_goes_from_generated_questions_to_the_section(one_thread, 
     scoring.write_predictions(scored, tmp_path / "predictions.parquet")
     whole = replace(
         collected,
-        predictions={
-            ("bert", 0): loading._parquet(tmp_path / "predictions.parquet", loading._columns(collected.study))
-        },
+        predictions={("bert", 0): pd.read_parquet(tmp_path / "predictions.parquet")},
         evaluations={("bert", 0): results_of(collected.study, "evaluate", "bert", 0, rows)},
     )
     assert no_answer.section(whole, COLOURS).markup.count("<img") == 2
