@@ -224,11 +224,17 @@ def written_study(study_of: Callable[..., config.Study], tmp_path: Path) -> tupl
     """A study of two models and one seed, with all its result files."""
     study, run = study_of(), RunPaths(tmp_path)
     for slug in ("bert", "distilbert"):
-        results.write(run.training(slug, 0), training_results(study, slug, 0, 60))
-        results.write(run.evaluation(slug, 0), evaluation_results(study, slug, 0, 50, 2))
-        results.write(run.profile(slug), profile_results(study, slug, 1e6, 0.1))
+        run.seed_folder(slug, 0).mkdir(parents=True)
         predictions_of([1, 0]).to_parquet(run.predictions(slug, 0))
         pd.DataFrame({"step": [1], "epoch": [1.0], "loss": [2.0]}).to_parquet(run.history(slug, 0))
+        trained, evaluated = training_results(study, slug, 0, 60), evaluation_results(study, slug, 0, 50, 2)
+        for path, result, table in (
+            (run.training(slug, 0), trained, run.history(slug, 0)),
+            (run.evaluation(slug, 0), evaluated, run.predictions(slug, 0)),
+        ):
+            beside = results.fingerprints(table.parent, table)
+            results.write(path, result.model_copy(update={"beside": beside}))
+        results.write(run.profile(slug), profile_results(study, slug, 1e6, 0.1))
     return study, run
 
 
