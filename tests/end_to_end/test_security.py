@@ -13,12 +13,13 @@ from typing import Any
 import datasets
 import nbformat
 import pytest
+import torch
 
 from qa_tradeoffs.core import documents, errors, hub
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
-from qa_tradeoffs.models import checkpoints, tokenizers
+from qa_tradeoffs.models import checkpoints, tokenizers, weights
 from qa_tradeoffs.runs import execute, graph
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import Selection
@@ -46,7 +47,8 @@ def mark(tmp_path: Path) -> Mark:
 
 
 @pytest.fixture
-def checkpoint(network_of: Any, tokenizer: Any, tmp_path: Path) -> Path:
+def checkpoint(network_of: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(weights, "CACHE", tmp_path / "converted")
     checkpoints.save(network_of(), tokenizer, tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
 
@@ -93,15 +95,13 @@ def test_a_pickle_is_not_opened_whatever_its_name(checkpoint, mark, name):
     assert not mark.path.exists()
 
 
-def test_a_pickle_alone_is_refused_with_the_way_to_convert_it(checkpoint, mark):
+def test_a_hostile_pickle_is_refused_with_what_it_asks_for(checkpoint, mark, monkeypatch):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # by which torch could be told to be less careful
     (checkpoint / "model.safetensors").unlink()
-    (checkpoint / "pytorch_model.bin").write_bytes(pickle.dumps(mark))
+    torch.save({"bert.embeddings.word_embeddings.weight": mark}, checkpoint / "pytorch_model.bin")
     with pytest.raises(StudyError) as error:
-        checkpoints.load(checkpoint)
-    assert str(error.value) == (
-        f"{checkpoint}: has no weights as safetensors, and pickles are never opened; convert it where it comes from: "
-        "AutoModel.from_pretrained(...).save_pretrained(...) of transformers 5 writes safetensors"
-    )
+        checkpoints.locate(config.Model(label="local", path=checkpoint))
+    assert str(error.value).startswith(f"{checkpoint / 'pytorch_model.bin'}: asks for getattr, ")
     assert not mark.path.exists()
 
 

@@ -138,6 +138,23 @@ def test_other_weights_in_a_model_s_folder_make_its_results_stale(digests, tmp_p
     assert changed(before, digests(models=model)) == {"train", "evaluate", "profile"}
 
 
+def test_a_pickle_counts_only_where_there_are_no_safetensors(digests, tmp_path):
+    model = {"bert": {"label": "BERT", "path": tmp_path}}
+    for name in ("config.json", "vocab.txt", "model.safetensors", "pytorch_model.bin", "training_args.bin"):
+        (tmp_path / name).write_text("{}")
+    before = digests(models=model)
+    (tmp_path / "pytorch_model.bin").write_text("unused")
+    assert changed(before, digests(models=model)) == set()
+    (tmp_path / "model.safetensors").unlink()
+    before = digests(models=model)
+    (tmp_path / "training_args.bin").write_text("of its training")
+    assert changed(before, digests(models=model)) == set()
+    for name in ("pytorch_model.bin", "vocab.txt"):
+        before = digests(models=model)
+        (tmp_path / name).write_text("others")
+        assert changed(before, digests(models=model)) == {"train", "evaluate", "profile"}
+
+
 def test_an_edit_of_a_notebook_s_code_makes_stale_what_it_computed_but_no_run_of_it_does(
     digests, monkeypatch, tmp_path
 ):

@@ -45,7 +45,7 @@ def files(collected: Collected) -> pd.DataFrame:
                 "stage": file.stage,
                 "model": collected.label(file.model),
                 "seed": "" if origin.seed is None else str(origin.seed),
-                "checkpoint": f"{origin.checkpoint} {origin.revision or ''}".strip(),
+                "checkpoint": _checkpoint(origin),
                 "device": f"{origin.device['name']}, {origin.device['threads']} threads",
                 "code": _commit(origin, 10),
                 "data": origin.data_sha256[:10],
@@ -98,6 +98,15 @@ def _notebooks(collected: Collected, run: RunPaths, slug: str) -> list[Path]:
 def _each(values: Iterable[str]) -> str:
     """'a', or 'a; b' where the files differ."""
     return "; ".join(dict.fromkeys(values))
+
+
+def _checkpoint(origin: results.Provenance) -> str:
+    """What the weights are, at which commit, and from which bytes they were converted."""
+    converted = [
+        f"({made.file} {made.sha256[:10]}, converted to safetensors {made.safetensors_sha256[:10]})"
+        for made in origin.converted
+    ]
+    return " ".join([origin.checkpoint, *filter(None, [origin.revision]), *converted])
 
 
 def _commit(origin: results.Provenance, digits: int) -> str:

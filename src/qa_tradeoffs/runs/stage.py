@@ -17,7 +17,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.metrics.records import Condition, Record
-from qa_tradeoffs.models import checkpoints, devices, networks, tokenizers
+from qa_tradeoffs.models import checkpoints, devices, networks, tokenizers, weights
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
@@ -130,6 +130,7 @@ class Stage:
             seed=self.seed,
             checkpoint=spec.hub or (spec.path.name if spec.path else f"{spec.architecture} from a config"),
             revision=checkpoints.revision(spec, self.checkpoint),
+            converted=tuple(weights.conversions(self.checkpoint)) if self.checkpoint else (),
             device=devices.describe(self.device),
             **results.software(),
         )
