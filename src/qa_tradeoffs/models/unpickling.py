@@ -33,7 +33,7 @@ _DTYPES = (
 _MOST_UNFOLDED = 2  # times the file's bytes: tied weights are one storage under two names
 _MEMORY = 4  # times the file's bytes: it, the tensors, and what is written
 _MORE_MEMORY = 2**30
-_SECONDS = 600  # of the processor
+_SECONDS = 300  # of the processor
 
 
 def convert(source: Path, target: Path) -> None:
@@ -118,7 +118,7 @@ def _reason(error: Exception, size: int) -> str:
     if out_of_memory(error) or "Cannot allocate memory" in text:
         return f"asks for more than {_MEMORY} times the memory of its {size:,} bytes"
     if asked := re.search(r"GLOBAL (\S+)", text):
-        return f"asks for {asked[1]}, and nothing but tensors is opened; code from checkpoints is never run"
+        return f"asks for {one_line(asked[1], 80)}, and nothing but tensors is opened; code from checkpoints is never run"
     if isinstance(error, pickle.UnpicklingError):
         text = re.split(r"WeightsUnpickler error:|trusted source\.", text)[-1]
     first = re.split(r"\n|\. ", text.strip())[0] or type(error).__name__
