@@ -16,7 +16,6 @@ import yaml
 from conftest import Checkout
 from safetensors.torch import load_file
 
-from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config
 from tests import hub_server
@@ -59,6 +58,18 @@ def questions(examples: list[Any]) -> hub_server.Files:
     return files
 
 
+def as_in_2020(network: Any, tokenizer: Any, tensors: dict[str, torch.Tensor]) -> hub_server.Files:
+    """A repository from before safetensors and tokenizer.json."""
+    weights = io.BytesIO()
+    torch.save(tensors, weights)
+    settings = {key: value for key, value in network.config.to_dict().items() if key not in ("dtype", "architectures")}
+    return {
+        "config.json": json.dumps(settings).encode(),
+        "pytorch_model.bin": weights.getvalue(),
+        "vocab.txt": "\n".join(sorted(tokenizer.vocab, key=tokenizer.vocab.get)).encode(),
+    }
+
+
 def finished(checkout: Checkout, hub: hub_server.Hub, home: Path, *arguments: str, **variables: str) -> list[str]:
     """What make says it has done, with this Hub and, in ``home``, its cache; it must succeed."""
     environment = {
@@ -79,8 +90,8 @@ def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
     with hub_server.running() as hub:
         commits = {}
         for slug in SLUGS:
-            checkpoints.save(network_of(slug, max_position_embeddings=384), tokenizer, tmp_path / slug)
-            files = {path.name: path.read_bytes() for path in (tmp_path / slug).iterdir()}
+            network = network_of(slug, max_position_embeddings=384)
+            files = as_in_2020(network, tokenizer, network.state_dict())
             commits[slug] = hub.add(f"models/{content.models[slug].hub}", files)
         hub.add(f"datasets/{content.data.name}", {})
         hub.repositories[f"datasets/{content.data.name}"].commits[content.data.revision] = questions(examples)
@@ -100,6 +111,7 @@ def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
             assert (file.provenance.checkpoint, file.provenance.revision, file.provenance.data_revision) == (
                 content.models[slug].hub, commits[slug], content.data.revision
             )  # fmt: skip
+            assert [made.file for made in file.provenance.converted] == ["pytorch_model.bin"]
     report = (checkout.folder / "reports" / "originals" / "index.html").read_text()
     assert "not trained" in report
 
@@ -116,14 +128,7 @@ def test_a_repository_as_in_2020_goes_from_training_to_the_report(network_of, to
     encoder = {name: value.half() for name, value in network.state_dict().items() if not name.startswith("qa_outputs")}
     words = encoder["transformer.embeddings.word_embeddings.weight"]
     pretraining = {"cls.predictions.decoder.weight": words, "transformer.embeddings.position_ids": torch.arange(192)}
-    torch.save(encoder | pretraining, tmp_path / "pytorch_model.bin")
-    vocabulary = sorted(tokenizer.vocab, key=tokenizer.vocab.get)
-    settings = {key: value for key, value in network.config.to_dict().items() if key not in ("dtype", "architectures")}
-    files = {
-        "config.json": json.dumps(settings).encode(),
-        "pytorch_model.bin": (tmp_path / "pytorch_model.bin").read_bytes(),
-        "vocab.txt": "\n".join(vocabulary).encode(),
-    }
+    files = as_in_2020(network, tokenizer, encoder | pretraining)
     with hub_server.running() as hub:
         commit = hub.add("models/squeezebert/uncased", files)
         make = functools.partial(finished, checkout, hub, tmp_path / "home", "all", "STUDY=old")

@@ -104,7 +104,7 @@ class TestReading:
                 {"a": torch.zeros(1).expand(10**12)},
                 "its tensors would take 4,000,000,000,000 bytes, though it has only",
             ),
-            (torch.nn.Linear(2, 2), "asks for torch.nn.modules.linear.Linear, and nothing but tensors is opened"),
+            (torch.nn.Linear(2, 2), "asks for torch.nn.modules.linear.Linear, and only tensors are opened"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )

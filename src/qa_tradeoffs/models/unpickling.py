@@ -118,7 +118,7 @@ def _reason(error: Exception, size: int) -> str:
     if out_of_memory(error) or "Cannot allocate memory" in text:
         return f"asks for more than {_MEMORY} times the memory of its {size:,} bytes"
     if asked := re.search(r"GLOBAL (\S+)", text):
-        return f"asks for {one_line(asked[1], 80)}, and nothing but tensors is opened; code from checkpoints is never run"
+        return f"asks for {one_line(asked[1], 80)}, and only tensors are opened; code from checkpoints is never run"
     if isinstance(error, pickle.UnpicklingError):
         text = re.split(r"WeightsUnpickler error:|trusted source\.", text)[-1]
     first = re.split(r"\n|\. ", text.strip())[0] or type(error).__name__
