@@ -31,7 +31,7 @@ _DTYPES = (
     torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool,
 )  # fmt: skip
 _MOST_UNFOLDED = 2  # times the file's bytes: tied weights are one storage under two names
-_MEMORY = 4  # times the file's bytes: it, the tensors, and what is written
+_MEMORY = 5  # times the file's bytes: it, its tensors unfolded, and they once more as they are written
 _MORE_MEMORY = 2**30
 _SECONDS = 300  # of the processor
 
@@ -83,12 +83,16 @@ def _is_archive(source: Path, size: int) -> bool:
 def _checked(source: Path, content: Any, size: int) -> dict[str, torch.Tensor]:
     """Copies of the named tensors in ``content``. Raises StudyError where anything else is in there."""
     if type(content) not in (dict, OrderedDict):
-        raise StudyError(f"{source}: holds {_kind(content)}; expected named tensors, as of state_dict()")
+        raise StudyError(
+            f"{source}: holds something of type {type(content).__name__}; expected named tensors, as of state_dict()"
+        )
     for name, value in content.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name == "__metadata__":
             raise StudyError(f"{source}: holds something under {shown(name)}, which is no name of a tensor")
         if type(value) not in (torch.Tensor, torch.nn.Parameter):
-            raise StudyError(f"{source}: holds {_kind(value)} under {name}; expected tensors only")
+            raise StudyError(
+                f"{source}: holds something of type {type(value).__name__} under {name}; expected tensors only"
+            )
         if value.layout is not torch.strided or value.device.type != "cpu" or value.dtype not in _DTYPES:
             said = ", ".join(str(part).removeprefix("torch.") for part in (value.dtype, value.layout, value.device))
             raise StudyError(f"{source}: {name} is {said}; expected a dense tensor of float16, bfloat16 or float32")
@@ -116,17 +120,13 @@ def _reason(error: Exception, size: int) -> str:
     """Why the file is refused: what torch says, without its advice to open the file all the same."""
     text = str(error)
     if out_of_memory(error) or "Cannot allocate memory" in text:
-        return f"asks for more than {_MEMORY} times the memory of its {size:,} bytes"
+        return f"asks for more memory than goes with its {size:,} bytes"
     if asked := re.search(r"GLOBAL (\S+)", text):
         return f"asks for {one_line(asked[1], 80)}, and only tensors are opened; code from checkpoints is never run"
     if isinstance(error, pickle.UnpicklingError):
         text = re.split(r"WeightsUnpickler error:|trusted source\.", text)[-1]
     first = re.split(r"\n|\. ", text.strip())[0] or type(error).__name__
     return f"cannot be read with torch's restricted unpickler ({one_line(first)})"
-
-
-def _kind(value: object) -> str:
-    return f"a {type(value).__name__}"
 
 
 def main() -> None:
