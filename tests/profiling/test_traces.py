@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from qa_tradeoffs.models import networks, squeezebert
+from qa_tradeoffs.models import squeezebert
+from qa_tradeoffs.models.counting import flops
+from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.profiling import traces, workloads
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
@@ -165,7 +167,7 @@ def network(request, network_of) -> Any:
     """A tiny network with dropout in each of its ways to compute."""
     architecture, *way = request.param.split(", ")
     found = network_of(architecture)
-    networks.set_dropout(found, 0.1)
+    set_dropout(found, 0.1)
     if way == ["eager"]:
         found.set_attn_implementation("eager")
     return squeezebert.to_matmul(found) if way == ["rewritten"] else found
@@ -174,14 +176,14 @@ def network(request, network_of) -> Any:
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("training", [False, True])
 def test_the_operations_of_all_classes_are_those_that_torch_counts(network, training, dropout):
-    networks.set_dropout(network, dropout)  # without it, attention is one fused operation
-    forward, backward = workloads.flops(network, 3, LENGTH)
+    set_dropout(network, dropout)  # without it, attention is one fused operation
+    forward, backward = flops(network, 3, LENGTH)
     found = sum(read(network, training=training).flops.values())
     assert found == forward + training * backward
 
 
 def test_they_are_so_in_mixed_precision(network):
-    assert sum(read(network, precision="bf16").flops.values()) == sum(workloads.flops(network, 3, LENGTH))
+    assert sum(read(network, precision="bf16").flops.values()) == sum(flops(network, 3, LENGTH))
 
 
 def test_attention_is_told_from_grouped_products_however_many_matrices_they_have(network_of):

@@ -10,7 +10,8 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import flops
-from qa_tradeoffs.models import devices, networks, squeezebert
+from qa_tradeoffs.models import counting, devices, networks, squeezebert
+from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import Study
@@ -122,7 +123,7 @@ def test_tf32_is_allowed_only_where_it_is_asked_for_and_in_products_as_in_convol
 def test_counted_operations_of_the_published_models_agree_with_the_formula(architecture, shape):
     with torch.device("meta"):
         network = networks.from_config(AutoConfig.for_model(architecture))
-    forward, backward = workloads.flops(network, 1, 128)
+    forward, backward = counting.flops(network, 1, 128)
     assert forward == pytest.approx(flops.encoder_flops(shape, 1, 128), rel=0.01)
     # Each product has two in its backward pass, one for the inputs and one for the weights.
     assert backward == pytest.approx(2 * forward, rel=0.01)
@@ -130,16 +131,16 @@ def test_counted_operations_of_the_published_models_agree_with_the_formula(archi
 
 def test_a_batch_takes_its_rows_times_the_operations_of_one(network_of):
     network = network_of()
-    assert workloads.flops(network, 3, 16) == tuple(3 * n for n in workloads.flops(network, 1, 16))
+    assert counting.flops(network, 3, 16) == tuple(3 * n for n in counting.flops(network, 1, 16))
 
 
 def test_operations_do_not_depend_on_how_they_are_computed(network_of):
     network = network_of("squeezebert", q_groups=2, k_groups=2, v_groups=2, intermediate_groups=2, output_groups=2)
-    stock = workloads.flops(network, 2, 16)
-    assert workloads.flops(squeezebert.to_matmul(network), 2, 16) == stock
+    stock = counting.flops(network, 2, 16)
+    assert counting.flops(squeezebert.to_matmul(network), 2, 16) == stock
     eager, fused = network_of("bert"), network_of("bert")
     eager.set_attn_implementation("eager")
-    assert workloads.flops(eager, 2, 16) == workloads.flops(fused, 2, 16)
+    assert counting.flops(eager, 2, 16) == counting.flops(fused, 2, 16)
 
 
 @pytest.mark.parametrize(
@@ -222,4 +223,4 @@ def test_the_control_really_runs_without_fused_attention(architecture, network_o
 def test_networks_have_the_recipes_dropout(recipe, expected, network_of, subjects_of):
     twin = network_of("distilbert", max_position_embeddings=128)
     subjects = subjects_of(network_of(), twin, training=recipe)
-    assert [workloads.dropout(subject.network) for subject in subjects] == [expected] * 3
+    assert [dropout(subject.network) for subject in subjects] == [expected] * 3

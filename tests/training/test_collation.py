@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from qa_tradeoffs.data import features
-from qa_tradeoffs.models.networks import accepted_inputs
+from qa_tradeoffs.models import inputs
 from qa_tradeoffs.training import collation
 
 
@@ -36,7 +36,10 @@ def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_sever
     windows: Any = SimpleNamespace(lengths=np.array([384, 100] * 8))
 
     def parts(weights: int, device: str) -> int:
-        network = SimpleNamespace(num_parameters=lambda exclude_embeddings=False: weights, forward=lambda input_ids: 0)
+        network = SimpleNamespace(
+            num_parameters=lambda exclude_embeddings=False: weights, forward=lambda input_ids, attention_mask: 0,
+            config=SimpleNamespace(), named_modules=list,
+        )  # fmt: skip
         return len(collation.collator_for(network, windows, 0, torch.device(device)).parts(list(range(16))))
 
     # To pad eight windows from 100 tokens to 384 takes 2,272 tokens, of 6 operations for each weight.
@@ -46,8 +49,8 @@ def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_sever
 
 
 def share_of_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
-    share, labels = part.pop("share"), [part.pop(name) for name in collation.LABELS]
-    return share * collation.span_loss(network(**part), part["attention_mask"], *labels)
+    share, own_tokens, *labels = (part.pop(name) for name in ("share", "own_tokens", *collation.LABELS))
+    return share * collation.span_loss(network(**part), own_tokens, *labels)
 
 
 def test_padding_is_no_candidate_in_the_loss():
@@ -60,11 +63,12 @@ def test_padding_is_no_candidate_in_the_loss():
 
 def test_without_padding_the_loss_is_the_networks_own(network_of, windows, tokenizer):
     network = network_of().eval()
-    (part,) = collation.Collator(windows, 0, accepted_inputs(network), own_cost=1e9)([0, 1, 2])["parts"]
+    (part,) = collation.Collator(windows, 0, inputs.of(network), own_cost=1e9)([0, 1, 2])["parts"]
     del part["share"]
+    own_tokens = part.pop("own_tokens")
     own = network(**part)
     labels = [part[name] for name in collation.LABELS]
-    assert collation.span_loss(own, part["attention_mask"], *labels).item() == pytest.approx(own.loss.item())
+    assert collation.span_loss(own, own_tokens, *labels).item() == pytest.approx(own.loss.item())
 
 
 def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples, tokenizer):
@@ -81,7 +85,7 @@ def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples,
         return loss.item(), torch.cat([weight.grad.flatten() for weight in network.parameters()])
 
     whole, halves = (
-        collation.Collator(windows, tokenizer.pad_token_id, accepted_inputs(network), own_cost)(rows)["parts"]
+        collation.Collator(windows, tokenizer.pad_token_id, inputs.of(network), own_cost)(rows)["parts"]
         for own_cost in (1000, 10)
     )
     assert [part["share"] for part in whole] == [1]

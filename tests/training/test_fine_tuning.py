@@ -19,7 +19,7 @@ import torch
 from qa_tradeoffs.core import locks
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import collation, fine_tuning, outcome
 from qa_tradeoffs.training.recorder import Recorder
@@ -357,11 +357,11 @@ def test_the_recipes_dropout_reaches_every_dropout(architecture, network_of):
     def varies() -> bool:
         return not torch.equal(network(input_ids=ids).start_logits, network(input_ids=ids).start_logits)
 
-    networks.set_dropout(network, None)
+    set_dropout(network, None)
     assert varies()
-    networks.set_dropout(network, 0.0)
+    set_dropout(network, 0.0)
     assert not varies()
-    networks.set_dropout(network, 0.2)
+    set_dropout(network, 0.2)
     assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.2}
 
 
@@ -396,8 +396,9 @@ def test_the_history_is_read_back_from_its_file(tmp_path):
     assert pd.read_parquet(tmp_path / "history.parquet").to_dict("records") == fitted_with(3).history
 
 
-def test_the_conditions_name_the_precision_that_it_came_down_to():
-    conditions = outcome.conditions(Training(), CPU)
+def test_the_conditions_name_the_precision_and_the_dropout_that_it_came_down_to(network_of):
+    conditions = outcome.conditions(Training(), CPU, network_of())
     assert conditions["precision"] == "fp32"
+    assert conditions["dropout"] == 0.1
     assert conditions["learning_rate"] == 2e-5
     assert all(value is None or math.isfinite(float(value)) for key, value in conditions.items() if key != "precision")

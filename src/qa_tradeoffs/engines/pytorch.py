@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor
 
-from qa_tradeoffs.data.features import Windows, pad
+from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.evaluation.answers import Map
 from qa_tradeoffs.evaluation.spans import Floats, Int64
-from qa_tradeoffs.models.networks import accepted_inputs
+from qa_tradeoffs.models import families, inputs
 
 
 class Engine:
@@ -21,9 +21,9 @@ class Engine:
 
     def __init__(self, network: torch.nn.Module, pad_token_id: int, device: str | torch.device) -> None:
         self._network, self._pad_token_id, self._device = network.to(device).eval(), pad_token_id, torch.device(device)
-        self._accepted = accepted_inputs(network)
+        self._inputs, self._alone = inputs.of(network), families.one_at_a_time(network)
         # An accelerator's memory is for one batch at a time: the other thread meanwhile searches the spans of the last.
-        self._turn = nullcontext() if self._on_cpu else threading.Lock()
+        self._turn = threading.Lock() if self._alone or not self._on_cpu else nullcontext()
 
     @property
     def _on_cpu(self) -> bool:
@@ -32,16 +32,16 @@ class Engine:
     @torch.inference_mode()
     def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
         """Start and end logits of the windows ``rows`` (b,), padded to the longest: (b, L) float32 or float64 each."""
-        inputs = pad(windows, rows, self._pad_token_id)
+        batch = self._inputs.batch(windows, rows, self._pad_token_id)
         with self._turn:
-            output = self._network(
-                **{name: torch.from_numpy(inputs[name]).to(self._device) for name in inputs if name in self._accepted}
-            )
+            output = self._network(**{name: values.to(self._device) for name, values in batch.items()})
         return _to_numpy(output.start_logits), _to_numpy(output.end_logits)
 
     def side_by_side(self) -> AbstractContextManager[Map]:
-        """On a CPU a batch for each core; else two, one on the accelerator while the other's spans are searched."""
-        return side_by_side(torch.get_num_threads() if self._on_cpu else 2)
+        """On a CPU a batch for each core, where the network allows it; else two, one on the accelerator while the
+        other's spans are searched."""
+        on_cpu = 1 if self._alone else torch.get_num_threads()
+        return side_by_side(on_cpu if self._on_cpu else 2)
 
 
 @contextmanager

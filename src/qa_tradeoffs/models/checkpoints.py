@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForQuestionAnswering
+from transformers import AutoConfig, AutoModelForQuestionAnswering
 
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.documents import one_line, read_json, shown
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import enough_disk_for, is_file
-from qa_tradeoffs.models import squeezebert, weights
+from qa_tradeoffs.models import families, squeezebert, weights
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
 
@@ -21,6 +21,10 @@ from qa_tradeoffs.study.config import Model
 FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
          "special_tokens_map.json", "added_tokens.json", "merges.txt"]  # fmt: skip
 _REAL = ("F16", "BF16", "F32", "F64")  # dtypes of weights, as safetensors names them
+_LAYERS = (
+    "num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",
+    "block_sizes",
+)  # fmt: skip
 _MOST_LAYERS = 1000  # to build more takes for ever, before anything could notice that they do not fit the weights
 
 
@@ -56,32 +60,54 @@ def revision(spec: Model, folder: Path | None) -> str | None:
 def load(folder: Path, *, needs_head: bool = True, grouped_matmul: bool = False) -> Any:
     """A question-answering network from a checked folder. Raises StudyError when weights are missing.
 
-    ``needs_head``: the checkpoint must bring the answer head; otherwise a missing head is drawn at random.
+    ``needs_head``: the checkpoint must bring the answer head; otherwise a head that is missing, or is one for another
+    purpose, is drawn at random.
     ``grouped_matmul``: a SqueezeBERT computes its convolutions as batched matrix products.
     """
     check(folder)
     try:
         with weights.as_safetensors(folder) as readable:
+            config = families.settle(AutoConfig.from_pretrained(readable, trust_remote_code=False))
             network, loading = AutoModelForQuestionAnswering.from_pretrained(
-                readable, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True,
-                ignore_mismatched_sizes=True,
+                readable, config=config, use_safetensors=True, trust_remote_code=False, dtype=torch.float32,
+                output_loading_info=True, ignore_mismatched_sizes=True,
             )  # fmt: skip
             _check_dtypes(folder, readable, network)
     except StudyError:
         raise
     except Exception as error:  # from_pretrained raises many types for a broken folder
         raise StudyError(f"{folder}: cannot be loaded for question answering ({one_line(error)})") from None
+    _check_weights(folder, network, loading, needs_head)
+    return squeezebert.to_matmul(network) if grouped_matmul else network
+
+
+def _check_weights(folder: Path, network: Any, loading: dict[str, Any], needs_head: bool) -> None:
+    """Refuse weights that are not all there, or have other shapes than the config says; but for those of the head."""
+    head = families.head(network)
+    drawn = head.intersection(loading["missing_keys"])
     for name, there, expected in sorted(loading["mismatched_keys"]):
-        raise StudyError(f"{folder}: {name} is {tuple(there)} in its weights, but {tuple(expected)} by its config.json")
-    missing = sorted(loading["missing_keys"])
-    encoder = [key for key in missing if not key.startswith("qa_outputs.")]
+        if name not in head:
+            raise StudyError(
+                f"{folder}: {name} is {tuple(there)} in its weights, but {tuple(expected)} by its config.json"
+            )
+        drawn.add(name)
+    # What pools the first token takes no part in an answer.
+    encoder = sorted(key for key in loading["missing_keys"] if key not in head and ".pooler." not in key)
     if encoder:
         raise StudyError(
             f"{folder}: its weights lack {encoder[0]} and {len(encoder) - 1} more; is config.json another's?"
         )
-    if missing and needs_head:
-        raise StudyError(f"{folder}: has no answer head (qa_outputs); fine-tune it first, without `fine_tuned: true`")
-    return squeezebert.to_matmul(network) if grouped_matmul else network
+    if needs_head and (drawn or _is_for_another_purpose(network.config)):
+        names = sorted({name.partition(".")[0] for name in drawn or head})
+        raise StudyError(
+            f"{folder}: has no answer head ({', '.join(names)}); fine-tune it first, without `fine_tuned: true`"
+        )
+
+
+def _is_for_another_purpose(config: Any) -> bool:
+    """Whether the config names what it was trained as, and that is no network for questions."""
+    names = config.architectures or []
+    return bool(names) and not any("QuestionAnswering" in str(name) for name in names)
 
 
 def _check_dtypes(folder: Path, readable: Path, network: Any) -> None:
@@ -144,8 +170,10 @@ def _check_file(path: Path) -> None:
 
 def check_layers(settings: Mapping[str, Any], where: str) -> None:
     """Refuse more layers than could ever be built; ``where`` they are asked for begins the sentence."""
-    for key in ("num_hidden_layers", "n_layers"):
+    for key in _LAYERS:
         layers = settings.get(key)
+        if isinstance(layers, list) and all(isinstance(part, int) for part in layers):
+            layers = sum(layers)  # Funnel's, block by block
         if isinstance(layers, (int, float)) and not layers <= _MOST_LAYERS:
             raise StudyError(f"{where}{key}: is {shown(layers)}; networks here have at most {_MOST_LAYERS} layers")
 

@@ -19,6 +19,8 @@ import torch
 from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import networks
+from qa_tradeoffs.models.counting import UncountedError, flops
+from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.profiling.clock import Call, Repeats, energy_meter, peak_meter, repeat
 from qa_tradeoffs.profiling.durations import Timing
@@ -28,8 +30,6 @@ from qa_tradeoffs.profiling.workloads import (
     Setting,
     Subject,
     TrainingStep,
-    dropout,
-    flops,
     number_format,
     placed,
     random_batch,
@@ -72,7 +72,7 @@ def grid(subjects: Sequence[Subject], plan: Profile, setting: Setting) -> list[P
     """
     # A batch takes its size times the operations of one row, so each length is counted once.
     lengths = {(subject.name, size.length): subject.network for subject in subjects for size in _sizes(subject)}
-    one_row = {(name, length): flops(network, 1, length) for (name, length), network in lengths.items()}
+    one_row = {(name, length): _operations(network, length) for (name, length), network in lengths.items()}
     return [
         _grid_point(subject, precision, size, one_row[subject.name, size.length], plan.warmup, setting)
         for subject in subjects
@@ -140,10 +140,18 @@ def _sizes(subject: Subject) -> Iterator[_Size]:
             yield from (_Size(work, batch_size, length) for batch_size in plan.batch_sizes for length in plan.lengths)
 
 
+def _operations(network: Any, length: int) -> tuple[int, int] | str:
+    """FLOP of a row, forward and backward, or why they are not known: no reason to measure nothing."""
+    try:
+        return flops(network, 1, length)
+    except UncountedError as error:
+        return str(error)
+
+
 def _grid_point(
-    subject: Subject, precision: str, size: _Size, one_row: tuple[int, int], warmup: int, setting: Setting
+    subject: Subject, precision: str, size: _Size, one_row: tuple[int, int] | str, warmup: int, setting: Setting
 ) -> Point:
-    """A forward pass, or a training step with its three parts; ``one_row``: FLOP of a row forward and backward."""
+    """A forward pass, or a training step with its three parts; ``one_row``: as of ``_operations``."""
     training = size.work == "training_step"
 
     def prepare(network: Any) -> list[Call]:
@@ -160,11 +168,14 @@ def _grid_point(
         "dropout": dropout(subject.network) if training else 0.0,
         "inputs": "random tokens, no padding",
     }
-    forward, backward = (size.batch_size * operations for operations in one_row)
-    if not training:
-        return Point(subject, size.work, conditions, prepare, warmup, subject.min_repeats, forward)
-    parts = {"forward": forward, "backward": backward, "optimizer": None}
-    return Point(subject, size.work, conditions, prepare, warmup, subject.min_repeats, forward + backward, parts)
+    forward = backward = whole = None
+    if isinstance(one_row, str):
+        conditions["flops_missing"] = one_row
+    else:
+        forward, backward = (size.batch_size * operations for operations in one_row)
+        whole = forward + backward if training else forward
+    parts = {"forward": forward, "backward": backward, "optimizer": None} if training else {}
+    return Point(subject, size.work, conditions, prepare, warmup, subject.min_repeats, whole, parts)
 
 
 def _one_pass(point: Point, plan: Profile, device: torch.device, before: Sequence[Repeats]) -> Repeats | None:

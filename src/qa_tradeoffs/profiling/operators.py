@@ -13,6 +13,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from qa_tradeoffs.metrics.intervals import bootstrap_median
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.models.devices import synchronize
+from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.profiling.clock import Call, alternate
 from qa_tradeoffs.profiling.traces import CALL, CLASSES, Reading, read
 from qa_tradeoffs.profiling.workloads import (
@@ -20,7 +21,6 @@ from qa_tradeoffs.profiling.workloads import (
     Forward,
     Setting,
     TrainingStep,
-    dropout,
     number_format,
     random_batch,
 )

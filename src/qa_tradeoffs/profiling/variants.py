@@ -23,6 +23,7 @@ from qa_tradeoffs.models import devices, squeezebert
 from qa_tradeoffs.models import networks as models
 from qa_tradeoffs.models.conversion import convert
 from qa_tradeoffs.models.dropout import fast_masks
+from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.profiling.clock import Call
 
 _SQUEEZEBERT, _UNGROUPED, _BERT, _DISTILBERT = "SqueezeBERT", "SqueezeBERT without groups", "BERT", "DistilBERT"
@@ -101,7 +102,7 @@ class Variant:
         """A new copy that shares its parameters with the original of ``networks``, with this dropout throughout."""
         original = originals[self.network]
         variant = copy.deepcopy(original, {id(parameter): parameter for parameter in original.parameters()})
-        models.set_dropout(variant, dropout)
+        set_dropout(variant, dropout)
         self.change(variant)
         return variant
 
@@ -130,7 +131,7 @@ WATERFALL = (
     BERT,
 )
 _FUSED = Variant("fused attention", partial(convert, classes={SqueezeBertSelfAttention: FusedAttention}), alone=True)
-_NO_DROPOUT = Variant("no dropout", lambda network: models.set_dropout(network, 0.0), alone=True)
+_NO_DROPOUT = Variant("no dropout", lambda network: set_dropout(network, 0.0), alone=True)
 # On a CPU only: elsewhere masks are drawn by the device.
 _FAST_MASKS = (
     Variant("fast dropout masks", around=fast_masks(), alone=True),

@@ -131,8 +131,11 @@ def _row(network: speed.FullSize) -> dict[str, str]:
         at = network.forward.conditions
         row["precision"] = str(at["precision"])
         row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(network.forward)
-        row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
-        row["share of peak"] = words.percent(float(at["share_of_peak"] or 0))
+        if "flops_missing" in at:
+            row["GFLOP"] = row["share of peak"] = str(at["flops_missing"])
+        else:
+            row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
+            row["share of peak"] = words.percent(float(at["share_of_peak"] or 0))
         eager = "is eager" if network.eager is network.forward else network.eager and _timed(network.eager)
         row["with eager attention"] = eager or "not measured"
     if network.step and network.parts:

@@ -17,6 +17,12 @@ Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
 File = Annotated[Path, Field(strict=False)]
 
 
+# Encoders that can be built from a config, by transformers' names; DeBERTa-v3 is a deberta-v2.
+Architecture = Literal[
+    "bert", "distilbert", "squeezebert", "electra", "albert", "roberta", "xlm-roberta", "camembert", "mobilebert",
+    "mpnet", "deberta", "deberta-v2", "modernbert", "convbert", "megatron-bert", "ernie", "roformer", "data2vec-text",
+    "big_bird", "longformer", "funnel", "bart", "splinter", "rembert", "fnet", "nystromformer",
+]  # fmt: skip
 # What else lies in a run's folder, beside the folders of models.
 TAKEN = frozenset({"rules.mk", "4-analysis.ipynb", "partial-4-analysis.ipynb"})
 # Left out of what a stage depends on where it is not used, so that results of studies without it stay valid.
@@ -105,8 +111,8 @@ class Model(Section):
     hub: str | None = Field(default=None, min_length=1)
     revision: str | None = Field(default=None, min_length=1)
     path: File | None = None
-    architecture: Literal["bert", "distilbert", "squeezebert"] | None = None
-    config: dict[str, Any] = Field(default_factory=dict, description="single values, with transformers' names")
+    architecture: Architecture | None = None
+    config: dict[str, Any] = Field(default_factory=dict, description="values, with transformers' names")
     fine_tuned: bool = False
     grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
 
@@ -131,8 +137,13 @@ class Model(Section):
         for key, value in config.items():
             if key in ("auto_map", "trust_remote_code"):
                 raise ValueError(f"`{key}` is not allowed: code from checkpoints is never run")
+            if isinstance(value, list) and value and all(type(part) is int for part in value):
+                continue  # such as Funnel's block_sizes
             if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
-                raise ValueError(f"`{key}` must be one finite number, text, true or false, not {shown(value)}")
+                raise ValueError(
+                    f"`{key}` must be one finite number, text, true or false, or a list of whole numbers, "
+                    f"not {shown(value)}"
+                )
         return config
 
 

@@ -1,6 +1,5 @@
 """Fine-tune with transformers' Trainer: seeded, resumable, with the loss history and the time it really took."""
 
-import math
 import shutil
 import socket
 from collections.abc import Iterator
@@ -18,10 +17,9 @@ from numpy.typing import NDArray
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import enough_disk_for, write_text
 from qa_tradeoffs.core.locks import locked
-from qa_tradeoffs.data.features import Windows
-from qa_tradeoffs.models import devices
+from qa_tradeoffs.models import devices, inputs
 from qa_tradeoffs.models.dropout import fast_masks
-from qa_tradeoffs.models.networks import set_dropout
+from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.training import collation
 from qa_tradeoffs.training.recorder import Recorder, last_complete_checkpoint
@@ -55,7 +53,7 @@ def train(network: Any, setup: Setup) -> Fitted:
     and writes checkpoints.
     """
     windows, recipe = setup.windows, setup.recipe
-    _check_length(network, windows)
+    inputs.of(network).check_windows(int(windows.lengths.max()))
     set_dropout(network, recipe.dropout)
     order = collation.Shuffled(len(windows.lengths), setup.seed)
     arguments = arguments_of(setup)
@@ -103,15 +101,6 @@ def _check_weights(network: Any) -> None:
         raise StudyError(
             "training.learning_rate: after the last update the weights are no longer numbers; "
             "try a lower rate, or some warmup_ratio"
-        )
-
-
-def _check_length(network: Any, windows: Windows) -> None:
-    longest, limit = int(windows.lengths.max()), getattr(network.config, "max_position_embeddings", math.inf)
-    if longest > limit:
-        raise StudyError(
-            f"training.max_length: windows of {longest} tokens, but the network takes {limit} (its config's "
-            "max_position_embeddings); give a max_length up to that"
         )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -10,6 +11,7 @@ from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices
+from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training.setup import Fitted
 
@@ -31,9 +33,10 @@ def records(fitted: Fitted) -> list[Record]:
     ]
 
 
-def conditions(recipe: Training, device: torch.device) -> dict[str, str | int | float | None]:
-    """The recipe, flat, and the precision that it came down to on this device."""
-    return recipe.model_dump() | {"precision": devices.precision(recipe.precision, device)}
+def conditions(recipe: Training, device: torch.device, network: Any) -> dict[str, str | int | float | None]:
+    """The recipe, flat, with the precision that it came down to on this device, and the network's highest dropout."""
+    came_to = {"precision": devices.precision(recipe.precision, device), "dropout": dropout(network)}
+    return recipe.model_dump() | came_to
 
 
 def summary(fitted: Fitted) -> dict[str, str]:

@@ -45,8 +45,8 @@ class Trainer(BaseTrainer):  # type: ignore[misc]
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> torch.Tensor:
         """A part's contribution to the mean loss of its update."""
-        share, labels = inputs.pop("share"), [inputs.pop(name) for name in collation.LABELS]
-        loss: torch.Tensor = share * collation.span_loss(model(**inputs), inputs["attention_mask"], *labels)
+        share, own_tokens, *labels = (inputs.pop(name) for name in ("share", "own_tokens", *collation.LABELS))
+        loss: torch.Tensor = share * collation.span_loss(model(**inputs), own_tokens, *labels)
         return loss
 
     def floating_point_ops(self, inputs: Any) -> int:
