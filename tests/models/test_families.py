@@ -244,13 +244,16 @@ def test_windows_of_any_split_are_refused_where_the_network_is_shorter(tokens, r
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_an_architecture_of_any_family_is_built_for_a_vocabulary_of_ours(family):
+    sizes = dict(FAMILIES[family][0])
+    if family == "fnet":
+        del sizes["num_attention_heads"]  # it has no attention
     texts = [text for example in QUESTIONS for text in (example.context, example.question)]
-    spec = Model(label="tiny", architecture=family, config={**FAMILIES[family][0], "vocab_size": 200})
+    spec = Model(label="tiny", architecture=family, config={**sizes, "vocab_size": 200})
     tokenizer = tokenizers.load(spec, None, texts)
     network = networks.load_network(spec, None, len(tokenizer), 0)
     trial.try_out(network, tokenizer, "models.tiny")
     padding = network.get_input_embeddings().padding_idx
-    assert padding in (None, tokenizer.pad_token_id)
+    assert padding in (None, 1 if family == "mpnet" else tokenizer.pad_token_id)  # MPNet's is written in its code
 
 
 @pytest.mark.parametrize(
@@ -267,3 +270,17 @@ def test_a_tokenizer_without_a_token_in_front_is_refused_with_the_reason(name, e
         tokenizer = getattr(transformers, name)(vocab=[(piece, -1.0) for piece in dict.fromkeys(pieces)])
     with pytest.raises(StudyError, match="the leading special token to mean that a window has no answer"):
         features.build(QUESTIONS, tokenizer, 64, 8)
+
+
+def test_a_head_of_two_classes_is_no_answer_head_though_its_shape_fits(tmp_path):
+    folder = checkpoint_of("modernbert", tmp_path, "AutoModelForTokenClassification", num_labels=2)
+    checkpoints.load(folder, needs_head=False)
+    with pytest.raises(StudyError, match="has no answer head"):
+        checkpoints.load(folder)
+
+
+def test_a_sentencepiece_model_alone_is_refused(tmp_path):
+    folder = checkpoint_of("albert", tmp_path)
+    (folder / "tokenizer.json").rename(folder / "spiece.model")
+    with pytest.raises(StudyError, match=r"SentencePiece model alone \(spiece\.model\), which is not read; open it"):
+        tokenizers.load(local(folder), folder, [])

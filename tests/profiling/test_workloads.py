@@ -16,6 +16,7 @@ from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import Study
 
+SPEC = config.Model(label="tiny", architecture="bert")
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
@@ -102,7 +103,7 @@ def test_a_length_that_a_network_does_not_take_is_refused_by_its_key(key, value,
     with pytest.raises(
         StudyError, match=rf"^profile\.{key}\.lengths: {limit + 1} tokens, but the network takes {limit}"
     ):
-        workloads.subjects(network_of(), study, study.models["bert"], seed=0)
+        workloads.subjects(network_of(), study, SPEC, seed=0)
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
@@ -155,12 +156,15 @@ def test_the_full_size_twin_is_the_published_architecture(architecture, paramete
         assert workloads.full_size(twin, seed=0) is None
 
 
+def test_a_checkpoint_has_no_twin_but_is_its_own_full_size(network_of, study_of):
+    study = study_of()
+    subjects = workloads.subjects(network_of("squeezebert"), study, study.models["bert"], seed=0)
+    assert [subject.name for subject in subjects] == ["study"]
+
+
 def test_the_twin_of_a_rewritten_network_is_rewritten(network_of):
     with torch.device("meta"):
         assert squeezebert.is_matmul(workloads.full_size(squeezebert.to_matmul(network_of("squeezebert")), seed=0))
-
-
-SPEC = config.Model(label="tiny", architecture="bert")
 
 
 @pytest.fixture

@@ -157,7 +157,10 @@ FILES = {"source": "files", "file": "dev.json"}
         ([("models.bert.config.trust_remote_code", True)], "models.bert.config: `trust_remote_code` is not allowed"),
         ([("models.bert.config.auto_map", "a.b")], "models.bert.config: `auto_map` is not allowed"),
         ([("models.bert.config.eps", float("nan"))], "models.bert.config: `eps` must be one finite number, text, "),
-        ([("models.bert.config.eps", [1])], "models.bert.config: `eps` must be one finite number, text, true or false"),
+        (
+            [("models.bert.config.eps", [1.5])],
+            "models.bert.config: `eps` must be one finite number, text, true or false",
+        ),
         ([("models.mini.label", "BERT")], "two `models` have the label 'BERT'; charts could not tell them apart"),
         ([("models.Big Bert", {})], "models.Big Bert: must be at most 41 of a-z 0-9 . _ - and begin with a letter"),
         ([("models.a\nb", {})], "models.a b: must be at most 41 of a-z 0-9 . _ -"),

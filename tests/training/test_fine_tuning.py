@@ -20,6 +20,7 @@ from qa_tradeoffs.core import locks
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.models.dropout_rates import set_dropout
+from qa_tradeoffs.models.inputs import Inputs
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import collation, fine_tuning, outcome
 from qa_tradeoffs.training.recorder import Recorder
@@ -123,7 +124,7 @@ def test_padding_is_counted_to_the_longest_of_each_part():
     windows: Any = SimpleNamespace(lengths=np.array([5, 9, 3]))
 
     def count(steps: int, **keys: Any) -> tuple[int, int, int]:
-        collator = collation.Collator(windows, 0, set(), **keys)
+        collator = collation.Collator(windows, 0, Inputs(frozenset()), **keys)
         return fine_tuning._count(windows.lengths, InOrder(3, seed=0), steps, 2, collator)
 
     # 5 and 9 are padded to twice 9, then 3 stands alone; in multiples of 8 that is twice 16, and 8.

@@ -12,6 +12,18 @@ _TOKENS = {
     "decoder_start_token_id": _SEP, "forced_eos_token_id": _SEP, "question_token_id": _SEP,
 }  # fmt: skip
 
+# Keys that a family's networks read, though its config class does not list them: DeBERTa-v3 is made of such.
+_MORE_KEYS = {
+    "deberta-v2": {"position_buckets", "norm_rel_ebd", "share_att_key", "attention_head_size", "conv_kernel_size",
+                   "conv_act", "conv_groups"},
+    "modernbert": {"global_attn_every_n_layers"},
+}  # fmt: skip
+
+
+def keys(defaults: dict[str, Any], of_every: Any) -> set[str]:
+    """What a family's config may be given; not the keys ``of_every`` one, which say how a model is run."""
+    return {*defaults, *_MORE_KEYS.get(defaults["model_type"], ())} - set(of_every)
+
 
 def settle(config: Any) -> Any:
     """The config of a network that answers questions, whatever it was for before; returns ``config``, changed.
@@ -40,4 +52,4 @@ def head(network: Module) -> set[str]:
 
 def one_at_a_time(network: Any) -> bool:
     """Whether two threads must not run the network at once: Funnel keeps the length of the rows between its layers."""
-    return bool(network.config.model_type == "funnel")
+    return getattr(getattr(network, "config", None), "model_type", None) == "funnel"

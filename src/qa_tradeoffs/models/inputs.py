@@ -69,12 +69,12 @@ class Inputs:
 
 def of(network: Any) -> Inputs:
     """How this network reads windows."""
-    config, names = network.config, set(inspect.signature(network.forward).parameters)
+    config, names = getattr(network, "config", None), set(inspect.signature(network.forward).parameters)
     if getattr(config, "type_vocab_size", 2) < 2:  # it has no types to tell apart, whatever its tokenizer gives
         names.discard("token_type_ids")
     longest = min(_limits(network), default=None)
     segments = getattr(config, "segment_means_seq_len", None)  # Nyströmformer: means over parts of such a row
-    if segments is not None and segments != config.num_landmarks:
+    if segments is not None and segments != getattr(config, "num_landmarks", None):
         longest = segments
     # FNet mixes all of a row, Nyströmformer's convolution wide parts of it, padding too.
     width = longest if segments is not None or "attention_mask" not in names else None

@@ -31,8 +31,7 @@ def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
     ``vocabulary_size`` replaces the config's ``vocab_size`` limit by the size that the tokenizer really reached.
     """
     defaults = AutoConfig.for_model(spec.architecture).to_dict()
-    # Keys that every config has say how a model is run, not what it is.
-    known = defaults.keys() - PretrainedConfig().to_dict().keys()
+    known = families.keys(defaults, PretrainedConfig().to_dict())
     if unknown := spec.config.keys() - known:
         raise StudyError(
             f"models: config.{min(unknown)} is no key of a {spec.architecture}; they are {', '.join(sorted(known))}"

@@ -27,6 +27,12 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
     if folder is None:
         return train_wordpiece(training_texts, networks.configure(spec).vocab_size)
     checkpoints.check(folder)
+    has_vocabulary = any((folder / name).is_file() for name in _VOCABULARY_FILES)
+    if not has_vocabulary and (pieces := next(folder.glob("*.model"), None)):
+        raise StudyError(
+            f"{folder}: has a tokenizer as a SentencePiece model alone ({pieces.name}), which is not read; open it "
+            "with transformers and save it once, for a tokenizer.json"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **_case(folder))
         tokenizer("Who?", _UNKNOWN)  # some faults show only where it is used
@@ -37,7 +43,7 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
     if tokenizer.pad_token_id is None:
         raise StudyError(f"{folder}: its tokenizer has no token to pad with; its settings must name a pad_token")
     # transformers makes do without: a vocabulary of five special tokens, in which every word is unknown.
-    if not any((folder / name).is_file() for name in _VOCABULARY_FILES):
+    if not has_vocabulary:
         raise StudyError(f"{folder}: has no tokenizer; expected one of {', '.join(_VOCABULARY_FILES)}")
     return tokenizer
 

@@ -132,7 +132,7 @@ def _row(network: speed.FullSize) -> dict[str, str]:
         row["precision"] = str(at["precision"])
         row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(network.forward)
         if "flops_missing" in at:
-            row["GFLOP"] = row["share of peak"] = str(at["flops_missing"])
+            row["GFLOP"], row["share of peak"] = str(at["flops_missing"]), "not known"
         else:
             row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
             row["share of peak"] = words.percent(float(at["share_of_peak"] or 0))
