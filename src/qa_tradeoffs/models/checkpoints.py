@@ -10,7 +10,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForQuestionAnswering
 
 from qa_tradeoffs.core import hub
-from qa_tradeoffs.core.documents import one_line, read_json, shown
+from qa_tradeoffs.core.documents import one_line, quoted, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import enough_disk_for, is_file
 from qa_tradeoffs.models import families, squeezebert, weights
@@ -164,7 +164,7 @@ def _check_file(path: Path) -> None:
         # An attention named after a repository is compiled code; the weights' name could be that of a pickle.
         if settings.get(key) not in (None, "eager", "sdpa"):
             raise StudyError(
-                f"{path}: {key}: is {shown(settings[key])}, but nothing is loaded that a file names; remove it"
+                f"{path}: {key}: is {quoted(settings[key])}, but nothing is loaded that a file names; remove it"
             )
 
 
@@ -175,15 +175,12 @@ def check_layers(settings: Mapping[str, Any], where: str) -> None:
         if isinstance(layers, list) and all(isinstance(part, int) for part in layers):
             layers = sum(layers)  # Funnel's, block by block
         if isinstance(layers, (int, float)) and not layers <= _MOST_LAYERS:
-            raise StudyError(f"{where}{key}: is {shown(layers)}; networks here have at most {_MOST_LAYERS} layers")
+            raise StudyError(f"{where}{key}: is {quoted(layers)}; networks here have at most {_MOST_LAYERS} layers")
 
 
 @quiet()
 def save(network: Any, tokenizer: Any, folder: Path) -> None:
-    """Write weights (safetensors), config and tokenizer; what was in the folder goes only when all is written.
-
-    Raises StudyError when the disk is full.
-    """
+    """Write weights, config and tokenizer; what was in the folder goes only when all is written. Raises StudyError."""
     unfinished, replaced = (folder.with_name(f".{folder.name}.{state}") for state in ("unfinished", "replaced"))
     for left_over in (unfinished, replaced):
         shutil.rmtree(left_over, ignore_errors=True)

@@ -17,8 +17,7 @@ def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: i
     """The network in fp32 on the CPU; weights that no checkpoint brings are drawn with ``seed``."""
     torch.manual_seed(seed)
     if folder is None:
-        network = from_config(configure(spec, vocabulary_size))
-        return squeezebert.to_matmul(network) if spec.grouped_matmul else network
+        return from_config(configure(spec, vocabulary_size), spec.grouped_matmul)
     network = checkpoints.load(folder, needs_head=spec.fine_tuned, grouped_matmul=spec.grouped_matmul)
     checkpoints.check_vocabulary(network, vocabulary_size, folder)
     return network
@@ -46,17 +45,13 @@ def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
 
 
 @quiet()
-def from_config(config: Any) -> Any:
+def from_config(config: Any, grouped_matmul: bool = False) -> Any:
     """A question-answering network with random weights. Raises StudyError for sizes that do not go together."""
     try:
-        return AutoModelForQuestionAnswering.from_config(families.settle(config))
+        network = AutoModelForQuestionAnswering.from_config(families.settle(config))
     except Exception as error:  # each layer raises its own types
         raise StudyError(f"models: no {config.model_type} can be built from this config ({one_line(error)})") from None
-
-
-def parameters(network: Any) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in network.parameters())
+    return squeezebert.to_matmul(network) if grouped_matmul else network
 
 
 def attention(network: Any) -> str:
@@ -70,7 +65,7 @@ def summary(network: Any) -> dict[str, str]:
     return {
         "architecture": type(network).__name__,
         "layers × width": f"{config.num_hidden_layers} × {config.hidden_size}",
-        "parameters": f"{parameters(network):,}",
+        "parameters": f"{network.num_parameters():,}",
         "vocabulary": f"{config.vocab_size:,}",
         "attention": attention(network),
     }

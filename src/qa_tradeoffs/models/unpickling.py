@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from qa_tradeoffs.core.documents import one_line, shown
+from qa_tradeoffs.core.documents import one_line, quoted
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import enough_disk_for
 from qa_tradeoffs.core.locks import end_with_parent
@@ -88,7 +88,7 @@ def _checked(source: Path, content: Any, size: int) -> dict[str, torch.Tensor]:
         )
     for name, value in content.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name == "__metadata__":
-            raise StudyError(f"{source}: holds something under {shown(name)}, which is no name of a tensor")
+            raise StudyError(f"{source}: holds something under {quoted(name)}, which is no name of a tensor")
         if type(value) not in (torch.Tensor, torch.nn.Parameter):
             raise StudyError(
                 f"{source}: holds something of type {type(value).__name__} under {name}; expected tensors only"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qa_tradeoffs.core.documents import Strict, one_line, read_json, shown
+from qa_tradeoffs.core.documents import Strict, one_line, quoted, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, RUNS, is_file, make_folder
 
@@ -93,7 +93,7 @@ def _shards(folder: Path) -> dict[str, str]:
         raise StudyError(f"{index}: must have a weight_map, from the name of each tensor to the file that holds it")
     for name in shards.values():
         if not isinstance(name, str) or not _SHARD.fullmatch(name):
-            raise StudyError(f"{index}: names {shown(name)}; expected a file like pytorch_model-00001-of-00002.bin")
+            raise StudyError(f"{index}: names {quoted(name)}; expected a file like pytorch_model-00001-of-00002.bin")
         if not is_file(folder / name):
             raise StudyError(f"{folder / name}: is missing, though {index.name} names it")
     return shards

@@ -1,6 +1,6 @@
 """What is measured: a network under the conditions it is measured in, its random input, and the calls on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,9 +11,11 @@ from transformers import AutoConfig
 from qa_tradeoffs.metrics.records import Condition
 from qa_tradeoffs.models import devices, inputs, networks, squeezebert
 from qa_tradeoffs.models.dropout_rates import set_dropout
+from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.study.config import Grid, Model, Profile, Study
 
 Conditions = dict[str, Condition]
+Batch = dict[str, torch.Tensor]
 
 # For these, the defaults of transformers' config classes are the published base models.
 _PUBLISHED = ("bert", "distilbert", "squeezebert")
@@ -29,6 +31,12 @@ class Setting:
     device: torch.device
     formats: tuple[str, ...]
     seed: int
+
+    @property
+    def machine(self) -> Conditions:
+        """What every figure of the run was taken on."""
+        described = devices.describe(self.device)
+        return {"device": described["name"], "threads": described["threads"]}
 
 
 def setting(study: Study, device: torch.device, seed: int) -> Setting:
@@ -65,17 +73,15 @@ class Subject:
         """The attention it is measured with."""
         return "eager" if self.eager_control else networks.attention(self.network)
 
-    def conditions(self, device: torch.device, precision: str) -> Conditions:
+    def conditions(self, setting: Setting, precision: str) -> Conditions:
         """What every figure of this network in this run was taken under."""
-        machine = devices.describe(device)
         return {
             "network": self.name,
             "weights": self.weights,
             "attention": self.attention,
             "eager_control": self.eager_control,
             "precision": precision,
-            "device": machine["name"],
-            "threads": machine["threads"],
+            **setting.machine,
         }
 
 
@@ -103,70 +109,70 @@ def full_size(network: Any, seed: int) -> Any | None:
         return None
     published = AutoConfig.for_model(network.config.model_type)
     with torch.device("meta"):
-        size = networks.parameters(networks.from_config(published))
-    if networks.parameters(network) >= size:
+        size = networks.from_config(published).num_parameters()
+    if network.num_parameters() >= size:
         return None
     torch.manual_seed(seed)
-    twin = networks.from_config(published)
-    return squeezebert.to_matmul(twin) if squeezebert.is_matmul(network) else twin
+    return networks.from_config(published, squeezebert.is_matmul(network))
 
 
-def random_batch(
-    network: Any, batch_size: int, length: int, device: torch.device, seed: int
-) -> dict[str, torch.Tensor]:
+def random_batch(network: Any, batch_size: int, length: int, setting: Setting) -> Batch:
     """Random tokens (batch_size, length) int64, all attended to, and random answer positions (batch_size,) int64."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(setting.seed)
     ids = torch.randint(network.config.vocab_size, (batch_size, length), generator=generator)
     positions = torch.randint(length, (2, batch_size), generator=generator).sort(dim=0).values
     batch = inputs.of(network).full(ids) | {"start_positions": positions[0], "end_positions": positions[1]}
-    return {name: values.to(device) for name, values in batch.items()}
+    return {name: values.to(setting.device) for name, values in batch.items()}
 
 
-class Forward:
-    """A call that answers ``batch`` once."""
+def forward_pass(network: Any, batch: Batch, precision: str) -> Callable[[], torch.Tensor]:
+    """A call that answers ``batch`` once, with the start logits (batch_size, length)."""
+    network.eval()
+    given = {name: values for name, values in batch.items() if not name.endswith("_positions")}
 
-    def __init__(self, network: Any, batch: dict[str, torch.Tensor], precision: str) -> None:
-        self._network, self._precision = network.eval(), precision
-        self._inputs = {name: values for name, values in batch.items() if not name.endswith("_positions")}
-
-    def __call__(self) -> torch.Tensor:
-        """The start logits (batch_size, length)."""
-        with torch.inference_mode(), autocast(self._network.device, self._precision):
-            logits: torch.Tensor = self._network(**self._inputs).start_logits
+    def call() -> torch.Tensor:
+        with torch.inference_mode(), autocast(network.device, precision):
+            logits: torch.Tensor = network(**given).start_logits
             return logits
 
+    return call
 
-class TrainingStep:
-    """One update on ``batch``: the three parts, to be called in their order, or all of it as one call.
 
-    ``updates``: the optimizer of another step that trains the same parameters; its state is twice their size.
+def phases(
+    work: str, network: Any, batch: Batch, precision: str, updates: torch.optim.Optimizer | None = None
+) -> Sequence[Call]:
+    """What ``work`` consists of: 'forward' is one call, 'training_step' forward to the loss, backward, and an update.
+
+    ``updates``: an ``optimizer`` of the same parameters, where several steps share one; its state is twice their size.
     """
+    if work == "forward":
+        return [forward_pass(network, batch, precision)]
+    network.train()
+    updates = updates or optimizer(network)
+    losses: list[torch.Tensor] = []
 
-    def __init__(
-        self, network: Any, batch: dict[str, torch.Tensor], precision: str, updates: torch.optim.Optimizer | None = None
-    ) -> None:
-        self._network, self._batch, self._precision = network.train(), batch, precision
-        self.updates = updates or torch.optim.AdamW(network.parameters(), lr=1e-6)
+    def forward() -> None:
+        with autocast(network.device, precision):
+            losses.append(network(**batch).loss)
 
-    def __call__(self) -> None:
-        """The whole update."""
-        self.forward()
-        self.backward()
-        self.optimizer()
+    def backward() -> None:
+        losses.pop().backward()  # type: ignore[no-untyped-call]
 
-    def forward(self) -> None:
-        """The loss, kept for the backward pass."""
-        with autocast(self._network.device, self._precision):
-            self._loss = self._network(**self._batch).loss
+    def update() -> None:
+        updates.step()
+        updates.zero_grad(set_to_none=True)
 
-    def backward(self) -> None:
-        """The gradients."""
-        self._loss.backward()
+    return [forward, backward, update]
 
-    def optimizer(self) -> None:
-        """The update by AdamW; the gradients are freed."""
-        self.updates.step()
-        self.updates.zero_grad(set_to_none=True)
+
+def together(parts: Sequence[Call]) -> Callable[[], list[Any]]:
+    """All of the calls as one, in their order."""
+    return lambda: [part() for part in parts]
+
+
+def optimizer(network: Any) -> torch.optim.Optimizer:
+    """AdamW as in training, but that the weights hardly move."""
+    return torch.optim.AdamW(network.parameters(), lr=1e-6)
 
 
 @contextmanager
@@ -190,14 +196,23 @@ def placed(subject: Subject, device: torch.device) -> Iterator[Any]:
 @contextmanager
 def number_format(precision: str) -> Iterator[None]:
     """Whether CUDA may round the inputs of fp32 products to tf32, in matrix products as in convolutions."""
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
+    tf32 = precision == "tf32"
     # torch's own default differs between the two, which would favour SqueezeBERT's convolutions.
-    products.allow_tf32 = convolutions.allow_tf32 = precision == "tf32"
+    with switched(torch.backends.cuda.matmul, allow_tf32=tf32), switched(torch.backends.cudnn, allow_tf32=tf32):
+        yield
+
+
+@contextmanager
+def switched(backend: Any, **flags: bool) -> Iterator[None]:
+    """These attributes of a torch backend for the length of the block; its others stay as they are."""
+    before = {name: getattr(backend, name) for name in flags}
     try:
+        for name, value in flags.items():
+            setattr(backend, name, value)
         yield
     finally:
-        products.allow_tf32, convolutions.allow_tf32 = before
+        for name, value in before.items():
+            setattr(backend, name, value)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -208,10 +223,10 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def _subject(name: str, network: Any, weights: str, plan: Profile) -> Subject:
     """With its grids of the plan, checked. Raises StudyError for a length that the network does not take."""
     prefix = "" if name == "study" else "full_size_"
-    keys = ("forward", "training_step", "min_repeats", "memory", "questions")
-    subject = Subject(name, network, weights, **{key: getattr(plan, prefix + key) for key in keys})
-    training = [subject.training_step] if subject.training_step else []
-    for key, grids in {"forward": [subject.forward], "training_step": training, "memory": subject.memory}.items():
+    keys = ("forward", "training_step", "memory", "min_repeats", "questions")
+    planned = {key: getattr(plan, prefix + key) for key in keys}
+    for key in keys[:3]:
+        grids = planned[key] if key == "memory" else [planned[key]]
         longest = max((length for grid in grids for length in grid.lengths), default=0)
         inputs.of(network).check(longest, f"profile.{prefix}{key}.lengths:", "give lengths up to that")
-    return subject
+    return Subject(name, network, weights, **planned)

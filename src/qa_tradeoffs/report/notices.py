@@ -41,21 +41,15 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
     """Which models and seeds of the study a report is not about; nothing where it is about all."""
     models = [model.label for slug, model in study.models.items() if slug not in slugs]
     parts = [*models, *(f"seed {seed}" for seed in study.seeds if seed not in seeds)]
-    verb = "is" if len(parts) == 1 else "are"
-    return [f"Part of the study: {listed(parts)} {verb} left out of this report."] if parts else []
+    return [f"Part of the study is left out of this report: {listed(parts)}."] if parts else []
 
 
 def _weights(models: list[config.Model]) -> str:
     """'published checkpoints fine-tuned here', with the models' names where there are several kinds."""
     kinds: dict[str, list[str]] = {}
     for model in models:
-        kinds.setdefault(_start(model), []).append(model.label)
+        where = "checkpoints from disk" if model.path else "published checkpoints"
+        here = "as they came" if model.fine_tuned else "fine-tuned here"
+        kind = "models trained from scratch" if model.architecture else f"{where} {here}"
+        kinds.setdefault(kind, []).append(model.label)
     return ", ".join(f"{kind} ({listed(labels)})" if len(kinds) > 1 else kind for kind, labels in kinds.items())
-
-
-def _start(model: config.Model) -> str:
-    """What the weights that were scored began as."""
-    if model.architecture:
-        return "models trained from scratch"
-    where = "checkpoints from disk" if model.path else "published checkpoints"
-    return f"{where} {'as they came' if model.fine_tuned else 'fine-tuned here'}"
