@@ -60,11 +60,16 @@ FAMILIES: dict[str, tuple[dict[str, Any], str]] = {
     "fnet": ({**_BERT, "tpu_short_seq_length": 64}, "FNetTokenizer"),
     "nystromformer": ({**_BERT, "max_position_embeddings": 64}, "AlbertTokenizer"),
 }  # fmt: skip
+# Without a special token in front of a question, so that no study can have them.
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "t5": ({"d_model": 16, "num_layers": 1, "num_heads": 2, "d_ff": 32, "d_kv": 8}, "T5Tokenizer"),
+    "xlnet": ({"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32}, "XLNetTokenizer"),
+}
 
 
 def tokenizer_of(family: str, texts: list[str] = TEXTS) -> Any:
     """A tokenizer of the family's class that knows all of ASCII and the words of ``texts``."""
-    name = FAMILIES[family][1]
+    name = (FAMILIES | REFUSED)[family][1]
     kind = getattr(transformers, name, None)
     words = sorted({word for text in texts for word in text.replace("?", " ").replace(".", " ").split()})
     if name == "RobertaTokenizer":
@@ -91,6 +96,8 @@ _UNIGRAM = {
     "XLMRobertaTokenizer": ["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
     "DebertaV2Tokenizer": ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"],
     "BigBirdTokenizer": ["<pad>", "</s>", "<s>", "<unk>", "[CLS]", "[SEP]", "[MASK]"],
+    "T5Tokenizer": ["<pad>", "</s>", "<unk>"],
+    "XLNetTokenizer": ["<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>"],
     "RemBertTokenizer": ["[PAD]", "<unk>", "[CLS]", "[SEP]", "[MASK]"],
 }
 _WORDPIECE = {
@@ -138,7 +145,7 @@ def config_of(family: str, tokenizer: Any, **settings: Any) -> Any:
            "forced_eos_token_id": tokenizer.sep_token_id,
            "question_token_id": tokenizer.convert_tokens_to_ids("[QUESTION]")}  # fmt: skip
     own = {key: value for key, value in ids.items() if known.get(key) is not None or key == "pad_token_id"}
-    sizes = {"vocab_size": len(tokenizer), **own, **FAMILIES[family][0], **settings}
+    sizes = {"vocab_size": len(tokenizer), **own, **(FAMILIES | REFUSED)[family][0], **settings}
     return transformers.AutoConfig.for_model(family, **sizes)
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from conftest import Checkout
 
+from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.profiling import memory
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
@@ -26,14 +27,14 @@ STUDY: dict[str, Any] = {
     },
     "price": "gcp-n1-standard-2",
 }  # fmt: skip
+KINDS = {"splinter": "AutoModelForPreTraining", "t5": "AutoModel", "xlnet": "AutoModel"}
 
 
 def write_study(folder: Path, families: list[str]) -> Path:
     """A study of pretrained checkpoints of these families on four questions, in a new folder."""
     folder.mkdir()
     for family in families:
-        kind = "AutoModelForPreTraining" if family == "splinter" else "AutoModelForMaskedLM"
-        checkpoint_of(family, folder / family, kind)
+        checkpoint_of(family, folder / family, KINDS.get(family, "AutoModelForMaskedLM"))
     context = "Ada lives in Rome and Bob lives in Paris."
     for split in ("train", "validation"):
         questions = [
@@ -80,6 +81,15 @@ def test_a_pretrained_checkpoint_is_trained_evaluated_and_profiled(family, tmp_p
     step = profile.find("training_step_seconds", network="study").conditions
     assert step["dropout"] == 0.2
     assert profile.find("single_stream_seconds").value > 0
+
+
+@pytest.mark.parametrize("family", ["t5", "xlnet"])
+def test_a_tokenizer_that_cannot_say_no_answer_is_refused_before_anything_is_trained(family, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    study, run = write_study(tmp_path / "study", [family]), tmp_path / "run"
+    with pytest.raises(StudyError, match="extractive models need the leading special token to mean that a window has"):
+        run_cells("train", study=str(study), model=family, run=str(run))
+    assert not (run / family).exists()
 
 
 @pytest.mark.slow

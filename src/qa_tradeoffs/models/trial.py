@@ -10,6 +10,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.models import inputs
+from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Training
 
@@ -34,6 +35,7 @@ def try_out(network: Any, tokenizer: Any, where: str) -> None:
         with torch.inference_mode():
             batch = reads.batch(windows, windows.example[:1].astype("int64"), tokenizer.pad_token_id)
             output = network(**{name: values.to(network.device) for name, values in batch.items()})
+        dropout(network)  # once as in training
         shapes = {tuple(logits.shape) for logits in (output.start_logits, output.end_logits)}
     except Exception as error:  # each network has its own way to fail
         raise StudyError(
