@@ -262,8 +262,8 @@ class TestFolders:
         assert sentence(error).startswith(f"{folder}: ")
 
     def test_weights_that_lack_a_layer_are_refused(self, checkpoint):
-        folder = as_pickle(checkpoint(), names=lambda name: "layer.1." not in name)
-        with pytest.raises(StudyError, match=r"its weights lack bert\.encoder\.layer\.1\..* and 15 more"):
+        folder = as_pickle(checkpoint(), names=lambda name: "layer.0." not in name)
+        with pytest.raises(StudyError, match=r"its weights lack bert\.encoder\.layer\.0\..* and 15 more"):
             checkpoints.load(folder)
 
     def test_two_folders_with_the_same_weights_share_one_conversion(self, checkpoint, tmp_path, cache):
