@@ -142,7 +142,8 @@ def training_updates(
         return parts
 
     def same_updates(_: None, __: None) -> Findings:
-        padded_to_one_length = {**plain.collate(padded[0]), "share": 1.0}
+        whole = plain.collate(padded[0])
+        padded_to_one_length = {**whole, "share": 1.0, "own_tokens": whole["attention_mask"]}
         theirs, ours = _gradient(network, [padded_to_one_length]), _gradient(network, in_parts(batches[0]))
         check(abs(theirs[0] - ours[0]) <= _TOLERANCE, "the losses of an update differ")
         distance = float((theirs[1] - ours[1]).norm() / theirs[1].norm())

@@ -1,6 +1,6 @@
 """A small Hub on loopback: what huggingface_hub and datasets ask of the real one, with faults on demand.
 
-Repositories live in memory. Small files are git blobs, ``.safetensors`` and ``.parquet`` large ones, as on the Hub.
+Repositories live in memory. Small files are git blobs, weights and ``.parquet`` large ones, as on the Hub.
 """
 
 import base64
@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_loopback"
-LARGE = (".safetensors", ".parquet")
+LARGE = (".safetensors", ".bin", ".parquet")
 Files = dict[str, bytes]
 
 

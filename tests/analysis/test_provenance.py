@@ -8,6 +8,7 @@ import pytest
 from qa_tradeoffs.analysis import provenance
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.models.weights import Conversion
 from qa_tradeoffs.runs.paths import RunPaths
 from tests.analysis.conftest import FINE_TUNED
 
@@ -62,6 +63,18 @@ def test_each_result_file_names_what_it_came_from(collected_of):
         "data": "d" * 10,
         "study": "e" * 10,
     }
+
+
+def test_a_result_file_names_what_its_weights_were_converted_from(collected_of):
+    collected = collected_of({"bert": [[1]]}, **FINE_TUNED)
+    made = Conversion(file="pytorch_model.bin", sha256="1" * 64, safetensors_sha256="2" * 64)
+    profile = collected.profiles["bert"]
+    collected.profiles["bert"] = profile.model_copy(
+        update={"provenance": profile.provenance.model_copy(update={"converted": (made,)})}
+    )
+    of = provenance.files(collected).set_index("stage")["checkpoint"]
+    assert of["train"] == f"some/bert {'a' * 40}"
+    assert of["profile"] == f"{of['train']} (pytorch_model.bin 1111111111, converted to safetensors 2222222222)"
 
 
 def test_pages_are_linked_in_the_order_in_which_notebooks_ran(collected_of, tmp_path):

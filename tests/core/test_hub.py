@@ -18,7 +18,7 @@ from huggingface_hub import constants
 from qa_tradeoffs.core import hub, progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import sources
-from qa_tradeoffs.models import checkpoints
+from qa_tradeoffs.models import checkpoints, weights
 from qa_tradeoffs.study.config import HubData, Model
 from tests import hub_server
 
@@ -143,12 +143,21 @@ class TestFetch:
         monkeypatch.setenv("HF_TOKEN", "hf_outdated")
         assert "the Hub does not accept this token" in failure() and "hf_outdated" not in failure()
 
-    def test_a_repository_without_safetensors_names_where_the_conversion_may_be(self, server):
-        server.add("models/some/bert", {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
-        with pytest.raises(StudyError) as error:
-            checkpoints.locate(spec())
-        assert "has no weights as safetensors" in str(error.value) and "`revision: refs/pr/1`" in str(error.value)
+    def test_a_pickle_is_fetched_only_where_there_are_no_safetensors(self, server, monkeypatch):
+        monkeypatch.setattr(weights, "conversions", lambda folder: [])
+        old = {"config.json": b"{}", "pytorch_model.bin": WEIGHTS, "vocab.txt": b"[PAD]\n"}
+        sha = server.add("models/some/bert", old | {"tf_model.h5": b"", "training_args.bin": b"", "modeling.py": b""})
+        folder = checkpoints.locate(spec())
+        assert (content(folder), folder.name) == (old, sha)
+        server.repositories["models/some/bert"].commit({"model.safetensors": b"later"})
+        server.asked.clear()
+        assert content(checkpoints.locate(spec())) == CHECKPOINT | {"model.safetensors": b"later"}
         assert not any("pytorch_model.bin" in asked for asked in server.asked)
+
+    def test_a_repository_for_another_library_is_refused_by_name(self, server):
+        server.add("models/some/bert", {"config.json": b"{}", "tf_model.h5": b""})
+        with pytest.raises(StudyError, match="some/bert at main has no weights for torch; expected "):
+            checkpoints.locate(spec())
 
     def test_progress_is_reported_in_megabytes_and_nothing_is_printed(self, server, monkeypatch, tmp_path, capfd):
         monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))

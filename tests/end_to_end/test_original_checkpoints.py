@@ -1,16 +1,20 @@
-"""The study of checkpoints that came fine-tuned, by make from a Hub on loopback: scored and timed, and not trained."""
+"""By make from a Hub on loopback: checkpoints that came fine-tuned, and one in the layout of its time."""
 
+import functools
+import hashlib
 import io
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 from conftest import Checkout
+from safetensors.torch import load_file
 
-from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config
 from tests import hub_server
@@ -53,6 +57,31 @@ def questions(examples: list[Any]) -> hub_server.Files:
     return files
 
 
+def as_in_2020(network: Any, tokenizer: Any, tensors: dict[str, torch.Tensor]) -> hub_server.Files:
+    """A repository from before safetensors and tokenizer.json."""
+    weights = io.BytesIO()
+    torch.save(tensors, weights)
+    settings = {key: value for key, value in network.config.to_dict().items() if key not in ("dtype", "architectures")}
+    return {
+        "config.json": json.dumps(settings).encode(),
+        "pytorch_model.bin": weights.getvalue(),
+        "vocab.txt": "\n".join(sorted(tokenizer.vocab, key=tokenizer.vocab.get)).encode(),
+    }
+
+
+def finished(checkout: Checkout, hub: hub_server.Hub, home: Path, *arguments: str, **variables: str) -> list[str]:
+    """What make says it has done, with this Hub and, in ``home``, its cache; it must succeed."""
+    environment = {
+        key: value for key, value in checkout.environment().items() if not key.startswith(("HF_", "HUGGING"))
+    }
+    variables = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), **variables}
+    done = subprocess.run(
+        checkout.command(*arguments), cwd=checkout.folder, env=environment | variables, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith("done: ")]
+
+
 def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
     study, network_of, tokenizer, examples, tmp_path
 ):
@@ -60,29 +89,18 @@ def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
     with hub_server.running() as hub:
         commits = {}
         for slug in SLUGS:
-            checkpoints.save(network_of(slug, max_position_embeddings=384), tokenizer, tmp_path / slug)
-            files = {path.name: path.read_bytes() for path in (tmp_path / slug).iterdir()}
+            network = network_of(slug, max_position_embeddings=384)
+            files = as_in_2020(network, tokenizer, network.state_dict())
             commits[slug] = hub.add(f"models/{content.models[slug].hub}", files)
         hub.add(f"datasets/{content.data.name}", {})
         hub.repositories[f"datasets/{content.data.name}"].commits[content.data.revision] = questions(examples)
 
-        def make(*arguments: str, **variables: str) -> list[str]:
-            environment = {
-                key: value for key, value in checkout.environment().items() if not key.startswith(("HF_", "HUGGING"))
-            }
-            variables = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), **variables}
-            done = subprocess.run(
-                checkout.command(*arguments, "STUDY=originals"),
-                cwd=checkout.folder, env=environment | variables, capture_output=True, text=True,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stdout + done.stderr
-            return [line for line in done.stdout.splitlines() if line.startswith("done: ")]
-
         each = [
             f"done: runs/originals/{slug}/{name}.ipynb" for slug in SLUGS for name in ("seed-0/2-evaluate", "3-profile")
         ]
-        assert sorted(make("all")) == sorted([*each, "done: runs/originals/4-analysis.ipynb"])
-        assert make("all", HF_HUB_OFFLINE="1") == []
+        make = functools.partial(finished, checkout, hub, tmp_path / "home", "all", "STUDY=originals")
+        assert sorted(make()) == sorted([*each, "done: runs/originals/4-analysis.ipynb"])
+        assert make(HF_HUB_OFFLINE="1") == []
 
     run = checkout.folder / "runs" / "originals"
     for slug in SLUGS:
@@ -92,5 +110,42 @@ def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
             assert (file.provenance.checkpoint, file.provenance.revision, file.provenance.data_revision) == (
                 content.models[slug].hub, commits[slug], content.data.revision
             )  # fmt: skip
+            assert [made.file for made in file.provenance.converted] == ["pytorch_model.bin"]
     report = (checkout.folder / "reports" / "originals" / "index.html").read_text()
     assert "not trained" in report
+
+
+def test_a_repository_as_in_2020_goes_from_training_to_the_report(network_of, tokenizer, tmp_path):
+    """SqueezeBERT as it was uploaded: weights in fp16 as a pickle, with heads of its pretraining, and vocab.txt."""
+    (tmp_path / "checkout").mkdir()
+    checkout = Checkout(tmp_path / "checkout")
+    content = yaml.safe_load((checkout.folder / "studies" / "tiny.yaml").read_text())
+    content["models"] = {"squeezebert": {"label": "SqueezeBERT", "hub": "squeezebert/uncased", "revision": "main"}}
+    (checkout.folder / "studies" / "old.yaml").write_text(yaml.safe_dump(content))
+
+    network = network_of("squeezebert", max_position_embeddings=192)
+    encoder = {name: value.half() for name, value in network.state_dict().items() if not name.startswith("qa_outputs")}
+    words = encoder["transformer.embeddings.word_embeddings.weight"]
+    pretraining = {"cls.predictions.decoder.weight": words, "transformer.embeddings.position_ids": torch.arange(192)}
+    files = as_in_2020(network, tokenizer, encoder | pretraining)
+    with hub_server.running() as hub:
+        commit = hub.add("models/squeezebert/uncased", files)
+        make = functools.partial(finished, checkout, hub, tmp_path / "home", "all", "STUDY=old")
+        names = ("seed-0/1-train", "seed-0/2-evaluate", "3-profile")
+        each = [f"done: runs/old/squeezebert/{name}.ipynb" for name in names]
+        assert sorted(make()) == sorted([*each, "done: runs/old/4-analysis.ipynb"])
+        assert make(HF_HUB_OFFLINE="1") == []
+
+    (safe,) = (checkout.folder / "runs" / ".converted").glob("*/*.safetensors")
+    sha256 = hashlib.sha256(files["pytorch_model.bin"]).hexdigest()
+    assert (safe.parent.name, safe.stem) == (sha256, hashlib.sha256(safe.read_bytes()).hexdigest())
+    for name in ("seed-0/training.json", "seed-0/evaluation.json", "profile.json"):
+        origin = results.read(checkout.folder / "runs" / "old" / "squeezebert" / name).provenance
+        (made,) = origin.converted
+        assert (origin.checkpoint, origin.revision) == ("squeezebert/uncased", commit)
+        assert (made.file, made.sha256, made.safetensors_sha256) == ("pytorch_model.bin", sha256, safe.stem)
+    trained = load_file(checkout.folder / "runs/old/squeezebert/seed-0/checkpoint/model.safetensors")
+    assert {tensor.dtype for tensor in trained.values()} == {torch.float32}
+    assert set(trained) == set(network.state_dict())
+    report = (checkout.folder / "reports" / "old" / "index.html").read_text()
+    assert f"pytorch_model.bin {sha256[:10]}, converted to safetensors {safe.stem[:10]}" in report

@@ -12,12 +12,13 @@ from typing import Any
 
 import datasets
 import pytest
+import torch
 
 from qa_tradeoffs.core import documents, errors, hub
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
-from qa_tradeoffs.models import checkpoints, tokenizers
+from qa_tradeoffs.models import checkpoints, tokenizers, weights
 from qa_tradeoffs.runs import execute, graph
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import Selection
@@ -45,7 +46,8 @@ def mark(tmp_path: Path) -> Mark:
 
 
 @pytest.fixture
-def checkpoint(network_of: Any, tokenizer: Any, tmp_path: Path) -> Path:
+def checkpoint(network_of: Any, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(weights, "CACHE", tmp_path / "converted")
     checkpoints.save(network_of(), tokenizer, tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
 
@@ -87,9 +89,18 @@ def test_a_pickle_is_not_opened_whatever_its_name(checkpoint, mark, name):
     with pytest.raises(StudyError):
         checkpoints.load(checkpoint)
     weights.unlink()
-    alone = "pickles are never opened; convert it where it comes from: AutoModel" if name.endswith(".bin") else None
-    with pytest.raises(StudyError, match=alone):
+    with pytest.raises(StudyError):
         checkpoints.load(checkpoint)
+    assert not mark.path.exists()
+
+
+def test_a_hostile_pickle_is_refused_with_what_it_asks_for(checkpoint, mark, monkeypatch):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # by which torch could be told to be less careful
+    (checkpoint / "model.safetensors").unlink()
+    torch.save({"bert.embeddings.word_embeddings.weight": mark}, checkpoint / "pytorch_model.bin")
+    with pytest.raises(StudyError) as error:
+        checkpoints.locate(config.Model(label="local", path=checkpoint))
+    assert str(error.value).startswith(f"{checkpoint / 'pytorch_model.bin'}: asks for getattr, ")
     assert not mark.path.exists()
 
 

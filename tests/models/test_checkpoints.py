@@ -44,8 +44,8 @@ def test_a_failure_to_save_leaves_the_old_checkpoint(checkpoint):
     assert torch.equal(logits(checkpoints.load(folder).eval()), logits(built()))
 
 
-def pickled(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+def for_another_library(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "tf_model.h5")
 
 
 def rewritten(name: str, text: str) -> Callable[[Path], None]:
@@ -55,7 +55,7 @@ def rewritten(name: str, text: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (pickled, ": has no weights as safetensors, and pickles are never opened; convert it where it comes from: "),
+        (for_another_library, ": has no weights; expected model.safetensors, or pytorch_model.bin"),
         (lambda folder: (folder / "config.json").unlink(), ": is no checkpoint folder; expected config.json, "),
         (rewritten("config.json", "{"), "/config.json: is not JSON ("),
         (rewritten("config.json", "[]"), "/config.json: must be a mapping of keys, not list"),

@@ -8,6 +8,7 @@ import torch
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import networks
+from qa_tradeoffs.models.dropout_rates import set_dropout
 from tests.models.conftest import VOCABULARY, built, local, logits, sentence, tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -34,11 +35,6 @@ def test_the_summary_says_what_the_network_is():
     assert facts["vocabulary"] == "60"
     assert facts["attention"] == "sdpa"
     assert networks.summary(built("squeezebert"))["attention"] == "eager"
-
-
-def test_only_some_architectures_take_token_types():
-    assert "token_type_ids" in networks.accepted_inputs(built("bert"))
-    assert "token_type_ids" not in networks.accepted_inputs(built("distilbert"))
 
 
 @pytest.mark.parametrize(
@@ -120,9 +116,9 @@ def test_the_recipes_dropout_reaches_every_dropout(architecture, network_of):
     def varies() -> bool:
         return not torch.equal(network(input_ids=ids).start_logits, network(input_ids=ids).start_logits)
 
-    networks.set_dropout(network, None)
+    set_dropout(network, None)
     assert varies()
-    networks.set_dropout(network, 0.0)
+    set_dropout(network, 0.0)
     assert not varies()
-    networks.set_dropout(network, 0.2)
+    set_dropout(network, 0.2)
     assert {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)} == {0.2}

@@ -1,5 +1,6 @@
 """Tokenizers come back as they were, vocabularies follow from the texts alone, and unusable ones are refused."""
 
+import json
 import os
 import subprocess
 import sys
@@ -39,6 +40,35 @@ def test_a_checkpoint_without_a_vocabulary_is_refused(checkpoint):
         StudyError, match=r"has no tokenizer; expected one of tokenizer\.json, vocab\.txt, vocab\.json$"
     ):
         tokenizers.load(local(folder), folder, [])
+
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "The", "cat", "##s"]
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "pieces"),
+    [
+        (WORDS, None, ["The", "cat", "##s", "[UNK]"]),
+        ([word for word in WORDS if word != "The"], None, ["the", "cat", "##s", "cat"]),
+        (WORDS, {"do_lower_case": True}, ["the", "cat", "##s", "cat"]),
+        (WORDS, {"model_max_length": 512}, ["The", "cat", "##s", "[UNK]"]),
+    ],
+    ids=["cased", "uncased", "uncased by its settings", "settings without a word on it"],
+)
+@pytest.mark.parametrize("architecture", ["bert", "squeezebert"])
+def test_a_vocabulary_as_in_2020_gives_a_fast_tokenizer_with_its_capitals(
+    checkpoint, architecture, words, settings, pieces
+):
+    folder = checkpoint(architecture)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    (folder / "vocab.txt").write_text("\n".join(words))
+    if settings is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = tokenizers.load(local(folder), folder, [])
+    found = tokenizer("The cats", "Cat", return_offsets_mapping=True)
+    assert tokenizer.convert_ids_to_tokens(found["input_ids"]) == ["[CLS]", *pieces[:3], "[SEP]", pieces[3], "[SEP]"]
+    assert found["offset_mapping"] == [(0, 0), (0, 3), (4, 7), (7, 8), (0, 0), (0, 3), (0, 0)]
 
 
 def test_a_tokenizer_that_cannot_be_read_is_refused(checkpoint):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from qa_tradeoffs.models import squeezebert
-from qa_tradeoffs.profiling import operators, traces, workloads
+from qa_tradeoffs.models import counting, squeezebert
+from qa_tradeoffs.profiling import operators, traces
 from tests.profiling.conftest import CPU, CUDA, SETTING
 
 ROWS, INPUTS, OUTPUTS = 512, 512, 1024
@@ -121,7 +121,7 @@ def test_every_class_has_a_record_and_they_sum_to_what_the_call_takes_without_th
         assert {(record.metric, record.unit, record.n) for record in bar} == {("operator_seconds", "s per call", 3)}
         (optimiser,) = (record for record in bar if record.conditions["operators"] == traces.OPTIMISER)
         assert (optimiser.value > 0) == (work == "training_step")
-    forward, backward = workloads.flops(network, 3, 8)
+    forward, backward = counting.flops(network, 3, 8)
     totals = [sum(record.conditions["flops"] for record in bar) for bar in works.values()]
     assert totals == [forward, forward + backward]
 

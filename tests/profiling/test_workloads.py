@@ -11,7 +11,7 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import flops
-from qa_tradeoffs.models import devices, networks, squeezebert
+from qa_tradeoffs.models import counting, devices, dropout_rates, networks, squeezebert
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import Study
@@ -93,7 +93,7 @@ def test_a_length_that_a_network_does_not_take_is_refused_by_its_key(key, value,
     with pytest.raises(
         StudyError, match=rf"^profile\.{key}\.lengths: {limit + 1} tokens, but the network takes {limit}"
     ):
-        workloads.subjects(network_of(), study, study.models["bert"], seed=0)
+        workloads.subjects(network_of(), study, config.Model(label="tiny", architecture="bert"), seed=0)
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
@@ -128,7 +128,7 @@ def test_the_full_size_twin_is_the_published_architecture(architecture, paramete
 def test_counted_operations_of_the_published_models_agree_with_the_formula(architecture, parameters, shape):
     with torch.device("meta"):
         network = networks.from_config(AutoConfig.for_model(architecture))
-    forward, backward = workloads.flops(network, 1, 128)
+    forward, backward = counting.flops(network, 1, 128)
     assert forward == pytest.approx(flops.encoder_flops(shape, 1, 128), rel=0.01)
     # Each product has two in its backward pass, one for the inputs and one for the weights.
     assert backward == pytest.approx(2 * forward, rel=0.01)
@@ -136,16 +136,16 @@ def test_counted_operations_of_the_published_models_agree_with_the_formula(archi
 
 def test_a_batch_takes_its_rows_times_the_operations_of_one(network_of):
     network = network_of()
-    assert workloads.flops(network, 3, 16) == tuple(3 * n for n in workloads.flops(network, 1, 16))
+    assert counting.flops(network, 3, 16) == tuple(3 * n for n in counting.flops(network, 1, 16))
 
 
 def test_operations_do_not_depend_on_how_they_are_computed(network_of):
     network = network_of("squeezebert", q_groups=2, k_groups=2, v_groups=2, intermediate_groups=2, output_groups=2)
-    stock = workloads.flops(network, 2, 16)
-    assert workloads.flops(squeezebert.to_matmul(network), 2, 16) == stock
+    stock = counting.flops(network, 2, 16)
+    assert counting.flops(squeezebert.to_matmul(network), 2, 16) == stock
     eager, fused = network_of("bert"), network_of("bert")
     eager.set_attn_implementation("eager")
-    assert workloads.flops(eager, 2, 16) == workloads.flops(fused, 2, 16)
+    assert counting.flops(eager, 2, 16) == counting.flops(fused, 2, 16)
 
 
 def test_the_twin_of_a_rewritten_network_is_rewritten(network_of):
@@ -207,4 +207,4 @@ def test_the_control_really_runs_without_fused_attention(architecture, network_o
 def test_networks_have_the_recipes_dropout(recipe, expected, network_of, subjects_of):
     twin = network_of("distilbert", max_position_embeddings=128)
     subjects = subjects_of(network_of(), twin, training=recipe)
-    assert [workloads.dropout(subject.network) for subject in subjects] == [expected] * 3
+    assert [dropout_rates.dropout(subject.network) for subject in subjects] == [expected] * 3

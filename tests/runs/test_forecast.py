@@ -192,6 +192,23 @@ def test_weights_that_are_in_the_hub_s_cache_are_not_fetched_again(bert, tmp_pat
     assert bert().download == 0
 
 
+def test_pickles_in_the_hub_s_cache_are_not_fetched_again_but_need_room_for_their_conversion(bert, tmp_path):
+    spec, before = config.load(SQUAD).models["bert"], bert()
+    snapshot = tmp_path / "hub" / "models--google-bert--bert-base-uncased" / "snapshots" / str(spec.revision)
+    snapshot.mkdir(parents=True)
+    for name in ("config.json", "pytorch_model.bin"):
+        (snapshot / name).touch()
+    need = bert()
+    assert (need.download, need.disk - before.disk) == (0, 4 * 108_893_186)
+
+
+def test_a_folder_with_a_pickle_has_the_size_of_its_config(tmp_path):
+    spec = checkpoint(tmp_path / "old", "bert")
+    safe = count(forecast.build(spec, KNOWN))
+    (tmp_path / "old" / "model.safetensors").rename(tmp_path / "old" / "pytorch_model.bin")
+    assert count(forecast.build(spec, KNOWN)) == safe
+
+
 def test_memory_is_states_and_activations_of_a_layer_by_the_formula():
     with torch.device("meta"):
         tiny = networks.from_config(AutoConfig.for_model("bert", **SMALL))

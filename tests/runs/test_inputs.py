@@ -84,6 +84,23 @@ def test_a_large_file_is_read_again_only_where_it_changed(monkeypatch, tmp_path)
     inputs._digests.cache_clear()
 
 
+def test_a_pickle_counts_only_where_there_are_no_safetensors(digests, tmp_path):
+    model = {"bert": {"label": "BERT", "path": tmp_path}}
+    for name in ("config.json", "vocab.txt", "model.safetensors", "pytorch_model.bin", "training_args.bin"):
+        (tmp_path / name).write_text("{}")
+    before = digests(models=model)
+    (tmp_path / "pytorch_model.bin").write_text("unused")
+    assert changed(before, digests(models=model)) == set()
+    (tmp_path / "model.safetensors").unlink()
+    before = digests(models=model)
+    (tmp_path / "training_args.bin").write_text("of its training")
+    assert changed(before, digests(models=model)) == set()
+    for name in ("pytorch_model.bin", "vocab.txt"):
+        before = digests(models=model)
+        (tmp_path / name).write_text("others")
+        assert changed(before, digests(models=model)) == set(STAGES)
+
+
 def test_weights_of_another_training_are_not_evaluated(tmp_path, study_of):
     job = stage.start("evaluate", "studies/smoke.yaml", "distilbert", 0, "cpu", str(tmp_path))
     with pytest.raises(StudyError, match=r"distilbert/seed-0/training\.json: is missing; run the stage that writes it"):

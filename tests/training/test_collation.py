@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from qa_tradeoffs.data import features
-from qa_tradeoffs.models.networks import accepted_inputs
+from qa_tradeoffs.models import inputs
+from qa_tradeoffs.models.inputs import Inputs
 from qa_tradeoffs.training import collation
 
 
@@ -35,7 +36,11 @@ def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_sever
     windows: Any = SimpleNamespace(lengths=np.array([384, 100] * 8))
 
     def parts(weights: int, device: str) -> int:
-        network = SimpleNamespace(num_parameters=lambda exclude_embeddings=False: weights, forward=lambda input_ids: 0)
+        network = SimpleNamespace(
+            num_parameters=lambda exclude_embeddings=False: weights,
+            forward=lambda input_ids, attention_mask: 0,
+            named_modules=list,
+        )
         return len(collation.collator_for(network, windows, 0, torch.device(device)).parts(list(range(16))))
 
     # To pad eight windows from 100 tokens to 384 takes 2,272 tokens, of 6 operations for each weight.
@@ -48,7 +53,7 @@ def test_padding_is_counted_to_the_longest_of_each_part():
     windows: Any = SimpleNamespace(lengths=np.array([5, 9, 3]))
 
     def count(rows: list[int], **keys: Any) -> int:
-        return collation.Collator(windows, 0, set(), **keys).computed_tokens(np.array(rows))
+        return collation.Collator(windows, 0, Inputs(frozenset()), **keys).computed_tokens(np.array(rows))
 
     assert count([0, 1], own_cost=100) == 18  # twice 9
     assert count([0, 1], own_cost=100, multiple_of=8) == 32
@@ -67,8 +72,8 @@ def test_padding_is_no_candidate_in_the_loss():
 
 def test_without_padding_the_loss_is_the_networks_own(network_of, windows, tokenizer):
     network = network_of().eval()
-    (part,) = collation.Collator(windows, 0, accepted_inputs(network), own_cost=1e9)([0, 1, 2])["parts"]
-    own = network(**{name: values for name, values in part.items() if name != "share"}).loss
+    (part,) = collation.Collator(windows, 0, inputs.of(network), own_cost=1e9)([0, 1, 2])["parts"]
+    own = network(**{name: values for name, values in part.items() if name not in ("share", "own_tokens")}).loss
     assert collation.part_loss(network, part).item() == pytest.approx(own.item())
 
 
@@ -86,7 +91,7 @@ def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples,
         return loss.item(), torch.cat([weight.grad.flatten() for weight in network.parameters()])
 
     whole, halves = (
-        collation.Collator(windows, tokenizer.pad_token_id, accepted_inputs(network), own_cost)(rows)["parts"]
+        collation.Collator(windows, tokenizer.pad_token_id, inputs.of(network), own_cost)(rows)["parts"]
         for own_cost in (1000, 10)
     )
     assert [part["share"] for part in whole] == [1]

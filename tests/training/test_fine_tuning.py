@@ -295,7 +295,7 @@ def test_the_loss_table_is_short_and_ends_with_the_last_row(n_rows, steps):
     assert fitted_with(n_rows).loss_table()["step"].tolist() == steps
 
 
-def test_the_conditions_name_the_precision_that_it_came_down_to(setup_of):
-    conditions = setup_of(precision="auto").conditions()
-    assert (conditions["precision"], conditions["learning_rate"]) == ("fp32", 1e-3)
+def test_the_conditions_name_the_precision_and_the_dropout_that_it_came_down_to(setup_of, network_of):
+    conditions = setup_of(precision="auto").conditions(network_of())
+    assert (conditions["precision"], conditions["learning_rate"], conditions["dropout"]) == ("fp32", 1e-3, 0.1)
     assert all(value is None or math.isfinite(float(value)) for key, value in conditions.items() if key != "precision")

@@ -21,6 +21,7 @@ import torch
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
+from qa_tradeoffs.models.inputs import Inputs
 from qa_tradeoffs.training import collation, trainer, workers
 from qa_tradeoffs.training.setup import LAUNCHER, Fitted
 
@@ -91,7 +92,7 @@ def test_each_process_needs_a_gpu_of_its_own(network_of, setup_of, monkeypatch):
 
 @pytest.mark.parametrize("n_rows", [8, 7, 5, 1])
 def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(n_rows, windows):
-    alone = collation.Collator(windows, 0, {"input_ids", "attention_mask"}, own_cost=1.0)
+    alone = collation.Collator(windows, 0, Inputs(frozenset({"input_ids", "attention_mask"})), own_cost=1.0)
     rows = [row % 7 for row in range(n_rows)]
     each = [dataclasses.replace(alone, rank=rank, processes=4) for rank in range(4)]
     given = [np.concatenate(one.parts(rows)) for one in each]

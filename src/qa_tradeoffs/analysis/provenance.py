@@ -46,7 +46,7 @@ def files(collected: Collected) -> pd.DataFrame:
             "stage": file.stage,
             "model": collected.label(file.model),
             "seed": "" if origin.seed is None else str(origin.seed),
-            "checkpoint": f"{origin.checkpoint} {origin.revision or ''}".strip(),
+            "checkpoint": _checkpoint(origin),
             "device": f"{origin.device['name']}, {origin.device['threads']} threads",
             "code": _commit(origin, 10),
             "data": origin.data_sha256[:10],
@@ -93,6 +93,15 @@ def _notebooks(collected: Collected, run: RunPaths, slug: str) -> list[Path]:
     """A model's executed notebooks, in the order in which they ran."""
     seeds = evaluation_seeds(collected.study, slug, collected.seeds)
     return run.notebooks(slug, seeds, trained=not collected.study.models[slug].fine_tuned)
+
+
+def _checkpoint(origin: results.Provenance) -> str:
+    """What the weights are, at which commit, and from which bytes they were converted."""
+    converted = [
+        f"({made.file} {made.sha256[:10]}, converted to safetensors {made.safetensors_sha256[:10]})"
+        for made in origin.converted
+    ]
+    return " ".join([origin.checkpoint, *filter(None, [origin.revision]), *converted])
 
 
 def _commit(origin: results.Provenance, digits: int) -> str:

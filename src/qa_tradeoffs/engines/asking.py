@@ -42,13 +42,14 @@ def ask(
     if not questions:
         return []
     from qa_tradeoffs.engines import pytorch
-    from qa_tradeoffs.models import checkpoints, devices, tokenizers
+    from qa_tradeoffs.models import checkpoints, devices, inputs, tokenizers
 
     network = checkpoints.load(checkpoint)
     tokenizer = tokenizers.load(Model(label="asked", path=checkpoint), checkpoint, [])
     checkpoints.check_vocabulary(network, len(tokenizer), checkpoint)
     examples = [Example(str(row), "", context, question, (), ()) for row, question in enumerate(questions)]
-    room = min(reading.max_length, getattr(network.config, "max_position_embeddings", reading.max_length))
+    longest = inputs.of(network).longest
+    room = reading.max_length if longest is None else min(reading.max_length, longest)
     fitting = replace(reading, max_length=room, stride=min(reading.stride, room // 3))
     engine = pytorch.Engine(network, tokenizer.pad_token_id, devices.choose(device))
     best = answers.answer(engine, tokenizer, examples, fitting)

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-from qa_tradeoffs.data.features import Windows, pad
+from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.evaluation.answers import Map
 from qa_tradeoffs.evaluation.spans import Floats, Int64
-from qa_tradeoffs.models.networks import accepted_inputs
+from qa_tradeoffs.models import families, inputs
 
 
 class Engine:
@@ -18,26 +18,24 @@ class Engine:
 
     def __init__(self, network: torch.nn.Module, pad_token_id: int, device: str | torch.device) -> None:
         self._network, self._pad_token_id, self._device = network.to(device).eval(), pad_token_id, torch.device(device)
-        self._accepted = accepted_inputs(network)
-        on_cpu = self._device.type == "cpu"
+        self._inputs, on_cpu = inputs.of(network), self._device.type == "cpu"
+        alone = families.one_at_a_time(network)
         # An accelerator's memory is for one batch at a time: the other thread meanwhile searches the spans of the last.
-        self._turn = nullcontext() if on_cpu else threading.Lock()
-        self._threads = torch.get_num_threads() if on_cpu else 2
+        self._turn = nullcontext() if on_cpu and not alone else threading.Lock()
+        self._threads = (1 if alone else torch.get_num_threads()) if on_cpu else 2
 
     @torch.inference_mode()
     def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
         """Start and end logits of the windows ``rows`` (b,), padded to the longest: (b, L) float32 or float64 each."""
-        inputs = pad(windows, rows, self._pad_token_id)
+        batch = self._inputs.batch(windows, rows, self._pad_token_id)
         with self._turn:
-            output = self._network(
-                **{name: torch.from_numpy(inputs[name]).to(self._device) for name in inputs if name in self._accepted}
-            )
+            output = self._network(**{name: values.to(self._device) for name, values in batch.items()})
         start, end = output.start_logits, output.end_logits
         wide = torch.promote_types(start.dtype, torch.float32)  # half precision would round the sums
         return start.to("cpu", wide).numpy(), end.to("cpu", wide).numpy()
 
     def side_by_side(self) -> AbstractContextManager[Map]:
-        """On a CPU a batch for each core; else two, one on the accelerator while the other's spans are searched."""
+        """On a CPU a batch for each core, if the network allows it; else two, one of them on the accelerator."""
         return side_by_side(self._threads)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: where one is, whether it is safe to open, loading and saving it; safetensors only, never a pickle."""
+"""Checkpoints: where one is, whether it is safe to open, loading and saving it; from safetensors only."""
 
 import shutil
 from collections.abc import Mapping
@@ -6,33 +6,48 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForQuestionAnswering
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForQuestionAnswering
 
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.documents import one_line, quoted, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import enough_disk_for, is_file
-from qa_tradeoffs.models import squeezebert
+from qa_tradeoffs.models import families, squeezebert, weights
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
 
 # Everything a checkpoint needs, and nothing that could hold code or pickles.
 FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
          "special_tokens_map.json", "added_tokens.json", "merges.txt"]  # fmt: skip
+_REAL = ("F16", "BF16", "F32", "F64")  # dtypes of weights, as safetensors names them
+_LAYERS = (
+    "num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",
+    "block_sizes",
+)  # fmt: skip
 _MOST_LAYERS = 1000  # to build more takes for ever, before anything could notice that they do not fit the weights
 
 
 def locate(spec: Model) -> Path | None:
-    """The folder of the model's checkpoint, fetched from the Hub where needed; None for an ``architecture``."""
+    """The folder of the model's checkpoint, fetched from the Hub where needed; None for an ``architecture``.
+
+    Weights that are there as pickles only are converted now, before anything else is done for the model.
+    """
     if spec.architecture is not None:
         return None
-    folder = spec.path or hub.fetch(str(spec.hub), str(spec.revision), FILES)
-    if spec.hub and not any(folder.glob("*.safetensors")):
-        raise StudyError(
-            f"models: {spec.hub} at {spec.revision} has no weights as safetensors, and pickles are never opened; the "
-            "Hub's own conversion may be among its pull requests: give `revision: refs/pr/1`, or the number it has"
-        )
+    folder = spec.path or _fetch(str(spec.hub), str(spec.revision))
     check(folder)
+    weights.conversions(folder)
+    return folder
+
+
+def _fetch(name: str, revision: str) -> Path:
+    """The checkpoint of the Hub; its pickles are fetched only where it has no safetensors."""
+    folder = hub.fetch(name, revision, FILES)
+    if not weights.are_safetensors(folder):
+        folder = hub.fetch(name, folder.name, [*FILES, *weights.PICKLES])
+    if is_file(folder / "config.json") and not weights.are_there(folder):
+        raise StudyError(f"models: {name} at {revision} has no weights for torch; expected {weights.EXPECTED}")
     return folder
 
 
@@ -45,24 +60,69 @@ def revision(spec: Model, folder: Path | None) -> str | None:
 def load(folder: Path, *, needs_head: bool = True, grouped_matmul: bool = False) -> Any:
     """A question-answering network from a checked folder. Raises StudyError when weights are missing.
 
-    ``needs_head``: the checkpoint must bring the answer head; otherwise a missing head is drawn at random.
+    ``needs_head``: the checkpoint must bring the answer head; otherwise a head that is missing, or is one for another
+    purpose, is drawn at random.
     ``grouped_matmul``: a SqueezeBERT computes its convolutions as batched matrix products.
     """
     check(folder)
     try:
-        network, loading = AutoModelForQuestionAnswering.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
-        )
+        with weights.as_safetensors(folder) as readable:
+            config = families.settle(AutoConfig.from_pretrained(readable, trust_remote_code=False))
+            network, loading = AutoModelForQuestionAnswering.from_pretrained(
+                readable, config=config, use_safetensors=True, trust_remote_code=False, dtype=torch.float32,
+                output_loading_info=True, ignore_mismatched_sizes=True,
+            )  # fmt: skip
+            _check_dtypes(folder, readable, network)
+    except StudyError:
+        raise
     except Exception as error:  # from_pretrained raises many types for a broken folder
         raise StudyError(f"{folder}: cannot be loaded for question answering ({one_line(error)})") from None
-    missing = loading["missing_keys"]
-    if encoder := sorted(key for key in missing if not key.startswith("qa_outputs.")):
+    _check_weights(folder, network, loading, needs_head)
+    return squeezebert.to_matmul(network) if grouped_matmul else network
+
+
+def _check_weights(folder: Path, network: Any, loading: dict[str, Any], needs_head: bool) -> None:
+    """Refuse weights that are not all there, or have other shapes than the config says; but for those of the head."""
+    head = families.head(network)
+    drawn = head.intersection(loading["missing_keys"])
+    for name, there, expected in sorted(loading["mismatched_keys"]):
+        if name not in head:
+            raise StudyError(
+                f"{folder}: {name} is {tuple(there)} in its weights, but {tuple(expected)} by its config.json"
+            )
+        drawn.add(name)
+    # What pools the first token takes no part in an answer.
+    encoder = sorted(key for key in loading["missing_keys"] if key not in head and ".pooler." not in key)
+    if encoder:
         raise StudyError(
             f"{folder}: its weights lack {encoder[0]} and {len(encoder) - 1} more; is config.json another's?"
         )
-    if missing and needs_head:
-        raise StudyError(f"{folder}: has no answer head (qa_outputs); fine-tune it first, without `fine_tuned: true`")
-    return squeezebert.to_matmul(network) if grouped_matmul else network
+    if needs_head and (drawn or _is_for_another_purpose(network.config)):
+        names = sorted({name.partition(".")[0] for name in drawn or head})
+        raise StudyError(
+            f"{folder}: has no answer head ({', '.join(names)}); fine-tune it first, without `fine_tuned: true`"
+        )
+
+
+def _is_for_another_purpose(config: Any) -> bool:
+    """Whether the config names what it was trained as, and that is no network for questions."""
+    names = config.architectures or []
+    return bool(names) and not any("QuestionAnswering" in str(name) for name in names)
+
+
+def _check_dtypes(folder: Path, readable: Path, network: Any) -> None:
+    """Refuse weights that are no floating-point numbers, which transformers would convert without a word.
+
+    ``readable``: where the ``folder`` is with its weights as safetensors.
+    """
+    prefix = f"{network.base_model_prefix}."
+    names = {name.removeprefix(prefix) for name, _ in network.named_parameters()}
+    for path in sorted(readable.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                dtype = file.get_slice(name).get_dtype()
+                if name.removeprefix(prefix) in names and dtype not in _REAL:
+                    raise StudyError(f"{folder}: {name} is {dtype} in its weights; expected one of {', '.join(_REAL)}")
 
 
 def check_vocabulary(network: Any, vocabulary_size: int, folder: Path) -> None:
@@ -75,22 +135,24 @@ def check_vocabulary(network: Any, vocabulary_size: int, folder: Path) -> None:
 
 
 def check(folder: Path) -> None:
-    """Refuse a folder that is no checkpoint, or one whose weights are only there as a pickle."""
+    """Refuse a folder that is no checkpoint, or one without weights that can be opened."""
+    check_settings(folder)
+    if not weights.are_there(folder):
+        raise StudyError(f"{folder}: has no weights; expected {weights.EXPECTED}")
+
+
+def check_settings(folder: Path) -> None:
+    """Refuse a folder without a config, and settings that would have code run; its weights may still be missing."""
     if not is_file(folder / "config.json"):
         raise StudyError(f"{folder}: is no checkpoint folder; expected config.json, tokenizer.json, model.safetensors")
-    _check_settings(folder / "config.json")
-    if is_file(folder / "tokenizer_config.json"):
-        _check_settings(folder / "tokenizer_config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        if is_file(folder / name):
+            _check_file(folder / name)
     if is_file(folder / "adapter_config.json"):
         raise StudyError(f"{folder}: is an adapter, without the weights it is for; merge it into them and save both")
-    if not any(folder.glob("*.safetensors")):
-        raise StudyError(
-            f"{folder}: has no weights as safetensors, and pickles are never opened; convert it where it comes from: "
-            "AutoModel.from_pretrained(...).save_pretrained(...) of transformers 5 writes safetensors"
-        )
 
 
-def _check_settings(path: Path) -> None:
+def _check_file(path: Path) -> None:
     """Refuse settings that would have code fetched and run, or weights opened that are no safetensors."""
     settings = read_json(path)
     if not isinstance(settings, dict):
@@ -108,8 +170,10 @@ def _check_settings(path: Path) -> None:
 
 def check_layers(settings: Mapping[str, Any], where: str) -> None:
     """Refuse more layers than could ever be built; ``where`` they are asked for begins the sentence."""
-    for key in ("num_hidden_layers", "n_layers"):
+    for key in _LAYERS:
         layers = settings.get(key)
+        if isinstance(layers, list) and all(isinstance(part, int) for part in layers):
+            layers = sum(layers)  # Funnel's, block by block
         if isinstance(layers, (int, float)) and not layers <= _MOST_LAYERS:
             raise StudyError(f"{where}{key}: is {quoted(layers)}; networks here have at most {_MOST_LAYERS} layers")
 

@@ -1,6 +1,5 @@
 """Question-answering networks: built from a config or a checkpoint, and what one wants to know of them."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, PretrainedCo
 
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.models import checkpoints, squeezebert
+from qa_tradeoffs.models import checkpoints, families, squeezebert
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
 
@@ -30,14 +29,15 @@ def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
 
     ``vocabulary_size`` replaces the config's ``vocab_size`` limit by the size that the tokenizer really reached.
     """
-    # Keys that every config has say how a model is run, not what it is.
-    known = AutoConfig.for_model(spec.architecture).to_dict().keys() - PretrainedConfig().to_dict().keys()
+    defaults = AutoConfig.for_model(spec.architecture).to_dict()
+    known = families.keys(defaults, PretrainedConfig().to_dict())
     if unknown := spec.config.keys() - known:
         raise StudyError(
             f"models: config.{min(unknown)} is no key of a {spec.architecture}; they are {', '.join(sorted(known))}"
         )
     checkpoints.check_layers(spec.config, "models: config.")
-    settings = spec.config | ({} if vocabulary_size is None else {"vocab_size": vocabulary_size})
+    settings = spec.config | families.special_tokens(defaults)
+    settings |= {} if vocabulary_size is None else {"vocab_size": vocabulary_size}
     try:
         return AutoConfig.for_model(spec.architecture, **settings)
     except Exception as error:  # the config classes raise types of their own for a wrong value
@@ -48,22 +48,10 @@ def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
 def from_config(config: Any, grouped_matmul: bool = False) -> Any:
     """A question-answering network with random weights. Raises StudyError for sizes that do not go together."""
     try:
-        network = AutoModelForQuestionAnswering.from_config(config)
+        network = AutoModelForQuestionAnswering.from_config(families.settle(config))
     except Exception as error:  # each layer raises its own types
         raise StudyError(f"models: no {config.model_type} can be built from this config ({one_line(error)})") from None
     return squeezebert.to_matmul(network) if grouped_matmul else network
-
-
-def accepted_inputs(network: Any) -> set[str]:
-    """Names that the network's forward takes: DistilBERT, for one, knows no token types."""
-    return set(inspect.signature(network.forward).parameters)
-
-
-def set_dropout(network: Any, probability: float | None) -> None:
-    """Every dropout of the network to one probability; None leaves what its config says."""
-    for module in network.modules():
-        if probability is not None and isinstance(module, torch.nn.Dropout):
-            module.p = probability
 
 
 def attention(network: Any) -> str:

@@ -1,5 +1,6 @@
 """Tokenizers: a checkpoint's own, or a WordPiece vocabulary learnt from texts; fast ones only."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,13 +9,15 @@ from typing import Any
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoTokenizer, BertTokenizerFast
 
-from qa_tradeoffs.core.documents import one_line
+from qa_tradeoffs.core.documents import one_line, read_json
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import is_file, read_bytes
 from qa_tradeoffs.models import checkpoints, networks
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
 
 _UNKNOWN = "𒀀"  # a cuneiform sign, which hardly any vocabulary has
+_CAPITALISED = re.compile(rb"^(##)?[A-Z][a-z]+\r?$", re.MULTILINE)
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
@@ -24,8 +27,14 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
     if folder is None:
         return train_wordpiece(training_texts, networks.configure(spec).vocab_size)
     checkpoints.check(folder)
+    has_vocabulary = any((folder / name).is_file() for name in _VOCABULARY_FILES)
+    if not has_vocabulary and (pieces := next(folder.glob("*.model"), None)):
+        raise StudyError(
+            f"{folder}: has a tokenizer as a SentencePiece model alone ({pieces.name}), which is not read; open it "
+            "with transformers and save it once, for a tokenizer.json"
+        )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **_case(folder))
         tokenizer("Who?", _UNKNOWN)  # some faults show only where it is used
     except Exception as error:  # from_pretrained raises many types for a broken folder
         raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
@@ -34,9 +43,21 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
     if tokenizer.pad_token_id is None:
         raise StudyError(f"{folder}: its tokenizer has no token to pad with; its settings must name a pad_token")
     # transformers makes do without: a vocabulary of five special tokens, in which every word is unknown.
-    if not any((folder / name).is_file() for name in _VOCABULARY_FILES):
+    if not has_vocabulary:
         raise StudyError(f"{folder}: has no tokenizer; expected one of {', '.join(_VOCABULARY_FILES)}")
     return tokenizer
+
+
+def _case(folder: Path) -> dict[str, bool]:
+    """Keep capitals where a vocab.txt has words with them and nothing says otherwise; transformers would lower them.
+
+    Checkpoints of before tokenizer.json often bring the vocabulary alone.
+    """
+    vocabulary, settings = folder / "vocab.txt", folder / "tokenizer_config.json"
+    if is_file(folder / "tokenizer.json") or not is_file(vocabulary):
+        return {}
+    said = "do_lower_case" in read_json(settings) if is_file(settings) else False
+    return {} if said or not _CAPITALISED.search(read_bytes(vocabulary)) else {"do_lower_case": False}
 
 
 def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:

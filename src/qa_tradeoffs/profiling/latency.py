@@ -23,6 +23,8 @@ from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices
+from qa_tradeoffs.models.counting import UncountedError, flops
+from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.profiling.clock import Call, Repeats, energy_meter, peak_meter, repeat
@@ -85,24 +87,30 @@ def grid(subjects: Sequence[Subject], plan: Profile, setting: Setting) -> list[P
     """
     points = []
     # A batch takes its size times the operations of one row, so each length is counted once.
-    one_row = cache(lambda network, length: workloads.flops(network, 1, length))
+    one_row = cache(_operations)
     for subject, precision in product(subjects, setting.formats):
         for work, sizes in (("forward", subject.forward), ("training_step", subject.training_step)):
             training = work == "training_step"
             for batch_size, length in product(sizes.batch_sizes, sizes.lengths) if sizes else ():
-                forward, backward = (batch_size * operations for operations in one_row(subject.network, length))
+                counted = one_row(subject.network, length)
                 conditions: Conditions = {
                     **subject.conditions(setting, precision),
                     "batch_size": batch_size,
                     "length": length,
-                    "dropout": workloads.dropout(subject.network) if training else 0.0,
+                    "dropout": dropout(subject.network) if training else 0.0,
                     "inputs": "random tokens, no padding",
                 }
+                if isinstance(counted, str):
+                    conditions["flops_missing"] = counted
+                    forward = backward = whole = None
+                else:
+                    forward, backward = (batch_size * operations for operations in counted)
+                    whole = forward + backward
                 prepare = partial(_prepare, work, batch_size, length, precision, setting)
                 point = Point(subject, work, conditions, prepare, subject.min_repeats, plan.warmup, flops=forward)
                 if training:
                     parts = {"forward": forward, "backward": backward, "optimizer": None}
-                    point = replace(point, flops=forward + backward, parts=parts)
+                    point = replace(point, flops=whole, parts=parts)
                 points.append(point)
     return points
 
@@ -161,6 +169,14 @@ def size_records(subjects: Sequence[Subject]) -> list[Record]:
             if subject.name == "study":
                 records.append(record("bytes_on_disk", _bytes_on_disk(subject.network), "bytes"))
     return records
+
+
+def _operations(network: Any, length: int) -> tuple[int, int] | str:
+    """FLOP of a row, forward and backward, or why they are not known: no reason to measure nothing."""
+    try:
+        return flops(network, 1, length)
+    except UncountedError as error:
+        return str(error)
 
 
 def _prepare(work: str, batch_size: int, length: int, precision: str, setting: Setting, network: Any) -> Sequence[Call]:

@@ -11,6 +11,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from qa_tradeoffs.metrics.intervals import bootstrap_median
 from qa_tradeoffs.metrics.records import Interval, Record
+from qa_tradeoffs.models import dropout_rates
 from qa_tradeoffs.models.devices import synchronize
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.profiling.clock import Call, alternate
@@ -59,7 +60,7 @@ def measure(
     batch, precision = workloads.random_batch(network, batch_size, length, setting), str(conditions["precision"])
     scores = (batch_size, network.config.num_attention_heads, length, length)
     measured = []
-    for work, dropout in (("forward", 0.0), ("training_step", workloads.dropout(network))):
+    for work, dropout in (("forward", 0.0), ("training_step", dropout_rates.dropout(network))):
         with workloads.number_format(precision):
             call = workloads.together(workloads.phases(work, network, batch, precision))
             one = attribute(call, setting.device, scores)

@@ -18,7 +18,7 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Int64, Windows
 from qa_tradeoffs.metrics.intervals import bootstrap_median
 from qa_tradeoffs.metrics.records import Interval, Record
-from qa_tradeoffs.models.networks import accepted_inputs
+from qa_tradeoffs.models import inputs
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.profiling.latency import Point, Timing
 from qa_tradeoffs.profiling.workloads import Conditions, Setting, Subject, forward_pass, together
@@ -91,10 +91,8 @@ def _forward(
     windows: Windows, pad_token_id: int, device: torch.device, precision: str, network: Any, rows: Int64
 ) -> Call:
     """A call of the network that answers these rows of the windows."""
-    accepted = accepted_inputs(network)
-    inputs = features.pad(windows, rows, pad_token_id)
-    batch = {name: torch.from_numpy(values).to(device) for name, values in inputs.items() if name in accepted}
-    return forward_pass(network, batch, precision)
+    batch = inputs.of(network).batch(windows, rows, pad_token_id)
+    return forward_pass(network, {name: values.to(device) for name, values in batch.items()}, precision)
 
 
 def _single_stream(make: _Make, windows: Windows, subject: Subject, conditions: Conditions) -> Point:

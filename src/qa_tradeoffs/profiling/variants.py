@@ -21,6 +21,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import devices, squeezebert
 from qa_tradeoffs.models import networks as models
 from qa_tradeoffs.models.dropout import fast_masks
+from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.models.squeezebert import convert
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.profiling.workloads import switched
@@ -87,7 +88,7 @@ class Variant:
         """A new copy that shares its parameters with the original of ``networks``, with this dropout throughout."""
         original = originals[self.network]
         variant = copy.deepcopy(original, {id(parameter): parameter for parameter in original.parameters()})
-        models.set_dropout(variant, dropout)
+        set_dropout(variant, dropout)
         self.change(variant)
         return variant
 
@@ -116,7 +117,7 @@ def others(device: torch.device, precision: str, dropout: float) -> tuple[Varian
     fused = partial(convert, classes={SqueezeBertSelfAttention: FusedAttention})
     found = [EAGER_BERT, Variant("fused attention", fused, alone=True)]
     if dropout:
-        found.append(Variant("no dropout", partial(models.set_dropout, probability=0.0), alone=True))
+        found.append(Variant("no dropout", partial(set_dropout, probability=0.0), alone=True))
     if dropout and not cuda:  # elsewhere masks are drawn by the device
         found += [
             Variant("fast dropout masks", around=fast_masks(), alone=True),

@@ -1,18 +1,16 @@
 """What is measured: a network under the conditions it is measured in, its random input, and the calls on it."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig
 
-from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics.records import Condition
-from qa_tradeoffs.models import devices, networks, squeezebert
+from qa_tradeoffs.models import devices, inputs, networks, squeezebert
+from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.study.config import Grid, Model, Profile, Study
 
@@ -94,10 +92,11 @@ def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject
     """
     weights = "random" if spec.architecture else "fine-tuned" if spec.fine_tuned else "pretrained"
     measured = [_subject("study", network, weights, study.profile)]
-    if (twin := full_size(network, seed)) is not None:
+    # A checkpoint is a network of its own size already; only what a study builds itself may be a small one of its kind.
+    if spec.architecture and (twin := full_size(network, seed)) is not None:
         measured.append(_subject("full size", twin, "random", study.profile))
     for subject in measured:
-        networks.set_dropout(subject.network, study.training.dropout)
+        set_dropout(subject.network, study.training.dropout)
     large = measured[-1]
     if large.attention != "eager" and not squeezebert.is_matmul(large.network):
         measured.append(replace(large, training_step=None, memory=(), questions=0, eager_control=True))
@@ -117,42 +116,23 @@ def full_size(network: Any, seed: int) -> Any | None:
     return networks.from_config(published, squeezebert.is_matmul(network))
 
 
-def flops(network: Any, batch_size: int, length: int) -> tuple[int, int]:
-    """FLOP of the matrix products of a forward pass of (batch_size, length) tokens, and of its backward pass.
-
-    Counted by torch on a copy without data ('meta'), where fused attention comes apart into the products that the
-    counter knows. SqueezeBERT is counted as matrix products: of a convolution's backward pass the counter forgets the
-    groups, and gives four times the forward pass instead of twice.
-    """
-    with torch.device("meta"):
-        copy = networks.from_config(network.config, network.config.model_type == "squeezebert")
-        ids = torch.zeros(batch_size, length, dtype=torch.long)
-        mask = torch.zeros(batch_size, 1, 1, length)  # in this shape none of the models looks at its values
-    with FlopCounterMode(display=False) as counter:
-        output = copy(input_ids=ids, attention_mask=mask, start_positions=ids[:, 0], end_positions=ids[:, 0])
-        forward = counter.get_total_flops()
-        output.loss.backward()
-    return forward, counter.get_total_flops() - forward
-
-
 def random_batch(network: Any, batch_size: int, length: int, setting: Setting) -> Batch:
     """Random tokens (batch_size, length) int64, all attended to, and random answer positions (batch_size,) int64."""
     generator = torch.Generator().manual_seed(setting.seed)
     ids = torch.randint(network.config.vocab_size, (batch_size, length), generator=generator)
     positions = torch.randint(length, (2, batch_size), generator=generator).sort(dim=0).values
-    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    batch |= {"start_positions": positions[0], "end_positions": positions[1]}
+    batch = inputs.of(network).full(ids) | {"start_positions": positions[0], "end_positions": positions[1]}
     return {name: values.to(setting.device) for name, values in batch.items()}
 
 
 def forward_pass(network: Any, batch: Batch, precision: str) -> Callable[[], torch.Tensor]:
     """A call that answers ``batch`` once, with the start logits (batch_size, length)."""
     network.eval()
-    inputs = {name: values for name, values in batch.items() if not name.endswith("_positions")}
+    given = {name: values for name, values in batch.items() if not name.endswith("_positions")}
 
     def call() -> torch.Tensor:
         with torch.inference_mode(), autocast(network.device, precision):
-            logits: torch.Tensor = network(**inputs).start_logits
+            logits: torch.Tensor = network(**given).start_logits
             return logits
 
     return call
@@ -240,22 +220,13 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
-def dropout(network: Any) -> float:
-    """The highest probability of the network's dropouts."""
-    return max((module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)), default=0.0)
-
-
 def _subject(name: str, network: Any, weights: str, plan: Profile) -> Subject:
     """With its grids of the plan, checked. Raises StudyError for a length that the network does not take."""
     prefix = "" if name == "study" else "full_size_"
     keys = ("forward", "training_step", "memory", "min_repeats", "questions")
     planned = {key: getattr(plan, prefix + key) for key in keys}
-    limit = getattr(network.config, "max_position_embeddings", math.inf)
     for key in keys[:3]:
         grids = planned[key] if key == "memory" else [planned[key]]
-        if (longest := max((length for grid in grids for length in grid.lengths), default=0)) > limit:
-            raise StudyError(
-                f"profile.{prefix}{key}.lengths: {longest} tokens, but the network takes {limit} (its config's "
-                "max_position_embeddings); give lengths up to that"
-            )
+        longest = max((length for grid in grids for length in grid.lengths), default=0)
+        inputs.of(network).check(longest, f"profile.{prefix}{key}.lengths:", "give lengths up to that")
     return Subject(name, network, weights, **planned)

@@ -39,7 +39,9 @@ def chart(peaks: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         for row in peaks[peaks["batch_size"] == largest].itertuples()
     ]
     what = f"Line chart of peak memory against batch size; at batch {largest}"
-    return display.figure(figure, what, named, "Peak memory of the full-size networks, random weights.")
+    return display.figure(
+        figure, what, named, "Peak memory of the full-size networks, of random weights or a checkpoint's own."
+    )
 
 
 def _mib(value: float) -> str:

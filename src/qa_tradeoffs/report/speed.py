@@ -52,7 +52,9 @@ def invalid(measured: Sequence[tuple[str, Record]]) -> display.Html:
 def full_size(networks: Sequence[speed.FullSize]) -> display.Table:
     """The full-size networks: a forward pass, its share of the peak, with eager attention, a training step."""
     cells = pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
-    return display.table(cells, "Full-size networks, random weights: medians with 95 % intervals over passes")
+    return display.table(
+        cells, "Full-size networks, of random weights or a checkpoint's own: medians with 95 % intervals over passes"
+    )
 
 
 def timings(timings: pd.DataFrame) -> display.Table:
@@ -87,7 +89,9 @@ def chart(timings: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
     longest = times[times["length"] == lengths[-1]]
     named = [f"{row.model} {seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
     what = f"Line chart of the time of a forward pass against tokens per row; at {lengths[-1]} tokens"
-    return display.figure(figure, what, named, "One forward pass of the full-size networks, random weights.")
+    return display.figure(
+        figure, what, named, "One forward pass of the full-size networks, of random weights or a checkpoint's own."
+    )
 
 
 def scenarios(served: pd.DataFrame) -> display.Table:
@@ -108,7 +112,9 @@ def scenarios(served: pd.DataFrame) -> display.Table:
     }  # fmt: skip
     if served["joules"].notna().any():
         columns["J per question, SingleStream"] = display.known(served["joules"], plain, "not metered")
-    return display.table(columns, "Full-size networks, random weights, real lengths", data=served)
+    return display.table(
+        columns, "Full-size networks, of random weights or a checkpoint's own, real lengths", data=served
+    )
 
 
 def phases(phases: pd.DataFrame) -> display.Table:
@@ -134,8 +140,11 @@ def _row(network: speed.FullSize) -> dict[str, str]:
         at = network.forward.conditions
         row["precision"] = str(at["precision"])
         row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(network.forward.value, *network.forward.bounds)
-        row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
-        row["share of peak"] = percent(float(at["share_of_peak"] or 0))
+        if "flops_missing" in at:
+            row["GFLOP"], row["share of peak"] = str(at["flops_missing"]), "not known"
+        else:
+            row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}"
+            row["share of peak"] = percent(float(at["share_of_peak"] or 0))
         if network.eager:
             eager = _timed(network.eager.value, *network.eager.bounds)
             row["with eager attention"] = "is eager" if network.eager is network.forward else eager

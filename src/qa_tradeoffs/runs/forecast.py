@@ -29,6 +29,7 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA, TRAINING_OVER_FORWARD
 from qa_tradeoffs.models import checkpoints, networks
+from qa_tradeoffs.models.weights import pickles
 from qa_tradeoffs.runs import graph, results
 from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
@@ -116,8 +117,8 @@ def _needs(
         **(seconds | took),
         "rate": source,
         "weights": weights,
-        "disk": (trainings + (1 if spec.hub else 0)) * weights,
-        "download": weights if spec.hub and not _cached(spec, "model.safetensors") else 0,
+        "disk": (trainings + (1 if spec.hub else 0) + _pickled(spec)) * weights,
+        "download": weights if spec.hub and not (_cached(spec, "model.safetensors") or _pickled(spec)) else 0,
         "resume": 2 * _WITH_ADAM * weights,
         "memory": training_memory(network, recipe.batch_size, length),
         **untrained,
@@ -184,7 +185,8 @@ def build(spec: config.Model, known: Assumptions) -> Any:
                 f"models: the size of {spec.hub} is not known before it is fetched; add it to `checkpoints` of "
                 "studies/assumptions.yaml, or fetch it with `hf download`"
             )
-        checkpoints.check(folder)
+        # Of the Hub's files some may still be missing.
+        (checkpoints.check if spec.path else checkpoints.check_settings)(folder)
         try:
             settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # from_pretrained raises many types for a broken config
@@ -232,6 +234,12 @@ def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
                 call = times * batch_size * row_flops(network, length) / rate
                 total += max(plan.min_seconds, plan.min_repeats * call) + plan.passes * plan.warmup * call
     return total * (1 + len(plan.precisions))
+
+
+def _pickled(spec: config.Model) -> bool:
+    """Whether its weights are here as pickles, which are converted into another file; half of one in fp16."""
+    folder = spec.path or (_cached(spec, "config.json") if spec.hub else None)
+    return folder is not None and bool(pickles(folder))
 
 
 def _cached(spec: config.Model, name: str) -> Path | None:

@@ -32,7 +32,7 @@ SOURCE = ROOT / "src" / "qa_tradeoffs"
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
 _DISPLAY = "report"  # this wing shows what a stage computed, and changes none of its results
 _PATHS = ("train", "validation", "file", "path")  # keys of a study file that name files
-_OF_A_CHECKPOINT = (".safetensors", ".json", ".txt")
+_OF_A_CHECKPOINT = (".json", ".txt")  # beside its weights
 _DIGESTS = ROOT / RUNS / ".digests.json"
 _LARGE = 2**20  # bytes; smaller files are read again each time
 
@@ -68,8 +68,17 @@ def files(study: config.Study, slug: str) -> dict[str, Path]:
     """The data files of a study and the checkpoint files of a model on this machine, by their key in the study."""
     named = {f"data.{key}": getattr(study.data, key, None) for key in ("train", "validation", "file")}
     folder = study.model(slug).path
-    checkpoint = [path for path in sorted(folder.glob("*")) if path.suffix in _OF_A_CHECKPOINT] if folder else []
-    named |= {f"models.{slug}.path/{path.name}": path for path in checkpoint if is_file(path)}
+    checkpoint = [path for path in (sorted(folder.glob("*")) if folder else []) if is_file(path)]
+    of_weights = [path for path in checkpoint if path.suffix == ".safetensors"] or [
+        path
+        for path in checkpoint
+        if path.match("pytorch_model*.bin")  # which is not read beside safetensors
+    ]
+    named |= {
+        f"models.{slug}.path/{path.name}": path
+        for path in checkpoint
+        if path.suffix in _OF_A_CHECKPOINT or path in of_weights
+    }
     return {key: path for key, path in named.items() if path is not None}
 
 

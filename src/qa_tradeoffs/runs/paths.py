@@ -10,6 +10,7 @@ runs/<study>/                                   results of one study
     <model>/{profile.json,timings.parquet}
     .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside what they wrote
     .../.1-train.inputs.json, ...               from which inputs each was made
+runs/.converted/                                weights that came as pickles, as safetensors, by SHA-256; of all studies
 reports/<study>/index.html                      the report
 """
 

@@ -13,6 +13,7 @@ from qa_tradeoffs.core.documents import Strict, first_problem, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
 from qa_tradeoffs.metrics.records import Condition, Record
+from qa_tradeoffs.models.weights import Conversion
 from qa_tradeoffs.runs import inputs
 from qa_tradeoffs.study.config import digest
 
@@ -42,6 +43,9 @@ class Provenance(Origin):
     data_revision: str | None = Field(default=None, description="commit hash of a data set of the Hub")
     checkpoint: str
     revision: str | None = Field(description="commit hash of a Hub checkpoint")
+    converted: tuple[Conversion, ...] = Field(
+        default=(), exclude_if=lambda value: not value, description="its files that are pickles, read as safetensors"
+    )
 
 
 class Results(Strict):

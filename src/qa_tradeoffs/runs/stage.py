@@ -17,7 +17,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.metrics.records import Condition, Record
-from qa_tradeoffs.models import checkpoints, devices, networks, tokenizers
+from qa_tradeoffs.models import checkpoints, devices, networks, tokenizers, trial, weights
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
@@ -78,12 +78,20 @@ class Stage:
 
     def untrained_network(self) -> Any:
         """The network as training begins: published weights or random ones, and a random answer head."""
-        return networks.load_network(self.model, self.checkpoint, len(self.tokenizer), self.seed or 0)
+        network = networks.load_network(self.model, self.checkpoint, len(self.tokenizer), self.seed or 0)
+        return self._tried(network, self.tokenizer)
 
     def trained_network(self) -> Any:
         """The network with its trained weights."""
         network = checkpoints.load(self.trained_folder, grouped_matmul=self.model.grouped_matmul)
         checkpoints.check_vocabulary(network, len(self.trained_tokenizer), self.trained_folder)
+        return self._tried(network, self.trained_tokenizer)
+
+    def _tried(self, network: Any, tokenizer: Any) -> Any:
+        """The network, if it answers questions as the tokenizer writes them, and has room for the study's windows."""
+        trial.try_out(network, tokenizer, f"models.{self.slug}")
+        every = (*self.splits.train, *self.splits.validation, *self.splits.threshold)
+        trial.check_windows(network, tokenizer, every, self.study.training)
         return network
 
     @cached_property
@@ -119,6 +127,7 @@ class Stage:
             seed=self.seed,
             checkpoint=spec.hub or (spec.path.name if spec.path else f"{spec.architecture} from a config"),
             revision=checkpoints.revision(spec, self.checkpoint),
+            converted=tuple(weights.conversions(self.checkpoint)) if self.checkpoint else (),
             device=devices.describe(self.device),
             **results.software(),
         )

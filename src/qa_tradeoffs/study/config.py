@@ -102,6 +102,14 @@ class FileData(Section):
 Data = Annotated[GeneratedData | HubData | FileData, Field(discriminator="source")]
 
 
+# Encoders that can be built from a config, by transformers' names; DeBERTa-v3 is a deberta-v2.
+Architecture = Literal[
+    "bert", "distilbert", "squeezebert", "electra", "albert", "roberta", "xlm-roberta", "camembert", "mobilebert",
+    "mpnet", "deberta", "deberta-v2", "modernbert", "convbert", "megatron-bert", "ernie", "roformer", "data2vec-text",
+    "big_bird", "longformer", "funnel", "bart", "splinter", "rembert", "fnet", "nystromformer",
+]  # fmt: skip
+
+
 class Model(Section):
     """One row of the study: exactly one of ``hub``, ``path``, ``architecture`` says where its weights come from."""
 
@@ -109,8 +117,8 @@ class Model(Section):
     hub: str | None = Field(default=None, min_length=1)
     revision: str | None = Field(default=None, min_length=1)
     path: File | None = None
-    architecture: Literal["bert", "distilbert", "squeezebert"] | None = None
-    config: dict[str, Any] = Field(default_factory=dict, description="single values, with transformers' names")
+    architecture: Architecture | None = None
+    config: dict[str, Any] = Field(default_factory=dict, description="values, with transformers' names")
     fine_tuned: bool = False
     grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
 
@@ -135,8 +143,13 @@ class Model(Section):
         for key, value in config.items():
             if key in ("auto_map", "trust_remote_code"):
                 raise ValueError(f"`{key}` is not allowed: code from checkpoints is never run")
+            if isinstance(value, list) and value and all(type(part) is int for part in value):
+                continue  # such as Funnel's block_sizes
             if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
-                raise ValueError(f"`{key}` must be one finite number, text, true or false, not {quoted(value)}")
+                raise ValueError(
+                    f"`{key}` must be one finite number, text, true or false, or a list of whole numbers, "
+                    f"not {quoted(value)}"
+                )
         return config
 
 

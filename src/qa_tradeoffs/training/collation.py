@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
 
-from qa_tradeoffs.data.features import Windows, pad, parts
+from qa_tradeoffs.data.features import Windows, parts
 from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
-from qa_tradeoffs.models.networks import accepted_inputs
+from qa_tradeoffs.models import inputs
+from qa_tradeoffs.models.inputs import Inputs
 
 LABELS = ("start_positions", "end_positions")
 # What a part costs beside its tokens, as operations that could be done meanwhile: its calls, and adding its gradient of
@@ -61,8 +62,9 @@ class Shuffled(Sampler[int]):
 class Collator:
     """Row numbers of an update → its windows with labels, in padded parts of like length.
 
-    Each part is a dict of the network's ``accepted`` inputs, the labels, and ``share``, its share of the update's
-    windows. ``own_cost``: what a part costs beside its tokens, in tokens. Rows are padded to a ``multiple_of`` tokens.
+    Each part is a dict of what the network ``reads``, the labels, ``share``, its share of the update's windows, and
+    ``own_tokens`` (b, L), False on padding. ``own_cost``: what a part costs beside its tokens, in tokens. Rows are
+    padded to a ``multiple_of`` tokens.
 
     Of several ``processes``, number ``rank`` takes the rows rank, rank + processes, ... in the order of lengths, so
     that all have as much to do. Gradients are averaged over processes: shares are that many times as large.
@@ -70,7 +72,7 @@ class Collator:
 
     windows: Windows
     pad_token_id: int
-    accepted: set[str]
+    reads: Inputs
     own_cost: float
     multiple_of: int = 1
     rank: int = 0
@@ -92,25 +94,29 @@ class Collator:
         tokens = 0
         for rank in range(self.processes):
             for part in replace(self, rank=rank).parts(rows):
-                widest = int(self.windows.lengths[part].max())
-                tokens += len(part) * -(-widest // self.multiple_of) * self.multiple_of
+                tokens += len(part) * self._width(part)
         return tokens
 
+    def _width(self, part: NDArray[np.int64]) -> int:
+        """Tokens that each row of a part is padded to."""
+        return self.reads.padded(int(self.windows.lengths[part].max()), self.multiple_of)
+
     def _padded(self, rows: NDArray[np.int64]) -> dict[str, Any]:
-        part = pad(self.windows, rows, self.pad_token_id, multiple_of=self.multiple_of)
-        part = {name: values for name, values in part.items() if name in self.accepted}
-        part |= dict(zip(LABELS, (self.windows.start_labels[rows], self.windows.end_labels[rows]), strict=True))
-        return {name: torch.from_numpy(values) for name, values in part.items()}
+        part = self.reads.batch(self.windows, rows, self.pad_token_id, self.multiple_of)
+        labels = (self.windows.start_labels[rows], self.windows.end_labels[rows])
+        part |= {name: torch.from_numpy(values) for name, values in zip(LABELS, labels, strict=True)}
+        own = np.arange(self._width(rows)) < self.windows.lengths[rows, None]
+        return part | {"own_tokens": torch.from_numpy(own)}
 
 
-def span_loss(output: Any, attention_mask: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+def span_loss(output: Any, own_tokens: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
     """Mean over windows of the mean of two cross-entropies, of the answer's first and of its last token, in nats.
 
-    ``output`` has start and end logits (b, L), ``attention_mask`` (b, L) is 0 on padding, labels are (b,) int64. Only
+    ``output`` has start and end logits (b, L), ``own_tokens`` (b, L) is 0 on padding, labels are (b,) int64. Only
     the window's own tokens are candidates: in the loss of transformers' networks padding is, too, so that it depends
     on how much of it there happens to be.
     """
-    padding = attention_mask == 0
+    padding = own_tokens == 0
     of_start, of_end = (
         cross_entropy(logits.float().masked_fill(padding, -math.inf), labels)
         for logits, labels in ((output.start_logits, start), (output.end_logits, end))
@@ -120,8 +126,8 @@ def span_loss(output: Any, attention_mask: torch.Tensor, start: torch.Tensor, en
 
 def part_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
     """What a collator's ``part`` of an update contributes to the mean loss of its windows."""
-    share, labels = part.pop("share"), [part.pop(name) for name in LABELS]
-    loss: torch.Tensor = share * span_loss(network(**part), part["attention_mask"], *labels)
+    share, own_tokens, *labels = (part.pop(name) for name in ("share", "own_tokens", *LABELS))
+    loss: torch.Tensor = share * span_loss(network(**part), own_tokens, *labels)
     return loss
 
 
@@ -132,4 +138,4 @@ def collator_for(
     of_part = _FLOP_OF_CALLS[device.type] + _FLOP_OF_A_GRADIENT * network.num_parameters()
     of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
     multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
-    return Collator(windows, pad_token_id, accepted_inputs(network), of_part / of_token, multiple_of, rank, processes)
+    return Collator(windows, pad_token_id, inputs.of(network), of_part / of_token, multiple_of, rank, processes)

@@ -14,7 +14,8 @@ from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.metrics.records import Condition, Record
-from qa_tradeoffs.models import devices
+from qa_tradeoffs.models import devices, inputs
+from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.study.config import Training
 
 LAUNCHER = "QA_TRADEOFFS_ACCELERATE"  # the command that starts several processes, where not `accelerate launch`
@@ -43,9 +44,9 @@ class Setup:
         """What the recipe's precision comes down to on this device."""
         return devices.precision(self.recipe.precision, self.device)
 
-    def conditions(self) -> dict[str, Condition]:
-        """The recipe, flat, with the precision that it came down to."""
-        return self.recipe.model_dump() | {"precision": self.precision}
+    def conditions(self, network: Any) -> dict[str, Condition]:
+        """The recipe, flat, with the precision that it came down to, and the network's highest dropout."""
+        return self.recipe.model_dump() | {"precision": self.precision, "dropout": dropout(network)}
 
     def check(self, network: Any) -> None:
         """Refuse processes that cannot share the updates or have too few GPUs, and windows too long for the network."""
@@ -60,12 +61,7 @@ class Setup:
             raise StudyError(
                 f"training.processes: {processes} processes need as many GPUs, but torch sees {count} here"
             )
-        longest, limit = self.windows.lengths.max(), getattr(network.config, "max_position_embeddings", math.inf)
-        if longest > limit:
-            raise StudyError(
-                f"training.max_length: windows of {longest} tokens, but the network takes {limit} (its config's "
-                "max_position_embeddings); give a max_length up to that"
-            )
+        inputs.of(network).check_windows(int(self.windows.lengths.max()))
 
 
 @dataclass(frozen=True)

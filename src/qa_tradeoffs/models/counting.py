@@ -1,0 +1,45 @@
+"""Floating-point operations of any network, counted by torch while a copy without data ('meta') runs."""
+
+import copy
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules.conv import _ConvNd
+from torch.utils.flop_counter import FlopCounterMode
+from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder
+
+from qa_tradeoffs.models import inputs, networks, squeezebert
+
+
+class UncountedError(Exception):
+    """Why the operations of a network cannot be counted, to stand in the place of their number."""
+
+
+def flops(network: Any, batch_size: int, length: int) -> tuple[int, int]:
+    """FLOP of the matrix products of a forward pass of (batch_size, length) tokens, and of its backward pass.
+
+    Attention is counted as the products that it is made of: on that device, fused attention comes apart. Of a grouped
+    convolution's backward pass torch's counter forgets the groups: SqueezeBERT is counted as matrix products, and for
+    others the backward pass is twice the forward one, as it is for every product. Raises UncountedError for a network
+    that looks at values, which a copy without data does not have (Longformer does).
+    """
+    # In this mode no network looks whether its mask hides anything, as if it were compiled.
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        with torch.device("meta"):
+            counted = networks.from_config(copy.deepcopy(network.config)).eval()
+            ids, ends = torch.zeros(batch_size, length, dtype=torch.long), torch.zeros(batch_size, dtype=torch.long)
+        if any(isinstance(module, SqueezeBertEncoder) for module in counted.modules()):
+            squeezebert.to_matmul(counted)
+        rows = inputs.of(counted).full(ids) | {"start_positions": ends, "end_positions": ends}
+        try:
+            with FlopCounterMode(display=False) as counter:
+                output = counted(**rows)
+                forward = int(counter.get_total_flops())
+                output.loss.backward()
+        except Exception as error:  # each network has its own way to fail
+            reason = f"{type(counted).__name__} cannot be counted without data ({type(error).__name__})"
+            raise UncountedError(reason) from None
+        backward = int(counter.get_total_flops()) - forward
+    grouped = any(isinstance(module, _ConvNd) and module.groups > 1 for module in counted.modules())
+    return forward, 2 * forward if grouped and not squeezebert.is_matmul(counted) else backward

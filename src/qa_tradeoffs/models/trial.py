@@ -1,0 +1,58 @@
+"""A network and its tokenizer, tried on one question before anything is paid for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from qa_tradeoffs.core.documents import one_line
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.data import features
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.models import inputs
+from qa_tradeoffs.models.dropout_rates import dropout
+from qa_tradeoffs.models.quiet import quiet
+from qa_tradeoffs.study.config import Training
+
+_QUESTION = Example("", "", "Ada.", "Who?", (), ())
+
+
+@quiet()
+def try_out(network: Any, tokenizer: Any, where: str) -> None:
+    """Refuse a network that does not answer a question as its tokenizer writes it; ``where`` begins the sentence.
+
+    Raises StudyError with the reason. The network is left in the mode that it was in.
+    """
+    reads = inputs.of(network)
+    room = 64 if reads.longest is None else min(64, reads.longest)
+    windows = features.build([_QUESTION], tokenizer, room, stride=0)
+    types, known = int(windows.token_type_ids.max()) + 1, getattr(network.config, "type_vocab_size", None)
+    if "token_type_ids" in reads.names and known is not None and types > known:
+        raise StudyError(f"{where}: its tokenizer writes {types} token types, but its network has {known}")
+    before = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            batch = reads.batch(windows, windows.example[:1].astype("int64"), tokenizer.pad_token_id)
+            output = network(**{name: values.to(network.device) for name, values in batch.items()})
+        dropout(network)  # once as in training
+        shapes = {tuple(logits.shape) for logits in (output.start_logits, output.end_logits)}
+    except Exception as error:  # each network has its own way to fail
+        raise StudyError(
+            f"{where}: its {type(network).__name__} cannot answer a question ({one_line(error)})"
+        ) from None
+    finally:
+        network.train(before)
+    if shapes != {tuple(batch["input_ids"].shape)}:
+        raise StudyError(f"{where}: its {type(network).__name__} gives no start and end for every token of a row")
+
+
+def check_windows(network: Any, tokenizer: Any, examples: Sequence[Example], recipe: Training) -> None:
+    """Refuse a network that is too short for a window of any of the examples, those asked after training too.
+
+    Where no window can be too long, none is made. Raises StudyError.
+    """
+    reads = inputs.of(network)
+    if reads.longest is not None and recipe.max_length > reads.longest:
+        windows = features.build(examples, tokenizer, recipe.max_length, recipe.stride)
+        reads.check_windows(int(windows.lengths.max()))

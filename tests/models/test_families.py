@@ -1,0 +1,286 @@
+"""Every encoder family, as a checkpoint that was trained for something else: read, trained, asked and measured."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from torch import nn
+from transformers.models.auto import modeling_auto as auto
+
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.data import features
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.engines import pytorch
+from qa_tradeoffs.evaluation import answers
+from qa_tradeoffs.models import checkpoints, counting, dropout_rates, families, inputs, networks, tokenizers, trial
+from qa_tradeoffs.study.config import Model, Training
+from tests.families import FAMILIES, checkpoint_of, config_of, tokenizer_of
+from tests.models.conftest import local, sentence
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+LIMITED = sorted(set(FAMILIES) - {"deberta", "deberta-v2", "modernbert", "funnel"})  # their positions are relative
+RELATIVE = sorted(set(FAMILIES) - set(LIMITED))
+HEADS = {
+    "AutoModel": auto.MODEL_MAPPING_NAMES,
+    "AutoModelForMaskedLM": auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    "AutoModelForPreTraining": auto.MODEL_FOR_PRETRAINING_MAPPING_NAMES,
+    "AutoModelForSequenceClassification": auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    "AutoModelForTokenClassification": auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
+}
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function from a family to a checkpoint of it that predicts words, or else spans."""
+    folder = tmp_path_factory.mktemp("pretrained")
+
+    def of(family: str) -> Path:
+        kind = "AutoModelForPreTraining" if family == "splinter" else "AutoModelForMaskedLM"
+        return folder / family if (folder / family).exists() else checkpoint_of(family, folder / family, kind)
+
+    return of
+
+
+@pytest.fixture
+def read(pretrained: Callable[[str], Path]) -> Callable[[str], tuple[Any, Any]]:
+    """A function from a family to its network with a head drawn at random, and its tokenizer."""
+
+    def of(family: str) -> tuple[Any, Any]:
+        folder = pretrained(family)
+        tokenizer = tokenizers.load(local(folder), folder, [])
+        return networks.load_network(local(folder), folder, len(tokenizer), 0).eval(), tokenizer
+
+    return of
+
+
+def heads() -> list[tuple[str, str]]:
+    """Every family under every head that transformers has for it, but Funnel without its decoder."""
+    pairs = [(family, kind) for family in FAMILIES for kind, known in HEADS.items() if family in known]
+    return [pair for pair in pairs if pair not in ONLY_AN_ENCODER]
+
+
+ONLY_AN_ENCODER = [("funnel", "AutoModel"), ("funnel", "AutoModelForSequenceClassification")]
+
+
+@pytest.mark.parametrize(("family", "kind"), heads())
+def test_whatever_it_was_trained_for_its_encoder_is_kept_and_its_head_has_two_ends(family, kind, tmp_path):
+    folder = checkpoint_of(family, tmp_path, kind, num_labels=3)
+    network = networks.load_network(local(folder), folder, 1, 0)
+    there = getattr(transformers, kind).from_pretrained(folder)
+    assert network.config.num_labels == 2
+    embeddings = network.get_input_embeddings().weight
+    assert torch.equal(embeddings, there.get_input_embeddings().weight)
+    assert families.head(network)
+    with pytest.raises(StudyError, match="has no answer head"):
+        checkpoints.load(folder)
+
+
+def test_a_decoder_that_is_not_there_is_no_head(tmp_path):
+    folder = checkpoint_of("funnel", tmp_path, "AutoModelForSequenceClassification")
+    with pytest.raises(StudyError, match=r"its weights lack funnel\.decoder\.layers\.0"):
+        checkpoints.load(folder, needs_head=False)
+
+
+@pytest.mark.parametrize("family", LIMITED)
+def test_the_longest_row_is_the_longest_that_the_network_really_takes(family, read):
+    network, _ = read(family)
+    reads = inputs.of(network)
+    assert reads.longest == 64  # by their configs 64 or 66
+    network(**reads.full(torch.full((1, 64), 7)))
+    with pytest.raises((IndexError, RuntimeError)):
+        network(**reads.full(torch.full((1, 65), 7)))
+
+
+@pytest.mark.parametrize("family", RELATIVE)
+def test_relative_positions_have_no_longest_row(family, read):
+    network, _ = read(family)
+    reads = inputs.of(network)
+    assert reads.longest is None
+    assert network(**reads.full(torch.full((1, 300), 7))).start_logits.shape == (1, 300)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_dropout_reaches_all_that_drops_and_is_seen_as_it_is(family, read):
+    network, _ = read(family)
+    rows = inputs.of(network).full(torch.full((1, 64), 7))
+
+    def rates() -> set[float]:
+        with dropout_rates._Seen() as seen:
+            network.train()(**rows)
+        return set(seen.rates)
+
+    for probability in (0.0, 0.25):
+        dropout_rates.set_dropout(network, probability)
+        assert rates() == {probability}
+        assert dropout_rates.dropout(network) == probability
+    dropout_rates.set_dropout(network, 0.0)
+    assert torch.equal(network(**rows).start_logits, network(**rows).start_logits)
+
+
+def test_dropout_that_the_config_sets_is_seen_too_and_random_numbers_go_on_as_before(read):
+    network, _ = read("bart")  # 0.1, but for attention
+    torch.manual_seed(3)
+    assert dropout_rates.dropout(network) == 0.1
+    after = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(after, torch.rand(1))
+    assert not network.training
+
+
+@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"longformer"}))
+def test_operations_are_counted_and_a_backward_pass_has_two_products_for_each(family):
+    tokenizer = tokenizer_of(family)
+    forward, backward = counting.flops(networks.from_config(config_of(family, tokenizer)), 1, 32)
+    # Funnel's first layer has nothing to pass its gradient on to; poolers take no part in the loss.
+    assert backward == pytest.approx(2 * forward, rel=0.1)
+
+
+def test_operations_that_depend_on_values_are_not_counted(read):
+    with pytest.raises(counting.UncountedError, match="LongformerForQuestionAnswering cannot be counted without data"):
+        counting.flops(read("longformer")[0], 1, 32)
+
+
+QUESTIONS = [
+    Example(name, "", "Ada is in Rome, Bob in Paris.", f"Where is {name}?", (place,), (start,))
+    for name, place, start in (("Ada", "Rome", 10), ("Bob", "Paris", 23))
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_network_and_its_own_tokenizer_go_together(family, read):
+    network, tokenizer = read(family)
+    trial.try_out(network, tokenizer, "models.m")
+    windows = features.build(QUESTIONS, tokenizer, 64, 8)
+    rows = np.arange(len(windows.lengths))
+    batch = inputs.of(network).batch(windows, rows, tokenizer.pad_token_id)
+    assert ("token_type_ids" in batch) == (family not in WITHOUT_TYPES)
+    assert network(**batch).end_logits.shape == batch["input_ids"].shape
+
+
+WITHOUT_TYPES = {
+    "distilbert", "roberta", "xlm-roberta", "camembert", "mpnet", "deberta", "deberta-v2", "modernbert",
+    "data2vec-text", "longformer", "bart",
+}  # fmt: skip
+
+
+def scores(network: Any, tokenizer: Any, batch_tokens: int) -> Any:
+    """Of questions about shorter and longer texts, in batches of so many tokens."""
+    texts = [Example(f"{n}", "", "Ada is in Rome. " * n, "Where is Ada?", (), ()) for n in range(1, 5)]
+    reading = answers.Reading(64, 8, 30, batch_tokens)
+    engine = pytorch.Engine(network, tokenizer.pad_token_id, "cpu")
+    return answers.answer(engine, tokenizer, [*QUESTIONS, *texts], reading).score
+
+
+@pytest.mark.parametrize("family", ["fnet", "longformer", "big_bird", "nystromformer"])
+def test_answers_do_not_depend_on_what_else_is_in_a_batch(family, read):
+    """FNet mixes padding in, and BigBird would change its attention for good at the first short row."""
+    network, tokenizer = read(family)
+    np.testing.assert_allclose(scores(network, tokenizer, 10_000), scores(network, tokenizer, 1), atol=1e-5)
+
+
+def test_funnel_is_asked_by_one_thread_since_it_keeps_the_length_of_rows(read):
+    network, tokenizer = read("funnel")
+    alone = scores(network, tokenizer, 1)
+    torch.set_num_threads(2)
+    try:
+        np.testing.assert_allclose(scores(network, tokenizer, 1), alone, atol=1e-5)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_longformer_lets_the_question_see_all_as_transformers_does(read):
+    network, tokenizer = read("longformer")
+    windows = features.build(QUESTIONS, tokenizer, 64, 8)
+    batch = inputs.of(network).batch(windows, np.arange(2), tokenizer.pad_token_id)
+    theirs = network(**{name: values for name, values in batch.items() if name != "global_attention_mask"})
+    assert torch.equal(network(**batch).start_logits, theirs.start_logits)
+
+
+def test_a_network_of_one_token_type_takes_the_tokenizer_of_another_with_two(tmp_path):
+    """As the Korean RoBERTa of KLUE, which has BERT's tokenizer."""
+    tokenizer = tokenizer_of("bert")
+    config = config_of("roberta", tokenizer)
+    transformers.AutoModelForMaskedLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    network = networks.load_network(local(tmp_path), tmp_path, len(tokenizer), 0)
+    trial.try_out(network, tokenizers.load(local(tmp_path), tmp_path, []), "models.klue")
+    assert inputs.of(network).longest == 65  # of 66, for padding is token 0
+
+
+def test_more_token_types_than_the_network_has_are_refused(read):
+    network, _ = read("bert")
+    with pytest.raises(StudyError) as error:
+        trial.try_out(network, tokenizer_of("funnel"), "models.m")
+    assert sentence(error) == "models.m: its tokenizer writes 3 token types, but its network has 2"
+
+
+def test_a_network_that_fails_on_a_question_is_refused_with_the_reason(read):
+    network, tokenizer = read("bert")
+    network.qa_outputs = nn.Linear(99, 2)
+    with pytest.raises(
+        StudyError, match=r"^models.m: its BertForQuestionAnswering cannot answer a question \(mat1 and"
+    ):
+        trial.try_out(network, tokenizer, "models.m")
+
+
+@pytest.mark.parametrize(("tokens", "refused"), [(64, False), (65, True)])
+def test_windows_of_any_split_are_refused_where_the_network_is_shorter(tokens, refused, read):
+    network, tokenizer = read("roberta")  # a token for every byte, four special ones
+    long = Example("long", "", "a" * (tokens - 4 - len("Who?")), "Who?", (), ())
+    recipe = Training(max_length=100, stride=8)
+    if not refused:
+        trial.check_windows(network, tokenizer, [*QUESTIONS, long], recipe)
+        return
+    with pytest.raises(StudyError) as error:
+        trial.check_windows(network, tokenizer, [*QUESTIONS, long], recipe)
+    assert sentence(error) == (
+        "training.max_length: windows of 65 tokens, but the network takes 64; give a max_length up to that"
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_architecture_of_any_family_is_built_for_a_vocabulary_of_ours(family):
+    sizes = dict(FAMILIES[family][0])
+    if family == "fnet":
+        del sizes["num_attention_heads"]  # it has no attention
+    texts = [text for example in QUESTIONS for text in (example.context, example.question)]
+    spec = Model(label="tiny", architecture=family, config={**sizes, "vocab_size": 200})
+    tokenizer = tokenizers.load(spec, None, texts)
+    network = networks.load_network(spec, None, len(tokenizer), 0)
+    trial.try_out(network, tokenizer, "models.tiny")
+    padding = network.get_input_embeddings().padding_idx
+    assert padding in (None, 1 if family == "mpnet" else tokenizer.pad_token_id)  # MPNet's is written in its code
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [("T5Tokenizer", "</s>"), ("XLNetTokenizer", "<cls>"), ("GPT2Tokenizer", "<|endoftext|>")],
+)
+def test_a_tokenizer_without_a_token_in_front_is_refused_with_the_reason(name, end):
+    if name == "GPT2Tokenizer":
+        tokenizer = transformers.GPT2Tokenizer(
+            vocab={c: i for i, c in enumerate([end, *"abcWho?Ġis."])}, merges=[], pad_token=end
+        )
+    else:
+        pieces = ["<pad>", end, "<unk>", "<sep>", "<s>", "</s>", "▁", *"Whoadeis?.A"]
+        tokenizer = getattr(transformers, name)(vocab=[(piece, -1.0) for piece in dict.fromkeys(pieces)])
+    with pytest.raises(StudyError, match="the leading special token to mean that a window has no answer"):
+        features.build(QUESTIONS, tokenizer, 64, 8)
+
+
+def test_a_head_of_two_classes_is_no_answer_head_though_its_shape_fits(tmp_path):
+    folder = checkpoint_of("modernbert", tmp_path, "AutoModelForTokenClassification", num_labels=2)
+    checkpoints.load(folder, needs_head=False)
+    with pytest.raises(StudyError, match="has no answer head"):
+        checkpoints.load(folder)
+
+
+def test_a_sentencepiece_model_alone_is_refused(tmp_path):
+    folder = checkpoint_of("albert", tmp_path)
+    (folder / "tokenizer.json").rename(folder / "spiece.model")
+    with pytest.raises(StudyError, match=r"SentencePiece model alone \(spiece\.model\), which is not read; open it"):
+        tokenizers.load(local(folder), folder, [])
