@@ -4,11 +4,13 @@ The rules are those of ``evaluate-v1.1.py`` (Rajpurkar et al., 2016, arXiv 1606.
 of ``evaluate-v2.0.py`` (Rajpurkar et al., 2018, arXiv 1806.03822). They differ where normalisation leaves no
 tokens: v1.1 gives such a text F1 0 even against another one; v2.0 gives 1 to two of them, drops references
 like that, and compares the answer to an unanswerable question with the empty string.
+
+Text that is not English has ``rules`` of its own, a function in place of ``normalize``: see ``languages.normalizer``.
 """
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import filterfalse
 
@@ -19,6 +21,7 @@ from qa_tradeoffs.core.errors import StudyError
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Normalize = Callable[[str], str]
 
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]+")
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -57,30 +60,32 @@ def normalize(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", _PUNCTUATION.sub("", lowered)).split())
 
 
-def exact_match(prediction: str, references: Sequence[str], v2: bool = False) -> float:
+def exact_match(prediction: str, references: Sequence[str], v2: bool = False, rules: Normalize = normalize) -> float:
     """1.0 if the normalised prediction equals one of the normalised references, else 0.0."""
-    return _score(prediction, references, v2)[0]
+    return score(prediction, references, v2, rules)[0]
 
 
-def f1(prediction: str, references: Sequence[str], v2: bool = False) -> float:
+def f1(prediction: str, references: Sequence[str], v2: bool = False, rules: Normalize = normalize) -> float:
     """The best F1, in [0, 1], of the prediction's bag of tokens against that of any one reference."""
-    return _score(prediction, references, v2)[1]
+    return score(prediction, references, v2, rules)[1]
 
 
-def _score(prediction: str, references: Sequence[str], v2: bool) -> tuple[float, float]:
+def score(
+    prediction: str, references: Sequence[str], v2: bool = False, rules: Normalize = normalize
+) -> tuple[float, float]:
     """Exact match and F1."""
-    if prediction in references and _LONG_WORD.search(prediction):  # so it is for most questions
-        return 1.0, 1.0
-    predicted = normalize(prediction)
-    expected = _distinct(references, v2)
+    if rules is normalize and prediction in references and _LONG_WORD.search(prediction):
+        return 1.0, 1.0  # so it is for most questions
+    predicted = rules(prediction)
+    expected = _distinct(references, v2, rules)
     if predicted in expected:
         return 1.0, float(v2 or predicted != "")
     tokens = predicted.split()
     return 0.0, max([_token_f1(tokens, reference.split()) for reference in expected])
 
 
-def _distinct(references: Sequence[str], v2: bool) -> set[str]:
-    normalized = set(map(normalize, set(references)))  # annotators agree
+def _distinct(references: Sequence[str], v2: bool, rules: Normalize) -> set[str]:
+    normalized = set(map(rules, set(references)))  # annotators agree
     if v2:
         return normalized - {""} or {""}
     if not normalized:
@@ -102,7 +107,10 @@ def _token_f1(predicted: list[str], reference: list[str]) -> float:
 
 
 def score_questions(
-    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], v2: bool = False
+    predictions: Mapping[str, str],
+    references: Mapping[str, Sequence[str]],
+    v2: bool = False,
+    rules: Normalize = normalize,
 ) -> QuestionScores:
     """Score one prediction per question id against that question's references, in the order of ``references``.
 
@@ -118,7 +126,7 @@ def score_questions(
     exact, f1_scores = np.zeros(n), np.zeros(n)
     for row, (question_id, texts) in enumerate(references.items()):
         if question_id in predictions:
-            exact[row], f1_scores[row] = _score(predictions[question_id], texts, v2)
+            exact[row], f1_scores[row] = score(predictions[question_id], texts, v2, rules)
     return QuestionScores(
         ids=tuple(references),
         exact_match=exact,
