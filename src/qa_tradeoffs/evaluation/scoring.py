@@ -12,23 +12,32 @@ from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import baseline
 from qa_tradeoffs.evaluation.answers import Predictions
-from qa_tradeoffs.metrics import no_answer, squad
+from qa_tradeoffs.metrics import languages, no_answer, squad
+from qa_tradeoffs.metrics.languages import OFFICIAL
 from qa_tradeoffs.metrics.no_answer import Threshold
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.metrics.squad import Bools
+from qa_tradeoffs.study.config import Study
 
 _NO_ANSWER = "(no answer)"
 
 
-def score(predictions: Predictions, examples: Sequence[Example], *, v2: bool, threshold: float) -> pd.DataFrame:
-    """One row per question, in the order of ``examples``.
+def language(study: Study, examples: Sequence[Example]) -> str:
+    """The language whose rules count words: the study's, or what the script of the references tells."""
+    return study.evaluation.language or languages.detect(text for example in examples for text in example.answers)
+
+
+def score(
+    predictions: Predictions, examples: Sequence[Example], *, v2: bool, threshold: float, language: str = OFFICIAL
+) -> pd.DataFrame:
+    """One row per question, in the order of ``examples``, scored by the rules of ``language``.
 
     Columns: id, prediction (for v2.0 '' where ``no_answer_score`` exceeds ``threshold``), exact_match (0 or 1), f1
     (0 to 1), no_answer_score (logits), and of the best span, even where it is not the prediction: score (logits),
     probability, char_start and char_end in the context; for v2.0 also span_exact_match and span_f1, and has_answer,
     which is of the question: from these and no_answer_score every other threshold's scores follow.
     """
-    spans = _score_spans(predictions, examples, v2=v2)
+    spans = _score_spans(predictions, examples, v2=v2, language=language)
     scores = squad.apply_threshold(spans, predictions.no_answer_score, threshold) if v2 else spans
     frame = pd.DataFrame(
         {
@@ -49,7 +58,10 @@ def score(predictions: Predictions, examples: Sequence[Example], *, v2: bool, th
 
 
 def threshold(
-    given: float, held_out: Sequence[Example], answer: Callable[[Sequence[Example]], Predictions]
+    given: float,
+    held_out: Sequence[Example],
+    answer: Callable[[Sequence[Example]], Predictions],
+    language: str = OFFICIAL,
 ) -> Threshold:
     """The no-answer threshold with the best F1 on the ``held_out`` questions; the ``given`` one where there are none.
 
@@ -58,7 +70,7 @@ def threshold(
     if not held_out:
         return Threshold(given)
     predictions = answer(held_out)
-    scores = _score_spans(predictions, held_out, v2=True)
+    scores = _score_spans(predictions, held_out, v2=True, language=language)
     return no_answer.choose(scores.f1, predictions.no_answer_score, scores.has_answer)
 
 
@@ -91,13 +103,15 @@ def threshold_table(threshold: Threshold, *, v2: bool, fine_tuned: bool = False)
     )
 
 
-def records(frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, seed: int) -> list[Record]:
+def records(
+    frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, seed: int, language: str = OFFICIAL
+) -> list[Record]:
     """EM and F1 in points with 95 % bootstrap intervals over questions, those of the baseline after them.
 
     For v2.0 also the official script's HasAns_* and NoAns_* figures.
     """
     rng = np.random.default_rng(seed)
-    untrained = baseline_scores(examples, v2=v2)
+    untrained = baseline_scores(examples, v2=v2, language=language)
     of_all = [
         _points("exact_match", frame["exact_match"], rng),
         _points("f1", frame["f1"], rng),
@@ -142,18 +156,21 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
         frame.to_parquet(temporary, write_page_checksum=True)
 
 
-def baseline_scores(examples: Sequence[Example], *, v2: bool) -> squad.QuestionScores:
+def baseline_scores(examples: Sequence[Example], *, v2: bool, language: str = OFFICIAL) -> squad.QuestionScores:
     """What lexical overlap alone reaches on these questions, without any training."""
-    return _score_texts(baseline.answer_all(examples), examples, v2=v2)
+    return _score_texts(baseline.answer_all(examples), examples, v2, language)
 
 
-def _score_spans(predictions: Predictions, examples: Sequence[Example], *, v2: bool) -> squad.QuestionScores:
+def _score_spans(
+    predictions: Predictions, examples: Sequence[Example], *, v2: bool, language: str
+) -> squad.QuestionScores:
     """Scores of the best spans, whatever their no-answer score."""
-    return _score_texts(dict(zip(predictions.id, predictions.text, strict=True)), examples, v2=v2)
+    return _score_texts(dict(zip(predictions.id, predictions.text, strict=True)), examples, v2, language)
 
 
-def _score_texts(texts: dict[str, str], examples: Sequence[Example], *, v2: bool) -> squad.QuestionScores:
-    return squad.score_questions(texts, {example.id: example.answers for example in examples}, v2)
+def _score_texts(texts: dict[str, str], examples: Sequence[Example], v2: bool, language: str) -> squad.QuestionScores:
+    references = {example.id: example.answers for example in examples}
+    return squad.score_questions(texts, references, v2, languages.normalizer(language))
 
 
 def _by_answerability(frame: pd.DataFrame, has_answer: Bools, rng: np.random.Generator) -> list[Record]:

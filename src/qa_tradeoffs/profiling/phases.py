@@ -15,7 +15,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers, scoring
@@ -98,8 +97,7 @@ class _Pipeline:
         self.passes: list[Passes] = []
 
     def tokenise(self) -> None:
-        recipe = self._study.training
-        self._windows = features.build(self._examples, self._tokenizer, recipe.max_length, recipe.stride)
+        self._windows = answers.Reading.of(self._study).windows(self._examples, self._tokenizer)
 
     def predict(self) -> None:
         engine = pytorch.Engine(self._network, self._tokenizer.pad_token_id, self._device)
@@ -109,7 +107,8 @@ class _Pipeline:
 
     def score(self) -> None:
         threshold = self._study.evaluation.no_answer_threshold
-        scoring.score(self._answers, self._examples, v2=self._study.data.v2, threshold=threshold)
+        language = scoring.language(self._study, self._examples)
+        scoring.score(self._answers, self._examples, v2=self._study.data.v2, threshold=threshold, language=language)
 
 
 @contextmanager

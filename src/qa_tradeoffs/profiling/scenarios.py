@@ -17,6 +17,7 @@ import torch
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Int64, Windows
+from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.models.networks import accepted_inputs
 from qa_tradeoffs.profiling.clock import Call
@@ -45,7 +46,7 @@ def points(
     planned = []
     for subject in (subject for subject in subjects if not subject.eager_control):
         chosen = sample(examples, subject.questions, setting.seed)
-        windows = features.build(chosen, tokenizer, study.training.max_length, study.training.stride)
+        windows = Reading.of(study).windows(chosen, tokenizer)
         for precision in setting.formats:
             make = partial(_forward, windows, tokenizer.pad_token_id, setting.device, precision)
             conditions = subject.conditions(setting.device, precision) | _lengths(windows, len(chosen))

@@ -208,7 +208,7 @@ def windows(examples: Sequence[Example], recipe: config.Training, tokens_per_wor
         tokens_per_word * np.array([words[text] for text in texts])
         for texts in ([e.context for e in examples], [e.question for e in examples])
     )
-    beside = question + 3  # [CLS] question [SEP] context [SEP]
+    beside = np.minimum(question, recipe.max_question_tokens) + 3  # [CLS] question [SEP] context [SEP]
     room = recipe.max_length - beside
     count = 1 + np.maximum(0, np.ceil((context - room) / np.maximum(room - recipe.stride, 1)))
     tokens = context + count * beside + (count - 1) * recipe.stride

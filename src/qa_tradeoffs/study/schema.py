@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from qa_tradeoffs.core.documents import Section, shown
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.languages import LANGUAGES
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
 # Section does not convert between types; YAML has no paths, so texts are converted to these.
@@ -146,6 +147,7 @@ class Training(Section):
     warmup_ratio: float = Field(default=0.0, ge=0, lt=1, description="share of the updates with rising rate")
     max_length: int = Field(default=384, ge=16, le=8192, description="tokens per window")
     stride: int = Field(default=128, ge=0, description="tokens that neighbouring windows share")
+    max_question_tokens: int = Field(default=64, gt=0, le=8192, description="longer questions are cut to their first")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="None: what the checkpoint's config says")
     fast_dropout: bool = Field(default=False, description="on a CPU: masks from a faster generator than torch's")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -182,8 +184,18 @@ class Evaluation(Section):
     """How answers are read off the logits."""
 
     max_answer_tokens: int = Field(default=30, gt=0, le=8192)
+    language: str | None = Field(
+        default=None, description="of the answers, such as zh: how EM and F1 count words; None: what their script tells"
+    )
     batch_tokens: int = Field(default=16_384, gt=0, le=2**31, description="rows × longest row of an evaluation batch")
     no_answer_threshold: float = Field(default=0.0, description="v2.0: no answer where its lead in logits exceeds this")
+
+    @field_validator("language")
+    @classmethod
+    def _known_language(cls, language: str | None) -> str | None:
+        if language is not None and language not in LANGUAGES:
+            raise ValueError(f"must be one of {', '.join(LANGUAGES)}")
+        return language
 
 
 class Grid(Section):
