@@ -20,7 +20,8 @@ def models(collected: Collected) -> pd.DataFrame:
     """One row per model, in the study's order.
 
     EM and F1 are points, means over seeds, with 95 % bootstrap intervals over questions (of each question's mean over
-    seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed.
+    seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed;
+    ``ceiling_exact_match`` and ``ceiling_f1`` those of a perfect model within the study's limits.
     ``latency`` is the median seconds of one forward pass of ``latency_batch`` rows, 1 or the smallest measured, at
     ``latency_at`` tokens, with its interval over passes; ``million_usd_low``/``_high`` is the cost of 10⁶ such passes
     one after the other. ``train_seconds`` is the mean over seeds, ``train_paid_seconds`` the same times the devices
@@ -107,6 +108,8 @@ def _model(collected: Collected, slug: str) -> dict[str, Any]:
         row |= {metric: scores.mean(), f"{metric}_low": interval.low, f"{metric}_high": interval.high}
     by_seed = [file.find("f1").value for (s, _), file in collected.evaluations.items() if s == slug]
     row |= {"seeds": len(by_seed), "f1_seed_low": min(by_seed), "f1_seed_high": max(by_seed)}
+    first = next(file for (s, _), file in collected.evaluations.items() if s == slug)  # the same with every seed
+    row |= {metric: first.find(metric).value for metric in ("ceiling_exact_match", "ceiling_f1")}
     return row | money.training(collected, slug)
 
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.metrics import intervals
-from qa_tradeoffs.metrics.squad import normalize
 
 Floats = npt.NDArray[np.float64]
 SHARES = ["both", "first", "second", "neither", "either", "equal"]
@@ -43,7 +42,7 @@ def table(answers: Answers) -> pd.DataFrame:
 def _runs(answers: Answers) -> dict[str, list[_Run]]:
     """By a model's label its runs."""
     tables = [table for several in answers.tables.values() for table in several]
-    texts = [normalize(text) for table in tables for text in table["prediction"]]
+    texts = [answers.rules(text) for table in tables for text in table["prediction"]]
     codes, _ = pd.factorize(np.array(texts, dtype=object))
     named = iter(np.split(codes, len(tables)))
     return {

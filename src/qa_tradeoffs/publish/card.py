@@ -11,7 +11,7 @@ from qa_tradeoffs.analysis import accuracy, money, speed
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.words import parameters, points, seconds, size, usd
-from qa_tradeoffs.metrics import costs
+from qa_tradeoffs.metrics import costs, languages
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs.results import Results
 from qa_tradeoffs.study import config
@@ -49,6 +49,7 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
         data=_data(study.data, made.data_revision),
         scores=_scores(collected, slug, seed),
         questions=f"{evaluation.find('f1').n:,}",
+        rules=languages.in_words(collected.language),
         seeds=[other for model, other in collected.evaluations if model == slug],
         timings=_timings(collected, slug),
         costs=_costs(collected, training, row),
@@ -106,10 +107,12 @@ def _scores(collected: Collected, slug: str, seed: int) -> list[dict[str, str]]:
     others = [(other, file) for (model, other), file in collected.evaluations.items() if (model, other) != (slug, seed)]
     rows = [(f"**this model, seed {seed}**", this, ""), *((f"seed {other}", file, "") for other, file in others)]
     rows.append(("lexical overlap, without training", this, "baseline_"))
-    return [
+    scored = [
         {"what": what} | {metric: _points(file.find(prefix + metric)) for metric in _METRICS}
         for what, file, prefix in rows
     ]
+    reach = {metric: f"{this.find(f'ceiling_{metric}').value:.1f}" for metric in _METRICS}
+    return [*scored, {"what": "a perfect model, within the limits below"} | reach]
 
 
 def _timings(collected: Collected, slug: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from qa_tradeoffs.analysis import accuracy
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import counted, parameters, points, seconds, signed, size, usd
+from qa_tradeoffs.metrics import languages
 from qa_tradeoffs.report import charts, display
 
 
@@ -17,7 +18,7 @@ def table(collected: Collected, models: pd.DataFrame) -> display.Html:
     caption = (
         f"Models of the study '{collected.study.title}'. EM and F1 in points with 95 % intervals over "
         f"{counted(collected.n_questions, 'question')}; forward pass and fine-tuning as measured on this machine, "
-        f"at the price of {collected.price.machine}."
+        f"at the price of {collected.price.machine}. Words are counted by {languages.in_words(collected.language)}."
     )
     return display.table(cells(models, accuracy.baseline(collected)), caption, data=models)
 
@@ -28,6 +29,9 @@ def cells(models: pd.DataFrame, baseline: dict[str, float]) -> pd.DataFrame:
         "model": models["model"],
         "EM": [points(*row) for row in models[["exact_match", "exact_match_low", "exact_match_high"]].to_numpy()],
         "F1": [points(*row) for row in models[["f1", "f1_low", "f1_high"]].to_numpy()],
+        "a perfect model, EM and F1": [
+            f"{row.ceiling_exact_match:.1f} and {row.ceiling_f1:.1f}" for row in models.itertuples()
+        ],
         "F1, lowest and highest seed": [
             f"{row.f1_seed_low:.1f}–{row.f1_seed_high:.1f} ({row.seeds})" if row.seeds > 1 else "one seed"
             for row in models.itertuples()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from qa_tradeoffs.analysis import health
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import listed
-from qa_tradeoffs.report import display
+from qa_tradeoffs.report import ceilings, display
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
@@ -19,6 +19,7 @@ def notices(collected: Collected, run: RunPaths) -> display.Html:
         *left_out(study, collected.slugs, collected.seeds),
         *health.stopped(collected, run),
         *health.notices(collected),
+        *ceilings.notices(collected),
     ]
     return display.paragraphs(sentences, "notice")
 
