@@ -16,7 +16,10 @@ def fixed(offsets: list[tuple[int, int]], surfaces: list[str], texts: list[str] 
     """The spans after correction; ``surfaces`` are those of all tokens."""
     texts = texts or [TEXT]
     found = corrected(
-        np.array(offsets, np.int32), np.array(splits or [0, len(offsets)]), texts, lambda rows: [surfaces[r] for r in rows]
+        np.array(offsets, np.int32),
+        np.array(splits or [0, len(offsets)]),
+        texts,
+        lambda rows: [surfaces[r] for r in rows],
     )
     return [tuple(span) for span in found.tolist()]
 

@@ -94,7 +94,7 @@ def records(ceiling: Ceiling, reading: Reading) -> list[Record]:
 
 
 def table(ceiling: Ceiling, examples: Sequence[Example]) -> pd.DataFrame:
-    """For a reader the causes, each with its number of questions and the first of them, with the answer that remains."""
+    """The causes for a reader, each with its number of questions and the first of them with the answer that remains."""
     rows = []
     by_id = {example.id: example for example in examples}
     for cause, why in CAUSES.items():

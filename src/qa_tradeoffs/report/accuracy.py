@@ -117,7 +117,7 @@ def draw_losses(losses: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     for (model, seed), rows in losses.groupby(["model", "seed"], sort=False):
         first, colour = seed == losses["seed"].min(), colours[str(model)]
         if first:
-            axes.plot(rows["epoch"], rows["loss"], color=colour, linewidth=1.8, label=model)
+            axes.plot(rows["epoch"], rows["loss"], color=colour, linewidth=1.8, label=charts.name(model, colours))
             ends[str(model)] = (rows["epoch"].iloc[-1], rows["loss"].iloc[-1])
         else:
             axes.plot(rows["epoch"], rows["loss"], color=colour, linewidth=0.8)

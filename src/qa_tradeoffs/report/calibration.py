@@ -10,7 +10,7 @@ from qa_tradeoffs.analysis.calibration import BINS, Calibration
 from qa_tradeoffs.analysis.slices import FEWEST
 from qa_tradeoffs.core.words import points, signed
 from qa_tradeoffs.report import display
-from qa_tradeoffs.report.charts import WIDTH, nothing
+from qa_tradeoffs.report.charts import WIDTH, name, nothing
 
 _TOO_FEW = f"fewer than {FEWEST} questions"
 
@@ -103,7 +103,7 @@ def draw_reliability(calibration: Calibration, colours: dict[str, Any]) -> Figur
         style = {"marker": "o", "markersize": 4, "capsize": 2, "color": colours[str(model)]}
         axes.plot([0, 100], [0, 100], ":", color="0.4")
         axes.errorbar(rows["bin_confidence"], right, yerr=error, **style)
-        axes.set(title=model, xlim=(0, 102), ylim=(0, 102), aspect="equal")
+        axes.set(title=name(model, colours), xlim=(0, 102), ylim=(0, 102), aspect="equal")
         axes.set_xticks(range(0, 101, 20))
         axes.set_yticks(range(0, 101, 20))
     figure.supxlabel("confidence (%, mean of a tenth of the questions)", fontsize="medium")
@@ -118,7 +118,8 @@ def draw_coverage(calibration: Calibration, colours: dict[str, Any]) -> Figure:
         return nothing(figure, axes, _TOO_FEW)
     for model, rows in calibration.coverage.groupby("model", sort=False):
         colour = colours[str(model)]
-        axes.plot(rows["coverage"], rows["em"], marker="o", markersize=4, color=colour, label=model)
+        label = name(model, colours)
+        axes.plot(rows["coverage"], rows["em"], marker="o", markersize=4, color=colour, label=label)
         axes.fill_between(rows["coverage"], rows["em_low"], rows["em_high"], color=colour, alpha=0.15, linewidth=0)
     axes.set(
         xlabel="questions answered (%, the most confident first)",

@@ -17,6 +17,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
+from qa_tradeoffs.report import lettering
+
 WIDTH = 6.4  # inches: legible on a phone without zooming
 _F1 = "F1 (points, 95 % interval over questions)"
 _DOT = 6  # half the side of a point with some room, in pixels
@@ -43,9 +45,23 @@ def use_style() -> None:
     mpl.rcParams.update({"svg.hashsalt": "qa-tradeoffs", "figure.constrained_layout.use": True})
 
 
-def palette(models: pd.DataFrame) -> dict[str, Any]:
-    """Model label → colour, by the order of the study."""
-    return dict(zip(models["model"], sns.color_palette("colorblind", len(models)), strict=True))
+class Palette(dict[str, Any]):
+    """Model label → colour; ``names`` are the labels as charts write them."""
+
+    names: dict[str, str]
+
+
+def palette(models: pd.DataFrame) -> Palette:
+    """Model label → colour, by the order of the study; from here on charts use fonts that have the labels' letters."""
+    colours = Palette(zip(models["model"], sns.color_palette("colorblind", len(models)), strict=True))
+    slugs = models["slug"] if "slug" in models else models["model"]
+    mpl.rcParams["font.family"], colours.names = lettering.of(dict(zip(slugs, models["model"], strict=True)))
+    return colours
+
+
+def name(model: object, colours: dict[str, Any]) -> str:
+    """A model's label as charts write it."""
+    return colours.names[str(model)] if isinstance(colours, Palette) else str(model)
 
 
 def legible(colour: Any) -> tuple[float, float, float]:
@@ -118,9 +134,10 @@ def label(
     dots = [axes.transData.transform(point) for point in points]
     taken = [Bbox.from_bounds(x, y, 0, 0).padded(_DOT) for x, y in dots]
     lines = [Bbox(axes.transData.transform(bar)).padded(1) for bar in bars]
-    for name, point in zip(names, points, strict=True):
+    for model, point in zip(names, points, strict=True):
         text = axes.annotate(
-            name, point, xytext=(0, 0), textcoords="offset points", color=legible(colours[name]), zorder=4,
+            name(model, colours), point, xytext=(0, 0), textcoords="offset points", color=legible(colours[model]),
+            zorder=4,
             path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
         places = []
@@ -149,10 +166,10 @@ def name_lines(panels: Sequence[Axes], ends: dict[str, tuple[float, float]], col
     if not apart or any(pd.isna(y) for _, y in ends.values()):  # one that ran out of memory has no end
         panels[0].legend(title=None)
         return
-    for name, end in ends.items():
+    for model, end in ends.items():
         last.annotate(
-            name, end, xytext=(8, 0), textcoords="offset points", va="center", annotation_clip=False,
-            color=legible(colours[name]),
+            name(model, colours), end, xytext=(8, 0), textcoords="offset points", va="center", annotation_clip=False,
+            color=legible(colours[model]),
         )  # fmt: skip
 
 

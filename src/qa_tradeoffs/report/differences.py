@@ -13,6 +13,7 @@ from qa_tradeoffs.analysis.slices import FEWEST
 from qa_tradeoffs.core.words import points, signed
 from qa_tradeoffs.report import display
 from qa_tradeoffs.report.charts import WIDTH, nothing
+from qa_tradeoffs.report.charts import name as name_of
 
 _NONE = "(no answer)"
 _ONE_MODEL = "None: there is one model in this report."
@@ -96,7 +97,8 @@ def draw_slices(scores: pd.DataFrame, colours: dict[str, Any]) -> Figure:
             rows = chosen[chosen["model"] == model]
             y = rows["slice"].map(places) + shift
             error = [rows["f1"] - rows["f1_low"], rows["f1_high"] - rows["f1"]]
-            axes.errorbar(rows["f1"], y, xerr=error, fmt="o", markersize=4, capsize=2, color=colour, label=model)
+            label = name_of(model, colours)
+            axes.errorbar(rows["f1"], y, xerr=error, fmt="o", markersize=4, capsize=2, color=colour, label=label)
         for name in chosen.loc[chosen["f1"].isna(), "slice"].unique():
             axes.text(0.01, places[name], "too few", color="0.4", va="center", transform=axes.get_yaxis_transform())
         sizes = chosen.drop_duplicates("slice")["n"]

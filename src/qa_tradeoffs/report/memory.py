@@ -41,7 +41,8 @@ def draw(peaks: pd.DataFrame, colours: dict[str, Any]) -> Figure:
     for axes, length, chosen in panels:
         ends = {}
         for model, rows in chosen.groupby("model", sort=False):
-            axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colours[str(model)], label=model)
+            label = charts.name(model, colours)
+            axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colours[str(model)], label=label)
             ends[str(model)] = (rows["batch_size"].iloc[-1], rows["mib"].iloc[-1])
             short = rows[rows["mib"].isna()]
             if not short.empty:

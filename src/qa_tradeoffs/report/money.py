@@ -130,7 +130,8 @@ def draw(costs: pd.DataFrame, colours: dict[str, Any]) -> Figure:
             [row["training_usd"] + row[column] * n for n in questions]
             for column in ("question_low", "question_usd", "question_high")
         )
-        axes.plot(questions, total, color=colours[row["model"]], label=row["model"])
+        label = charts.name(row["model"], colours)
+        axes.plot(questions, total, color=colours[row["model"]], label=label)
         axes.fill_between(questions, low, high, color=colours[row["model"]], alpha=0.15, linewidth=0)
         ends[row["model"]] = (questions[-1], total[-1])
     axes.set(xscale="log", yscale="log", xlabel="questions answered", ylabel="USD in all, fine-tuning included")

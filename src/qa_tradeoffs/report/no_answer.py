@@ -13,7 +13,7 @@ from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.analysis.no_answer import Curves
 from qa_tradeoffs.core.words import points
 from qa_tradeoffs.report import display
-from qa_tradeoffs.report.charts import WIDTH
+from qa_tradeoffs.report.charts import WIDTH, name
 
 # How the points of a curve are drawn, and their entries in the legend. Two may coincide: only the one used is filled.
 _MARKS: dict[str, tuple[dict[str, Any], str]] = {
@@ -118,7 +118,7 @@ def draw(curves: Curves, marks: pd.DataFrame, colours: dict[str, Any], x: str, y
     for row in marks.to_dict("records"):
         axes.plot(row[x], row[y], color=colours[row["model"]], **marked, **_MARKS[row["mark"]][0])
     drawn = [model for model in colours if model in set(labels.values())]
-    handles = [Line2D([], [], color=colours[model], label=model) for model in drawn]
+    handles = [Line2D([], [], color=colours[model], label=name(model, colours)) for model in drawn]
     handles += [
         Line2D([], [], linestyle="", color="grey", markeredgecolor="black", label=text, **style)
         for style, text in _MARKS.values()

@@ -93,8 +93,8 @@ def draw(timings: pd.DataFrame, colours: dict[str, Any]) -> Figure:
         axes.set(title=f"batch {size}", xlabel="tokens per row", xscale="log", yscale="log")
         for model, rows in times.groupby("model", sort=False):
             error = [rows["seconds"] - rows["low"], rows["high"] - rows["seconds"]]
-            colour = colours[str(model)]
-            axes.errorbar(rows["length"], rows["seconds"], yerr=error, marker="o", capsize=3, color=colour, label=model)
+            style = {"marker": "o", "capsize": 3, "color": colours[str(model)], "label": charts.name(model, colours)}
+            axes.errorbar(rows["length"], rows["seconds"], yerr=error, **style)
             ends[str(model)] = (rows["length"].iloc[-1], rows["seconds"].iloc[-1])
         axes.set_xticks(lengths, labels=lengths)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
