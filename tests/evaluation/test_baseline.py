@@ -60,3 +60,7 @@ def test_answers_are_returned_by_id_whatever_came_before() -> None:
     first = asked("The capital of France is Paris.", "What is the capital of France?", "a")
     second = asked("The capital of Norway is Oslo.", "What is the capital of Norway?", "b")
     assert answer_all([first, second]) == answer_all([second, first]) == {"a": "Paris", "b": "Oslo"}
+
+
+def test_characters_are_tokens_where_a_script_has_no_blanks() -> None:
+    assert answer(asked("李木匠住在山谷。王阿姨卖绿茶。", "谁卖绿茶？")) == "王阿姨"

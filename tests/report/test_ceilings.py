@@ -34,8 +34,8 @@ def test_below_99_and_a_half_the_causes_are_counted(scores):
 
 def test_questions_that_are_cut_are_said_even_if_all_stay_in_reach():
     (sentence,) = ceilings.sentences(limits(100, 100, cut=6))
-    assert "6 questions of 1,000" in sentence
-    assert "64 tokens (training.max_question_tokens), the longest has 99" in sentence
+    assert "6 of 1,000 questions" in sentence
+    assert "64 tokens (training.max_question_tokens); the longest has 99" in sentence
 
 
 def test_models_that_share_a_ceiling_share_a_notice(collected_of):

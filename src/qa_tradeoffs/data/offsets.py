@@ -39,7 +39,8 @@ def corrected(
     start, end = np.minimum.accumulate(start[::-1])[::-1], np.maximum.accumulate(end)
     start, end = _without_blanks(start, end, blank)
     start = _from_late(start, end, base[text], blank, "".join(texts), surface)
-    return (np.stack([start, end], axis=1) - base[text][:, None]).astype(np.int32)
+    found: Int32 = (np.stack([start, end], axis=1) - base[text][:, None]).astype(np.int32)
+    return found
 
 
 def _without_blanks(start: Int64, end: Int64, blank: Bools) -> tuple[Int64, Int64]:

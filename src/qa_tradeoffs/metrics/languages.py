@@ -49,6 +49,7 @@ _CHARACTERS = {
     "my": "\u1000-\u109f",
     "km": "\u1780-\u17ff",
 }
+CHARACTERS = "".join(_CHARACTERS.values())  # of any of these scripts, as a class of regular expressions has them
 
 # What tells a script. Japanese has Chinese characters as well, Persian and Urdu have Arabic letters as well.
 _SCRIPTS = {

@@ -35,13 +35,13 @@ def sentences(records: Sequence[Record]) -> list[str]:
         causes = [_cause(r) for r in records if r.metric == "out_of_reach" and r.value]
         found.append(
             f"even a perfect model would reach only EM {exact.value:.1f} and F1 {f1.value:.1f} within this study's "
-            f"limits; of {counted(exact.n, 'question')} out of reach of an exact match are {listed(causes)}."
+            f"limits. Out of reach of an exact match, of {counted(exact.n, 'question')}: {listed(causes)}."
         )
     if 100 * cut.value > (100 - WORTH_A_NOTICE) * cut.n:
         limit, longest = (cut.conditions[name] for name in ("limit", "longest"))
         found.append(
-            f"{counted(int(cut.value), 'question')} of {cut.n:,} ({percent(cut.value / cut.n)}) cut to the first "
-            f"{limit} tokens (training.max_question_tokens), the longest has {longest}."
+            f"{cut.value:,.0f} of {counted(cut.n, 'question')} ({percent(cut.value / cut.n)}) cut to the first {limit} "
+            f"tokens (training.max_question_tokens); the longest has {longest}."
         )
     return found
 

@@ -25,7 +25,8 @@ class Lettering(NamedTuple):
 
 def of(labels: Mapping[str, str]) -> Lettering:
     """How charts write the ``labels`` of models, given by slug; no two names are equal."""
-    families, names = [OWN], {}
+    families: list[str] = [OWN]
+    names: dict[str, str] = {}
     for slug, label in labels.items():
         missing = _missing(label)
         family = _family(missing) if missing else OWN
