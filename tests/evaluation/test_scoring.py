@@ -228,3 +228,19 @@ def test_a_small_sample_shows_no_question_twice(scored):
 def test_predictions_are_read_back_as_they_were(scored_v2, tmp_path):
     scoring.write_predictions(scored_v2, tmp_path / "predictions.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "predictions.parquet"), scored_v2)
+
+
+CHINESE = Example("q0", "t", "镇上有三百户人家。", "多少？", ("三百户",), (3,))
+
+
+@pytest.mark.parametrize(("given", "language"), [(None, "zh"), ("en", "en"), ("ja", "ja")])
+def test_the_study_s_language_comes_before_what_the_script_tells(study_of, given, language):
+    assert scoring.language(study_of(evaluation={"language": given}), [CHINESE]) == language
+    assert scoring.language(study_of(), ANSWERABLE) == "en"
+
+
+def test_words_are_counted_by_the_rules_of_the_language():
+    found = Predictions(["q0"], ["三百户人"], np.array([3]), np.array([7]), *np.zeros((3, 1)))
+    by_characters = scoring.score(found, [CHINESE], v2=False, threshold=0, language="zh")
+    assert by_characters["f1"].tolist() == pytest.approx([6 / 7])  # 3 of 4 characters, 3 of 3
+    assert scoring.score(found, [CHINESE], v2=False, threshold=0)["f1"].tolist() == [0]
