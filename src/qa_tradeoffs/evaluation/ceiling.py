@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows
@@ -22,6 +23,8 @@ from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.metrics import languages, squad
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.metrics.squad import QuestionScores
+
+Offsets = NDArray[np.int32]
 
 _CHUNK = 4096  # questions whose windows are in memory at a time
 
@@ -62,11 +65,12 @@ def of(examples: Sequence[Example], tokenizer: Any, reading: Reading, language: 
             search = _Search(example, [_context(windows, i) for i in range(first, stop)], reading, rules)
             texts[example.id], causes[example.id] = search.best()
     questions = _tokens([example.question for example in examples], tokenizer)
-    alike = _alike(examples, questions, reading.max_question_tokens)
-    for group in alike:
+    for group in _alike(examples, questions, reading.max_question_tokens):
         common = _best_for_all(group, texts, reading.v2, rules)
-        texts |= {example.id: common for example in group}
-        causes |= {example.id: QUESTION for example in group}
+        for example in group:
+            if squad.exact_match(texts[example.id], example.answers, reading.v2, rules):
+                causes[example.id] = QUESTION  # on its own it would be in reach
+            texts[example.id] = common
     references = {example.id: example.answers for example in examples}
     scores = squad.score_questions(texts, references, reading.v2, rules)
     missed = [scores.ids[row] for row in np.flatnonzero(scores.exact_match < 1)]
@@ -107,42 +111,40 @@ def table(ceiling: Ceiling, examples: Sequence[Example]) -> pd.DataFrame:
 
 
 class _Search:
-    """The best answer to one question among the spans of its windows."""
+    """The best answer to one question among the spans of its windows, given by their context tokens' offsets (n, 2)."""
 
-    def __init__(self, example: Example, windows: list[Any], reading: Reading, rules: squad.Normalize) -> None:
+    def __init__(self, example: Example, windows: list[Offsets], reading: Reading, rules: squad.Normalize) -> None:
         self._example, self._windows = example, windows
         self._limit, self._v2, self._rules = reading.max_answer_tokens, reading.v2, rules
 
     def best(self) -> tuple[str, str]:
-        """The answer, and what keeps it from an exact match if it is none."""
-        best, text, cause = (-1.0, -1.0), "", OFFSETS
-        for answer, begin in zip(self._example.answers, self._example.answer_starts, strict=True):
-            spans, obstacle = self._spans(begin, begin + len(answer))
+        """The answer, '' where there is none, and what keeps it from an exact match if it is none."""
+        best, text, cause = (0.0, 0.0), "", ""
+        for reference, begin in zip(self._example.answers, self._example.answer_starts, strict=True):
+            spans, obstacle = self._spans(begin, begin + len(reference))
+            cause = cause or obstacle
             for start, end in spans:
                 found = self._example.context[start:end]
-                if found == answer:
+                if found == reference:
                     return found, obstacle
                 if (score := squad.score(found, self._example.answers, self._v2, self._rules)) > best:
                     best, text, cause = score, found, obstacle
-            if not spans and best[0] < 0:
-                cause = obstacle
         return text, cause
 
     def _spans(self, begin: int, end: int) -> tuple[list[tuple[int, int]], str]:
-        """Character spans to try for the reference at these characters, the likeliest first, and the obstacle."""
+        """Characters to try for the reference at these, the likeliest first, and what may be in its way."""
         spans: list[tuple[int, int]] = []
-        obstacle = WINDOW
+        is_long = is_whole = False
         for i, offsets in enumerate(self._windows):
             first = int(np.searchsorted(offsets[:, 1], begin, side="right"))
             last = int(np.searchsorted(offsets[:, 0], end)) - 1
-            begins = first > 0 or i == 0 or (first < len(offsets) and offsets[first, 0] <= begin)
-            ends = last < len(offsets) - 1 or i == len(self._windows) - 1 or offsets[last, 1] >= end
-            if last - first >= self._limit:
-                obstacle = LONG
-            elif begins and ends and obstacle == WINDOW:
-                obstacle = OFFSETS
+            # A window holds the reference whole where it goes on beyond it, or where the context does not.
+            begins = i == 0 or first > 0 or offsets[0, 0] <= begin
+            ends = i == len(self._windows) - 1 or last < len(offsets) - 1 or offsets[-1, 1] >= end
+            is_long |= last - first >= self._limit
+            is_whole |= begins and ends
             spans += [(int(offsets[a, 0]), int(offsets[b, 1])) for a, b in _tries(first, last, self._limit)]
-        return spans, obstacle
+        return spans, LONG if is_long else OFFSETS if is_whole else WINDOW
 
 
 def _tries(first: int, last: int, limit: int) -> Iterator[tuple[int, int]]:
@@ -155,9 +157,9 @@ def _tries(first: int, last: int, limit: int) -> Iterator[tuple[int, int]]:
             yield a, b
 
 
-def _context(windows: Windows, i: int) -> Any:
-    """Offsets (n, 2) of the context's tokens in window ``i``."""
-    first, stop = windows.splits[i] + windows.context[0][i], windows.splits[i] + windows.context[1][i]
+def _context(windows: Windows, i: int) -> Offsets:
+    """Offsets of the context's tokens in window ``i``."""
+    first, stop = (windows.splits[i] + bound[i] for bound in windows.context)
     return windows.offsets[first:stop]
 
 
