@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ import numpy as np
 
 from benchmarks import inputs, plain
 from qa_tradeoffs.core.files import ROOT
-from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.evaluation import answers, scoring
 from qa_tradeoffs.metrics.records import Record
 
@@ -99,22 +100,26 @@ def _plain(examples: Sequence[Example], tokenizer: Any) -> int:
     return len(rows)
 
 
+class _Noise:
+    """An engine whose logits are noise; it counts the windows that it is given."""
+
+    def __init__(self) -> None:
+        self.windows = 0
+
+    def logits(self, windows: Windows, rows: Any) -> tuple[inputs.Float32, inputs.Float32]:
+        self.windows += len(rows)
+        width = int(windows.lengths[rows].max())
+        return inputs.noise(rows, width, 0), inputs.noise(rows, width, 1)
+
+    def side_by_side(self) -> Any:
+        return nullcontext(map)
+
+
 def _ours(examples: Sequence[Example], tokenizer: Any) -> int:
-    counted = 0
-
-    def of_chunk(_: int, chunk: Sequence[Example]) -> answers.Predictions:
-        nonlocal counted
-        windows = features.build(chunk, tokenizer)
-        counted += len(windows.lengths)
-
-        def logits(rows: Any) -> tuple[inputs.Float32, inputs.Float32]:
-            width = int(windows.lengths[rows].max())
-            return inputs.noise(rows, width, 0), inputs.noise(rows, width, 1)
-
-        return answers.from_logits(logits, windows, chunk, answers.Reading(batch_tokens=MAX_TOKENS))
-
-    scoring.score(answers.in_chunks(of_chunk, examples), examples, v2=False, threshold=0.0)
-    return counted
+    engine = _Noise()
+    found = answers.answer(engine, tokenizer, examples, answers.Reading(batch_tokens=MAX_TOKENS))
+    scoring.score(found, examples, v2=False, threshold=0.0)
+    return engine.windows
 
 
 def _in_own_process(point: Point) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -218,8 +219,7 @@ def _backward(network: Any, parts: list[dict[str, Any]]) -> float:
     """Add the gradients of an update's parts, and return its loss."""
     total = 0.0
     for part in parts:
-        share, labels = part.pop("share"), [part.pop(name) for name in collation.LABELS]
-        loss = share * collation.span_loss(network(**part), part["attention_mask"], *labels)
+        loss = collation.part_loss(network, part)
         loss.backward()
         total += loss.item()
     return total
@@ -238,13 +238,25 @@ def _predicted(network: Any, windows: Windows, examples: Sequence[Example], toke
     return answers.predict(engine, windows, examples, Reading(batch_tokens=MAX_TOKENS))
 
 
-def _from_padded(start: Float32, end: Float32, windows: Windows, examples: Sequence[Example]) -> Predictions:
-    def of_rows(rows: Any) -> tuple[Float32, Float32]:
-        width = int(windows.lengths[rows].max())
-        return start[rows, :width], end[rows, :width]
+@dataclass(frozen=True)
+class Padded:
+    """An engine whose logits (n_windows, L) are there already."""
 
-    with pytorch.side_by_side(torch.get_num_threads()) as each:
-        return answers.from_logits(of_rows, windows, examples, Reading(batch_tokens=MAX_TOKENS_OF_LOGITS), each=each)
+    start: Float32
+    end: Float32
+
+    def logits(self, windows: Windows, rows: Any) -> tuple[Float32, Float32]:
+        """Those of the windows ``rows``."""
+        width = int(windows.lengths[rows].max())
+        return self.start[rows, :width], self.end[rows, :width]
+
+    def side_by_side(self) -> Any:
+        """As for a network on a CPU."""
+        return pytorch.side_by_side(torch.get_num_threads())
+
+
+def _from_padded(start: Float32, end: Float32, windows: Windows, examples: Sequence[Example]) -> Predictions:
+    return answers.predict(Padded(start, end), windows, examples, Reading(batch_tokens=MAX_TOKENS_OF_LOGITS))
 
 
 def _score(found: Predictions, examples: Sequence[Example]) -> dict[str, float]:

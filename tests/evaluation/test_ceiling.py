@@ -1,5 +1,6 @@
 """What a perfect model scores, on questions where every token is a word and every score can be worked out by hand."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -105,25 +106,34 @@ def test_the_table_names_the_first_question_of_each_cause(words):
     assert ceiling.table(of(words, examples[2]), examples[2:]).empty
 
 
+class Pointing:
+    """An engine whose logits are high at both ends of the ``texts`` of the windows' questions, and 0 elsewhere."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = texts
+
+    def side_by_side(self) -> Any:
+        return nullcontext(map)
+
+    def logits(self, windows: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        start, end = np.zeros((2, len(rows), int(windows.lengths[rows].max())))
+        for i, row in enumerate(rows):
+            offsets = windows.offsets[windows.splits[row] : windows.splits[row + 1]].tolist()
+            spans = [CONTEXT[begin:stop] if begin >= 0 else "" for begin, stop in offsets]
+            first, *_, last = self._texts[windows.example[row]].split() * 2
+            if first in spans and last in spans:
+                start[i, spans.index(first)] = end[i, spans.index(last)] = 9.0
+        return start, end
+
+
 def test_logits_that_point_at_the_right_tokens_score_the_ceiling(words):
     """The ceiling is what evaluation itself makes of such a model."""
     reading = Reading(max_length=11, stride=2, max_answer_tokens=3)
-    examples = [asked(i, text) for i, text in enumerate(["w4 w5 w6 w7", "w5 w6", "w20 w21 w22 w23 w24", "w0", "w9"])]
+    references = ["w4 w5 w6 w7", "w5 w6", "w20 w21 w22 w23 w24", "w0", "w9"]
+    examples = [asked(i, text) for i, text in enumerate(references)]
     found = ceiling.of(examples, words, reading)
-    windows = reading.windows(examples, words)
-
-    def logits(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        start, end = np.zeros((2, len(rows), int(windows.lengths[rows].max())))
-        for i, row in enumerate(rows):
-            text = found.texts[examples[windows.example[row]].id]
-            begin = CONTEXT.split().index(text.split()[0])
-            offsets = windows.offsets[windows.splits[row] : windows.splits[row + 1]].tolist()
-            spans = [CONTEXT[a:b] if a >= 0 else "" for a, b in offsets]
-            if f"w{begin}" in spans and text.split()[-1] in spans:
-                start[i, spans.index(f"w{begin}")] = end[i, spans.index(text.split()[-1])] = 9.0
-        return start, end
-
-    predicted = answers.from_logits(logits, windows, examples, reading)
+    engine = Pointing([found.texts[example.id] for example in examples])
+    predicted = answers.predict(engine, reading.windows(examples, words), examples, reading)
     scored = scoring.score(predicted, examples, v2=False, threshold=0)
     assert scored["exact_match"].tolist() == found.scores.exact_match.tolist() == [0, 1, 0, 1, 1]
     assert scored["f1"].tolist() == pytest.approx(found.scores.f1.tolist())

@@ -60,26 +60,25 @@ def test_evaluate_loads_the_metric_by_path_offline_and_writes_only_to_its_cache(
     assert list(home.iterdir()) == []
 
 
-def test_rows_added_in_batches_are_scored_together(tmp_path: Path) -> None:
-    metric = SquadMetric(cache_dir=str(tmp_path))
+@pytest.fixture
+def metric(tmp_path: Path) -> SquadMetric:
+    return SquadMetric(cache_dir=str(tmp_path))
+
+
+def test_rows_added_in_batches_are_scored_together(metric):
     metric.add_batch(**rows({"q1": "The cat!"}, {"q1": ["bird", "cat"]}))
     metric.add_batch(**rows({"q2": "big dog"}, {"q2": ["dog"]}))
     assert metric.compute() == pytest.approx({"exact_match": 50.0, "f1": 250 / 3})
 
 
-def test_a_question_without_a_prediction_scores_zero_and_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    metric = SquadMetric(cache_dir=str(tmp_path))
+def test_a_question_without_a_prediction_scores_zero_and_is_logged(metric, caplog):
     with caplog.at_level(logging.WARNING):
         summary = metric.compute(**rows({"q1": "cat", "stray": "dog"}, {"q1": ["cat"], "q2": ["dog"]}))
     assert summary == {"exact_match": 50.0, "f1": 50.0}
     assert "questions without a prediction, scored 0: 1" in caplog.text
 
 
-def test_a_repeated_id_is_refused(tmp_path: Path) -> None:
-    metric = SquadMetric(cache_dir=str(tmp_path))
-    questions = rows({"q1": "cat"}, {"q1": ["cat"]})
-    questions = {name: twice * 2 for name, twice in questions.items()}
+def test_a_repeated_id_is_refused(metric):
+    questions = {name: twice * 2 for name, twice in rows({"q1": "cat"}, {"q1": ["cat"]}).items()}
     with pytest.raises(StudyError, match="predictions have the id 'q1' 2 times"):
         metric.compute(**questions)

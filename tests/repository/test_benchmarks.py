@@ -173,17 +173,10 @@ def test_the_committed_results_are_of_every_piece():
 def test_predictions_from_logits_are_those_of_the_network_that_gave_them(asked, vocabulary):
     """In any batches: the logits are a function of the row."""
     windows = features.build(asked, vocabulary)
-    start, end = inputs.Logits(windows).padded(plain.MAX_LENGTH)
-    widths = []
-
-    def of_rows(rows: Any) -> tuple[Any, Any]:
-        widths.append(int(windows.lengths[rows].max()))
-        return start[rows, : widths[-1]], end[rows, : widths[-1]]
-
-    one_by_one = answers.from_logits(of_rows, windows, asked, answers.Reading(batch_tokens=1))
-    assert sorted(widths) == sorted(windows.lengths.tolist())
-    together = answers.from_logits(of_rows, windows, asked, answers.Reading(batch_tokens=10**6))
-    assert one_by_one.text == together.text
+    engine = pieces.Padded(*inputs.Logits(windows).padded(plain.MAX_LENGTH))
+    one_by_one = answers.predict(engine, windows, asked, answers.Reading(batch_tokens=1))
+    together = answers.predict(engine, windows, asked, answers.Reading(batch_tokens=10**6))
+    assert one_by_one.text.tolist() == together.text.tolist()
     np.testing.assert_array_equal(one_by_one.score, together.score)
     np.testing.assert_allclose(one_by_one.probability, together.probability, rtol=1e-5)
 

@@ -14,11 +14,6 @@ from qa_tradeoffs.models.networks import accepted_inputs
 from qa_tradeoffs.training import collation
 
 
-@pytest.fixture(scope="module")
-def windows(examples: Any, tokenizer: Any) -> features.Windows:
-    return features.build(examples, tokenizer, 64, 16)
-
-
 def test_the_order_is_a_permutation_that_depends_on_seed_and_epoch_only():
     def order(seed: int, epoch: int) -> list[int]:
         sampler = collation.Shuffled(100, seed)
@@ -30,6 +25,10 @@ def test_the_order_is_a_permutation_that_depends_on_seed_and_epoch_only():
     assert order(1, 2) == order(1, 2)
     assert len({tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
     assert len(collation.Shuffled(100, 0)) == 100
+    # 34 updates an epoch, the last one of a single row.
+    updates = collation.Shuffled(100, 0).updates(batch_size=3, steps=40)
+    assert (len(updates), len(updates[33])) == (40, 1)
+    assert np.concatenate(updates).tolist() == order(0, 0) + order(0, 1)[:18]
 
 
 def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_several():
@@ -45,9 +44,17 @@ def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_sever
     assert parts(100_000_000, "cuda") == 1
 
 
-def share_of_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
-    share, labels = part.pop("share"), [part.pop(name) for name in collation.LABELS]
-    return share * collation.span_loss(network(**part), part["attention_mask"], *labels)
+def test_padding_is_counted_to_the_longest_of_each_part():
+    windows: Any = SimpleNamespace(lengths=np.array([5, 9, 3]))
+
+    def count(rows: list[int], **keys: Any) -> int:
+        return collation.Collator(windows, 0, set(), **keys).computed_tokens(np.array(rows))
+
+    assert count([0, 1], own_cost=100) == 18  # twice 9
+    assert count([0, 1], own_cost=100, multiple_of=8) == 32
+    assert count([0, 1], own_cost=3) == 14  # a part costs less than the 4 tokens that padding takes: 5 and 9 apart
+    assert count([0, 1], own_cost=100, processes=2) == 14
+    assert count([2], own_cost=100, processes=2) == 6  # the second process computes what counts for nothing
 
 
 def test_padding_is_no_candidate_in_the_loss():
@@ -61,10 +68,8 @@ def test_padding_is_no_candidate_in_the_loss():
 def test_without_padding_the_loss_is_the_networks_own(network_of, windows, tokenizer):
     network = network_of().eval()
     (part,) = collation.Collator(windows, 0, accepted_inputs(network), own_cost=1e9)([0, 1, 2])["parts"]
-    del part["share"]
-    own = network(**part)
-    labels = [part[name] for name in collation.LABELS]
-    assert collation.span_loss(own, part["attention_mask"], *labels).item() == pytest.approx(own.loss.item())
+    own = network(**{name: values for name, values in part.items() if name != "share"}).loss
+    assert collation.part_loss(network, part).item() == pytest.approx(own.item())
 
 
 def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples, tokenizer):
@@ -76,7 +81,7 @@ def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples,
 
     def of(parts: list[dict[str, Any]]) -> tuple[float, torch.Tensor]:
         network.zero_grad()
-        loss = torch.stack([share_of_loss(network, part) for part in parts]).sum()
+        loss = torch.stack([collation.part_loss(network, part) for part in parts]).sum()
         loss.backward()
         return loss.item(), torch.cat([weight.grad.flatten() for weight in network.parameters()])
 

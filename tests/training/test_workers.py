@@ -1,6 +1,7 @@
 """Several processes compute what one does: the same updates from the same windows, and what fails in one is said."""
 
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -19,13 +21,9 @@ import torch
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
-from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import collation, workers
-from qa_tradeoffs.training.setup import Fitted, Setup
+from qa_tradeoffs.training import collation, trainer, workers
+from qa_tradeoffs.training.setup import LAUNCHER, Fitted
 
-CPU = torch.device("cpu")
-# Seven windows, four at a time: two updates an epoch, the second of three windows, so that shares are unequal.
-RECIPE = {"learning_rate": 1e-3, "epochs": 2, "batch_size": 4, "max_length": 64, "stride": 16}
 # Adding the same to all logits changes no probability: the gradient of these is nothing but rounding, which Adam, that
 # divides by its size, makes steps as large as any of.
 BLIND = ("qa_outputs.bias", "output.LayerNorm.bias", "output.layernorm.bias", "key.bias")
@@ -42,37 +40,25 @@ def windows(examples: Any, tokenizer: Any) -> features.Windows:
 
 
 @pytest.fixture
-def fit(windows: features.Windows, tokenizer: Any, tmp_path: Path) -> Callable[..., Fitted]:
-    """workers.fit on the seven windows; recipe keys as keywords."""
-
-    def call(network: Any, processes: int, workspace: str = "unfinished", **keys: Any) -> Fitted:
-        recipe, folder = Training(**RECIPE | keys), tmp_path / workspace
-        return workers.fit(network, Setup(windows, recipe, tokenizer.pad_token_id, 0, CPU, folder, "same", processes))
-
-    return call
+def fit(fit: Callable[..., Fitted]) -> Callable[..., Fitted]:
+    """Seven windows, four at a time: two updates an epoch, the second of three windows, so that shares are unequal."""
+    return functools.partial(fit, batch_size=4)
 
 
 def comparable(history: list[dict[str, float]]) -> np.ndarray:
     return np.array([(row["step"], row["epoch"], row["loss"], row["learning_rate"]) for row in history])
 
 
-def weights(network: Any) -> dict[str, torch.Tensor]:
-    return dict(network.state_dict())
-
-
 def test_two_processes_come_to_the_weights_and_the_history_of_one(network_of, fit, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv(progress.VARIABLE, str(tmp_path / "progress"))
     one, two = network_of(), network_of()
-    alone, shared = (fit(net, n, str(n), dropout=0.0) for net, n in ((one, 1), (two, 2)))
-    for name, weight in weights(one).items():
+    alone, shared = (fit(net, processes=n, workspace=str(n), dropout=0.0) for net, n in ((one, 1), (two, 2)))
+    for name, weight in one.state_dict().items():
         if not name.endswith(BLIND):
-            torch.testing.assert_close(weight, weights(two)[name], atol=1e-6, rtol=0)
+            torch.testing.assert_close(weight, two.state_dict()[name], atol=1e-6, rtol=0)
     np.testing.assert_allclose(comparable(alone.history), comparable(shared.history), atol=1e-5)
-    assert (
-        (shared.steps, shared.windows, shared.tokens)
-        == (alone.steps, alone.windows, alone.tokens)
-        == (4, 14, alone.tokens)
-    )
+    assert (shared.steps, shared.windows, shared.tokens) == (alone.steps, alone.windows, alone.tokens)
+    assert (shared.steps, shared.windows) == (4, 14)
     assert (shared.processes, shared.devices, alone.processes, alone.devices) == (2, 1, 1, 1)
     assert progress.line(json.loads((tmp_path / "progress").read_text())).startswith("training step 4/4")
     assert capfd.readouterr() == ("", "")
@@ -80,38 +66,26 @@ def test_two_processes_come_to_the_weights_and_the_history_of_one(network_of, fi
 
 @pytest.mark.slow
 def test_what_one_of_them_refuses_is_the_sentence(network_of, fit):
-    with pytest.raises(
-        StudyError, match=r"^training\.learning_rate: the loss is no longer a number \(nan\) after \d+ update"
-    ):
-        fit(network_of(), 2, learning_rate=1e30, epochs=20)
-
-
-def shared_by(processes: int, device: torch.device, **keys: Any) -> Setup:
-    """A training that so many processes are to share."""
-    nothing: Any = None
-    return Setup(nothing, Training(**keys), 0, 0, device, Path(), "", processes)
+    with pytest.raises(StudyError, match=r"^training\.learning_rate: the loss is no longer a number \(nan\) after"):
+        fit(network_of(), processes=2, learning_rate=1e30, epochs=20)
 
 
 @pytest.mark.parametrize(("processes", "batch_size"), [(3, 4), (8, 4), (-1, 4)])
-def test_a_number_of_processes_that_does_not_divide_the_batch_is_refused(processes, batch_size):
-    with pytest.raises(StudyError) as error:
-        workers.check(shared_by(processes, CPU, batch_size=batch_size))
-    assert str(error.value) == (
-        f"training.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; give a number "
-        "that divides it (NPROC=... on make's command line comes before the study's)"
-    )
+def test_a_number_of_processes_that_does_not_divide_the_batch_is_refused(processes, batch_size, network_of, fit):
+    message = rf"^training\.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; give"
+    with pytest.raises(StudyError, match=message):
+        fit(network_of(), processes=processes, batch_size=batch_size)
 
 
-def test_each_process_needs_a_gpu_of_its_own(monkeypatch):
+def test_each_process_needs_a_gpu_of_its_own(network_of, setup_of, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    gpu = torch.device("cuda", 0)
-    workers.check(shared_by(2, gpu))
-    with pytest.raises(
-        StudyError, match=r"^training\.processes: 4 processes need as many GPUs, but torch sees 2 here$"
-    ):
-        workers.check(shared_by(4, gpu))
-    monkeypatch.setenv(workers.LAUNCHER, "several-machines.sh")
-    workers.check(shared_by(4, gpu))
+    network, gpu = network_of(), torch.device("cuda", 0)
+    two, four = (dataclasses.replace(setup_of(processes=n, batch_size=4), device=gpu) for n in (2, 4))
+    two.check(network)
+    with pytest.raises(StudyError, match=r"^training\.processes: 4 processes need as many GPUs, but torch sees 2 here"):
+        four.check(network)
+    monkeypatch.setenv(LAUNCHER, "several-machines.sh")
+    four.check(network)
 
 
 @pytest.mark.parametrize("n_rows", [8, 7, 5, 1])
@@ -131,15 +105,11 @@ def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"refused": "too hot", "crashed": "x", "log": "Root Cause: (SIGKILL)"}, "too hot"),
+        ({"failure": "too hot", "log": "Root Cause:\n exitcode : 1 (pid: 7)"}, "too hot"),
         (
-            {"crashed": "RuntimeError: lost", "log": "Root Cause:\n exitcode : -9 (pid: 7)  (SIGKILL)"},
-            "training.processes: one of 2 was killed, mostly for want of memory; training.batch_size: a batch of 16 is "
-            "too much for this machine's memory; try 8",
-        ),
-        (
-            {"crashed": "KeyError: 'x'", "log": ""},
-            "training.processes: one of 2 failed (KeyError: 'x'); what they printed is in {folder}/log",
+            {"failure": "lost the other one", "log": "Root Cause:\n exitcode : -9 (pid: 7)  (SIGKILL)"},
+            "training.processes: one of 2 was killed, mostly for want of memory; training.batch_size: a batch of 2 is "
+            "too much for this machine's memory; try 1",
         ),
         (
             {"log": "usage: accelerate"},
@@ -147,22 +117,32 @@ def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(
         ),
     ],
 )
-def test_why_they_ended_is_one_sentence(files, said, tmp_path):
+def test_why_they_ended_is_one_sentence(files, said, setup_of, tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert workers._failure(tmp_path, 2, Training()) == said.format(folder=tmp_path)
+    assert workers._failure(tmp_path, setup_of(processes=2)) == said.format(folder=tmp_path)
 
 
-def test_the_first_to_fail_has_the_word(tmp_path):
-    for sentence in ("this one", "Connection closed by peer"):
-        workers._leave(tmp_path / "refused", sentence)
-    assert (tmp_path / "refused").read_text() == "this one"
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (StudyError("too hot"), "too hot"),
+        (KeyError("x"), "training.processes: one of 2 failed (KeyError: 'x'); what they printed is in {folder}/log"),
+    ],
+)
+def test_the_first_to_fail_has_the_word(error, said, network_of, setup_of, monkeypatch, tmp_path):
+    torch.save((network_of(), setup_of(processes=2)), tmp_path / "task.pt")
+    for failure in (error, RuntimeError("Connection closed by peer")):
+        monkeypatch.setattr(trainer, "train", Mock(side_effect=failure))
+        with pytest.raises(type(failure)):
+            workers.work(tmp_path)
+    assert (tmp_path / "failure").read_text() == said.format(folder=tmp_path)
 
 
 def test_a_launcher_that_is_not_there_is_one_sentence(network_of, fit, monkeypatch):
-    monkeypatch.setenv(workers.LAUNCHER, "no-such-command launch")
+    monkeypatch.setenv(LAUNCHER, "no-such-command launch")
     with pytest.raises(StudyError, match=r"^ACCELERATE: 'no-such-command' cannot be started \(No such file"):
-        fit(network_of(), 2)
+        fit(network_of(), processes=2)
 
 
 def processes_of(folder: Path) -> list[int]:
@@ -185,13 +165,13 @@ def wait_until(condition: Callable[[], Any]) -> None:
         threading.Event().wait(0.02)
 
 
-LONG = {"epochs": 200, "save_minutes": 1e-9}  # a checkpoint at every tenth update
+LONG = {"processes": 2, "epochs": 200, "save_minutes": 1e-9}  # a checkpoint at every tenth update
 
 
 @pytest.mark.slow
 def test_killed_they_say_so_and_go_on_to_the_same_weights_and_history(network_of, fit, tmp_path):
     undisturbed, resumed = network_of(), network_of()
-    history = fit(undisturbed, 2, "one", **LONG).history
+    history = fit(undisturbed, workspace="one", **LONG).history
 
     def kill_one() -> None:
         wait_until(lambda: list((tmp_path / "two").glob("checkpoint-*/elapsed.json")))
@@ -199,43 +179,30 @@ def test_killed_they_say_so_and_go_on_to_the_same_weights_and_history(network_of
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    with pytest.raises(
-        StudyError, match=r"^training\.processes: one of 2 was killed, mostly for want of memory; train"
-    ):
-        fit(network_of(), 2, "two", **LONG)
+    with pytest.raises(StudyError, match=r"^training\.processes: one of 2 was killed, mostly for want of memory; tra"):
+        fit(network_of(), workspace="two", **LONG)
     killer.join()
     assert processes_of(tmp_path / "two") == []
 
-    fitted = fit(resumed, 2, "two", **LONG)
+    fitted = fit(resumed, workspace="two", **LONG)
     assert 0 < fitted.resumed_at < 400
-    assert all(torch.equal(weight, weights(resumed)[name]) for name, weight in weights(undisturbed).items())
+    pairs = zip(undisturbed.state_dict().values(), resumed.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
     assert comparable(fitted.history).tolist() == comparable(history).tolist()
 
 
 PARENT = """
 import sys, torch
-from pathlib import Path
-from qa_tradeoffs.data.features import Windows
-from qa_tradeoffs.models import checkpoints
-from qa_tradeoffs.study.config import Training
-from qa_tradeoffs.training import workers
-from qa_tradeoffs.training.setup import Fitted, Setup
-import numpy as np
-folder = Path(sys.argv[1])
-with np.load(folder / "windows.npz") as arrays:
-    windows = Windows(**arrays)
-network = checkpoints.load(folder / "network")
-recipe = Training(learning_rate=1e-4, epochs=9999, batch_size=4, max_length=64, stride=16, save_minutes=1e-9)
-workers.fit(network, Setup(windows, recipe, 0, 0, torch.device("cpu"), folder / "unfinished", "same", 2))
+from qa_tradeoffs.training import fine_tuning
+fine_tuning.fit(*torch.load(sys.argv[1], weights_only=False))
 """
 
 
 @pytest.mark.slow
-def test_they_end_with_the_process_that_wants_them(network_of, windows, tmp_path):
-    network_of().save_pretrained(tmp_path / "network")
-    arrays = {field.name: getattr(windows, field.name) for field in dataclasses.fields(windows)}
-    np.savez(tmp_path / "windows.npz", **arrays)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)])
+def test_they_end_with_the_process_that_wants_them(network_of, setup_of, tmp_path):
+    endless = setup_of(processes=2, batch_size=4, epochs=9999, save_minutes=1e-9)
+    torch.save((network_of(), endless), tmp_path / "task")
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path / "task")])
     try:
         wait_until(lambda: list((tmp_path / "unfinished").glob("checkpoint-*/elapsed.json")))
         assert len(processes_of(tmp_path / "unfinished")) == 3  # the launcher and two

@@ -1,7 +1,4 @@
-"""Ask a fine-tuned checkpoint: the answer, where it stands in the text, and how probable the model holds it.
-
-python -m qa_tradeoffs.answer --checkpoint runs/demo/bert/seed-0/checkpoint --context FILE "Who …?" "When …?"
-"""
+"""Ask a fine-tuned checkpoint: the answer, where it stands in the text, and how probable the model holds it."""
 
 import argparse
 import json
@@ -10,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from qa_tradeoffs.core.documents import is_unicode
-from qa_tradeoffs.core.errors import StudyError, exit_cleanly
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import read_bytes
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.evaluation.answers import Reading
@@ -56,8 +54,8 @@ def ask(
     best = answers.answer(engine, tokenizer, examples, fitting)
     if (best.char_start < 0).any():
         raise StudyError("context: has no word that this model can read; expected a passage of text")
-    columns = zip(questions, best.text, best.char_start, best.char_end, best.probability, strict=True)
-    return [Answer(q, text, int(start), int(end), float(share)) for q, text, start, end, share in columns]
+    columns = (column.tolist() for column in (best.text, best.char_start, best.char_end, best.probability))
+    return [Answer(*row) for row in zip(questions, *columns, strict=True)]
 
 
 def _check_text(name: str, text: str, expected: str) -> None:
@@ -68,7 +66,7 @@ def _check_text(name: str, text: str, expected: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Command line of this module: one line of JSON per question."""
+    """Command line of ``python -m qa_tradeoffs.answer``: one line of JSON per question."""
     parser = argparse.ArgumentParser(description="Answer questions from a text with a fine-tuned checkpoint.")
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder with weights, config and tokenizer")
     parser.add_argument("--context", type=Path, required=True, help="text file (UTF-8) to answer from")
@@ -77,14 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         # Bytes, since reading as text would turn the ends of lines into single characters and move every offset.
-        context = options.context.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise StudyError(f"{options.context}: cannot be read ({error.strerror})") from None
+        context = read_bytes(options.context).decode("utf-8")
     except UnicodeDecodeError as error:
         raise StudyError(f"{options.context}: is not UTF-8 text (byte {error.start})") from None
     for answer in ask(options.checkpoint, context, options.questions, device=options.device):
         print(json.dumps(asdict(answer), ensure_ascii=False))
-
-
-if __name__ == "__main__":
-    exit_cleanly(main)

@@ -1,14 +1,11 @@
 """A trained network in PyTorch, as it is trained: eager, in its own number type."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
-from torch import Tensor
 
 from qa_tradeoffs.data.features import Windows, pad
 from qa_tradeoffs.evaluation.answers import Map
@@ -22,12 +19,10 @@ class Engine:
     def __init__(self, network: torch.nn.Module, pad_token_id: int, device: str | torch.device) -> None:
         self._network, self._pad_token_id, self._device = network.to(device).eval(), pad_token_id, torch.device(device)
         self._accepted = accepted_inputs(network)
+        on_cpu = self._device.type == "cpu"
         # An accelerator's memory is for one batch at a time: the other thread meanwhile searches the spans of the last.
-        self._turn = nullcontext() if self._on_cpu else threading.Lock()
-
-    @property
-    def _on_cpu(self) -> bool:
-        return self._device.type == "cpu"
+        self._turn = nullcontext() if on_cpu else threading.Lock()
+        self._threads = torch.get_num_threads() if on_cpu else 2
 
     @torch.inference_mode()
     def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
@@ -37,11 +32,13 @@ class Engine:
             output = self._network(
                 **{name: torch.from_numpy(inputs[name]).to(self._device) for name in inputs if name in self._accepted}
             )
-        return _to_numpy(output.start_logits), _to_numpy(output.end_logits)
+        start, end = output.start_logits, output.end_logits
+        wide = torch.promote_types(start.dtype, torch.float32)  # half precision would round the sums
+        return start.to("cpu", wide).numpy(), end.to("cpu", wide).numpy()
 
     def side_by_side(self) -> AbstractContextManager[Map]:
         """On a CPU a batch for each core; else two, one on the accelerator while the other's spans are searched."""
-        return side_by_side(torch.get_num_threads() if self._on_cpu else 2)
+        return side_by_side(self._threads)
 
 
 @contextmanager
@@ -60,9 +57,3 @@ def side_by_side(threads: int) -> Iterator[Map]:
             yield pool.map
     finally:
         torch.set_num_threads(before)  # of the matrix library it is one number for all threads
-
-
-def _to_numpy(logits: Tensor) -> Floats:
-    """On the CPU and at least in float32: half precision would round the sums."""
-    wide: Floats = logits.to("cpu", torch.promote_types(logits.dtype, torch.float32)).numpy()
-    return wide

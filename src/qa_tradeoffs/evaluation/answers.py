@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows, batches, build, context_mask
@@ -71,8 +71,11 @@ class Engine(Protocol):
         """A map over batches that keeps the machine busy; ``nullcontext(map)`` takes one after the other."""
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
+def _unseen(done: int, of: int) -> None:
+    """Progress that nobody watches."""
+
+
+class Predictions(NamedTuple):
     """One row per question, in the order of the examples.
 
     ``text`` is the best span ``context[char_start:char_end]``; "" and both -1 where a context has no token.
@@ -82,78 +85,43 @@ class Predictions:
     ``no_answer_score`` is the no-answer score - ``score``: above 0, the model prefers not to answer.
     """
 
-    id: list[str]
-    text: list[str]
-    char_start: Int64
-    char_end: Int64
+    id: NDArray[np.object_]
+    text: NDArray[np.object_]
     score: Float64
     probability: Float64
     no_answer_score: Float64
-
-    def with_threshold(self, threshold: float) -> list[str]:
-        """The texts, "" (no answer, SQuAD v2.0) where ``no_answer_score`` exceeds ``threshold``."""
-        return ["" if lead > threshold else text for text, lead in zip(self.text, self.no_answer_score, strict=True)]
+    char_start: Int64
+    char_end: Int64
 
 
 def answer(
-    engine: Engine, tokenizer: Any, examples: Sequence[Example], reading: Reading, progress: Progress | None = None
+    engine: Engine, tokenizer: Any, examples: Sequence[Example], reading: Reading, progress: Progress = _unseen
 ) -> Predictions:
     """Answer any number of ``examples``: windows are built, answered and let go, some thousand questions at a time.
 
     ``progress`` counts questions. Raises StudyError where the logits are not finite.
     """
 
-    def of_chunk(begin: int, chunk: Sequence[Example]) -> Predictions:
+    def of_chunk(begin: int) -> Predictions:
         def windows_done(done: int, of: int) -> None:
-            if progress is not None:
-                progress(begin + len(chunk) * done // of, len(examples))
+            progress(begin + len(chunk) * done // of, len(examples))
 
+        chunk = examples[begin : begin + _CHUNK]
         return predict(engine, reading.windows(chunk, tokenizer), chunk, reading, windows_done)
 
-    return in_chunks(of_chunk, examples)
-
-
-def in_chunks(of_chunk: Callable[[int, Sequence[Example]], Predictions], examples: Sequence[Example]) -> Predictions:
-    """The rows of all chunks of ``examples``; ``of_chunk`` takes how many examples came before, and its own."""
-    parts = [of_chunk(begin, examples[begin : begin + _CHUNK]) for begin in range(0, len(examples), _CHUNK)]
-
-    def column(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    return Predictions(
-        id=[i for part in parts for i in part.id],
-        text=[text for part in parts for text in part.text],
-        char_start=column("char_start"),
-        char_end=column("char_end"),
-        score=column("score"),
-        probability=column("probability"),
-        no_answer_score=column("no_answer_score"),
-    )
+    chunks = [of_chunk(begin) for begin in range(0, len(examples), _CHUNK)]
+    return Predictions(*map(np.concatenate, zip(*chunks, strict=True)))
 
 
 def predict(
-    engine: Engine, windows: Windows, examples: Sequence[Example], reading: Reading, progress: Progress | None = None
+    engine: Engine, windows: Windows, examples: Sequence[Example], reading: Reading, progress: Progress = _unseen
 ) -> Predictions:
-    """Answer ``examples`` with the ``windows`` that features.build made of them; ``progress`` counts windows."""
-    with engine.side_by_side() as each:
-        return from_logits(partial(engine.logits, windows), windows, examples, reading, each=each, progress=progress)
-
-
-def from_logits(
-    logits: Callable[[Int64], tuple[Floats, Floats]],
-    windows: Windows,
-    examples: Sequence[Example],
-    reading: Reading,
-    *,
-    each: Map = map,
-    progress: Progress | None = None,
-) -> Predictions:
-    """``predict`` with ``logits`` of any source, as of an engine for these windows; ``each`` maps over batches.
+    """Answer ``examples`` with the ``windows`` that features.build made of them; ``progress`` counts windows.
 
     As in SQuAD v2.0's customary baseline, the no-answer score is the start logit + end logit of the leading
     special token, the lowest over a question's windows.
     """
-    columns = _per_window(logits, windows, reading, each, progress)
+    columns = _per_window(engine, windows, reading, progress)
     score, first, last, log_normaliser, no_answer = columns  # float64 (n_windows,) each
     begins = np.searchsorted(windows.example, np.arange(len(examples)))  # each question's first window
     best = np.lexsort((-score, windows.example))[begins]  # stable: of equal scores the earlier window's
@@ -168,37 +136,31 @@ def from_logits(
     char_end = np.where(has_span, windows.offsets[token + last[best].astype(np.int64), 1], -1).astype(np.int64)
     spans = zip(examples, char_start.tolist(), char_end.tolist(), strict=True)
     return Predictions(
-        id=[example.id for example in examples],
-        text=[example.context[start:end] if start >= 0 else "" for example, start, end in spans],
-        char_start=char_start,
-        char_end=char_end,
+        id=np.array([example.id for example in examples], object),
+        text=np.array([example.context[start:end] if start >= 0 else "" for example, start, end in spans], object),
         score=score,
         probability=np.exp(score - np.where(has_span, normaliser, 0.0)),
         no_answer_score=no_answer - score,
+        char_start=char_start,
+        char_end=char_end,
     )
 
 
-def _per_window(
-    logits: Callable[[Int64], tuple[Floats, Floats]],
-    windows: Windows,
-    reading: Reading,
-    each: Map,
-    progress: Progress | None,
-) -> Float64:
+def _per_window(engine: Engine, windows: Windows, reading: Reading, progress: Progress) -> Float64:
     """The four columns of best_spans and the no-answer score of every window: (5, n_windows)."""
 
     def of_batch(rows: Int64) -> Float64:
-        start, end = logits(rows)
+        start, end = engine.logits(windows, rows)
         spans = best_spans(start, end, context_mask(windows, rows, start.shape[1]), reading.max_answer_tokens)
         return np.array((*spans, start[:, 0] + end[:, 0]), np.float64)
 
     columns = np.empty((5, len(windows.lengths)))
     done = 0
-    parts = list(batches(windows.lengths, reading.batch_tokens))
-    for rows, part in zip(parts, each(of_batch, parts), strict=True):
-        columns[:, rows] = part
-        done += len(rows)
-        if progress is not None:
+    parts = batches(windows.lengths, reading.batch_tokens)
+    with engine.side_by_side() as each:
+        for rows, part in zip(parts, each(of_batch, parts), strict=True):
+            columns[:, rows] = part
+            done += len(rows)
             progress(done, columns.shape[1])
     if not np.isfinite(columns[4]).all():
         raise not_finite()

@@ -9,10 +9,8 @@ are neither function words nor punctuation nor in the question.
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
@@ -58,22 +56,17 @@ def answer(example: Example) -> str:
     candidates = _runs(passage.is_content & ~asked)
     if not candidates:
         return ""
-    sentence_scores = np.bincount(passage.sentences, weights=shared * passage.is_first_in_sentence)
-    candidate_scores = sentence_scores[passage.sentences[[start for start, _ in candidates]]]
-    in_best_sentence = candidate_scores == candidate_scores.max()
+    of_sentences = np.bincount(passage.sentences, weights=shared * passage.is_first_in_sentence)
+    of_sentence = of_sentences[passage.sentences]  # that of each token
+    best = max(of_sentence[start] for start, _ in candidates)
     before = np.concatenate(([0.0], np.cumsum(shared)))
 
     def window_then_length(span: tuple[int, int]) -> tuple[float, int]:
         # Neighbours often share their best window; then the longer one wins, then the earlier one.
         return _window_score(before, *span, len(question)), span[1] - span[0]
 
-    start, end = max(compress(candidates, in_best_sentence), key=window_then_length)
+    start, end = max((span for span in candidates if of_sentence[span[0]] == best), key=window_then_length)
     return example.context[passage.offsets[start][0] : passage.offsets[end - 1][1]]
-
-
-def answer_all(examples: Iterable[Example]) -> dict[str, str]:
-    """The answer to each example by its id."""
-    return {example.id: answer(example) for example in examples}
 
 
 @lru_cache(maxsize=256)  # the questions about one passage follow each other

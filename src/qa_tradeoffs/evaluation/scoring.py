@@ -1,11 +1,10 @@
 """Predictions against references: one scored row per question, and the records that sum them up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from qa_tradeoffs.core.files import written_atomically
@@ -16,7 +15,6 @@ from qa_tradeoffs.metrics import languages, no_answer, squad
 from qa_tradeoffs.metrics.languages import OFFICIAL
 from qa_tradeoffs.metrics.no_answer import Threshold
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.metrics.squad import Bools
 from qa_tradeoffs.study.config import Study
 
 _NO_ANSWER = "(no answer)"
@@ -37,24 +35,22 @@ def score(
     probability, char_start and char_end in the context; for v2.0 also span_exact_match and span_f1, and has_answer,
     which is of the question: from these and no_answer_score every other threshold's scores follow.
     """
-    spans = _score_spans(predictions, examples, v2=v2, language=language)
-    scores = squad.apply_threshold(spans, predictions.no_answer_score, threshold) if v2 else spans
-    frame = pd.DataFrame(
-        {
-            "id": predictions.id,
-            "prediction": predictions.with_threshold(threshold) if v2 else predictions.text,
-            "score": predictions.score,
-            "probability": predictions.probability,
-            "no_answer_score": predictions.no_answer_score,
-            "char_start": predictions.char_start,
-            "char_end": predictions.char_end,
-            "exact_match": scores.exact_match,
-            "f1": scores.f1,
-        }
-    )
+    frame = pd.DataFrame(predictions._asdict()).rename(columns={"text": "prediction"})
+    spans = scores = _scores(predictions.text, examples, v2, language)
+    if v2:
+        scores = squad.apply_threshold(spans, predictions.no_answer_score, threshold)
+        frame["prediction"] = frame["prediction"].mask(frame["no_answer_score"] > threshold, "")
+    frame = frame.assign(exact_match=scores.exact_match, f1=scores.f1)
     if v2:
         frame = frame.assign(span_exact_match=spans.exact_match, span_f1=spans.f1, has_answer=spans.has_answer)
     return frame
+
+
+def _scores(texts: Iterable[str], examples: Sequence[Example], v2: bool, language: str) -> squad.QuestionScores:
+    """Scores of an answer to each of the examples, whatever its no-answer score."""
+    references = {example.id: example.answers for example in examples}
+    by_id = dict(zip(references, texts, strict=True))
+    return squad.score_questions(by_id, references, v2, languages.normalizer(language))
 
 
 def threshold(
@@ -70,7 +66,7 @@ def threshold(
     if not held_out:
         return Threshold(given)
     predictions = answer(held_out)
-    scores = _score_spans(predictions, held_out, v2=True, language=language)
+    scores = _scores(predictions.text, held_out, True, language)
     return no_answer.choose(scores.f1, predictions.no_answer_score, scores.has_answer)
 
 
@@ -94,13 +90,11 @@ def threshold_table(threshold: Threshold, *, v2: bool, fine_tuned: bool = False)
     """
     if not v2:
         return pd.DataFrame()
-    row: dict[str, Any] = {"no answer above": f"{threshold.value:.2f} logits"}
-    if threshold.f1 is None:
-        return pd.DataFrame([row | {"chosen": "by the study file"}])
-    row |= {"chosen": "for its F1 on held-out training questions", "questions": threshold.questions}
-    return pd.DataFrame(
-        [row | {"F1 there": f"{threshold.f1:.1f}", "model has seen them": "unknown" if fine_tuned else "no"}]
-    )
+    row: dict[str, Any] = {"no answer above": f"{threshold.value:.2f} logits", "chosen": "by the study file"}
+    if threshold.f1 is not None:
+        row |= {"chosen": "for its F1 on held-out training questions", "questions": threshold.questions}
+        row |= {"F1 there": f"{threshold.f1:.1f}", "model has seen them": "unknown" if fine_tuned else "no"}
+    return pd.DataFrame([row])
 
 
 def records(
@@ -110,17 +104,15 @@ def records(
 
     For v2.0 also the official script's HasAns_* and NoAns_* figures.
     """
+    scores = _scores(map(baseline.answer, examples), examples, v2, language)
+    metrics = ("exact_match", "f1")
+    values = {metric: frame[metric] for metric in metrics}
+    values |= {"baseline_exact_match": scores.exact_match, "baseline_f1": scores.f1}
+    for prefix, chosen in (("HasAns", scores.has_answer), ("NoAns", ~scores.has_answer)):
+        if v2 and chosen.any():
+            values |= {f"{prefix}_{metric}": frame.loc[chosen, metric] for metric in metrics}
     rng = np.random.default_rng(seed)
-    untrained = baseline_scores(examples, v2=v2, language=language)
-    of_all = [
-        _points("exact_match", frame["exact_match"], rng),
-        _points("f1", frame["f1"], rng),
-        _points("baseline_exact_match", untrained.exact_match, rng),
-        _points("baseline_f1", untrained.f1, rng),
-    ]
-    if not v2:
-        return of_all
-    return of_all + _by_answerability(frame, np.array([len(example.answers) > 0 for example in examples]), rng)
+    return [Record.mean(metric, 100 * np.asarray(column), "points", rng) for metric, column in values.items()]
 
 
 def summary(records: Sequence[Record]) -> pd.DataFrame:
@@ -154,35 +146,3 @@ def write_predictions(frame: pd.DataFrame, path: Path) -> None:
     """One row per question, as parquet."""
     with written_atomically(path) as temporary:
         frame.to_parquet(temporary, write_page_checksum=True)
-
-
-def baseline_scores(examples: Sequence[Example], *, v2: bool, language: str = OFFICIAL) -> squad.QuestionScores:
-    """What lexical overlap alone reaches on these questions, without any training."""
-    return _score_texts(baseline.answer_all(examples), examples, v2, language)
-
-
-def _score_spans(
-    predictions: Predictions, examples: Sequence[Example], *, v2: bool, language: str
-) -> squad.QuestionScores:
-    """Scores of the best spans, whatever their no-answer score."""
-    return _score_texts(dict(zip(predictions.id, predictions.text, strict=True)), examples, v2, language)
-
-
-def _score_texts(texts: dict[str, str], examples: Sequence[Example], v2: bool, language: str) -> squad.QuestionScores:
-    references = {example.id: example.answers for example in examples}
-    return squad.score_questions(texts, references, v2, languages.normalizer(language))
-
-
-def _by_answerability(frame: pd.DataFrame, has_answer: Bools, rng: np.random.Generator) -> list[Record]:
-    """The figures of answerable and of unanswerable questions apart, where there are any."""
-    return [
-        _points(f"{prefix}_{column}", frame.loc[chosen, column], rng)
-        for prefix, chosen in (("HasAns", has_answer), ("NoAns", ~has_answer))
-        if chosen.any()
-        for column in ("exact_match", "f1")
-    ]
-
-
-def _points(metric: str, values: npt.ArrayLike, rng: np.random.Generator) -> Record:
-    """The mean of per-question ``values`` in [0, 1], in points from 0 to 100."""
-    return Record.mean(metric, 100 * np.asarray(values, dtype=float), "points", rng)

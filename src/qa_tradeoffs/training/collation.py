@@ -6,8 +6,8 @@ that chance gives it, and is computed in parts of like length, whose gradients a
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,16 @@ class Shuffled(Sampler[int]):
         return self._n_rows
 
     def __iter__(self) -> Iterator[int]:
-        return iter(np.random.default_rng((self._seed, self._epoch)).permutation(self._n_rows).tolist())
+        return iter(self._rows_of(self._epoch).tolist())
+
+    def updates(self, batch_size: int, steps: int) -> list[NDArray[np.int64]]:
+        """The rows of each of the first ``steps`` updates of a training."""
+        cuts = range(batch_size, self._n_rows, batch_size)
+        epochs = math.ceil(steps / (len(cuts) + 1))
+        return [rows for epoch in range(epochs) for rows in np.split(self._rows_of(epoch), cuts)][:steps]
+
+    def _rows_of(self, epoch: int) -> NDArray[np.int64]:
+        return np.random.default_rng((self._seed, epoch)).permutation(self._n_rows)
 
 
 @dataclass(frozen=True)
@@ -72,15 +81,20 @@ class Collator:
         times = self.processes if self.rank < len(rows) else 0
         return {"parts": [self._padded(part) | {"share": times * len(part) / len(rows)} for part in self.parts(rows)]}
 
-    def parts(self, rows: list[int]) -> list[NDArray[np.int64]]:
+    def parts(self, rows: Sequence[int] | NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """This process's rows of an update as they are computed; where it has none, one that counts for nothing."""
         by_length = np.asarray(rows)[np.argsort(self.windows.lengths[rows], kind="stable")]
         mine = by_length[self.rank :: self.processes] if self.rank < len(rows) else by_length[:1]
         return [mine[part] for part in parts(self.windows.lengths[mine], self.own_cost, self.multiple_of)]
 
-    def width(self, part: NDArray[np.int64]) -> int:
-        """Tokens that each row of a part is padded to."""
-        return -(-int(self.windows.lengths[part].max()) // self.multiple_of) * self.multiple_of
+    def computed_tokens(self, rows: NDArray[np.int64]) -> int:
+        """Tokens of an update in all processes, with padding."""
+        tokens = 0
+        for rank in range(self.processes):
+            for part in replace(self, rank=rank).parts(rows):
+                widest = int(self.windows.lengths[part].max())
+                tokens += len(part) * -(-widest // self.multiple_of) * self.multiple_of
+        return tokens
 
     def _padded(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         part = pad(self.windows, rows, self.pad_token_id, multiple_of=self.multiple_of)
@@ -104,9 +118,18 @@ def span_loss(output: Any, attention_mask: torch.Tensor, start: torch.Tensor, en
     return (of_start + of_end) / 2
 
 
-def collator_for(network: Any, windows: Windows, pad_token_id: int, device: torch.device) -> Collator:
+def part_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
+    """What a collator's ``part`` of an update contributes to the mean loss of its windows."""
+    share, labels = part.pop("share"), [part.pop(name) for name in LABELS]
+    loss: torch.Tensor = share * span_loss(network(**part), part["attention_mask"], *labels)
+    return loss
+
+
+def collator_for(
+    network: Any, windows: Windows, pad_token_id: int, device: torch.device, rank: int = 0, processes: int = 1
+) -> Collator:
     """A collator that cuts updates as is cheapest for a network of this size on this device."""
     of_part = _FLOP_OF_CALLS[device.type] + _FLOP_OF_A_GRADIENT * network.num_parameters()
     of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
     multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
-    return Collator(windows, pad_token_id, accepted_inputs(network), of_part / of_token, multiple_of)
+    return Collator(windows, pad_token_id, accepted_inputs(network), of_part / of_token, multiple_of, rank, processes)

@@ -18,78 +18,83 @@ from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.models import devices
 
 _MARKER = "elapsed.json"
-STEPS_BETWEEN_LOSS_CHECKS = 10  # a broken loss stays broken; on a GPU every look at it waits for the device
+_STEPS_BETWEEN_LOOKS = 10  # at the loss or at another process's clock: on a GPU every look waits for the device
 # A blind guess costs log(tokens of a window) nats, and a network that only learns to be unsure comes down to that. A
 # report is the mean over 2 % of the updates: one that is twice as bad may be a rough start, three in a row are not.
 _TIMES_A_GUESS, _ROWS_UNTIL_DIVERGED = 2, 3
 
 
 class Recorder(TrainerCallback):  # type: ignore[misc]
-    """Keeps time, has a checkpoint written every so often, shows progress, and stops at a loss that went bad."""
+    """Keeps time, has a checkpoint written every so often, shows progress, and stops at a loss that went bad.
 
-    def __init__(self, seconds_between_saves: float, longest: int) -> None:
-        self._between = seconds_between_saves
+    ``seconds`` of training, those of interrupted attempts up to their last checkpoint included; this attempt was
+    ``resumed_at`` that step.
+    """
+
+    def __init__(self, trainer: Any, seconds_between_saves: float, longest: int) -> None:
+        self._trainer, self._between = trainer, seconds_between_saves
         self._worst, self._worse = _TIMES_A_GUESS * math.log(longest), 0
-        self.trainer: Any = None
-        self._before = 0.0
-        self._began = self._saved = time.monotonic()
-        self._ended: float | None = None
-        self.resumed_at = 0
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training so far, those of interrupted attempts up to their last checkpoint included."""
-        return self._before + (self._ended or time.monotonic()) - self._began
+        self.seconds, self.resumed_at = 0.0, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Begin the clock, after that of a resumed attempt."""
         self.resumed_at = state.global_step
         if self.resumed_at:
             marker = json.loads((_checkpoint(args, state) / _MARKER).read_bytes())
-            self._before = marker["seconds"]
+            self.seconds = marker["seconds"]
             # The Trainer would forget the losses since the last row of the history, and rows would depend on the clock.
-            self.trainer._tr_loss += marker["losses_since_row"][args.process_index]
-            self.trainer._globalstep_last_logged = marker["last_row"]
+            self._trainer._tr_loss += marker["losses_since_row"][args.process_index]
+            self._trainer._globalstep_last_logged = marker["last_row"]
         elif args.process_index:  # dropout masks of its own; where it goes on, the Trainer has its generator's state
             torch.manual_seed(int(np.random.SeedSequence((args.seed, args.process_index)).generate_state(1)[0]))
         self._progress = Progress("training step", state.max_steps)
-        self._began = self._saved = time.monotonic()
+        self._counted = self._saved = time.monotonic()
+
+    def _count_seconds(self) -> None:
+        """Bring ``seconds`` up to now."""
+        now = time.monotonic()
+        self.seconds += now - self._counted
+        self._counted = now
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Show progress, and have a checkpoint written where one is due."""
-        self._progress.update(state.global_step)
-        at_end = state.global_step == state.max_steps
-        control.should_save = not at_end and self._is_due(args, state)
-        control.should_log |= at_end  # the mean since the last row would be lost unless its step is a round one
-
-    def _is_due(self, args: Any, state: Any) -> bool:
-        """Whether it is time for a checkpoint; of several processes the first one's clock decides."""
+        """Show progress, stop at a loss that is no longer a number, and have a checkpoint written where one is due."""
+        if args.process_index == 0:
+            self._progress.update(state.global_step)
+        at_end, look = state.global_step == state.max_steps, state.global_step % _STEPS_BETWEEN_LOOKS == 0
         due = time.monotonic() - self._saved > self._between
-        if args.world_size == 1:
-            return due
-        if state.global_step % STEPS_BETWEEN_LOSS_CHECKS:  # GPUs would have to wait for the answer
-            return False
-        return bool(broadcast(torch.tensor(int(due), device=args.device)))
+        if args.world_size > 1:  # the first process's clock decides
+            due = look and bool(broadcast(torch.tensor(int(due), device=args.device)))
+        control.should_save = due and not at_end
+        control.should_log |= at_end  # the mean since the last row would be lost unless its step is a round one
+        if look or at_end or control.should_save:
+            loss = float(self._trainer._tr_loss)  # a sum since the last row; once broken, it stays so
+            if not math.isfinite(loss):
+                raise StudyError(
+                    f"training.learning_rate: the loss is no longer a number ({loss}) after {state.global_step} "
+                    "updates; try a lower rate, or some warmup_ratio"
+                )
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Mark the new checkpoint as complete, and only then remove the others."""
         self._saved = time.monotonic()
-        complete = _checkpoint(args, state)
-        losses = gather(self.trainer._tr_loss)  # once each process has written its generator's state
+        losses = gather(self._trainer._tr_loss)  # once each process has written its generator's state
         if args.process_index:
             return
-        since_row = {
-            "losses_since_row": losses.reshape(-1).tolist(), "last_row": self.trainer._globalstep_last_logged
-        }  # fmt: skip
-        write_text(complete / _MARKER, json.dumps({"seconds": self.seconds, **since_row}))
+        self._count_seconds()
+        marker = {
+            "seconds": self.seconds,
+            "losses_since_row": losses.reshape(-1).tolist(),
+            "last_row": self._trainer._globalstep_last_logged,
+        }
+        complete = _checkpoint(args, state)
+        write_text(complete / _MARKER, json.dumps(marker))
         for other in complete.parent.glob("checkpoint-*"):
             if other != complete:
                 shutil.rmtree(other, ignore_errors=True)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
-        """Stop a training whose loss is no longer a number, or stays far above that of a guess."""
+        """Stop a training whose loss stays far above that of a guess."""
         if "loss" in logs:
-            check_loss(logs["loss"], state.global_step)
             self._worse = self._worse + 1 if logs["loss"] > self._worst else 0
             if self._worse == _ROWS_UNTIL_DIVERGED:
                 raise StudyError(
@@ -101,7 +106,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """End the clock once the device is done."""
         devices.synchronize(args.device)
-        self._ended = time.monotonic()
+        self._count_seconds()
 
 
 def _checkpoint(args: Any, state: Any) -> Path:
@@ -113,12 +118,3 @@ def last_complete_checkpoint(workspace: Path) -> str | None:
     """The newest checkpoint that was marked as complete; one that a crash left half-written is passed over."""
     complete = [marker.parent for marker in workspace.glob(f"checkpoint-*/{_MARKER}")]
     return str(max(complete, key=lambda folder: int(folder.name.split("-")[1]))) if complete else None
-
-
-def check_loss(loss: float, step: int) -> None:
-    """Raise StudyError where the loss is no longer a number."""
-    if not math.isfinite(loss):
-        raise StudyError(
-            f"training.learning_rate: the loss is no longer a number ({loss}) after {step} updates; "
-            "try a lower rate, or some warmup_ratio"
-        )

@@ -1,17 +1,28 @@
-"""What a fine-tuning is given, and what comes of it beside the weights."""
+"""One fine-tuning: what it is made from, and what came of it."""
 
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
 
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import written_atomically
+from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.data.features import Windows
+from qa_tradeoffs.metrics.records import Condition, Record
+from qa_tradeoffs.models import devices
 from qa_tradeoffs.study.config import Training
+
+LAUNCHER = "QA_TRADEOFFS_ACCELERATE"  # the command that starts several processes, where not `accelerate launch`
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One fine-tuning: what is learned from, by which recipe, and where.
+    """What is learned from, by which recipe, and where.
 
     ``workspace`` holds the checkpoint to resume from, written every ``recipe.save_minutes``, and is to be removed once
     the result is saved. ``inputs`` is a digest of all that the result depends on: a checkpoint of other inputs is not
@@ -26,6 +37,35 @@ class Setup:
     workspace: Path
     inputs: str
     processes: int = 1
+
+    @property
+    def precision(self) -> str:
+        """What the recipe's precision comes down to on this device."""
+        return devices.precision(self.recipe.precision, self.device)
+
+    def conditions(self) -> dict[str, Condition]:
+        """The recipe, flat, with the precision that it came down to."""
+        return self.recipe.model_dump() | {"precision": self.precision}
+
+    def check(self, network: Any) -> None:
+        """Refuse processes that cannot share the updates or have too few GPUs, and windows too long for the network."""
+        processes, batch_size = self.processes, self.recipe.batch_size
+        if processes < 1 or batch_size % processes:
+            raise StudyError(
+                f"training.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; "
+                "give a number that divides it (NPROC=... on make's command line comes before the study's)"
+            )
+        on_gpus_here = self.device.type == "cuda" and not os.environ.get(LAUNCHER)
+        if on_gpus_here and processes > (count := torch.cuda.device_count()):
+            raise StudyError(
+                f"training.processes: {processes} processes need as many GPUs, but torch sees {count} here"
+            )
+        longest, limit = self.windows.lengths.max(), getattr(network.config, "max_position_embeddings", math.inf)
+        if longest > limit:
+            raise StudyError(
+                f"training.max_length: windows of {longest} tokens, but the network takes {limit} (its config's "
+                "max_position_embeddings); give a max_length up to that"
+            )
 
 
 @dataclass(frozen=True)
@@ -51,17 +91,47 @@ class Fitted:
     processes: int = 1
     devices: int = 1
 
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens that are not padding, per second of training."""
-        return self.tokens / self.seconds
+    def records(self) -> list[Record]:
+        """What it cost; a window is one question over one part of its passage, and tokens are those without padding."""
+        conditions = {"processes": self.processes, "devices": self.devices}
+        return [
+            Record.of(f"train_{metric}", value, unit, self.steps, conditions=conditions)
+            for metric, value, unit in (
+                ("seconds", self.seconds, "s"),
+                ("steps", self.steps, "updates"),
+                ("windows", self.windows, "windows"),
+                ("windows_per_second", self.windows / self.seconds, "windows/s"),
+                ("tokens_per_second", self.tokens / self.seconds, "tokens/s"),
+                ("padding_share", self._padding_share, "1"),
+                ("final_loss", self.history[-1]["loss"], "nats"),
+            )
+        ]
+
+    def summary(self) -> dict[str, str]:
+        """What it cost, for a reader."""
+        facts = {
+            "updates": f"{self.steps:,}" + (f", resumed at {self.resumed_at:,}" if self.resumed_at else ""),
+            "seconds": f"{self.seconds:.1f}",
+            "windows per second": f"{self.windows / self.seconds:.1f}",
+            "tokens per second": f"{self.tokens / self.seconds:,.0f}",
+            "share of padding": f"{100 * self._padding_share:.1f} %",
+        }
+        if self.processes > 1:
+            facts["processes"] = f"{self.processes} on {counted(self.devices, 'device')}"
+        return facts
 
     @property
-    def windows_per_second(self) -> float:
-        """Windows seen per second of training; a window is one question over one part of its passage."""
-        return self.windows / self.seconds
-
-    @property
-    def padding_share(self) -> float:
+    def _padding_share(self) -> float:
         """Share of the computed tokens that were padding."""
         return 1 - self.tokens / self.padded_tokens
+
+    def loss_table(self, n_rows: int = 12) -> pd.DataFrame:
+        """Step, epoch and loss of about ``n_rows`` rows of the history, the last included."""
+        every = math.ceil(len(self.history) / n_rows)
+        return pd.DataFrame(self.history[::-every][::-1])[["step", "epoch", "loss"]]
+
+    def write_history(self, path: Path) -> None:
+        """The loss history as parquet: step, epoch, loss, learning_rate and gradient norm."""
+        with written_atomically(path) as temporary:
+            # The rows of a resumed history come back with their keys sorted.
+            pd.DataFrame(self.history).sort_index(axis=1).to_parquet(temporary, write_page_checksum=True)

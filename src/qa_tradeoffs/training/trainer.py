@@ -1,33 +1,48 @@
 """transformers' Trainer with our order of windows, and each update computed in micro-batches of like length."""
 
-import os
+import socket
 from typing import Any
 
 import torch
+import transformers
 from accelerate.data_loader import prepare_data_loader
-from torch.utils.data import DataLoader, Dataset
-from transformers import Trainer as BaseTrainer
-from transformers import TrainingArguments
+from accelerate.utils import gather_object
+from torch.utils.data import DataLoader
 
+from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import devices
+from qa_tradeoffs.models.dropout import fast_masks
+from qa_tradeoffs.models.networks import set_dropout
+from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.training import collation
-from qa_tradeoffs.training.recorder import STEPS_BETWEEN_LOSS_CHECKS, check_loss
-from qa_tradeoffs.training.setup import Setup
+from qa_tradeoffs.training.recorder import Recorder, last_complete_checkpoint
+from qa_tradeoffs.training.setup import Fitted, Setup
 
 
-class Trainer(BaseTrainer):  # type: ignore[misc]
+class Trainer(transformers.Trainer):  # type: ignore[misc]
     """transformers' Trainer with our order of rows, updates computed in parts, and an eye on the loss."""
 
-    def __init__(self, *, order: collation.Shuffled, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._order = order
+    def __init__(self, network: Any, setup: Setup) -> None:
+        arguments, windows = arguments_of(setup), setup.windows
+        self.order = collation.Shuffled(len(windows.lengths), setup.seed)
+        self.recorder = Recorder(self, setup.recipe.save_minutes * 60, int(windows.lengths.max()))
+        super().__init__(
+            model=network,
+            args=arguments,
+            train_dataset=range(len(windows.lengths)),  # rows; the collator turns those of an update into tensors
+            data_collator=collation.collator_for(
+                network, windows, setup.pad_token_id, setup.device, arguments.process_index, arguments.world_size
+            ),
+            callbacks=[self.recorder],
+        )
+        self.remove_callback(transformers.PrinterCallback)
 
     def get_train_dataloader(self) -> Any:
         """Every process is given every update whole; the collator knows which of its rows are this process's."""
         updates: DataLoader[int] = DataLoader(
             self.train_dataset,
             batch_size=self.args.train_batch_size * self.args.world_size,
-            sampler=self._order,
+            sampler=self.order,
             collate_fn=self.data_collator,
             pin_memory=self.args.dataloader_pin_memory,
         )
@@ -38,57 +53,66 @@ class Trainer(BaseTrainer):  # type: ignore[misc]
         *others, last = inputs["parts"]
         with self.accelerator.no_sync(model):  # the last part's gradients take those of the others along
             losses = [super(Trainer, self).training_step(model, part) for part in others]
-        loss: torch.Tensor = torch.stack([*losses, super().training_step(model, last)]).sum()
-        if self.state.global_step % STEPS_BETWEEN_LOSS_CHECKS == 0:
-            check_loss(float(loss), self.state.global_step)
-        return loss
+        return torch.stack([*losses, super().training_step(model, last)]).sum()
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> torch.Tensor:
         """A part's contribution to the mean loss of its update."""
-        share, labels = inputs.pop("share"), [inputs.pop(name) for name in collation.LABELS]
-        loss: torch.Tensor = share * collation.span_loss(model(**inputs), inputs["attention_mask"], *labels)
-        return loss
-
-    def floating_point_ops(self, inputs: Any) -> int:
-        """Count none: the Trainer would look for a batch in one piece, and FLOPs are counted by formula."""
-        return 0
+        return collation.part_loss(model, inputs)
 
 
-class Rows(Dataset[int]):
-    """Row numbers; the collator turns a batch of them into tensors at once."""
+def train(network: Any, setup: Setup) -> Fitted:
+    """Train in this process, which may be one of several that accelerate has started.
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    Each process computes its share of every update, and all of them come to the same weights. The first one keeps time
+    and writes checkpoints.
+    """
+    set_dropout(network, setup.recipe.dropout)
+    trainer = Trainer(network, setup)
+    with quiet(), devices.enough_memory(otherwise=setup.recipe.too_large), fast_masks(setup.recipe.fast_dropout):
+        trainer.train(resume_from_checkpoint=last_complete_checkpoint(setup.workspace))
+    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):  # no loss was computed with them
+        raise StudyError(
+            "training.learning_rate: after the last update the weights are no longer numbers; "
+            "try a lower rate, or some warmup_ratio"
+        )
+    steps = trainer.state.global_step
+    updates = trainer.order.updates(setup.recipe.batch_size, steps)
+    # Of processes on the processor of one machine, all have the same device.
+    of_each: list[str] = gather_object([f"{socket.gethostname()} {trainer.args.device}"])
+    return Fitted(
+        history=[row for row in trainer.state.log_history if "loss" in row],
+        steps=steps,
+        windows=sum(map(len, updates)),
+        seconds=trainer.recorder.seconds,
+        tokens=sum(int(setup.windows.lengths[rows].sum()) for rows in updates),
+        padded_tokens=sum(map(trainer.data_collator.computed_tokens, updates)),
+        resumed_at=trainer.recorder.resumed_at,
+        processes=setup.processes,
+        devices=len(set(of_each)),
+    )
 
-    def __len__(self) -> int:
-        return self._count
 
-    def __getitem__(self, row: int) -> int:
-        return row
-
-
-def arguments_of(setup: Setup) -> TrainingArguments:
+def arguments_of(setup: Setup) -> transformers.TrainingArguments:
     """The recipe in the Trainer's words."""
-    recipe, device = setup.recipe, setup.device
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    arguments = TrainingArguments(
+    recipe, on_cpu = setup.recipe, setup.device.type == "cpu"
+    arguments = transformers.TrainingArguments(
         output_dir=str(setup.workspace),
-        per_device_train_batch_size=recipe.batch_size // processes,
+        per_device_train_batch_size=recipe.batch_size // setup.processes,
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
         warmup_steps=recipe.warmup_ratio,  # below 1 it is a share of all steps
         lr_scheduler_type="linear",
-        bf16=devices.precision(recipe.precision, device) == "bf16",
-        use_cpu=device.type == "cpu",
-        ddp_backend="gloo" if device.type == "cpu" and processes > 1 else None,
+        bf16=setup.precision == "bf16",
+        use_cpu=on_cpu,
+        ddp_backend="gloo" if on_cpu and setup.processes > 1 else None,
         seed=setup.seed,
         save_strategy="no",  # the recorder saves by the clock
         logging_steps=0.02,  # likewise a share
         logging_nan_inf_filter=False,  # its default would hide a loss that went bad
         disable_tqdm=True,
         report_to="none",
-        dataloader_pin_memory=device.type == "cuda",
+        dataloader_pin_memory=not on_cpu,
         remove_unused_columns=False,
     )
     # Where a process sees several GPUs, the Trainer would multiply the batch by their number; the recipe says its size.
