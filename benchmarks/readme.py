@@ -14,7 +14,8 @@ from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import anomaly
 from qa_tradeoffs.runs import forecast, plan
 from qa_tradeoffs.runs.paths import RunPaths
-from qa_tradeoffs.study import config, prices
+from qa_tradeoffs.runs.selection import Selection
+from qa_tradeoffs.study import config
 
 README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"
 PUBLISHED = ROOT / "reports" / "published"
@@ -75,8 +76,8 @@ def _points(record: Record) -> str:
 
 def _anomaly() -> str:
     explained = explanation(own=Path("not here"))
-    sentences = [anomaly.measured(explained), *anomaly.sentences(explained)]
-    return "\n\n".join([*sentences, _markdown(anomaly.aims_cells(explained.aims))])
+    tables = anomaly.answer(explained), anomaly.variants_table(explained.variants), anomaly.aims_table(explained.aims)
+    return "\n\n".join(_markdown(table.cells) for table in tables)
 
 
 def _speed() -> str:
@@ -95,10 +96,10 @@ def _graph() -> str:
 
 
 def _forecast(copies: int, seeds: Sequence[int]) -> list[str]:
-    study = config.load(ROOT / "studies" / "squad.yaml")
-    price = prices.load(ROOT / "studies" / "prices.yaml")["gcp-p100"]
-    found = forecast.forecast(study, RunPaths(Path("not here")), list(study.models), seeds, copies, tflops=5.2)
-    return plan.lines(found, "studies/squad.yaml", "gcp-p100", price)
+    study = config.load(ROOT / "studies" / "squad.yaml").model_copy(update={"price": "gcp-p100"})
+    nothing = RunPaths(ROOT / "not here")
+    chosen = Selection(Path("studies/squad.yaml"), study, nothing, tuple(study.models), tuple(seeds))
+    return plan.lines(chosen, *forecast.forecast(chosen, tflops=5.2), copies)
 
 
 def _demo() -> str:

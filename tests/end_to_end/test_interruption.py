@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import select
 import shutil
 import signal
 import subprocess
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from conftest import Checkout
 
@@ -38,83 +38,56 @@ def start(checkout: Checkout, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def children(pid: int) -> list[int]:
-    """What the process has started; nothing if it has ended."""
-    try:
-        tasks = list(Path(f"/proc/{pid}/task").iterdir())
-        return [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    except OSError:
-        return []
+def processes(make: subprocess.Popen[str], role: str = "") -> list[psutil.Process]:
+    """Make and all that it started that are still there; or only its kernels, or those that run a notebook."""
+    word = {"": "", "kernel": "ipykernel_launcher", "run": "qa_tradeoffs.runs.execute"}[role]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        top = psutil.Process(make.pid)
+        return [process for process in (top, *top.children(recursive=True)) if word in command(process)]
+    return []
 
 
-def descendants(make: int) -> list[int]:
-    """Make and all that it started that are still there."""
-    found = [make]
-    for pid in found:
-        found += [child for child in children(pid) if child not in found]
-    return found
-
-
-def kill(make: subprocess.Popen[str], ending: signal.Signals, choose: Callable[[list[int]], int] | None) -> None:
-    """Send the signal to the one that is chosen, or to make's process group; all processes must end by themselves."""
-    there = descendants(make.pid)
-    watched = [os.pidfd_open(process) for process in there if Path(f"/proc/{process}").exists()]
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(make.pid, ending) if choose is None else os.kill(choose(there), ending)
-    make.wait(600)  # interrupted alone, make waits for what it has started
-    until = time.monotonic() + 30
-    while watched and time.monotonic() < until:
-        ended = select.select(watched, [], [], 1)[0]
-        for process in ended:
-            os.close(process)
-        watched = [process for process in watched if process not in ended]
-    assert not watched, f"{len(watched)} processes outlived make by half a minute"
-
-
-def when(condition: Callable[[], bool], make: subprocess.Popen[str]) -> None:
-    """Come back as soon as the condition holds."""
-    while not condition():
-        assert make.poll() is None, "make ended before"
-        time.sleep(0.01)
-
-
-def command(pid: int) -> str:
+def command(process: psutil.Process) -> str:
     """The words that a process was started with; none if it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
-    except OSError:
-        return ""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
 
 
-def playing(make: int, role: str) -> list[int]:
-    """The processes that are make, its kernels, or run notebooks; of those the last is not a shell around one."""
-    if role == "make":
-        return [make]
-    if role == "kernel":
-        return [pid for pid in descendants(make) if "ipykernel_launcher" in command(pid)]
-    return [pid for pid in descendants(make) if "qa_tradeoffs.runs.execute" in command(pid)]
+def kill(make: subprocess.Popen[str], ending: signal.Signals, chosen: psutil.Process | None = None) -> None:
+    """Send the signal to the chosen process, or to make's process group; all processes must end by themselves."""
+    watched = processes(make)
+    with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+        os.killpg(make.pid, ending) if chosen is None else chosen.send_signal(ending)
+    make.wait(600)  # interrupted alone, make waits for what it has started
+    _, alive = psutil.wait_procs(watched, timeout=30)
+    assert not alive, f"{len(alive)} processes outlived make by half a minute"
 
 
-def begins(make: subprocess.Popen[str], notebook: str) -> bool:
-    """Wait until make comes to this notebook; False where it comes to its end without."""
+def when(condition: Callable[[], bool], make: subprocess.Popen[str]) -> bool:
+    """Come back as soon as the condition holds; False where make comes to its end without."""
     while make.poll() is None:
-        if any(f"/{notebook}.ipynb" in command(pid) for pid in descendants(make.pid)):
+        if condition():
             return True
         time.sleep(0.01)
     return False
 
 
-def work(make: int) -> str:
+def begins(make: subprocess.Popen[str], notebook: str) -> bool:
+    """Wait until make comes to this notebook; False where it comes to its end without."""
+    return when(lambda: any(f"/{notebook}.ipynb" in command(process) for process in processes(make)), make)
+
+
+def work(make: subprocess.Popen[str]) -> str:
     """What a make is at: the notebook, and how far it says that it is."""
-    there = descendants(make)
-    notebook = [word[1] for pid in there if (word := re.search(r"runs\.execute.*?/(\d-\w+)\.ipynb", command(pid)))]
-    told = []
-    for pid in there:
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            variables = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
-            file = variables.split(f"\0{progress.VARIABLE}=")[1].split("\0")[0]
-            told = [progress.line(json.loads(Path(file).read_text()))]
-    return ", ".join([*notebook[-1:], *told]) or "between notebooks"
+    notebook, progressed = "between notebooks", ""
+    for process in processes(make):
+        if found := re.search(r"runs\.execute.*?/(\d-\w+)\.ipynb", command(process)):
+            notebook = found[1]
+        with contextlib.suppress(psutil.Error, OSError, ValueError, KeyError):
+            state = json.loads(Path(process.environ()[progress.VARIABLE]).read_text())
+            progressed = ", {label} {done}/{total}".format(**state)
+    return notebook + progressed
 
 
 def seconds_of(notebook: Path) -> float:
@@ -153,13 +126,13 @@ def test_a_training_of_which_everybody_is_killed_in_turn_goes_on_from_its_checkp
 
     def killed_at(step: int, ending: signal.Signals, role: str | None) -> None:
         make = start(checkout, "evaluate", "MODELS=bert")
-        when(lambda: any(int(mark.parent.name.split("-")[1]) >= step for mark in folder.glob(MARKS)), make)
-        when(lambda: role is None or bool(playing(make.pid, role)), make)
-        kill(make, ending, None if role is None else lambda _: playing(make.pid, role)[-1])
+        assert when(lambda: any(int(mark.parent.name.split("-")[1]) >= step for mark in folder.glob(MARKS)), make)
+        # Of those that run a notebook, the last is not a shell around one.
+        kill(make, ending, None if role is None else processes(make, role)[0 if role == "" else -1])
         check_nothing_is_half_there(run)
         assert not (folder / "1-train.ipynb").exists()
 
-    killed_at(1, signal.SIGKILL, "make")
+    killed_at(1, signal.SIGKILL, "")
     killed_at(2, signal.SIGKILL, "kernel")
     killed_at(3, signal.SIGTERM, "run")
     killed_at(4, signal.SIGINT, None)
@@ -178,8 +151,8 @@ def test_what_is_finished_as_make_is_interrupted_stays(checkout):
     (run / "bert/seed-0/2-evaluate.ipynb").unlink()
     before = finished_stages(run)
     make = start(checkout, "evaluate", "MODELS=bert")
-    when(lambda: (run / "bert/seed-0/evaluation.json").exists(), make)
-    kill(make, signal.SIGINT, None)
+    assert when((run / "bert/seed-0/evaluation.json").exists, make)
+    kill(make, signal.SIGINT)
     assert finished_stages(run).items() >= before.items()
     assert (run / "bert/seed-0/evaluation.json").exists()
 
@@ -203,7 +176,7 @@ def test_two_makes_at_once_end_with_one_study_and_the_second_waits_if_asked_to(c
     for name in ("training.json", "1-train.ipynb"):
         (run / "distilbert/seed-0" / name).unlink()
     first = start(checkout, "evaluate")
-    when(lambda: (run / "distilbert/seed-0/partial-1-train.ipynb").exists(), first)
+    assert when((run / "distilbert/seed-0/partial-1-train.ipynb").exists, first)
     refused = checkout.make("all", "STUDY=tiny")
     assert refused.returncode != 0
     assert "qa_tradeoffs.runs.make evaluate' (process " in refused.stderr
@@ -260,8 +233,9 @@ def test_killed_at_twenty_moments_it_ends_as_an_undisturbed_run(undisturbed, tmp
             continue
         with contextlib.suppress(subprocess.TimeoutExpired):
             make.wait(chance.uniform(0, 0.9 * took[name]))
-        at_work.append(work(make.pid))
-        kill(make, ending, None if len(at_work) % 2 else chance.choice)
+        at_work.append(work(make))
+        there = processes(make)
+        kill(make, ending, None if len(at_work) % 2 or not there else chance.choice(there))
         check_nothing_is_half_there(run)
         before, done = done, finished_stages(run)
         assert done.items() >= before.items(), f"kill {len(at_work)}: a finished stage was repeated or lost"

@@ -4,14 +4,17 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from bs4 import BeautifulSoup
-from conftest import TOKEN, TOKEN_FILE
+from conftest import TOKEN, TOKEN_FILE, Checkout
 
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config
@@ -104,93 +107,93 @@ def test_publishing_puts_the_pages_where_they_are_committed_and_the_figures_into
     assert f"| {f1:.1f} (" in row
 
 
-EVALUATED = {"bert/seed-0/2-evaluate", "distilbert/seed-0/2-evaluate", "4-analysis"}
-PROFILED = {"bert/3-profile", "distilbert/3-profile", "4-analysis"}
-TRAINED = {"bert/seed-0/1-train", "distilbert/seed-0/1-train"} | EVALUATED
+TRAINED = {f"{model}/seed-0/1-train" for model in ("bert", "distilbert")}
+EVALUATED = {f"{model}/seed-0/2-evaluate" for model in ("bert", "distilbert")}
+PROFILED = {f"{model}/3-profile" for model in ("bert", "distilbert")}
 
 
-@pytest.mark.parametrize(
-    ("changed", "expected"),
-    [
-        ("src/qa_tradeoffs/report/charts.py", {"4-analysis"}),
-        ("studies/prices.yaml", {"4-analysis"}),
-        ("src/qa_tradeoffs/report/pages.py", set()),
-        ("benchmarks/results/anomaly.json", {"4-analysis"}),
-        ("studies/published.yaml", {"4-analysis"}),
-        ("src/qa_tradeoffs/profiling/latency.py", PROFILED),
-        ("src/qa_tradeoffs/evaluation/baseline.py", EVALUATED | PROFILED),
-        ("src/qa_tradeoffs/training/collation.py", TRAINED),
-        ("src/qa_tradeoffs/runs/stage.py", TRAINED | PROFILED),
-    ],
-)
-def test_an_edit_repeats_only_what_depends_on_it_whatever_the_file_s_time(checkout, changed, expected):
-    checkout.edit(changed, "\n" if changed.endswith(("yaml", "json")) else "\n# an edit\n")
-    assert checkout.repeats() == expected
+def edited(name: str, addition: str = "\n# an edit\n") -> Callable[[Checkout], None]:
+    return lambda checkout: checkout.edit(name, addition)
 
 
-def test_a_touch_repeats_nothing(checkout):
+def replaced(name: str, old: str, new: str) -> Callable[[Checkout], None]:
+    """A change in a text that is there."""
+
+    def change(checkout: Checkout) -> None:
+        path = checkout.folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    return change
+
+
+def touched(checkout: Checkout) -> None:
     for path in checkout.folder.rglob("*"):
         os.utime(path)
-    assert checkout.repeats() == set()
 
 
-def test_a_notebook_saved_with_outputs_repeats_nothing_and_one_with_other_code_what_it_computed(checkout):
+def saved_by_hand(checkout: Checkout) -> None:
+    """The first notebook, with other parameters and with outputs."""
     path = checkout.folder / "notebooks/1-train.ipynb"
     content = json.loads(path.read_text())
     code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
-    code[0]["source"] = 'study: str = "studies/tiny.yaml"  # by hand'  # the parameters
+    code[0]["source"] = 'study: str = "studies/tiny.yaml"  # by hand'
     code[1] |= {"outputs": [{"output_type": "stream", "name": "stdout", "text": "it ran"}], "execution_count": 3}
     path.write_text(json.dumps(content))
-    assert checkout.repeats() == set()
-    code[1]["source"] = [*code[1]["source"], "\n# an edit"]
-    path.write_text(json.dumps(content))
-    assert checkout.repeats() == TRAINED
 
 
-def test_another_version_of_a_library_repeats_every_stage(checkout):
-    record = checkout.folder / "runs/tiny/bert/seed-0/.1-train.inputs.json"
-    made_from = json.loads(record.read_text())
-    made_from["versions"]["torch"] = "2.12.0"
-    record.write_text(json.dumps(made_from))
-    assert checkout.repeats() == {"bert/seed-0/1-train", "bert/seed-0/2-evaluate", "4-analysis"}
+def lost(checkout: Checkout) -> None:
+    (checkout.folder / "runs/tiny/bert/seed-0/evaluation.json").unlink()
 
 
-def test_an_edit_of_one_model_retrains_only_that_model(checkout):
-    study = checkout.folder / "studies/tiny.yaml"
-    study.write_text(study.read_text().replace("n_layers: 1", "n_layers: 2"))
-    assert checkout.repeats() == {
-        "distilbert/seed-0/1-train",
-        "distilbert/seed-0/2-evaluate",
-        "distilbert/3-profile",
-        "4-analysis",
-    }
+def unchanged(checkout: Checkout) -> None:
+    pass
 
 
-def test_a_comment_in_the_study_file_repeats_nothing(checkout):
-    study = checkout.folder / "studies/tiny.yaml"
-    study.write_text(study.read_text() + "# a comment\n")
-    assert checkout.repeats() == set()
+RECORD = "runs/tiny/bert/seed-0/.1-train.inputs.json"
+OF_BERT = {"bert/seed-0/1-train", "bert/seed-0/2-evaluate"}
+OF_DISTILBERT = {"distilbert/seed-0/1-train", "distilbert/seed-0/2-evaluate", "distilbert/3-profile"}
+OF_SEED_7 = {f"{model}/seed-7/{name}" for model in ("bert", "distilbert") for name in ("1-train", "2-evaluate")}
+CHANGES: dict[str, tuple[Callable[[Checkout], None], set[str]]] = {
+    "a touch of every file": (touched, set()),
+    "a notebook saved by hand": (saved_by_hand, set()),
+    "other code in a notebook": (replaced("notebooks/1-train.ipynb", "job.summary()", "{}"), TRAINED | EVALUATED),
+    "a comment in the study": (edited("studies/tiny.yaml", "# a comment\n"), set()),
+    "the report's pages": (edited("src/qa_tradeoffs/report/pages.py"), set()),
+    "the forecast": (edited("src/qa_tradeoffs/runs/forecast.py"), set()),
+    "the report's charts": (edited("src/qa_tradeoffs/report/charts.py"), {"4-analysis"}),
+    "the report's tables": (edited("src/qa_tradeoffs/report/templates/parts.html"), {"4-analysis"}),
+    "prices": (edited("studies/prices.yaml", "\n"), {"4-analysis"}),
+    "published figures": (edited("studies/published.yaml", "\n"), {"4-analysis"}),
+    "the anomaly": (edited("benchmarks/results/anomaly.json", "\n"), {"4-analysis"}),
+    "timing": (edited("src/qa_tradeoffs/profiling/latency.py"), PROFILED),
+    "scores": (edited("src/qa_tradeoffs/metrics/squad.py"), EVALUATED | PROFILED),
+    "evaluation": (edited("src/qa_tradeoffs/evaluation/baseline.py"), EVALUATED | PROFILED),
+    "training": (edited("src/qa_tradeoffs/training/collation.py"), TRAINED | EVALUATED),
+    "what opens a stage": (edited("src/qa_tradeoffs/runs/stage.py"), TRAINED | EVALUATED | PROFILED),
+    "a library's version": (replaced(RECORD, '"torch": "', '"torch": "1.'), OF_BERT),
+    "one model": (replaced("studies/tiny.yaml", "n_layers: 1", "n_layers: 2"), OF_DISTILBERT),
+    "a lost result": (lost, {"bert/seed-0/2-evaluate"}),
+    "SEEDS=0 7": (unchanged, OF_SEED_7),
+    "DEVICE=cpu": (unchanged, PROFILED),
+    "NPROC=2": (unchanged, set()),
+}  # fmt: skip
 
 
-def test_a_new_seed_adds_its_own_runs(checkout):
-    added = {f"{m}/seed-7/{n}" for m in ("bert", "distilbert") for n in ("1-train", "2-evaluate")}
-    assert checkout.repeats("SEEDS=0 7") == added | {"4-analysis"}
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_repeats_only_what_depends_on_it_whatever_the_files_times(checkout, name):
+    change, expected = CHANGES[name]
+    change(checkout)
+    assert checkout.repeats(*[name] * (change is unchanged)) == expected | ({"4-analysis"} if expected else set())
+    if name == "the report's pages":
+        assert "-m qa_tradeoffs.report.pages" in checkout.make("-n", "all", "STUDY=tiny").stdout
 
 
-def test_another_device_measures_again_but_trains_nothing(checkout):
-    assert checkout.repeats("DEVICE=cpu") == PROFILED
-
-
-def test_a_number_of_processes_reaches_the_trainings_and_makes_none_of_them_stale(checkout):
-    assert checkout.repeats("NPROC=2") == set()
+def test_a_number_of_processes_reaches_the_trainings(checkout):
     checkout.edit("src/qa_tradeoffs/training/collation.py")
     assert checkout.make("-n", "train", "STUDY=tiny", "NPROC=2").stdout.count("-p processes 2") == 2
     assert "-p processes" not in checkout.make("-n", "train", "STUDY=tiny").stdout
-
-
-def test_a_lost_result_is_made_again(checkout):
-    (checkout.folder / "runs/tiny/bert/seed-0/evaluation.json").unlink()
-    assert checkout.repeats() == {"bert/seed-0/2-evaluate", "4-analysis"}
 
 
 # In place of a cluster's launcher: notes what it is given; the two trainings each wait for the other to have begun.
@@ -214,33 +217,57 @@ def test_behind_a_launcher_every_notebook_is_a_job_and_jobs_run_at_once(checkout
     launched = [line.split() for line in (checkout.folder / "launched").read_text().splitlines()]
     found = {words[words.index("qa_tradeoffs.runs.execute") + 2]: words[0] for words in launched}
     assert found == {
-        f"runs/tiny/{name}.ipynb": "alone" if "3-profile" in name else "shared" for name in TRAINED | PROFILED
+        f"runs/tiny/{name}.ipynb": "alone" if "3-profile" in name else "shared"
+        for name in TRAINED | EVALUATED | PROFILED | {"4-analysis"}
     }
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
+def test_make_refuses_in_one_sentence_what_cannot_be_run(checkout):
+    (checkout.folder / "mine.yaml").write_text((checkout.folder / "studies/tiny.yaml").read_text())
+    misspelt = (checkout.folder / "studies/tiny.yaml").read_text().replace("epochs:", "epoch:")
+    (checkout.folder / "studies/misspelt.yaml").write_text(misspelt)
+    before = (checkout.folder / "runs/tiny/bert/seed-0/training.json").read_bytes()
+    for arguments, sentence in (
         (["STUDY=nowhere"], "STUDY: there is no file studies/nowhere.yaml"),
         (["STUDY=tiny", "MODELS=bert albert"], "MODELS: there is no model 'albert' in studies/tiny.yaml"),
-    ],
-)
-def test_make_refuses_what_the_study_does_not_have(finished, arguments, sentence):
-    refused = finished.make("all", *arguments)
-    assert refused.returncode != 0
-    assert sentence in refused.stderr
+        (["STUDY=misspelt"], "studies/misspelt.yaml: training.epoch: unknown key; the keys here are learning_rate, "),
+        (["STUDY=mine.yaml", "RUN=runs/tiny"], "runs/tiny: holds the results of studies/tiny.yaml, not of mine.yaml; "),
+    ):
+        refused = checkout.make("all", *arguments)
+        assert refused.returncode != 0
+        (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
+        assert line.startswith(f"error: {sentence}")
+    assert (checkout.folder / "runs/tiny/bert/seed-0/training.json").read_bytes() == before
 
 
-def test_a_misspelt_key_stops_make_with_one_sentence(checkout):
-    study = checkout.folder / "studies/tiny.yaml"
-    study.write_text(study.read_text().replace("epochs:", "epoch:"))
-    refused = checkout.make("all", "STUDY=tiny")
-    assert refused.returncode != 0
-    assert [line for line in refused.stderr.splitlines() if line.startswith("error:")] == [
-        "error: studies/tiny.yaml: training.epoch: unknown key; the keys here are "
-        + ", ".join(config.Training.model_fields)
-    ]
-    assert results.read(checkout.folder / "runs/tiny/bert/seed-0/training.json").stage == "train"
+@pytest.mark.slow
+def test_a_data_file_replaced_by_an_older_one_is_evaluated_again(finished, tmp_path):
+    study = yaml.safe_load((finished.folder / "studies/tiny.yaml").read_text())
+    study |= {"data": {"source": "files", "train": "train.json", "validation": "dev.json"}}
+    study["models"] = {"bert": study["models"]["bert"]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    texts = {"train": ["Bonn", "Kyiv"], "dev": ["Rome", "Paris", "Lima"], "other": ["Cairo", "Oslo"]}
+    for name, places in texts.items():
+        context = " ".join(places)
+        questions = [
+            {"id": place, "question": "Where?", "answers": [{"text": place, "answer_start": context.index(place)}]}
+            for place in places
+        ]
+        content = {"data": [{"title": "places", "paragraphs": [{"context": context, "qas": questions}]}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    os.utime(tmp_path / "other.json", (0, 0))
+
+    def evaluated() -> tuple[int, str]:
+        done = finished.make("evaluate", f"STUDY={tmp_path / 'study.yaml'}", f"RUN={tmp_path / 'run'}")
+        assert done.returncode == 0, done.stderr
+        return results.read(tmp_path / "run/bert/seed-0/evaluation.json").find("f1").n, done.stdout
+
+    assert evaluated()[0] == 3
+    shutil.copy2(tmp_path / "other.json", tmp_path / "dev.json")  # as cp -p
+    n, printed = evaluated()
+    assert n == 2
+    assert "1-train.ipynb (changed: files)" in printed
+    assert "done: " not in evaluated()[1]
 
 
 def test_make_help_lists_every_command_that_is_explained():

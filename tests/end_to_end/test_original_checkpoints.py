@@ -5,8 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 import pytest
 import yaml
 from conftest import Checkout
@@ -49,7 +48,7 @@ def questions(examples: list[Any]) -> hub_server.Files:
             for example in examples
         ]
         buffer = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows), buffer)
+        pd.DataFrame(rows).to_parquet(buffer)
         files[f"plain_text/{split}-00000-of-00001.parquet"] = buffer.getvalue()
     return files
 

@@ -11,15 +11,8 @@ import torch
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import checkpoints, networks, tokenizers
 from qa_tradeoffs.study.config import Model
+from tests.conftest import SIZES
 
-SIZES = {
-    "bert": {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32},
-    "distilbert": {"dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 32},
-    "squeezebert": {
-        "hidden_size": 16, "embedding_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "intermediate_size": 32,
-    },
-}  # fmt: skip
 VOCABULARY = 60
 TEXTS = ["The cat sat on the mat.", "The dog sat on the cat."] * 2
 IDS = torch.tensor([[2, 7, 3, 9, 11, 3]])
@@ -32,6 +25,14 @@ def tiny(architecture: str = "bert", **settings: Any) -> Model:
 
 def built(architecture: str = "bert", seed: int = 0) -> Any:
     return networks.load_network(tiny(architecture), None, VOCABULARY, seed).eval()
+
+
+def padded_batch() -> dict[str, torch.Tensor]:
+    """Three rows of 20, 12 and 1 tokens of a vocabulary of 50, with answer positions."""
+    mask = torch.arange(20) < torch.tensor([[20], [12], [1]])
+    ids = torch.randint(50, (3, 20), generator=torch.Generator().manual_seed(1))
+    answers = {"start_positions": torch.tensor([3, 11, 0]), "end_positions": torch.tensor([5, 11, 0])}
+    return {"input_ids": ids, "attention_mask": mask.long(), **answers}
 
 
 def logits(network: Any) -> torch.Tensor:

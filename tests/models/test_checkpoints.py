@@ -8,7 +8,8 @@ import torch
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import checkpoints
-from tests.models.conftest import SIZES, built, local, logits, sentence, tiny
+from tests.conftest import SIZES
+from tests.models.conftest import built, local, logits, sentence, tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -80,11 +81,11 @@ def test_a_local_model_is_checked_as_it_is_located(checkpoint, tmp_path):
 
 
 def test_weights_that_do_not_go_with_the_config_are_refused(checkpoint):
-    folder = checkpoint(num_hidden_layers=3)  # a layer has 16 weights and biases
+    folder = checkpoint(num_hidden_layers=2)  # a layer has 16 weights and biases
     with pytest.raises(StudyError) as error:
         checkpoints.load(folder)
     assert sentence(error) == (
-        f"{folder}: its weights lack bert.encoder.layer.2.attention.output.LayerNorm.bias and 15 more; "
+        f"{folder}: its weights lack bert.encoder.layer.1.attention.output.LayerNorm.bias and 15 more; "
         "is config.json another's?"
     )
 

@@ -1,15 +1,19 @@
 """The rewritten SqueezeBERT gives the same outputs and gradients from the same checkpoint."""
 
 import copy
+import weakref
 
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import Linear, Sequential
 from transformers import BertConfig, BertForQuestionAnswering, SqueezeBertConfig, SqueezeBertForQuestionAnswering
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import networks, squeezebert
+from qa_tradeoffs.models.squeezebert import convert
 from qa_tradeoffs.study.config import Model
+from tests.models.conftest import padded_batch
 
 GROUPS = ["q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups"]
 # as published; ungrouped; all grouped; unlike groups in the feed-forward; groups that cut through heads
@@ -32,19 +36,6 @@ def stock(groups: tuple[int, ...] = VARIANTS[0], dropout: float = 0.0) -> Squeez
         **dict(zip(GROUPS, groups, strict=True)),
     )
     return SqueezeBertForQuestionAnswering(config).eval()
-
-
-def padded_batch() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    mask = torch.ones(3, 20, dtype=torch.int64)
-    mask[1, 12:] = 0
-    mask[2, 1:] = 0
-    return {
-        "input_ids": torch.randint(50, (3, 20), generator=generator),
-        "attention_mask": mask,
-        "start_positions": torch.tensor([3, 11, 0]),
-        "end_positions": torch.tensor([5, 11, 0]),
-    }
 
 
 @pytest.mark.parametrize("groups", VARIANTS)
@@ -83,29 +74,20 @@ def test_derivatives_agree_with_finite_differences_in_float64():
     assert torch.autograd.gradcheck(lambda x: encoder(x, mask).last_hidden_state, states, fast_mode=True)
 
 
-def test_dropout_draws_are_those_of_the_seed_and_keep_the_mean():
-    rewritten = squeezebert.to_matmul(stock(dropout=0.1)).train()
-    batch = {name: values[:1] for name, values in padded_batch().items()}
-
-    def logits(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        with torch.no_grad():
-            return rewritten(**batch).start_logits
-
-    torch.testing.assert_close(logits(3), logits(3), rtol=0, atol=0)
-    assert not torch.equal(logits(3), logits(4))
-
-
-def test_dropout_moves_the_logits_as_much_as_in_the_published_model():
+def test_dropout_moves_the_logits_as_much_as_in_the_published_model_and_as_the_seed_says():
     published = stock(dropout=0.2).train()
     rewritten = squeezebert.to_matmul(copy.deepcopy(published))
     batch = {name: values[:1].expand(400, *values.shape[1:]) for name, values in padded_batch().items()}
-    spreads = []
-    for model in (published, rewritten):
-        torch.manual_seed(5)
+
+    def logits(model: torch.nn.Module, seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
         with torch.no_grad():
-            spreads.append(model(**batch).start_logits.std(dim=0))
-    torch.testing.assert_close(spreads[1], spreads[0], rtol=0.25, atol=0.02)
+            return model(**batch).start_logits
+
+    expected, found = logits(published, 5), logits(rewritten, 5)
+    torch.testing.assert_close(found.std(dim=0), expected.std(dim=0), rtol=0.25, atol=0.02)
+    assert torch.equal(logits(rewritten, 5), found)
+    assert not torch.equal(logits(rewritten, 6), found)
 
 
 def test_a_checkpoint_trained_rewritten_is_a_plain_squeezebert_checkpoint(tmp_path):
@@ -123,17 +105,13 @@ def test_a_checkpoint_trained_rewritten_is_a_plain_squeezebert_checkpoint(tmp_pa
     assert (found.start_logits - before).abs().max() > 1e-3  # the step did change something
 
 
-def test_names_and_shapes_of_the_parameters_stay():
-    shapes = {name: values.shape for name, values in stock().state_dict().items()}
-    rewritten = squeezebert.to_matmul(stock())
-    assert {name: values.shape for name, values in rewritten.state_dict().items()} == shapes
-
-
 def test_it_returns_the_model_and_says_whether_it_was_applied():
     model = stock()
+    shapes = {name: values.shape for name, values in model.state_dict().items()}
     assert not squeezebert.is_matmul(model)
     assert squeezebert.to_matmul(model) is model
     assert squeezebert.is_matmul(model)
+    assert {name: values.shape for name, values in model.state_dict().items()} == shapes
     assert squeezebert.to_matmul(model) is model  # applying it twice changes nothing more
 
 
@@ -156,3 +134,70 @@ def test_a_study_switches_it_on_for_the_same_weights():
 def test_a_study_cannot_switch_it_on_for_bert():
     with pytest.raises(ValidationError, match="rewrites SqueezeBERT's convolutions; a bert has none"):
         Model(label="x", architecture="bert", grouped_matmul=True)
+
+
+def test_states_of_earlier_layers_are_kept_only_where_they_are_asked_for(monkeypatch):
+    inner, states, alive = squeezebert._add_and_norm, [], []
+
+    def watched(*inputs):
+        states.append(weakref.ref(state := inner(*inputs)))
+        return state
+
+    monkeypatch.setattr(squeezebert, "_add_and_norm", watched)
+    encoder = squeezebert.to_matmul(stock().transformer.encoder)
+    encoder.layers.append(copy.deepcopy(encoder.layers[0]))
+    encoder.layers[-1].output.dropout.register_forward_hook(
+        lambda *_: alive.append([state() is not None for state in states])
+    )
+    for asked in (False, True):
+        states.clear()
+        with torch.inference_mode():
+            encoder(torch.randn(1, 5, 32), output_hidden_states=asked)
+    # Of each layer the state after attention and its own; the last layer still needs those it was made of.
+    assert alive == [[False, False, False, True, True], [False, True, False, True, True]]
+
+
+class Doubled(Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+class Reversed(Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for module in reversed(self):
+            x = module(x)
+        return x
+
+
+X = torch.tensor([[1.0, -2.0]])
+
+
+def test_modules_are_replaced_wherever_they_are_by_others_of_the_same_parameters():
+    shared = Linear(2, 2)
+    network = Sequential(shared, Sequential(torch.nn.Tanh(), shared))
+    wanted = 2 * shared(torch.tanh(2 * shared(X)))
+    parameters = dict(network.named_parameters())
+    state = torch.get_rng_state()
+    assert convert(network, {Linear: Doubled}) is network
+    assert torch.equal(torch.get_rng_state(), state)  # no weights are drawn
+    assert torch.equal(network(X), wanted)
+    assert network[0] is network[1][1]  # a module in two places is still one
+    assert all(parameters[name] is parameter for name, parameter in network.named_parameters())
+    assert type(shared) is Linear  # the old module is as it was
+
+
+def test_a_replaced_module_inside_a_replaced_one_and_the_network_itself():
+    network = Sequential(Linear(2, 2), Sequential(Linear(2, 2), torch.nn.Tanh())).eval()
+    first, second = network[0], network[1][0]
+    converted = convert(network, {Linear: Doubled, Sequential: Reversed})
+    assert [type(module) for module in converted.modules()] == [Reversed, Doubled, Reversed, Doubled, torch.nn.Tanh]
+    assert torch.equal(converted(X), 2 * first(2 * second(torch.tanh(X))))
+    assert not any(module.training for module in converted.modules())
+    assert type(network[0]) is Linear
+
+
+def test_only_modules_of_exactly_the_class_are_replaced():
+    network = Sequential(Doubled(2, 2))
+    (module,) = network
+    convert(network, {Linear: Reversed})
+    assert network[0] is module

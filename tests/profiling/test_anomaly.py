@@ -1,6 +1,7 @@
 """What is called in turn, and that ratios are taken within a round."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,11 @@ from qa_tradeoffs.analysis import anomaly as tables
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.profiling import anomaly, variants
+from qa_tradeoffs.profiling import anomaly, variants, workloads
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.profiling.variants import PUBLISHED, WATERFALL
-from qa_tradeoffs.profiling.workloads import Setting
+from tests.profiling.conftest import CPU, SETTING
 
-CPU = torch.device("cpu")
-SETTING = Setting(CPU, ("fp32",), seed=0)
 ALL = [*(variant.name for variant in WATERFALL), "BERT, eager attention", "fused attention"]
 MASKS = ["fast dropout masks", "rewritten, fast dropout masks", "BERT, fast dropout masks"]
 FEW = ["as published", "rewritten", "BERT"]
@@ -49,17 +48,19 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Call]]:
 @pytest.fixture
 def unattributed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the profiler, which takes seconds, where only what is called in turn is looked at."""
-    monkeypatch.setattr(anomaly, "_attributed", lambda *arguments, **settings: [])
+    monkeypatch.setattr(anomaly.operators, "measure", lambda *arguments: [])
+
+
+def comparison(work: str, *dropouts: float) -> Any:
+    """The one at the last of the dropouts."""
+    plan = anomaly.Plan(((2, 8),), dropouts, rounds=3)
+    return [found for found in anomaly._comparisons(plan, SETTING) if found.work == work][-1]
 
 
 def measure(network: Any, *points: tuple[int, int], **changes: Any) -> list[Record]:
     plan = {"dropouts": (0.1,), "rounds": 3} | changes
     conditions = {"network": "study", "weights": "random"}
     return anomaly.measure(network, anomaly.Plan(points, **plan), SETTING, conditions)
-
-
-def plan_of(*dropouts: float) -> anomaly.Plan:
-    return anomaly.Plan(((2, 8),), dropouts, rounds=3)
 
 
 def one(records: list[Record], metric: str, **conditions: Any) -> Record:
@@ -92,13 +93,10 @@ def test_medians_leave_out_the_warm_up_and_ratios_are_taken_within_rounds(networ
 def test_the_tables_can_be_made_of_the_records(network, rounds, unattributed):
     records = measure(network, (2, 8), dropouts=(0.0, 0.1))
     steps = tables.waterfall(records).query("work == 'training_step'")
+    assert steps["step"].all()  # each is named
     assert steps["seconds"].tolist() == [8, 6, 6, 4, 11, 10]
     assert steps["change"].tolist()[1:] == [-2, 0, -2, 7, -1]
     assert steps["ratio"].tolist()[1:] == pytest.approx([3 / 4, 1, 2 / 3, 5.5 / 2, 5 / 5.5])
-    alone = tables.one_at_a_time(records)
-    assert alone["variant"].tolist() == [
-        *["matrix products", "fused attention"] * 2, "no dropout", "fast dropout masks",
-    ]  # fmt: skip
     aims = tables.aims(records)
     assert len(aims) == len(tables.AIMS)
     assert aims["reached"].all()  # 2 / 4 and 2 / 5
@@ -123,28 +121,27 @@ def test_what_is_called_is_a_forward_pass_of_the_same_weights(network, rounds, u
     measure(network, (2, 8))
     calls = rounds[0]
     shared = [v.name for v in WATERFALL[:4]] + ["fused attention"]
-    wanted = calls["as published"]()
+    (wanted,) = calls["as published"]()
     assert wanted.shape == (2, 8)
     for name in shared:
-        torch.testing.assert_close(calls[name](), wanted, rtol=0, atol=1e-5)
-    assert (calls["BERT"]() - wanted).abs().max() > 1e-3
+        torch.testing.assert_close(calls[name](), [wanted], rtol=0, atol=1e-5)
+    assert (calls["BERT"]()[0] - wanted).abs().max() > 1e-3
 
 
-def test_steps_of_variants_train_the_same_parameters_with_one_optimizer(network):
-    originals = variants.networks(network, CPU, seed=0)
-    (comparison,) = [
-        c for c in anomaly._comparisons("fp32", (2, 8), plan_of(0.1), SETTING) if c.work == "training_step"
-    ]
-    steps = anomaly._calls(comparison, originals, SETTING)
-    assert steps["rewritten"].updates is steps["as published"].updates is steps["no dropout"].updates
-    assert steps["BERT"].updates is steps["BERT, eager attention"].updates is not steps["as published"].updates
+def test_steps_of_variants_train_the_same_parameters_with_one_optimizer(network, monkeypatch):
+    originals, made = variants.networks(network, CPU, seed=0), []
+    monkeypatch.setattr(anomaly, "optimizer", lambda network: made.append(workloads.optimizer(network)) or made[-1])
+    steps = anomaly._calls(comparison("training_step", 0.1), originals, SETTING)
     weight = originals[PUBLISHED.network].qa_outputs.weight
-    for step in (steps["as published"], steps["rewritten"]):
+    for name in ("as published", "rewritten"):
         before = weight.detach().clone()
-        step()
+        steps[name]()
         assert not torch.equal(weight, before)
         assert weight.grad is None
-    assert steps["as published"].updates.state[weight]["step"] == 2
+    assert len(made) == len(originals)
+    assert [one.state[weight]["step"] for one in made if weight in one.state] == [2]
+    steps["BERT"](), steps["BERT, eager attention"]()
+    assert sorted(int(one.state[one.param_groups[0]["params"][0]]["step"]) for one in made if one.state) == [2, 2]
 
 
 def test_training_steps_train_with_dropout_and_forward_passes_do_not(network):
@@ -152,8 +149,8 @@ def test_training_steps_train_with_dropout_and_forward_passes_do_not(network):
     seen: list[tuple[bool, float]] = []
     layer = originals[PUBLISHED.network].transformer.encoder.layers[0]
     layer.output.dropout.register_forward_hook(lambda module, *_: seen.append((module.training, module.p)))
-    for comparison in anomaly._comparisons("fp32", (2, 8), plan_of(0.0, 0.3), SETTING):
-        anomaly._calls(comparison, originals, SETTING)["as published"]()
+    for asked in (comparison("forward"), comparison("training_step", 0.0), comparison("training_step", 0.0, 0.3)):
+        anomaly._calls(asked, originals, SETTING)["as published"]()
     assert seen == [(False, 0.0), (True, 0.0), (True, 0.3)]
 
 
@@ -166,11 +163,10 @@ def test_the_network_that_was_given_stays_as_it_is(network):
 
 
 def test_bf16_alone_is_in_mixed_precision_while_the_run_is_not(network, monkeypatch):
-    monkeypatch.setattr(variants, "others", lambda *arguments: (variants._BF16,))
-    originals = variants.networks(network, CPU, seed=0)
-    forward, _ = anomaly._comparisons("fp32", (2, 8), plan_of(0.1), SETTING)
-    calls = anomaly._calls(forward, originals, SETTING)
-    assert (calls["bf16"]().dtype, calls["as published"]().dtype) == (torch.bfloat16, torch.float32)
+    monkeypatch.setattr(variants, "others", lambda *arguments: (variants.Variant("bf16", precision="bf16"),))
+    calls = anomaly._calls(comparison("forward", 0.1), variants.networks(network, CPU, seed=0), SETTING)
+    found = {name: calls[name]()[0].dtype for name in ("bf16", "as published")}
+    assert found == {"bf16": torch.bfloat16, "as published": torch.float32}
 
 
 def test_the_number_format_of_the_run_holds_while_it_measures(network, rounds, unattributed, monkeypatch):
@@ -179,7 +175,8 @@ def test_the_number_format_of_the_run_holds_while_it_measures(network, rounds, u
     monkeypatch.setattr(
         anomaly, "alternate", lambda *a, **k: (allowed.append(torch.backends.cudnn.allow_tf32), inner(*a, **k))[1]
     )
-    anomaly.measure(network, plan_of(0.1), Setting(CPU, ("fp32", "tf32"), seed=0), {})
+    plan = anomaly.Plan(((2, 8),), (0.1,), rounds=3)
+    anomaly.measure(network, plan, replace(SETTING, formats=("fp32", "tf32")), {})
     assert allowed == [False] * 8 + [True] * 8
 
 

@@ -1,6 +1,5 @@
 """The clock with a clock of our own: only calls move it."""
 
-import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,8 +7,7 @@ import pytest
 import torch
 
 from qa_tradeoffs.profiling import clock
-
-CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+from tests.profiling.conftest import CPU, CUDA
 
 
 class Clock:
@@ -35,28 +33,28 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
     return replace
 
 
-def test_warm_up_calls_are_not_counted(use):
-    ours = use(Clock(64, 32, 1, 2, 4))
-    repeats = clock.repeat([ours.call], CPU, warmup=2, at_least=3, for_seconds=0.5)
-    assert repeats.seconds.tolist() == [[1], [2], [4]]
+@pytest.mark.parametrize(
+    ("durations", "phases", "settings", "expected"),
+    [
+        ((64, 32, 1, 2, 4), 1, {"warmup": 2, "at_least": 3, "for_seconds": 0.5}, [[1], [2], [4]]),  # warm-up apart
+        ((8,), 1, {"warmup": 1, "at_least": 4, "for_seconds": 1}, [[8]] * 4),  # until they are many enough
+        ((0.25,), 1, {"warmup": 1, "at_least": 3, "for_seconds": 2}, [[0.25]] * 8),  # until they lasted long enough
+        # Each phase has its own seconds, and all count towards the time.
+        ((16, 16, 1, 2, 3, 4), 2, {"warmup": 1, "at_least": 1, "for_seconds": 10}, [[1, 2], [3, 4]]),
+    ],
+)
+def test_calls_are_repeated_after_those_to_warm_up(durations, phases, settings, expected, use):
+    ours = use(Clock(*durations))
+    repeats = clock.repeat([ours.call] * phases, CPU, **settings)
+    assert repeats.seconds.tolist() == expected
     assert repeats.joules is None
-    assert ours.calls == 5
+    assert ours.calls == phases * (settings["warmup"] + len(expected))
 
 
-def test_calls_are_repeated_until_they_are_many_enough(use):
-    ours = use(Clock(8))
-    assert clock.repeat([ours.call], CPU, warmup=1, at_least=4, for_seconds=1).seconds.tolist() == [[8]] * 4
-
-
-def test_calls_are_repeated_until_they_lasted_long_enough(use):
-    ours = use(Clock(0.25))
-    assert len(clock.repeat([ours.call], CPU, warmup=1, at_least=3, for_seconds=2).seconds) == 8
-
-
-def test_each_phase_has_its_own_seconds_and_all_count_towards_the_time(use):
-    ours = use(Clock(16, 16, 1, 2, 3, 4))
-    repeats = clock.repeat([ours.call, ours.call], CPU, warmup=1, at_least=1, for_seconds=10)
-    assert repeats.seconds.tolist() == [[1, 2], [3, 4]]
+def test_calls_are_made_in_turn_and_each_has_its_seconds_of_each_round(use):
+    ours = use(Clock(64, 32, 1, 2, 3, 4))
+    found = clock.alternate({"a": ours.call, "b": ours.call}, CPU, warmup=1, rounds=2)
+    assert {name: seconds.tolist() for name, seconds in found.items()} == {"a": [1, 3], "b": [2, 4]}
 
 
 def test_the_device_is_waited_for_before_the_clock_starts_and_after_each_phase(use, monkeypatch):
@@ -75,9 +73,7 @@ def test_the_device_is_waited_for_before_the_clock_starts_and_after_each_phase(u
 def test_energy_is_the_counters_difference_over_the_timed_repeats_alone(use):
     ours = use(Clock(1))
     # The counter shows 10 J for each call: two warm-up calls must not be in it.
-    repeats = clock.repeat(
-        [ours.call], CPU, warmup=2, at_least=4, for_seconds=1, meter=lambda: 1000.0 + 10.0 * ours.calls
-    )
+    repeats = clock.repeat([ours.call], CPU, warmup=2, at_least=4, meter=lambda: 1000.0 + 10.0 * ours.calls)
     assert repeats.joules == 10
 
 
@@ -87,7 +83,7 @@ class FakeNvml:
     class NVMLError(Exception):
         pass
 
-    def __init__(self, supported: bool = True) -> None:
+    def __init__(self, supported: bool) -> None:
         self.supported = supported
 
     def nvmlInit(self) -> None:  # noqa: N802
@@ -104,42 +100,19 @@ class FakeNvml:
         return 2500
 
 
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="1234"))
-    return monkeypatch
-
-
-def test_energy_is_read_from_nvmls_counter_in_joules(gpu):
-    gpu.setitem(sys.modules, "pynvml", FakeNvml())
-    meter = clock.energy_meter(CUDA)
-    assert meter is not None
-    assert meter() == 2.5
-
-
-def test_there_is_no_energy_without_a_counter(gpu):
-    gpu.setitem(sys.modules, "pynvml", FakeNvml(supported=False))
-    assert clock.energy_meter(CUDA) is None
-    gpu.setitem(sys.modules, "pynvml", None)  # importing it fails
-    assert clock.energy_meter(CUDA) is None
-    gpu.setitem(sys.modules, "pynvml", FakeNvml())
-    assert clock.energy_meter(CPU) is None
-
-
-def test_calls_are_made_in_turn_and_each_has_its_seconds_of_each_round(use):
-    ours = use(Clock(64, 32, 1, 2, 3, 4))
-    found = clock.alternate({"a": ours.call, "b": ours.call}, CPU, warmup=1, rounds=2)
-    assert {name: seconds.tolist() for name, seconds in found.items()} == {"a": [1, 3], "b": [2, 4]}
-
-
 @pytest.mark.parametrize(
-    ("threads", "operations"),
-    [
-        (2, 2_147_483_648),  # 2 × 1024³
-        (16, 17_179_869_184),  # 2 × 2048³
-    ],
+    ("device", "supported", "joules"),
+    [(CUDA, True, 2.5), (CUDA, False, None), (CPU, True, None)],  # no counter in old GPUs; none is asked on a CPU
 )
-def test_the_peak_is_the_operations_of_a_product_over_its_time(use, monkeypatch, threads, operations):
+def test_energy_is_read_from_nvmls_counter_in_joules(device, supported, joules, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="1234"))
+    monkeypatch.setattr(clock, "pynvml", FakeNvml(supported))
+    meter = clock.energy_meter(device)
+    assert (meter and meter()) == joules
+
+
+@pytest.mark.parametrize(("threads", "side"), [(2, 1024), (16, 2048)])
+def test_the_peak_is_the_operations_of_a_product_over_its_time(use, monkeypatch, threads, side):
     ours = use(Clock(2))
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
 
@@ -148,4 +121,4 @@ def test_the_peak_is_the_operations_of_a_product_over_its_time(use, monkeypatch,
             ours.call()
 
     monkeypatch.setattr(torch, "randn", lambda *shape, **kind: Matrix())
-    assert clock.peak_meter(CPU, "fp32")() == operations / 2  # seconds
+    assert clock.peak_meter(CPU, "fp32")() == 2 * side**3 / 2  # operations over seconds

@@ -1,20 +1,20 @@
-"""The grid, what is recorded of it, and that a share above the peak is called an error."""
+"""The grid, how passes go over it, what is recorded of them, and that a share above the peak is called an error."""
 
 from itertools import chain, repeat
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from qa_tradeoffs.models.networks import parameters
-from qa_tradeoffs.profiling import durations, latency
+from qa_tradeoffs.profiling import latency, tables
 from qa_tradeoffs.profiling.clock import Repeats
-from qa_tradeoffs.profiling.workloads import Setting, Subject
+from qa_tradeoffs.profiling.latency import Timing
 from qa_tradeoffs.study.config import Grid, Profile
+from tests.profiling.conftest import PROFILE, SETTING, subject
 
-SETTING = Setting(torch.device("cpu"), ("fp32",), seed=0)
-PLAN = Profile(forward=Grid(batch_sizes=(1,), lengths=(8,)), training_step=Grid(batch_sizes=(1,), lengths=(8,)),
-               passes=3, warmup=1, min_repeats=3, min_seconds=1e-9)  # fmt: skip
+PLAN = Profile.model_validate(PROFILE)
+TWO = Grid(batch_sizes=(1, 2), lengths=(8,))
 
 
 @pytest.fixture(autouse=True)
@@ -24,18 +24,22 @@ def known_peak(monkeypatch):
     monkeypatch.setattr(latency, "peak_meter", lambda device, precision: lambda: next(found))
 
 
-def subject(network, length=8, **changes):
-    grid = Grid(batch_sizes=(1, 2), lengths=(length,))
-    return Subject(**({"name": "study", "network": network, "weights": "random", "forward": grid,
-                       "training_step": grid, "min_repeats": 3} | changes))  # fmt: skip
+@pytest.fixture
+def own(network_of):
+    return subject(network_of(), forward=TWO, training_step=TWO)
+
+
+@pytest.fixture
+def forward_only(network_of):
+    return subject(network_of(), forward=TWO, training_step=None)
 
 
 def measure(*subjects, plan=PLAN):
     return latency.measure(latency.grid(subjects, plan, SETTING), plan, SETTING)
 
 
-def test_every_point_of_the_grids_is_measured_and_the_highest_peak_counts(network_of):
-    timings, peaks = measure(subject(network_of()))
+def test_every_point_of_the_grids_is_measured_and_the_highest_peak_counts(own):
+    timings, peaks = measure(own)
     parts = ["training_step", "training_forward", "training_backward", "training_optimizer"]
     assert [(t.work, t.conditions["batch_size"], t.conditions["length"]) for t in timings] == [
         *[("forward", batch, 8) for batch in (1, 2)],
@@ -45,8 +49,8 @@ def test_every_point_of_the_grids_is_measured_and_the_highest_peak_counts(networ
     assert peaks == {"fp32": 2e12}
 
 
-def test_the_parts_of_a_training_step_add_up_in_time_and_in_operations(network_of):
-    timings, _ = measure(subject(network_of()))
+def test_the_parts_of_a_training_step_add_up_in_time_and_in_operations(own):
+    timings, _ = measure(own)
     step, forward, backward, optimizer = timings[2:6]
     assert step.seconds.ravel() == pytest.approx((forward.seconds + backward.seconds + optimizer.seconds).ravel())
     assert step.flops == forward.flops + backward.flops
@@ -56,81 +60,139 @@ def test_the_parts_of_a_training_step_add_up_in_time_and_in_operations(network_o
 
 def test_a_control_has_no_training_step(network_of):
     timings, _ = measure(subject(network_of(), training_step=None, eager_control=True))
-    assert [timing.work for timing in timings] == ["forward", "forward"]
-    assert {timing.conditions["attention"] for timing in timings} == {"eager"}
+    assert [(timing.work, timing.conditions["attention"]) for timing in timings] == [("forward", "eager")]
 
 
 class Calls:
     """Stands in for the clock: notes the work that each pass asks for, and takes ``seconds`` for each call."""
 
-    def __init__(self, seconds=1.0):
-        self.asked, self.seconds = [], seconds
+    def __init__(self, seconds=1.0, error=None, fails_at=(), joules=None):
+        self.asked, self.seconds, self.error, self.fails_at, self.joules = [], seconds, error, fails_at, joules
 
     def __call__(self, phases, device, *, warmup, at_least, for_seconds, meter):
         repeats = max(at_least, round(for_seconds / self.seconds))
         self.asked.append((len(phases), warmup, repeats))
-        return Repeats(np.full((repeats, len(phases)), self.seconds))
+        if len(self.asked) in self.fails_at:
+            raise self.error
+        return Repeats(np.full((repeats, len(phases)), self.seconds), self.joules)
 
 
-def test_passes_go_over_all_points_and_share_a_points_repeats(network_of, monkeypatch):
-    calls = Calls()
-    monkeypatch.setattr(latency, "repeat", calls)
-    timings, _ = measure(subject(network_of(), min_repeats=7))
+@pytest.fixture
+def clocked(monkeypatch):
+    def build(**settings):
+        calls = Calls(**settings)
+        monkeypatch.setattr(latency, "repeat", calls)
+        return calls
+
+    return build
+
+
+def test_passes_go_over_all_points_and_share_a_points_repeats(network_of, clocked):
+    calls = clocked()
+    timings, _ = measure(subject(network_of(), forward=TWO, training_step=TWO, min_repeats=7))
     # 7 repeats in 3 passes are 3 in each; forward passes at two batch sizes, then training steps of three phases.
     assert calls.asked == [(1, 1, 3), (1, 1, 3), (3, 1, 3), (3, 1, 3)] * 3
     assert timings[0].seconds.shape == (3, 3)
     assert timings[2].seconds.tolist() == [[3.0] * 3] * 3
 
 
-def test_the_first_pass_finds_out_how_many_repeats_last_long_enough(network_of, monkeypatch):
-    calls = Calls(seconds=0.5)
-    monkeypatch.setattr(latency, "repeat", calls)
-    plan = PLAN.model_copy(update={"min_seconds": 6.0})  # 2 s in each pass
-    measure(subject(network_of(), training_step=None), plan=plan)
+def test_the_first_pass_finds_out_how_many_repeats_last_long_enough(forward_only, clocked):
+    calls = clocked(seconds=0.5)
+    measure(forward_only, plan=PLAN.model_copy(update={"min_seconds": 6.0}))  # 2 s in each pass
     assert calls.asked == [(1, 1, 4)] * 2 * 3
 
 
-def test_running_out_of_memory_is_a_result(network_of, monkeypatch):
-    def fail(*arguments, **settings):
-        raise torch.OutOfMemoryError
+OUT_OF_MEMORY = [torch.OutOfMemoryError("on a GPU"), RuntimeError("you tried: can't allocate memory"), MemoryError()]
 
-    monkeypatch.setattr(latency, "repeat", fail)
-    timings, peaks = measure(subject(network_of()))
-    found = durations.records(timings, peaks, seed=0)
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_running_out_of_memory_is_a_result(error, own, clocked):
+    clocked(error=error, fails_at=range(1, 99))
+    timings, peaks = measure(own)
+    found = latency.records(timings, peaks, seed=0)
     assert [(r.conditions["work"], r.conditions["batch_size"]) for r in found if r.metric == "out_of_memory"] == [
         ("forward", 1), ("forward", 2), ("training_step", 1), ("training_step", 2)
     ]  # fmt: skip
-    assert durations.grid_summary(timings, peaks)["p50 (s)"].tolist() == ["out of memory"] * 4
-    assert durations.invalid(timings, peaks) == []
+    assert tables.grid(timings, peaks)["p50 (s)"].tolist() == ["out of memory"] * 4
+    assert tables.grid(timings, peaks)["share of peak"].tolist() == [""] * 4
 
 
-def test_a_point_that_once_ran_out_of_memory_is_not_tried_again(network_of, monkeypatch):
-    calls = Calls()
-
-    def fail_second(phases, device, **settings):
-        found = calls(phases, device, **settings)
-        if len(calls.asked) == 2:
-            raise torch.OutOfMemoryError
-        return found
-
-    monkeypatch.setattr(latency, "repeat", fail_second)
-    timings, _ = measure(subject(network_of(), training_step=None))
+def test_a_point_that_once_ran_out_of_memory_is_not_tried_again(forward_only, clocked):
+    calls = clocked(error=torch.OutOfMemoryError(), fails_at=[2])
+    timings, _ = measure(forward_only)
     assert [t.seconds.shape for t in timings] == [(3, 1), (0, 0)]
     assert len(calls.asked) == 4
 
 
-def test_energy_is_recorded_where_it_is_metered(network_of, monkeypatch):
-    monkeypatch.setattr(latency, "repeat", lambda phases, device, **settings: Repeats(np.ones((3, len(phases))), 7.0))
-    timings, peaks = measure(subject(network_of()))
-    found = durations.records(timings, peaks, seed=0)
-    energies = {r.metric: r.value for r in found if r.unit == "J per call"}
+def test_other_errors_are_not_taken_for_it(forward_only, clocked):
+    clocked(error=RuntimeError("shapes do not match"), fails_at=[1])
+    with pytest.raises(RuntimeError, match="shapes"):
+        measure(forward_only)
+
+
+def test_energy_is_recorded_where_it_is_metered(own, clocked):
+    clocked(joules=7.0)
+    timings, peaks = measure(own)
+    energies = {r.metric: r.value for r in latency.records(timings, peaks, seed=0) if r.unit == "J per call"}
     assert energies == {"forward_joules": 7, "training_step_joules": 7}
 
 
 def test_weights_on_disk_take_four_bytes_a_parameter(network_of):
     network = network_of()
     size, on_disk = latency.size_records([subject(network), subject(network, eager_control=True)])
-    assert (size.value, on_disk.value) == (parameters(network), latency.bytes_on_disk(network))
+    assert size.value == network.num_parameters()
     assert size.conditions == {"network": "study", "weights": "random"}
-    overhead = on_disk.value - 4 * parameters(network)
-    assert 0 < overhead < 4000  # the names of the tensors
+    assert 0 < on_disk.value - 4 * size.value < 4000  # the names of the tensors
+
+
+AT = {"network": "study", "attention": "sdpa", "precision": "fp32", "batch_size": 4, "length": 8}
+PEAKS = {"fp32": 100.0}
+
+
+def test_a_record_is_a_median_with_its_interval_and_percentiles_beside_it():
+    timing = Timing("forward", np.array([[1.0, 2.0, 3.0]]), AT, flops=50)
+    middle, p90, p99, peak = latency.records([timing], PEAKS, seed=0)
+    assert (middle.metric, middle.value, middle.unit, middle.n) == ("forward_seconds", 2, "s per call", 3)
+    assert middle.interval.low <= 2 <= middle.interval.high
+    assert middle.interval.over == "passes"
+    # 50 operations in 2 s of 100 a second
+    assert middle.conditions == AT | {"flops": 50, "share_of_peak": 0.25, "valid": True}
+    assert (p90.metric, p90.value) == ("forward_seconds_p90", pytest.approx(2.8))
+    assert (p99.metric, p99.value) == ("forward_seconds_p99", pytest.approx(2.98))
+    assert (peak.metric, peak.value, peak.conditions["precision"]) == ("peak_flops_per_second", 100, "fp32")
+
+
+@pytest.mark.parametrize(("passes", "bounds"), [([1.0, 1.0, 1.0], (1, 1)), ([1.0, 2.0, 3.0], (1, 3))])
+def test_an_interval_draws_passes_whole(passes, bounds):
+    timing = Timing("forward", np.array([passes, passes]).T, AT)
+    assert latency.records([timing], PEAKS, seed=0)[0].bounds == bounds
+
+
+def test_a_share_above_the_peak_is_flagged():
+    right = Timing("forward", np.array([[0.5, 0.5]]), AT, flops=50)
+    wrong = Timing("forward", np.array([[0.4, 0.4]]), AT, flops=50)
+    assert right.share(PEAKS) == 1
+    flagged = latency.records([right, wrong], PEAKS, seed=0)
+    assert [r.conditions["valid"] for r in flagged if r.metric == "forward_seconds"] == [True, False]
+    assert tables.grid([right, wrong], PEAKS)["share of peak"].tolist() == ["100 %", "125 % INVALID"]
+
+
+def test_what_has_no_counted_operations_has_no_share():
+    timing = Timing("training_optimizer", np.array([[1.0, 1.0]]), AT)
+    assert timing.share(PEAKS) is None
+    assert latency.records([timing], PEAKS, seed=0)[0].conditions == AT
+    assert tables.grid([timing], PEAKS)["share of peak"].tolist() == [""]
+
+
+def test_every_raw_value_is_kept_with_its_conditions(tmp_path):
+    timings = [
+        Timing("forward", np.array([[1.0, 2.0]]), AT),
+        Timing("forward", np.empty((0, 0)), AT),
+        Timing("offline", np.array([[5.0]]), {"network": "full size", "batch_size": 16}),
+    ]
+    latency.write(timings, tmp_path / "timings.parquet")
+    frame = pd.read_parquet(tmp_path / "timings.parquet")
+    columns = ["work", "pass", "repeat", "seconds", "network", "batch_size"]
+    assert frame[columns].to_numpy().tolist() == [
+        ["forward", 0, 0, 1, "study", 4], ["forward", 0, 1, 2, "study", 4], ["offline", 0, 0, 5, "full size", 16]
+    ]  # fmt: skip

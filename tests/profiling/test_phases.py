@@ -1,18 +1,16 @@
 """The phases from text to score under a clock that only the network and the reading of its logits move."""
 
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from qa_tradeoffs.profiling import clock, phases
-from qa_tradeoffs.profiling.workloads import Setting, Subject
-from qa_tradeoffs.study.config import Grid
+from qa_tradeoffs.profiling import clock, phases, tables
+from tests.profiling.conftest import PROFILE, SETTING, subject
 
-GRID = Grid(batch_sizes=(1,), lengths=(8,))
-SETTING = Setting(torch.device("cpu"), ("bf16",), seed=0)
 FORWARD, POST = 10.0, 2.0  # seconds of a batch
 
 
@@ -66,12 +64,8 @@ class Output:
 @pytest.fixture
 def study(study_of):
     """Its batches have a single window each."""
-    grid = GRID.model_dump()
-    return study_of(
-        profile={"forward": grid, "training_step": grid, "min_seconds": 1e-9},
-        training={"max_length": 48, "stride": 8},
-        evaluation={"batch_tokens": 1},
-    )
+    training, evaluation = {"max_length": 48, "stride": 8}, {"batch_tokens": 1}
+    return study_of(profile=PROFILE, training=training, evaluation=evaluation)
 
 
 @pytest.fixture
@@ -82,9 +76,9 @@ def measured(study, examples, tokenizer, monkeypatch):
         ours = Clock(threads)
         monkeypatch.setattr(clock, "time", ours)
         network = Network(ours)
-        subject = Subject("study", network, "random", GRID, GRID, 3, questions=4)
         torch.set_num_threads(threads)
-        timings = phases.measure(subject, study, examples, tokenizer, SETTING)
+        setting = replace(SETTING, formats=("bf16",))  # the recipe's
+        timings = phases.measure(subject(network, questions=4), study, examples, tokenizer, setting)
         return network, timings, ours.now
 
     before = torch.get_num_threads()
@@ -105,7 +99,7 @@ def test_phases_add_up_to_the_time_that_passed_however_many_threads_answer(threa
         "score": [0.0] * 3,
     }
     assert sum(map(sum, seconds.values())) == passed * 3 / 4  # the first quarter was to warm up
-    shown = phases.summary(timings)
+    shown = tables.phases(timings)
     assert shown["ms per question"].tolist() == [0, 1000 * FORWARD / threads, 1000 * POST / threads, 0]
     assert shown["share"].tolist() == ["0 %", "83 %", "17 %", "0 %"]
 

@@ -4,121 +4,99 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from torch.profiler import ProfilerActivity, profile
 
 from qa_tradeoffs.models import networks, squeezebert
 from qa_tradeoffs.profiling import traces, workloads
+from tests.profiling.conftest import CPU, CUDA, SETTING
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 NODE = "autograd::engine::evaluate_function: "
 SCORES = (2, 12, 8, 8)
 LENGTH = 8
 
 
-class Trace:
-    """Events as the profiler gives them, each in the order of its start, of 1 s on the CPU and 10 s on the GPU."""
+def trace(*described: tuple[str, dict[str, Any]]) -> list[Any]:
+    """Events as the profiler gives them, each in the order of its start, of 1 s on the CPU and 10 s on the GPU.
 
-    def __init__(self) -> None:
-        self.events: list[Any] = []
-
-    def add(self, name: str, parent: Any = None, *, number: int = -1, shape: Any = (), on: str = "CPU") -> Any:
+    Each is its name and what else is known of it: ``by``, the number of the event that called it; sequence ``number``;
+    ``shape`` of its inputs; and where it runs.
+    """
+    events: list[Any] = []
+    for name, known in described:
         event = SimpleNamespace(
-            name=name, cpu_parent=parent, sequence_nr=number, input_shapes=[list(shape)] * 3, concrete_inputs=[],
+            name=name, cpu_parent=events[known["by"]] if "by" in known else None,
+            sequence_nr=known.get("number", -1), input_shapes=[list(known.get("shape", ()))] * 3, concrete_inputs=[],
             self_cpu_time_total=1e6, self_device_time_total=10e6, cpu_time_total=7e6,
-            device_type=SimpleNamespace(name=on),
+            device_type=SimpleNamespace(name=known.get("on", "CPU")),
         )  # fmt: skip
-        self.events.append(event)
-        return event
-
-    def seconds(self, device: torch.device = CPU) -> dict[str, float]:
-        """Seconds of the classes that have any."""
-        return {name: spent for name, spent in traces.read(self.events, device, SCORES).seconds.items() if spent}
+        events.append(event)
+    return events
 
 
-@pytest.fixture
-def trace() -> Trace:
-    return Trace()
+TRACES = {
+    "what an operation calls counts for the outermost class": (
+        [("aten::dropout", {}), ("aten::mul", {"by": 0}), ("aten::div_", {"by": 0}), ("aten::copy_", {"by": 2})],
+        {traces.DROPOUT: 4},
+    ),
+    "operations that only call others leave the class to them": (
+        [("aten::linear", {}), ("aten::t", {"by": 0}), ("aten::addmm", {"by": 0, "shape": (1, 1)})],
+        {traces.PRODUCT: 1, traces.COPIES: 1, traces.OTHER: 1},
+    ),
+    "random numbers are dropout inside of attention but not inside of anything else": (
+        [("aten::scaled_dot_product_attention", {}), ("aten::softmax", {"by": 0}), ("aten::dropout", {"by": 0}),
+         ("aten::bernoulli_", {"by": 2}), ("Optimizer.step#AdamW.step", {}), ("aten::bernoulli_", {"by": 4})],
+        {traces.ATTENTION: 2, traces.DROPOUT: 2, traces.OPTIMISER: 2},
+    ),
+    "casts are copies inside of products but not of the optimiser": (
+        [("aten::baddbmm", {"shape": (4, 1, 1)}), ("aten::to", {"by": 0}), ("aten::_to_copy", {"by": 1}),
+         ("aten::copy_", {"by": 0}), ("Optimizer.step#AdamW.step", {}), ("aten::to", {"by": 4})],
+        {traces.PRODUCT: 2, traces.COPIES: 2, traces.OPTIMISER: 2},
+    ),
+    # A number is taken by the last operation that starts with it.
+    "a node of the backward pass has the class of the operation that made it": (
+        [("aten::add", {"number": 5}), ("aten::dropout", {"number": 5}), ("aten::mul", {"by": 1, "number": 5}),
+         ("aten::mul", {"number": 6}), (NODE + "MulBackward0", {"number": 6}), ("aten::mul", {"by": 4}),
+         (NODE + "MulBackward0", {"number": 5}), ("aten::mul", {"by": 6})],
+        {traces.DROPOUT: 4, traces.OTHER: 4},
+    ),
+    "the backward pass of a convolution is a class of its own": (
+        [("aten::convolution", {"number": 3, "shape": (1, 1, 1)}), (NODE + "ConvolutionBackward0", {"number": 3}),
+         ("ConvolutionBackward0", {"by": 1, "number": 3}), ("aten::add", {"by": 2})],
+        {traces.CONVOLUTION: 1, traces.CONVOLUTION_BACKWARD: 3},
+    ),
+    "a batched product is attention's where it has a matrix per row and head": (
+        [("aten::bmm", {"shape": (24, 8, 4)}), ("aten::bmm", {"shape": (4, 16, 4)}),
+         ("aten::baddbmm", {"shape": (24, 16, 4)})],
+        {traces.PRODUCT: 2, traces.ATTENTION: 1},
+    ),
+    "sums over scores are attention but their copies are copies": (
+        [("aten::add", {"shape": SCORES}), ("aten::clone", {"shape": SCORES}), ("aten::add", {"shape": (2, 8, 48)})],
+        {traces.ATTENTION: 1, traces.COPIES: 1, traces.OTHER: 1},
+    ),
+}  # fmt: skip
 
 
-def test_what_an_operation_calls_counts_for_the_outermost_class(trace):
-    dropout = trace.add("aten::dropout")
-    trace.add("aten::mul", dropout)
-    trace.add("aten::copy_", trace.add("aten::div_", dropout))
-    assert trace.seconds() == {traces.DROPOUT: 4}
+@pytest.mark.parametrize(("described", "expected"), TRACES.values(), ids=TRACES)
+def test_the_seconds_of_a_trace_fall_into_classes(described, expected):
+    found = traces.read(trace(*described), CPU, SCORES).seconds
+    assert {name: seconds for name, seconds in found.items() if seconds} == expected
 
 
-def test_operations_that_only_call_others_leave_the_class_to_them(trace):
-    linear = trace.add("aten::linear")
-    trace.add("aten::t", linear)
-    trace.add("aten::addmm", linear, shape=(1, 1))
-    assert trace.seconds() == {traces.PRODUCT: 1, traces.COPIES: 1, traces.OTHER: 1}
+@pytest.mark.parametrize(("device", "seconds"), [(CUDA, 10), (CPU, 1)])
+def test_on_a_gpu_kernels_count_once_and_for_the_operation_that_launched_them(device, seconds):
+    found = traces.read(trace(("aten::gelu", {"shape": (1,)}), ("void gelu_kernel", {"on": "CUDA"})), device).seconds
+    assert found == dict.fromkeys(traces.CLASSES, 0) | {traces.ACTIVATION: seconds}
 
 
-def test_random_numbers_are_dropout_inside_of_attention_but_not_inside_of_anything_else(trace):
-    attention = trace.add("aten::scaled_dot_product_attention")
-    trace.add("aten::softmax", attention)
-    trace.add("aten::bernoulli_", trace.add("aten::dropout", attention))
-    trace.add("aten::bernoulli_", trace.add("Optimizer.step#AdamW.step"))
-    assert trace.seconds() == {traces.ATTENTION: 2, traces.DROPOUT: 2, traces.OPTIMISER: 2}
+def test_a_product_that_calls_its_like_is_counted_once():
+    product = {"shape": (4, 3, 3)}
+    inside = [("aten::baddbmm", product | {"by": 0}), ("aten::bmm", product | {"by": 1})]
+    events = trace(("aten::baddbmm", product), *inside, ("aten::bmm", product))
+    assert traces.read(events, CPU).flops[traces.PRODUCT] == 2 * (2 * 4 * 3 * 3 * 3)
 
 
-def test_casts_are_copies_inside_of_products_but_not_of_the_optimiser(trace):
-    product = trace.add("aten::baddbmm", shape=(4, 1, 1))
-    trace.add("aten::_to_copy", trace.add("aten::to", product))
-    trace.add("aten::copy_", product)
-    trace.add("aten::to", trace.add("Optimizer.step#AdamW.step"))
-    assert trace.seconds() == {traces.PRODUCT: 2, traces.COPIES: 2, traces.OPTIMISER: 2}
-
-
-def test_a_node_of_the_backward_pass_has_the_class_of_the_operation_that_made_it(trace):
-    trace.add("aten::add", number=5)  # a number is taken by the last operation that starts with it
-    dropout = trace.add("aten::dropout", number=5)
-    trace.add("aten::mul", dropout, number=5)
-    trace.add("aten::mul", number=6)
-    trace.add("aten::mul", trace.add(NODE + "MulBackward0", number=6))
-    trace.add("aten::mul", trace.add(NODE + "MulBackward0", number=5))
-    assert trace.seconds() == {traces.DROPOUT: 4, traces.OTHER: 4}
-
-
-def test_the_backward_pass_of_a_convolution_is_a_class_of_its_own(trace):
-    trace.add("aten::convolution", number=3, shape=(1, 1, 1))
-    node = trace.add(NODE + "ConvolutionBackward0", number=3)
-    trace.add("aten::add", trace.add("ConvolutionBackward0", node, number=3))
-    assert trace.seconds() == {traces.CONVOLUTION: 1, traces.CONVOLUTION_BACKWARD: 3}
-
-
-def test_a_batched_product_is_attentions_where_it_has_a_matrix_per_row_and_head(trace):
-    trace.add("aten::bmm", shape=(24, 8, 4))
-    trace.add("aten::bmm", shape=(4, 16, 4))
-    trace.add("aten::baddbmm", shape=(24, 16, 4))
-    assert trace.seconds() == {traces.PRODUCT: 2, traces.ATTENTION: 1}
-
-
-def test_sums_over_scores_are_attention_but_their_copies_are_copies(trace):
-    trace.add("aten::add", shape=SCORES)
-    trace.add("aten::clone", shape=SCORES)
-    trace.add("aten::add", shape=(2, 8, 48))
-    assert trace.seconds() == {traces.ATTENTION: 1, traces.COPIES: 1, traces.OTHER: 1}
-
-
-def test_on_a_gpu_kernels_count_once_and_for_the_operation_that_launched_them(trace):
-    trace.add("aten::gelu", shape=(1,))
-    trace.add("void gelu_kernel", on="CUDA")
-    assert trace.seconds(CUDA) == {traces.ACTIVATION: 10}
-    assert trace.seconds(CPU) == {traces.ACTIVATION: 1}
-
-
-def test_a_product_that_calls_its_like_is_counted_once(trace):
-    product = trace.add("aten::baddbmm", shape=(4, 3, 3))
-    trace.add("aten::bmm", trace.add("aten::baddbmm", product, shape=(4, 3, 3)), shape=(4, 3, 3))
-    trace.add("aten::bmm", shape=(4, 3, 3))
-    assert traces.read(trace.events, CPU).flops[traces.PRODUCT] == 2 * (2 * 4 * 3 * 3 * 3)
-
-
-def test_the_duration_is_that_of_the_whole_call(trace):
-    trace.add("aten::gelu", trace.add(traces.CALL))
-    assert traces.read(trace.events, CPU).duration == 7
+def test_the_duration_is_that_of_the_whole_call():
+    assert traces.read(trace((traces.CALL, {}), ("aten::gelu", {"by": 0})), CPU).duration == 7
 
 
 @pytest.mark.parametrize(
@@ -142,16 +120,12 @@ def test_operations_are_counted_from_shapes(name, shapes, values, by_hand):
     assert traces.operations(name, shapes, values) == by_hand
 
 
-def profiled(network: Any, rows: int = 3, training: bool = True, precision: str = "fp32") -> list[Any]:
-    batch = workloads.random_batch(network, rows, LENGTH, CPU, seed=0)
+def profiled(network: Any, rows: int = 3, work: str = "training_step", precision: str = "fp32") -> list[Any]:
+    call = workloads.together(
+        workloads.phases(work, network, workloads.random_batch(network, rows, LENGTH, SETTING), precision)
+    )
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as found:
-        if not training:
-            workloads.Forward(network, batch, precision)()
-        else:
-            step = workloads.TrainingStep(network, batch, precision)
-            step.forward()
-            step.backward()
-            step.optimizer()
+        call()
     return list(found.events())
 
 
@@ -172,12 +146,12 @@ def network(request, network_of) -> Any:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
-@pytest.mark.parametrize("training", [False, True])
-def test_the_operations_of_all_classes_are_those_that_torch_counts(network, training, dropout):
+@pytest.mark.parametrize("work", ["forward", "training_step"])
+def test_the_operations_of_all_classes_are_those_that_torch_counts(network, work, dropout):
     networks.set_dropout(network, dropout)  # without it, attention is one fused operation
     forward, backward = workloads.flops(network, 3, LENGTH)
-    found = sum(read(network, training=training).flops.values())
-    assert found == forward + training * backward
+    expected = forward if work == "forward" else forward + backward
+    assert sum(read(network, work=work).flops.values()) == expected
 
 
 def test_they_are_so_in_mixed_precision(network):

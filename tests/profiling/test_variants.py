@@ -12,11 +12,12 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import networks, squeezebert
-from qa_tradeoffs.models.conversion import convert
+from qa_tradeoffs.models.squeezebert import convert
 from qa_tradeoffs.profiling import variants
 from qa_tradeoffs.profiling.variants import BERT, EAGER_BERT, PUBLISHED, REWRITTEN, WATERFALL, Variant
+from tests.models.conftest import padded_batch
+from tests.profiling.conftest import CPU, CUDA
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 OTHERS = variants.others(CPU, "fp32", 0.1)
 CHANGED = [v for v in (*WATERFALL, *OTHERS) if v.network == PUBLISHED.network and v is not PUBLISHED]
 NAMED = {v.name: v for v in (*WATERFALL, *OTHERS)}
@@ -37,16 +38,6 @@ def network(network_of: Callable[..., Any]) -> Any:
 @pytest.fixture
 def originals(network: Any) -> dict[str, Any]:
     return variants.networks(network, CPU, seed=0)
-
-
-def padded_batch() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    mask = torch.ones(3, 20, dtype=torch.int64)
-    mask[1, 12:] = 0
-    mask[2, 1:] = 0
-    ids = torch.randint(50, (3, 20), generator=generator)
-    answers = {"start_positions": torch.tensor([3, 11, 0]), "end_positions": torch.tensor([5, 11, 0])}
-    return {"input_ids": ids, "attention_mask": mask, **answers}
 
 
 class Operations(TorchDispatchMode):
@@ -151,7 +142,7 @@ def test_dropout_is_what_was_asked_for_but_in_the_variant_without(originals):
 
 
 def test_without_groups_it_has_the_weights_of_bert_and_a_pooler(originals):
-    sizes = {name: networks.parameters(original) for name, original in originals.items()}
+    sizes = {name: original.num_parameters() for name, original in originals.items()}
     width = originals[BERT.network].config.hidden_size
     assert sizes["SqueezeBERT without groups"] == sizes["BERT"] + width * width + width
 
@@ -160,8 +151,8 @@ def test_bert_of_squeezeberts_published_sizes_is_bert_base():
     with torch.device("meta"):
         published = networks.from_config(AutoConfig.for_model("squeezebert"))
         found = variants.networks(published, torch.device("meta"), seed=0)
-    assert networks.parameters(found["SqueezeBERT"]) == 51_091_202
-    assert networks.parameters(found["BERT"]) == 108_893_186
+    assert found["SqueezeBERT"].num_parameters() == 51_091_202
+    assert found["BERT"].num_parameters() == 108_893_186
 
 
 def test_of_a_rewritten_network_the_published_form_is_measured(network):
@@ -176,11 +167,6 @@ def test_of_a_rewritten_network_the_published_form_is_measured(network):
 def test_only_a_squeezebert_has_variants(network_of):
     with pytest.raises(StudyError, match="BertForQuestionAnswering is no SqueezeBERT"):
         variants.networks(network_of("bert"), CPU, seed=0)
-
-
-def test_every_step_of_the_waterfall_is_named_and_the_second_is_one_change_alone():
-    assert all(variant.step for variant in WATERFALL)
-    assert [variant.name for variant in WATERFALL if variant.alone] == ["matrix products"]
 
 
 @pytest.fixture
@@ -231,13 +217,6 @@ def test_cudnn_is_switched_for_the_calls_only_and_nothing_else_of_it(name, expec
     for _ in range(2):  # every call, not the first alone
         assert call() == (*expected, False)
         assert (backend.enabled, backend.benchmark, backend.allow_tf32) == (True, False, False)
-
-
-def test_cudnn_is_as_before_after_an_error():
-    before = torch.backends.cudnn.enabled
-    with pytest.raises(torch.OutOfMemoryError), variants.cudnn(enabled=not before):
-        raise torch.OutOfMemoryError
-    assert torch.backends.cudnn.enabled == before
 
 
 def test_the_compiled_variant_is_compiled_and_the_original_is_not(gpu, originals):

@@ -1,6 +1,7 @@
 """What the measured calls really do, what they are labelled as, and how many operations they take."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,7 @@ from qa_tradeoffs.models import devices, networks, squeezebert
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import Study
-
-CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+from tests.profiling.conftest import CPU, CUDA, PROFILE, SETTING
 
 
 @pytest.mark.parametrize(
@@ -33,27 +33,22 @@ def test_the_recipes_precision_comes_first_and_others_only_where_the_device_has_
     monkeypatch.setattr(
         devices, "precision", lambda asked, device: ("bf16" if has_bf16 else "fp32") if asked == "auto" else asked
     )
-    grid = {"batch_sizes": [1], "lengths": [8]}
-    profile = {"forward": grid, "training_step": grid, "precisions": named}
-    study = study_of(training={"precision": own}, profile=profile)
+    study = study_of(training={"precision": own}, profile=PROFILE | {"precisions": named})
     assert workloads.setting(study, CUDA, seed=3) == workloads.Setting(CUDA, expected, seed=3)
 
 
 def test_a_random_batch_has_its_shape_and_is_the_seeds(network_of):
     network = network_of()
-    batch = workloads.random_batch(network, 3, 7, CPU, seed=0)
-    assert {name: tuple(values.shape) for name, values in batch.items()} == {
-        "input_ids": (3, 7),
-        "attention_mask": (3, 7),
-        "start_positions": (3,),
-        "end_positions": (3,),
-    }
+    batch = workloads.random_batch(network, 3, 7, SETTING)
+    shapes = {"input_ids": (3, 7), "attention_mask": (3, 7), "start_positions": (3,), "end_positions": (3,)}
+    assert {name: values.shape for name, values in batch.items()} == shapes
     assert batch["attention_mask"].all()
     assert 0 <= batch["input_ids"].min() <= batch["input_ids"].max() < network.config.vocab_size
     assert (batch["start_positions"] <= batch["end_positions"]).all()
     assert (batch["end_positions"] < 7).all()
-    assert torch.equal(batch["input_ids"], workloads.random_batch(network, 3, 7, CPU, seed=0)["input_ids"])
-    assert not torch.equal(batch["input_ids"], workloads.random_batch(network, 3, 7, CPU, seed=1)["input_ids"])
+    again, other = (workloads.random_batch(network, 3, 7, replace(SETTING, seed=seed)) for seed in (0, 1))
+    assert torch.equal(batch["input_ids"], again["input_ids"])
+    assert not torch.equal(batch["input_ids"], other["input_ids"])
 
 
 def weights(network: Any) -> torch.Tensor:
@@ -63,28 +58,26 @@ def weights(network: Any) -> torch.Tensor:
 @pytest.mark.parametrize("architecture", ["bert", "distilbert", "squeezebert"])
 def test_a_training_step_moves_the_weights_and_a_forward_pass_does_not(architecture, network_of):
     network = network_of(architecture)
-    batch = workloads.random_batch(network, 2, 16, CPU, seed=0)
+    batch = workloads.random_batch(network, 2, 16, SETTING)
     before = weights(network)
-    logits = workloads.Forward(network, batch, "fp32")()
-    assert logits.shape == (2, 16)
+    assert workloads.forward_pass(network, batch, "fp32")().shape == (2, 16)
     assert not network.training
     assert torch.equal(weights(network), before)
-    step = workloads.TrainingStep(network, batch, "fp32")
+    forward, backward, update = workloads.phases("training_step", network, batch, "fp32")
     assert network.training
-    step.forward()
-    step.backward()
+    workloads.together([forward, backward])()
     assert torch.equal(weights(network), before)
     assert any(p.grad is not None and p.grad.any() for p in network.parameters())
-    step.optimizer()
+    update()
     assert not torch.equal(weights(network), before)
     assert all(p.grad is None for p in network.parameters())
 
 
-def test_bf16_is_used_where_it_is_asked_for(network_of):
+@pytest.mark.parametrize(("precision", "expected"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_bf16_is_used_where_it_is_asked_for(precision, expected, network_of):
     network = network_of()
-    batch = workloads.random_batch(network, 1, 8, CPU, seed=0)
-    assert workloads.Forward(network, batch, "bf16")().dtype == torch.bfloat16
-    assert workloads.Forward(network, batch, "fp32")().dtype == torch.float32
+    batch = workloads.random_batch(network, 1, 8, SETTING)
+    assert workloads.forward_pass(network, batch, precision)().dtype == expected
 
 
 @pytest.mark.parametrize(
@@ -96,8 +89,7 @@ def test_bf16_is_used_where_it_is_asked_for(network_of):
     ],
 )
 def test_a_length_that_a_network_does_not_take_is_refused_by_its_key(key, value, limit, network_of, study_of):
-    grid = {"batch_sizes": [1], "lengths": [8]}
-    study = study_of(profile={"forward": grid, "training_step": grid} | {key: value})
+    study = study_of(profile=PROFILE | {key: value})
     with pytest.raises(
         StudyError, match=rf"^profile\.{key}\.lengths: {limit + 1} tokens, but the network takes {limit}"
     ):
@@ -110,16 +102,30 @@ def test_tf32_is_allowed_only_where_it_is_asked_for_and_in_products_as_in_convol
         return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
 
     before = state()
-    with workloads.number_format(precision):
+    with pytest.raises(torch.OutOfMemoryError), workloads.number_format(precision):
         assert state() == [allowed, allowed]
+        raise torch.OutOfMemoryError  # after which all is as before, too
     assert state() == before
 
 
-@pytest.mark.parametrize(
-    ("architecture", "shape"),
-    [("bert", flops.BERT_BASE), ("distilbert", flops.DISTILBERT_BASE), ("squeezebert", flops.SQUEEZEBERT)],
-)
-def test_counted_operations_of_the_published_models_agree_with_the_formula(architecture, shape):
+PUBLISHED = [
+    ("bert", 108_893_186, flops.BERT_BASE),
+    ("distilbert", 66_364_418, flops.DISTILBERT_BASE),
+    ("squeezebert", 51_091_202, flops.SQUEEZEBERT),
+]
+
+
+@pytest.mark.parametrize(("architecture", "parameters", "shape"), PUBLISHED)
+def test_the_full_size_twin_is_the_published_architecture(architecture, parameters, shape, network_of):
+    small = network_of(architecture)
+    with torch.device("meta"):
+        twin = workloads.full_size(small, seed=0)
+        assert workloads.full_size(twin, seed=0) is None
+    assert (twin.config.model_type, twin.num_parameters()) == (architecture, parameters)
+
+
+@pytest.mark.parametrize(("architecture", "parameters", "shape"), PUBLISHED)
+def test_counted_operations_of_the_published_models_agree_with_the_formula(architecture, parameters, shape):
     with torch.device("meta"):
         network = networks.from_config(AutoConfig.for_model(architecture))
     forward, backward = workloads.flops(network, 1, 128)
@@ -140,18 +146,6 @@ def test_operations_do_not_depend_on_how_they_are_computed(network_of):
     eager, fused = network_of("bert"), network_of("bert")
     eager.set_attn_implementation("eager")
     assert workloads.flops(eager, 2, 16) == workloads.flops(fused, 2, 16)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "parameters"), [("bert", 108_893_186), ("distilbert", 66_364_418), ("squeezebert", 51_091_202)]
-)
-def test_the_full_size_twin_is_the_published_architecture(architecture, parameters, network_of):
-    small = network_of(architecture)
-    with torch.device("meta"):
-        twin = workloads.full_size(small, seed=0)
-        assert networks.parameters(twin) == parameters
-        assert twin.config.model_type == architecture
-        assert workloads.full_size(twin, seed=0) is None
 
 
 def test_the_twin_of_a_rewritten_network_is_rewritten(network_of):
@@ -177,12 +171,15 @@ def described(subjects: list[workloads.Subject]) -> list[tuple[str, str, bool]]:
     return [(subject.name, subject.attention, subject.eager_control) for subject in subjects]
 
 
-def test_the_larger_network_has_an_eager_control(network_of, subjects_of):
-    assert described(subjects_of(network_of(), network_of(max_position_embeddings=128))) == [
+def test_the_larger_network_has_an_eager_control_of_a_forward_pass_only(network_of, subjects_of):
+    subjects = subjects_of(network_of(), network_of(max_position_embeddings=128))
+    assert described(subjects) == [
         ("study", "sdpa", False),
         ("full size", "sdpa", False),
         ("full size", "eager", True),
     ]
+    control = subjects[-1]
+    assert (control.training_step, control.memory, control.questions) == (None, (), 0)
     assert described(subjects_of(network_of())) == [("study", "sdpa", False), ("study", "eager", True)]
 
 
@@ -192,30 +189,18 @@ def test_squeezebert_is_eager_already_and_its_rewriting_is_no_other_models_contr
     assert described(subjects_of(rewritten)) == [("study", "sdpa", False)]
 
 
-def test_the_control_is_a_forward_pass_only(network_of, subjects_of):
-    *_, control = subjects_of(network_of())
-    assert (control.training_step, control.memory, control.questions) == (None, (), 0)
-
-
-def test_attention_is_eager_only_while_the_control_is_measured(network_of, subjects_of):
-    own, control = subjects_of(network_of())
-    with workloads.placed(control, CPU) as network:
-        assert networks.attention(network) == "eager"
-    with workloads.placed(own, CPU) as network:
-        assert networks.attention(network) == "sdpa"
-
-
 @pytest.mark.parametrize("architecture", ["bert", "distilbert"])
 def test_the_control_really_runs_without_fused_attention(architecture, network_of, subjects_of):
     def products(subject: workloads.Subject) -> int:
         """Matrix products of a batch in attention: two, queries with keys and probabilities with values, or none."""
         with workloads.placed(subject, CPU) as network, FlopCounterMode(display=False) as counter:
-            workloads.Forward(network, workloads.random_batch(network, 1, 8, CPU, seed=0), "fp32")()
+            assert networks.attention(network) == subject.attention
+            workloads.forward_pass(network, workloads.random_batch(network, 1, 8, SETTING), "fp32")()
         # Two heads of width 8: scores and mixtures are each 2 · 2 · 8 · 8 · 8 operations.
         return counter.get_flop_counts()["Global"].get(torch.ops.aten.bmm, 0) // (2 * 2 * 8 * 8 * 8)
 
     own, control = subjects_of(network_of(architecture))
-    assert [products(own), products(control)] == [0, 2]
+    assert [products(one) for one in (control, own)] == [2, 0]  # eager only while the control is measured
 
 
 @pytest.mark.parametrize(("recipe", "expected"), [({"dropout": 0.0}, 0.0), ({"dropout": 0.3}, 0.3), ({}, 0.1)])

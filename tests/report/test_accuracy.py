@@ -1,40 +1,37 @@
 """Tables and chart of accuracy as a reader sees them."""
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from qa_tradeoffs.analysis import accuracy as analysis
 from qa_tradeoffs.report import accuracy
 from tests.conftest import MODELS
-from tests.report.conftest import COLOURS, texts
+from tests.report.conftest import COLOURS
 
 FINE_TUNED = {"models": MODELS | {"distilbert": MODELS["distilbert"] | {"fine_tuned": True}}}
 LOSSES = ["model", "seed", "step", "epoch", "loss"]
 
 
 def cells(collected):
-    return accuracy.cells(analysis.models(collected), analysis.baseline(collected))
+    return accuracy.table(collected, analysis.models(collected), analysis.baseline(collected)).cells
 
 
 def test_the_table_of_models_has_units(collected_of):
     collected = collected_of({"bert": [[1, 1], [1, 0.5]]}, usd_per_hour=(1.0, 3.0))
-    assert cells(collected).to_dict("records") == [
-        {
-            "model": "BERT",
-            "EM": "75.0 (50.0–100.0)",
-            "F1": "87.5 (75.0–100.0)",
-            "a perfect model, EM and F1": "100.0 and 100.0",
-            "F1, lowest and highest seed": "75.0–100.0 (2)",
-            "against lexical overlap, F1 20.0": "higher",
-            "parameters": "100.0 M",
-            "on disk": "381.5 MiB",
-            "forward pass": "200 ms",
-            "fine-tuning": "60.0 min",
-            "fine-tuning, USD": "1.00 to 3.00",
-            "million passes, USD": "55.6 to 167",
-        }
-    ]
+    assert cells(collected).iloc[0].to_dict() == {
+        "model": "BERT",
+        "EM": "75.0 (50.0–100.0)",
+        "F1": "87.5 (75.0–100.0)",
+        "a perfect model, EM and F1": "100.0 and 100.0",
+        "F1, lowest and highest seed": "75.0–100.0 (2)",
+        "against lexical overlap, F1 20.0": "higher",
+        "parameters": "100.0 M",
+        "on disk": "381.5 MiB",
+        "forward pass": "200 ms",
+        "fine-tuning": "60.0 min",
+        "fine-tuning, USD": "1.00 to 3.00",
+        "million passes, USD": "55.6 to 167",
+    }
 
 
 def test_a_model_that_came_fine_tuned_was_not_trained(collected_of):
@@ -53,7 +50,7 @@ def test_differences_have_their_sign_and_their_verdict():
     row = {"model": "A", "other": "B", "low": -4.0, "high": 0.1, "p_holm": 0.0612, "verdict": "not significant"}
     exact = row | {"low": 1.0, "high": 5.0, "p_holm": 0.01, "verdict": "A significantly higher"}
     f1 = pd.DataFrame([row]).assign(f1_difference=-2.04)
-    table = accuracy.differences_cells(f1, pd.DataFrame([exact]).assign(exact_match_difference=3.0))
+    table = accuracy.differences(f1, pd.DataFrame([exact]).assign(exact_match_difference=3.0)).cells
     assert table.iloc[0].tolist() == [
         "A", "B", "-2.0 (-4.0 to +0.1)", "0.061", "not significant",
         "+3.0 (+1.0 to +5.0)", "0.01", "A significantly higher",
@@ -62,27 +59,24 @@ def test_differences_have_their_sign_and_their_verdict():
 
 def test_runs_have_their_metric_s_name(collected_of):
     collected = collected_of({"bert": [[1, 0.4], [1, 0.6], [1, 0.8]], "distilbert": [[1, 0.6]]})
-    table = accuracy.runs_cells(analysis.runs(collected))
+    table = accuracy.runs(analysis.runs(collected)).cells
     assert table.iloc[0].tolist() == ["BERT", "F1", 3, "80.0", "10.00", "55.2 to 100.0", "70.0 to 90.0", "DistilBERT"]
 
 
-@pytest.mark.usefixtures("style")
 def test_losses_have_a_line_a_run_in_the_colour_of_the_model():
     losses = pd.DataFrame(
         [(name, seed, step, step / 2, 4.0 + seed - step) for name in ("BERT", "DistilBERT") for seed in (0, 1)
          for step in (1, 2)],
         columns=LOSSES,
     )  # fmt: skip
-    lines = accuracy.draw_losses(losses, COLOURS).axes[0].lines
+    chart = accuracy.loss_chart(losses, COLOURS)
+    lines = chart.figure.axes[0].lines
     assert [line.get_color() for line in lines] == [
         COLOURS[name] for name in ("BERT", "BERT", "DistilBERT", "DistilBERT")
     ]
     assert lines[1].get_xydata().tolist() == [[0.5, 4], [1, 3]]
-    assert accuracy.loss_text(losses).endswith("BERT from 3.50 to 2.50; DistilBERT from 3.50 to 2.50.")  # means
+    assert chart.alt.endswith("BERT from 3.50 to 2.50; DistilBERT from 3.50 to 2.50.")  # means
 
 
-@pytest.mark.usefixtures("style")
 def test_without_any_training_there_is_no_curve():
-    losses = pd.DataFrame(columns=LOSSES, dtype=np.float64)
-    assert texts(accuracy.draw_losses(losses, {})) == ["no model was fine-tuned in this study"]
-    assert accuracy.loss_text(losses).startswith("Empty chart")
+    assert accuracy.loss_chart(pd.DataFrame(columns=LOSSES), {}).markup.startswith("<p>None: no model was fine-tuned")

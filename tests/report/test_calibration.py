@@ -2,22 +2,12 @@
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 from conftest import answers_of, question
-from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.calibration import Calibration, calibration_of
-from qa_tradeoffs.report import calibration, charts
-
-
-@pytest.fixture(autouse=True)
-def style() -> Any:
-    with mpl.rc_context():
-        charts.use_style()
-        yield
-    plt.close("all")
+from qa_tradeoffs.report import calibration
 
 
 def of_one(probability: Any, right: list[float]) -> Calibration:
@@ -28,23 +18,27 @@ def of_one(probability: Any, right: list[float]) -> Calibration:
 
 @pytest.mark.parametrize(
     ("confidence", "verdict"),
-    [(0.9, "overconfident by 40.0 ("), (0.2, "underconfident by 30.0 ("), (0.5, "calibrated within chance")],
+    [(0.9, "overconfident"), (0.2, "underconfident"), (0.5, "calibrated within chance")],
 )
 def test_the_verdict_has_the_size_of_the_gap_where_that_is_significant(confidence, verdict):
-    row = calibration.cells(of_one(np.full(200, confidence), [1, 0] * 100)).iloc[0]
-    assert row["verdict"].startswith(verdict)
-    assert row["gain at 80 %"].endswith(", not significant")
+    row = calibration.table(of_one(np.full(200, confidence), [1, 0] * 100)).cells.iloc[0]
+    assert row["verdict"] == verdict
+    gap = 100 * confidence - 50
+    assert row["confidence less EM"].startswith(f"{gap:+.1f} (" if gap else "0.0 (")
+    assert row["gain"] == "not significant"
 
 
 def test_a_gain_by_leaving_out_is_shown_with_its_interval():
     found = of_one(np.linspace(0.01, 1, 100), [0] * 40 + [1] * 60)
-    row = calibration.cells(found).iloc[0]
+    row = calibration.table(found).cells.iloc[0]
     assert row["EM"] == "60.0"
     assert row["EM at 80 %"].startswith("75.0 (") and row["EM at 50 %"] == "100.0 (100.0–100.0)"
-    assert row["gain at 80 %"].startswith("+15.0 (+") and row["gain at 80 %"].endswith(")")
+    assert row["gain at 80 %"].startswith("+15.0 (+") and row["gain"] == "significant"
     assert row["AURC, best to worthless"].endswith(" to 40.0")
-    assert calibration.coverage_text(found).endswith("A from 60.0 with all to 100.0 with the surest tenth.")
-    assert calibration.reliability_text(found).endswith("A at 6 % right 0 %, at 96 % right 100 %.")
+    assert calibration.coverage_chart(found, {"A": "C0"}).alt.endswith(
+        "A from 60.0 with all to 100.0 with the surest tenth."
+    )
+    assert calibration.reliability_chart(found, {"A": "C0"}).alt.endswith("A at 6 % right 0 %, at 96 % right 100 %.")
 
 
 @pytest.mark.parametrize(("n", "share", "tables"), [(24, 0.5, 0), (120, 0.0, 1), (120, 1.0, 1)])
@@ -53,7 +47,7 @@ def test_table_and_charts_can_be_made_of_few_questions_and_of_equal_scores(n, sh
     assert calibration.table(found).markup.count("<table") == tables
     for chart in (calibration.reliability_chart, calibration.coverage_chart):
         markup = chart(found, {"A": "C0"}).markup
-        assert ("too few questions" in markup) == (tables == 0)
+        assert ("None: fewer than 50" in markup) == (tables == 0)
         assert len(markup) < 200_000
 
 
@@ -61,7 +55,7 @@ def test_table_and_charts_can_be_made_of_few_questions_and_of_equal_scores(n, sh
 def test_reliability_has_a_square_panel_for_every_model(models):
     labels = [f"M{i}" for i in range(models)]
     answers = answers_of([question(i) for i in range(60)], {label: [[1.0, 0.0] * 30] for label in labels})
-    drawn = calibration.draw_reliability(calibration_of(answers), dict.fromkeys(labels, "C0"))
+    drawn = calibration.reliability_chart(calibration_of(answers), dict.fromkeys(labels, "C0")).figure
     assert [axes.get_title() for axes in drawn.axes if axes.get_visible()] == labels
     drawn.draw_without_rendering()
     box = drawn.axes[0].get_window_extent()

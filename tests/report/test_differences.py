@@ -1,83 +1,66 @@
 """Where models differ, for a reader: verdicts by slice, widths by passage, agreement, and every text as text."""
 
-from typing import Any
-
-import matplotlib as mpl
 import pandas as pd
 import pytest
 from conftest import answers_of, question
-from matplotlib import pyplot as plt
-from test_display import HOSTILE, Reader
+from test_display import HOSTILE
 
 from qa_tradeoffs.analysis import agreement, cases, slices
 from qa_tradeoffs.analysis.answers import by_passage
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.report import charts, differences
+from qa_tradeoffs.report import differences, display
+from tests.report.conftest import Reader
 
 WHO_AND_WHAT = [question(i, asked="What?" if i < 60 else "Who?") for i in range(120)]
 COLOURS = {"A": "C0", "B": "C1"}
 
 
-@pytest.fixture(autouse=True)
-def style() -> Any:
-    with mpl.rc_context():
-        charts.use_style()
-        yield
-    plt.close("all")
-
-
-def verdicts(scores: dict[str, list[list[float]]]) -> dict[str, str]:
-    """Slice → verdict of so many of the questions."""
-    answers = answers_of(WHO_AND_WHAT[: len(scores["A"][0])], scores)
-    table = differences.slice_cells(slices.scores(answers), "f1", slices.differences(answers))
-    return dict(zip(table["slice"], table["verdict"], strict=True))
-
-
-def test_the_verdict_of_a_slice_names_who_is_significantly_higher_and_by_how_much():
-    found = verdicts({"A": [[1.0] * 90 + [0.0] * 30], "B": [[1.0] * 120]})
-    assert found["what"] == "not significant"
-    assert found["who"].startswith("B significantly higher than A: 50.0 (3")
-    assert found["1 word"].startswith("B significantly higher than A: 25.0 (1")
-    other_way = verdicts({"A": [[1.0] * 120], "B": [[1.0] * 90 + [0.0] * 30]})
-    assert other_way["who"].startswith("A significantly higher than B: 50.0 (3")
-
-
-def test_a_difference_within_that_of_training_runs_is_not_significant():
-    # Over questions A is far ahead, but one of its two runs is no better than the best of B's.
-    found = verdicts({"A": [[1.0] * 120, [0.5] * 120], "B": [[0.5] * 120, [0.0] * 120]})
-    assert set(found.values()) == {"not significant"}
-
-
-def test_small_slices_have_neither_score_nor_verdict():
-    found = verdicts({"A": [[1.0] * 100], "B": [[1.0] * 100]})
-    assert (found["what"], found["who"]) == ("not significant", "too few questions")
-    assert set(verdicts({"A": [[1.0] * 24], "B": [[0.0] * 24]}).values()) == {"too few questions"}
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (
+            [[1.0] * 90 + [0.0] * 30], [[1.0] * 120],
+            {"what": "not significant", "who": "B significantly higher than A: 50.0 (3",
+             "1 word": "B significantly higher than A: 25.0 (1"},
+        ),
+        ([[1.0] * 120], [[1.0] * 90 + [0.0] * 30], {"who": "A significantly higher than B: 50.0 (3"}),
+        # Over questions A is far ahead, but one of its two runs is no better than the best of B's.
+        ([[1.0] * 120, [0.5] * 120], [[0.5] * 120, [0.0] * 120], {"what": "not significant", "who": "not significant"}),
+        ([[1.0] * 100], [[1.0] * 100], {"what": "not significant", "who": "too few questions"}),
+        ([[1.0] * 24], [[0.0] * 24], {"what": "too few questions", "1 word": "too few questions"}),
+    ],
+)  # fmt: skip
+def test_the_verdict_of_a_slice_names_who_is_significantly_higher_and_by_how_much(a, b, expected):
+    answers = answers_of(WHO_AND_WHAT[: len(a[0])], {"A": a, "B": b})
+    table = differences.f1_by_slice(slices.scores(answers), slices.differences(answers)).cells
+    found = dict(zip(table["slice"], table["verdict"], strict=True))
+    assert all(found[name].startswith(verdict) for name, verdict in expected.items()), found
 
 
 def test_the_table_of_slices_counts_its_significant_differences():
     answers = answers_of(WHO_AND_WHAT, {"A": [[1.0] * 90 + [0.0] * 30], "B": [[1.0] * 120]})
     # Two question words, one answer length, one context length, one position; all but 'what' differ.
-    markup = differences.f1_by_slice(slices.scores(answers), slices.differences(answers)).markup
-    assert "4 of 5 differences significant" in markup and markup.count("<tr") == 6
+    table = differences.f1_by_slice(slices.scores(answers), slices.differences(answers))
+    assert "4 of 5 differences significant" in table.markup and len(table.cells) == 5
 
 
 def test_models_keep_their_order_and_one_alone_has_no_verdict():
-    scores = slices.scores(answers_of(WHO_AND_WHAT, {"Z": [[1.0] * 120], "A": [[0.0] * 120]}))
-    shown = differences.slice_cells(scores, "exact_match")
-    assert shown.columns.tolist() == ["by", "slice", "questions", "Z", "A"]
-    assert shown.iloc[0].tolist() == ["question word", "what", 60, "100.0 (100.0–100.0)", "0.0 (0.0–0.0)"]
+    answers = answers_of(WHO_AND_WHAT, {"Z": [[1.0] * 120], "A": [[0.0] * 120]})
+    scores = slices.scores(answers)
+    shown = differences.f1_by_slice(scores, slices.differences(answers)).cells
+    assert shown.columns.tolist() == ["by", "slice", "questions", "Z", "A", "verdict"]
+    assert shown.iloc[0].tolist()[:5] == ["question word", "what", 60, "100.0 (100.0–100.0)", "0.0 (0.0–0.0)"]
     assert shown["by"].tolist() == ["question word"] * 2 + ["answer length", "context length", "answer position"]
     assert differences.em_by_slice(scores).markup.startswith("<details>")
     alone = answers_of(WHO_AND_WHAT, {"A": [[0.0] * 120]})
-    table = differences.slice_cells(slices.scores(alone), "f1", slices.differences(alone))
+    table = differences.f1_by_slice(slices.scores(alone), slices.differences(alone)).cells
     assert "verdict" not in table
 
 
 def test_a_chart_of_slices_has_a_panel_a_slicing_and_names_what_is_too_small():
     right = [1.0] * 50 + [0.0] * 50
-    drawn = differences.draw_slices(
-        slices.scores(answers_of(WHO_AND_WHAT[:100], {"A": [right], "B": [right]})), COLOURS
-    )
+    scores = slices.scores(answers_of(WHO_AND_WHAT[:100], {"A": [right], "B": [right]}))
+    drawn = differences.slice_chart(scores, COLOURS).figure
     titles = [axes.get_title(loc="left") for axes in drawn.axes]
     assert titles == [f"by {kind} (questions)" for kind in
                       ("question word", "answer length", "context length", "answer position")]  # fmt: skip
@@ -85,11 +68,14 @@ def test_a_chart_of_slices_has_a_panel_a_slicing_and_names_what_is_too_small():
     assert [text.get_text() for text in drawn.axes[0].texts] == ["too few"]
 
 
-@pytest.mark.parametrize(("n", "ends"), [(24, "no slice has 50 questions."), (120, "1.0 (question word: what).")])
-def test_the_chart_of_slices_is_small_and_described(n, ends):
-    scores = slices.scores(answers_of(WHO_AND_WHAT[:n], {"A": [[0.5] * n], "B": [[0.01] * n]}))
-    assert differences.slice_text(scores).endswith(ends)
-    assert len(differences.slice_chart(scores, COLOURS).markup) < 200_000
+def test_the_chart_of_slices_is_small_and_described_and_none_where_all_are_too_small():
+    def chart(n: int) -> display.Html:
+        scores = slices.scores(answers_of(WHO_AND_WHAT[:n], {"A": [[0.5] * n], "B": [[0.01] * n]}))
+        return differences.slice_chart(scores, COLOURS)
+
+    assert chart(24).markup == "<p>None: no slice has 50 questions.</p>"
+    assert "; B from 1.0 (" in chart(120).alt
+    assert len(chart(120).markup) < 200_000
 
 
 @pytest.mark.parametrize(
@@ -102,7 +88,7 @@ def test_the_chart_of_slices_is_small_and_described(n, ends):
 )
 def test_widths_over_passages_have_verdicts(right, width, verdict):
     examples = [question(row, context=f"passage {row // 2}") for row in range(60)]
-    cells = Reader(differences.by_passage(by_passage(answers_of(examples, {"A": [right * 15]})))).text
+    cells = Reader(differences.by_passage(by_passage(answers_of(examples, {"A": [right * 15]}))).markup).text
     assert "30 passages" in cells and f"A{width}{verdict}" in cells
 
 
@@ -116,7 +102,7 @@ def test_passages_of_one_question_and_few_passages_have_no_widths():
 
 def test_agreement_shows_what_an_ideal_choice_would_gain():
     answers = answers_of([question(i) for i in range(100)], {"A": [[1, 1, 0, 0] * 25], "B": [[1, 0, 1, 0] * 25]})
-    row = differences.agreement_cells(agreement.table(answers)).iloc[0]
+    row = differences.agreement_table(agreement.table(answers)).cells.iloc[0]
     assert row["either right"].startswith("75.0 (6") and row["over the better one"] == "+25.0"
     assert row["same answer"].startswith("50.0 (")
     assert "<table" not in differences.agreement_table(agreement.table(answers_of([question(0)], {"A": [[1]]}))).markup
@@ -131,7 +117,7 @@ def shown_of(example: Example, texts: tuple[str, str], spans: list[tuple[int, in
     for label, text, (begin, end) in zip(labels, texts, spans, strict=True):
         frame = answers.tables[label][0]
         frame[["prediction", "char_start", "char_end"]] = pd.DataFrame([[text, begin, end]])
-    return Reader(differences.examples(cases.sample(answers)))
+    return Reader(differences.examples(cases.sample(answers)).markup)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -3,38 +3,19 @@
 import base64
 import io
 import re
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.core.files import ROOT
-from qa_tradeoffs.report import charts, display
+from qa_tradeoffs.report import display
+from tests.report.conftest import Reader
 
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "]]><svg/onload=alert(1)>", "a & 'b'"]
 TAGS = set("div table caption span thead tbody tr th td p ul li a figure figcaption pre details summary mark dl dt dd"
            .split())  # fmt: skip
 SCORES = pd.DataFrame({"model": ["A", "B"], "F1": [1.0, 22.5]})
-
-
-class Reader(HTMLParser):
-    """Collects the tags and, apart, the text."""
-
-    def __init__(self, made: display.Html) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(made.markup)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, name: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.tags if tag == name]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -48,47 +29,46 @@ def test_texts_are_escaped_and_never_markup(text):
         display.fold(text, display.paragraphs([text])),
         display.passage(text, [(text, []), (text, [text])], [(text, text, text)]),
     ):
-        read = Reader(made)
+        read = Reader(made.markup)
         assert text in read.text
         assert {tag for tag, _ in read.tags} <= TAGS
         assert not any(name.startswith("on") for _, attributes in read.tags for name in attributes)
 
 
 def test_an_address_cannot_leave_its_attribute():
-    assert Reader(display.links({"a": [("b", 'x" onclick="y')]})).all("a") == [{"href": 'x" onclick="y'}]
+    assert Reader(display.links({"a": [("b", 'x" onclick="y')]}).markup).all("a") == [{"href": 'x" onclick="y'}]
 
 
 def test_a_table_has_a_caption_and_headers_for_rows_and_columns():
-    read = Reader(display.table(SCORES, "Scores"))
+    read = Reader(display.table(SCORES, "Scores").markup)
     assert [head.get("scope") for head in read.all("th")] == ["col", "col", "row", "row"]
     assert [cell.get("class") for cell in read.all("td")] == ["number", "number"]
     assert read.text == "ScoresmodelF1A1B22.5Download CSV"
 
 
 def test_a_table_without_rows_says_none():
-    assert Reader(display.table(SCORES[:0], "Runs")).text == "Runs: none."
+    assert display.table(SCORES[:0], "Runs").markup == "<p>Runs: none.</p>"
 
 
 def test_what_may_be_wide_can_be_scrolled_with_the_keyboard_and_has_a_name():
     for made in (display.table(SCORES, "Scores"), display.facts({"a": 1}, "Scores"), display.text("a", "Scores")):
-        (region,) = [attributes for _, attributes in Reader(made).tags if attributes.get("role") == "region"]
+        (region,) = [attributes for _, attributes in Reader(made.markup).tags if attributes.get("role") == "region"]
         assert region == {"class": "scroll", "role": "region", "tabindex": "0", "aria-label": "Scores"}
 
 
 @pytest.fixture
 def picture() -> display.Html:
-    charts.use_style()
-    plt.close("all")  # what other tests left open
     figure, axes = plt.subplots()
     axes.plot([1, 2])
-    return display.figure(figure, alt='A "line"', caption="<Rising>")
+    return display.figure(figure, 'A "line"', ["1", "2"], "<Rising>")
 
 
 def test_a_figure_has_its_text_and_refers_to_nothing_outside(picture):
-    read = Reader(picture)
+    read = Reader(picture.markup)
     (image,) = read.all("img")
-    assert (image["alt"], read.text) == ('A "line"', "<Rising>")
-    svg = base64.b64decode(str(image["src"]).removeprefix("data:image/svg+xml;base64,")).decode()
+    assert (image["alt"], read.text) == (picture.alt, "<Rising>") == ('A "line": 1; 2.', "<Rising>")
+    svg = base64.b64decode(image["src"].removeprefix("data:image/svg+xml;base64,")).decode()
+    assert svg.encode() == picture.svg
     assert svg.startswith("<?xml") and "<script" not in svg
     references = re.findall(r'href="([^"]*)"|url\(([^)]*)\)', svg)
     assert references
@@ -99,7 +79,7 @@ def test_a_displayed_figure_is_closed_and_equal_figures_are_equal_files(picture)
     assert plt.get_fignums() == []
     figure, axes = plt.subplots()
     axes.plot([1, 2])
-    assert display.figure(figure, alt='A "line"', caption="<Rising>") == picture
+    assert display.figure(figure, 'A "line"', ["1", "2"], "<Rising>") == picture
 
 
 def test_a_notebook_stores_the_markup_and_that_it_was_made_here():
@@ -114,9 +94,9 @@ def test_parts_follow_each_other_and_may_be_folded_or_have_a_style():
     assert display.paragraphs([], "notice").markup == ""
 
 
-def saved(made: display.Html) -> tuple[dict[str, str | None], bytes]:
+def saved(made: display.Html) -> tuple[dict[str, str], bytes]:
     """A table's link and the file behind it."""
-    (link,) = Reader(made).all("a")
+    (link,) = Reader(made.markup).all("a")
     start, _, content = str(link["href"]).partition(",")
     assert start == "data:text/csv;charset=utf-8;base64"
     return link, base64.b64decode(content)

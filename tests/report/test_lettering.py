@@ -6,11 +6,12 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from test_charts import check_labels
 
-from qa_tradeoffs.report import charts, lettering, notices
-from tests.report.conftest import check_labels, scored, texts
+from qa_tradeoffs.report import charts, choice, lettering, notices
+from tests.report.conftest import scored, texts
 
-pytestmark = pytest.mark.usefixtures("style", "bundled")
+pytestmark = pytest.mark.usefixtures("bundled")
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def bundled(monkeypatch):
 
 
 def named(**labels: str) -> dict[str, str]:
-    return lettering.of(labels).names
+    return lettering.of(labels)[1]
 
 
 def test_a_label_is_written_as_it_is_where_the_font_has_its_characters():
@@ -51,8 +52,9 @@ def test_no_two_models_have_one_name():
 
 
 def test_a_dollar_is_no_formula():
+    label = r"$\nonsense$5"
     figure, axes = plt.subplots()
-    axes.set_title(named(a=r"$\nonsense$5")[r"$\nonsense$5"])
+    axes.set_title(charts.name(label, {}))
     figure.draw_without_rendering()
 
 
@@ -62,14 +64,14 @@ def test_charts_of_any_labels_draw_without_a_warning(labels):
     colours = charts.palette(table)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = charts.f1_against_question(table)
-        check_labels(figure, [colours.names[label] for label in labels])
+        figure = choice.chart(table).figure
+        check_labels(figure, [charts.name(label, colours) for label in labels])
         lines, axes = plt.subplots()
         for label in labels:
-            axes.plot([1, 2], [1, 2], label=charts.name(label, colours))
-        charts.name_lines([axes], {labels[0]: (2, 1), labels[1]: (2, 2)}, colours)
+            axes.plot([1, 2], [1, labels.index(label)], label=charts.name(label, colours))
+        charts.name_lines([axes])
         lines.draw_without_rendering()
-    assert texts(lines) == [colours.names[label] for label in labels]
+    assert texts(lines) == [charts.name(label, colours) for label in labels]
 
 
 def test_another_font_is_taken_for_what_the_own_one_has_not():

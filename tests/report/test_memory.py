@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from qa_tradeoffs.report import memory
-from tests.report.conftest import COLOURS, texts
+from tests.report.conftest import COLOURS
 
 
 def peaks(*rows: tuple[str, int, int, float]) -> pd.DataFrame:
@@ -15,7 +15,9 @@ def peaks(*rows: tuple[str, int, int, float]) -> pd.DataFrame:
 
 
 def test_running_out_of_memory_is_a_cell_of_the_table():
-    table = memory.cells(peaks(("BERT", 32, 128, 1000), ("BERT", 64, 128, math.nan), ("DistilBERT", 64, 128, 900)))
+    table = memory.table(
+        peaks(("BERT", 32, 128, 1000), ("BERT", 64, 128, math.nan), ("DistilBERT", 64, 128, 900))
+    ).cells
     columns = ["network", "precision", "batch", "tokens per row", "measure", "BERT", "DistilBERT"]
     assert table.columns.tolist() == columns
     assert table[["batch", "BERT", "DistilBERT"]].to_numpy().tolist() == [
@@ -23,10 +25,10 @@ def test_running_out_of_memory_is_a_cell_of_the_table():
     ]  # fmt: skip
 
 
-@pytest.mark.usefixtures("style")
 def test_memory_has_a_panel_a_length_and_a_cross_where_it_ran_out():
     rows = [("BERT", 8, 128, 900.0), ("BERT", 1, 128, 500.0), ("BERT", 8, 512, math.nan), ("DistilBERT", 8, 512, 700.0)]
-    figure = memory.draw(peaks(*rows), COLOURS)
+    chart = memory.chart(peaks(*rows), COLOURS)
+    figure = chart.figure
     assert [axes.get_title() for axes in figure.axes] == ["128 tokens per row", "512 tokens per row"]
     assert [axes.get_xlabel() for axes in figure.axes] == ["batch size", "batch size (×: out of memory)"]
     assert [list(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "o"] == [[1, 8]]
@@ -35,20 +37,17 @@ def test_memory_has_a_panel_a_length_and_a_cross_where_it_ran_out():
     ]
     assert cross.tolist() == [8, 0]
     assert all(axes.get_ylim()[0] == 0 for axes in figure.axes)
-    assert memory.chart_text(peaks(*rows)).endswith(
+    assert chart.alt.endswith(
         "at batch 8: BERT 900 MiB at 128 tokens; BERT out of memory at 512 tokens; DistilBERT 700 MiB at 512 tokens."
     )
 
 
-@pytest.mark.usefixtures("style")
 @pytest.mark.parametrize("mib", [(500.0, 9000.0), (9000.0, 5.0)])
 def test_panels_share_a_scale_that_holds_the_highest_point_of_each(mib):
-    figure = memory.draw(peaks(("BERT", 1, 128, mib[0]), ("BERT", 1, 512, mib[1])), COLOURS)
+    figure = memory.chart(peaks(("BERT", 1, 128, mib[0]), ("BERT", 1, 512, mib[1])), COLOURS).figure
     assert all(axes.get_ylim()[1] > 9000 for axes in figure.axes)
 
 
-@pytest.mark.usefixtures("style")
 def test_without_any_measurement_table_and_chart_are_empty():
-    assert memory.cells(peaks()).empty
-    assert texts(memory.draw(peaks(), {})) == ["no memory was measured"]
-    assert memory.chart_text(peaks()).startswith("Empty chart")
+    assert memory.table(peaks()).cells.empty
+    assert memory.chart(peaks(), {}).markup == "<p>None: no memory was measured.</p>"

@@ -3,12 +3,12 @@
 import datetime
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 
+from qa_tradeoffs.core.words import plain
 from qa_tradeoffs.report import money
-from tests.report.conftest import COLOURS, CROWDED, NAMES, check_labels, scored, texts
+from tests.report.conftest import COLOURS, NAMES, scored
 
 COSTS = pd.DataFrame(
     {"model": NAMES[:3], "f1": [80.0, 76.0, 78.0], "training_usd": [1.0, 2.0, math.nan], "single_usd": [200, 100, 100],
@@ -18,7 +18,7 @@ COSTS = pd.DataFrame(
 
 
 def test_costs_are_ranges_where_the_price_is_one():
-    assert money.cells(COSTS).to_numpy().tolist() == [
+    assert money.table(COSTS).cells.to_numpy().tolist() == [
         ["BERT", "80.0", "0.500 to 1.50", "100 to 300", "27.5 to 82.5", "0.125 to 0.375"],
         ["DistilBERT", "76.0", "1.00 to 3.00", "50.0 to 150", "out of memory", "none over it"],
         ["SqueezeBERT (grouped)", "78.0", "not trained", "50.0 to 150", "0", "costs less"],
@@ -27,7 +27,7 @@ def test_costs_are_ranges_where_the_price_is_one():
 
 def test_utilisation_has_a_column_each():
     rows = [(m, s, u / s, u / s) for m, u in (("BERT", 100), ("DistilBERT", 50)) for s in (1.0, 0.5, 0.1)]
-    table = money.utilisation_cells(pd.DataFrame(rows, columns=["model", "utilisation", "usd_low", "usd_high"]))
+    table = money.utilisation(pd.DataFrame(rows, columns=["model", "utilisation", "usd_low", "usd_high"])).cells
     assert table.columns.tolist() == ["model", *(f"{p} % of the time, USD" for p in (100, 50, 10))]
     assert table.to_numpy().tolist() == [["BERT", "100", "200", "1,000"], ["DistilBERT", "50.0", "100", "500"]]
 
@@ -38,47 +38,32 @@ def test_utilisation_has_a_column_each():
 )
 def test_break_even_in_words(questions, cell):
     even = pd.DataFrame({"cheaper to serve": ["A"], "than": ["B"], "questions": [questions]})
-    assert money.break_even_cells(even)["questions"].tolist() == [cell]
+    assert money.break_even(even).cells["questions"].tolist() == [cell]
 
 
 def test_the_price_has_its_source_and_a_warning_when_it_is_old(price_at):
-    (sentence,) = money.price_notice(price_at((1.5, 3.0)))
-    assert all(part in sentence for part in ("USD 1.5 to 3 an hour", "a GPU, Some Cloud", "(its price list)"))
-    assert "years old" in money.price_notice(price_at(1, date=datetime.date(2021, 6, 1)))[1]
+    markup = money.price(price_at((1.5, 3.0))).markup
+    assert all(part in markup for part in ("USD 1.5 to 3 an hour", "a GPU, Some Cloud", "(its price list)"))
+    assert "years old" not in markup
+    assert "years old" in money.price(price_at(1, date=datetime.date(2021, 6, 1))).markup
 
 
-@pytest.mark.usefixtures("style")
-class TestTrainingChart:
-    @pytest.mark.parametrize("table", CROWDED)
-    def test_labels_neither_leave_the_axes_nor_collide(self, table):
-        check_labels(money.draw_training(table), table["model"].tolist())
-
-    @pytest.mark.parametrize(("usd", "unit"), [(0.002, "US cents"), (2.0, "USD")])
-    def test_the_axis_has_its_unit_and_begins_at_zero(self, usd, unit):
-        axes = money.draw_training(scored([80, 70], [usd, usd / 2])).axes[0]
-        assert axes.get_xlabel() == f"fine-tuning once ({unit})"
-        assert axes.get_xlim() == pytest.approx((0, 1.15 * usd * (100 if unit == "US cents" else 1)))
-
-    def test_a_price_range_is_a_bar_around_its_middle(self):
-        axes = money.draw_training(scored([80], [2.0], dearer=2)).axes[0]
-        assert axes.get_xlim()[1] > 4
-        assert axes.lines[0].get_xdata() == [3]
-
-    def test_without_any_training_it_says_so(self):
-        table = scored([80], [1.0]).assign(train_seconds=np.nan, train_usd_low=np.nan, train_usd_high=np.nan)
-        assert texts(money.draw_training(table)) == ["no model was fine-tuned in this study"]
-        assert money.training_text(table).startswith("Empty chart")
-
-    def test_its_text_has_the_values(self):
-        assert money.training_text(scored([80, 40], [1.55, 0.775])).endswith(
-            "BERT at USD 1.55 and F1 80.0; DistilBERT at USD 0.775 and F1 40.0."
-        )
+@pytest.mark.parametrize(("usd", "shown", "unit"), [(0.002, 0.2, "US cents"), (2.0, 2.0, "USD")])
+def test_a_chart_of_training_costs_has_its_unit_and_a_price_range_around_its_middle(usd, shown, unit):
+    chart = money.training_chart(scored([80, 40], [usd, usd / 2], dearer=2))
+    axes = chart.figure.axes[0]
+    assert axes.get_xlabel() == f"fine-tuning once ({unit})"
+    assert axes.get_xlim() == pytest.approx((0, 1.15 * 2 * shown))
+    assert axes.lines[0].get_xdata() == pytest.approx([1.5 * shown])
+    assert chart.alt.endswith(f"BERT at USD {plain(usd)} and F1 80.0; DistilBERT at USD {plain(usd / 2)} and F1 40.0.")
+    untrained = scored([80], [1.0]).assign(train_seconds=math.nan)
+    assert money.training_chart(untrained).markup.startswith("<p>None: no model was fine-tuned")
 
 
-@pytest.mark.usefixtures("style")
 def test_costs_in_all_begin_with_the_training_and_cross_at_break_even():
-    bert, distilbert, fine_tuned = (line.get_xydata() for line in money.draw(COSTS, COLOURS).axes[0].lines)
+    chart = money.chart(COSTS, COLOURS)
+    bert, distilbert, fine_tuned = (line.get_xydata() for line in chart.figure.axes[0].lines)
     assert bert[0].tolist() == pytest.approx([100, 1.02])
     assert fine_tuned[0].tolist() == pytest.approx([100, 0.01])  # nothing was paid for its training here
     assert bert[2].tolist() == distilbert[2].tolist() == pytest.approx([10_000, 3])
-    assert "SqueezeBERT (grouped) starts at USD 0 and rises by USD 100 a million" in money.chart_text(COSTS)
+    assert "SqueezeBERT (grouped) starts at USD 0 and rises by USD 100 a million" in chart.alt

@@ -3,19 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 import pytest
 from conftest import results_of, v2_study
 
 from qa_tradeoffs.analysis import collected as loading
 from qa_tradeoffs.analysis import no_answer as analysis
-from qa_tradeoffs.data import features, sources
+from qa_tradeoffs.data import sources
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers, scoring
-from qa_tradeoffs.models import networks, tokenizers
-from qa_tradeoffs.report import charts, no_answer
-from qa_tradeoffs.study import config
+from qa_tradeoffs.report import no_answer
 
 COLOURS = {"BERT": "red", "DistilBERT": "blue"}
 
@@ -25,20 +22,13 @@ def collected(collected_of: Any) -> loading.Collected:
     return v2_study(collected_of)
 
 
-@pytest.fixture(autouse=True)
-def style() -> Any:
-    with mpl.rc_context():
-        charts.use_style()
-        yield
-
-
 def models_of(collected: loading.Collected) -> pd.DataFrame:
     return analysis.models(collected, analysis.marks(collected, analysis.curves(collected)))
 
 
 def test_the_section_is_a_table_with_verdicts_and_two_described_charts(collected):
-    shown = no_answer.cells(models_of(collected))
-    assert shown["threshold"].tolist() == ["-2.00", "1.00 to 2.00, by seed"]
+    shown = no_answer.table(models_of(collected), analysis.has_answer(collected)).cells
+    assert shown["threshold, of all seeds"].tolist() == ["-2.00", "1.00 to 2.00"]
     assert shown["rightly unanswered"].tolist() == ["100.0 (100.0–100.0)", "25.0 (0.0–50.0)"]
     assert [verdict.split()[0] for verdict in shown["verdict"]] == ["0.0", "20.0"]
     markup = no_answer.section(collected, COLOURS).markup
@@ -50,7 +40,7 @@ def test_the_section_is_a_table_with_verdicts_and_two_described_charts(collected
 
 def test_the_chart_has_a_line_a_seed_and_three_marks_on_each(collected):
     curves = analysis.curves(collected)
-    axes = no_answer.draw(curves, analysis.marks(collected, curves), COLOURS, "no_f1", "has_f1").axes[0]
+    axes = no_answer.tradeoff_chart(curves, analysis.marks(collected, curves), COLOURS).figure.axes[0]
     lines = [line for line in axes.lines if len(line.get_xdata()) > 1]
     assert [line.get_xdata().tolist() for line in lines] == [[100, 100, 50, 50, 50, 0]] * 3
     assert lines[0].get_ydata().tolist() == pytest.approx([0, 100 / 3, 100 / 3, 50, 50, 50])
@@ -61,28 +51,21 @@ def test_a_study_of_v1_has_no_such_section(collected_of):
     assert no_answer.section(collected_of({"bert": [[1, 0]]}), COLOURS).markup == ""
 
 
-@pytest.mark.parametrize(("has_answer", "which"), [(True, "All of the 5"), (False, "None of the 5")])
+@pytest.mark.parametrize(("has_answer", "which"), [(True, "all of the 5"), (False, "none of the 5")])
 def test_validation_questions_of_one_kind_have_a_notice_alone(collected, has_answer, which):
     one_kind = {key: frame.assign(has_answer=has_answer) for key, frame in collected.predictions.items()}
     markup = no_answer.section(replace(collected, predictions=one_kind), {}).markup
-    assert markup.startswith(f'<div class="notice"><p>{which} ') and markup.count("<p>") == 1
+    assert markup.startswith(f"<p>None: {which} ") and markup.count("<p>") == 1
 
 
-def test_a_small_study_goes_from_generated_questions_to_the_section(one_thread, collected_of, tmp_path):
+def test_a_small_study_goes_from_generated_questions_to_the_section(collected_of, tokenizer, network_of, tmp_path):
     generated = {
         "source": "generated", "train_passages": 12, "validation_passages": 6, "questions_per_passage": 4,
         "unanswerable_share": 0.4, "threshold_questions": 12,
     }  # fmt: skip
     collected = collected_of({"bert": [[0.0]]}, data=generated)
     splits = sources.load(collected.study.data)
-    tokenizer = tokenizers.train_wordpiece([text for e in splits.train for text in (e.context, e.question)], 300)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    network = networks.load_network(
-        config.Model(label="tiny", architecture="bert", config=sizes | {"max_position_embeddings": 192}),
-        None, len(tokenizer), 0,
-    )  # fmt: skip
-    assert (features.build(splits.train, tokenizer, 192, 64).start_labels == 0).any()
-
+    network = network_of(max_position_embeddings=192)
     engine = pytorch.Engine(network, tokenizer.pad_token_id, "cpu")
     reading = answers.Reading(max_length=192, stride=64, batch_tokens=4096, v2=True)
 
@@ -95,13 +78,9 @@ def test_a_small_study_goes_from_generated_questions_to_the_section(one_thread, 
     rows = scoring.records(scored, splits.validation, v2=True, seed=0)
     rows += scoring.threshold_records(threshold, v2=True)
     scoring.write_predictions(scored, tmp_path / "predictions.parquet")
-    whole = replace(
-        collected,
-        predictions={
-            ("bert", 0): loading._parquet(tmp_path / "predictions.parquet", loading._columns(collected.study))
-        },
-        evaluations={("bert", 0): results_of(collected.study, "evaluate", "bert", 0, rows)},
-    )
+    predictions = pd.read_parquet(tmp_path / "predictions.parquet")
+    evaluation = results_of(collected.study, "evaluate", "bert", 0, rows)
+    whole = replace(collected, predictions={("bert", 0): predictions}, evaluations={("bert", 0): evaluation})
     assert no_answer.section(whole, COLOURS).markup.count("<img") == 2
     (row,) = models_of(whole).iloc
     assert row["chosen_on"] == threshold.questions

@@ -16,7 +16,7 @@ DURATIONS = pd.DataFrame(
 
 
 def test_durations_are_in_utc_and_what_is_not_known_says_so():
-    table = provenance.durations_cells(DURATIONS)
+    table = provenance.durations_table(DURATIONS).cells
     assert table["started, UTC"].tolist() == ["2026-01-02 12:04", "2026-01-02 11:00", "not recorded"]
     assert table["took"].tolist() == ["90.0 s", "30.5 s", "not recorded"]
 

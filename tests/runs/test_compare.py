@@ -10,6 +10,8 @@ from conftest import evaluation_results, results_of
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.runs import compare, results
 
+FILES = ("predictions.parquet", "history.parquet", "checkpoint/model.safetensors")
+
 
 def training(study: Any, seconds: float, loss: float = 2.5) -> results.Results:
     rows = [
@@ -27,7 +29,7 @@ def runs(tmp_path: Path, study_of: Any) -> tuple[Path, Path]:
     folder = one / "bert" / "seed-0"
     results.write(folder / "training.json", training(study_of(), 5.0))
     results.write(folder / "evaluation.json", evaluation_results(study_of(), "bert", 0, 80.0, 10))
-    for name in ("predictions.parquet", "history.parquet", "checkpoint/model.safetensors"):
+    for name in FILES:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"0123")
     shutil.copytree(one, other)
@@ -36,10 +38,9 @@ def runs(tmp_path: Path, study_of: Any) -> tuple[Path, Path]:
     return one, other
 
 
-def test_times_and_notebooks_may_differ(runs, capsys):
+def test_times_and_notebooks_may_differ(runs):
     assert compare.differences(*runs) == []
-    compare.main([str(run) for run in runs])
-    assert capsys.readouterr().out == f"the same, but for times: {runs[0]} and {runs[1]}\n"
+    compare.check(*runs)
 
 
 def test_a_commit_of_something_else_makes_no_other_run_but_other_code_does(runs, study_of):
@@ -52,12 +53,12 @@ def test_a_commit_of_something_else_makes_no_other_run_but_other_code_does(runs,
         assert compare.differences(*runs) == differing
 
 
-@pytest.mark.parametrize("name", ["predictions.parquet", "history.parquet", "checkpoint/model.safetensors"])
+@pytest.mark.parametrize("name", FILES)
 def test_one_other_byte_is_named(runs, name):
     (runs[1] / "bert/seed-0" / name).write_bytes(b"0124")
     assert compare.differences(*runs) == [f"bert/seed-0/{name}"]
     with pytest.raises(StudyError, match=rf"are not the same run: bert/seed-0/{name} differ"):
-        compare.main([str(run) for run in runs])
+        compare.check(*runs)
 
 
 def test_another_loss_is_a_difference(runs, study_of):

@@ -8,32 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import papermill
 import pytest
 from nbclient.exceptions import DeadKernelError
 
-from qa_tradeoffs.core import errors, locks, progress
+from qa_tradeoffs.core import locks, progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.runs import execute
 
 PARAMETERS = "path: str = ''  # where the answer goes\nseed: int = 0"
-
-
-@pytest.fixture
-def notebook(tmp_path: Path) -> Callable[..., Path]:
-    """A function that writes a notebook with two parameters and these cells."""
-
-    def write(*cells: str, name: str = "small.ipynb") -> Path:
-        content = nbformat.v4.new_notebook()
-        content.metadata.kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
-        content.cells = [nbformat.v4.new_code_cell(source) for source in (PARAMETERS, *cells)]
-        content.cells[0].metadata.tags = ["parameters"]
-        nbformat.write(content, tmp_path / name)
-        return tmp_path / name
-
-    return write
 
 
 @pytest.fixture
@@ -60,6 +44,15 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return replace
 
 
+def raising(error: Exception) -> Callable[[Path], None]:
+    """A kernel that ends like this."""
+
+    def act(executed: Path) -> None:
+        raise error
+
+    return act
+
+
 def sentence(error: pytest.ExceptionInfo[StudyError]) -> str:
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -68,7 +61,7 @@ def sentence(error: pytest.ExceptionInfo[StudyError]) -> str:
 def test_a_run_that_succeeds_moves_its_notebook_into_place(notebook, tmp_path):
     answer = "from pathlib import Path\nPath(path).write_text(str(seed + 1))"
     output, result = tmp_path / "out" / "small.ipynb", tmp_path / "answer.json"
-    execute.run(notebook(answer), output, {"path": str(result), "seed": 41}, result)
+    execute.run(notebook(PARAMETERS, answer), output, {"path": str(result), "seed": 41}, result)
     assert result.read_text() == "42"
     assert {path.name for path in output.parent.iterdir()} == {"small.ipynb", ".small.ipynb.lock"}
     executed = json.loads(output.read_text())
@@ -78,7 +71,10 @@ def test_a_run_that_succeeds_moves_its_notebook_into_place(notebook, tmp_path):
 def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_untouched(notebook, earlier):
     output, result = earlier
     failing = notebook(
-        "from qa_tradeoffs.core.errors import StudyError", "raise StudyError('data: q1\\nis empty')", "1 / 0"
+        PARAMETERS,
+        "from qa_tradeoffs.core.errors import StudyError",
+        "raise StudyError('data: q1\\nis empty')",
+        "1 / 0",
     )
     with pytest.raises(StudyError) as error:
         execute.run(failing, output, {"path": str(result)}, result)
@@ -91,68 +87,39 @@ def test_a_failing_cell_leaves_its_notebook_for_reading_and_what_was_finished_un
 
 
 def test_any_other_failure_says_where_to_read_on(notebook, earlier, kernel):
-    def fail(executed: Path) -> None:
-        raise papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division\nby zero", [])
-
-    kernel(fail)
+    kernel(raising(papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division\nby zero", [])))
     output, result = earlier
     with pytest.raises(StudyError) as error:
-        execute.run(notebook(), output, {}, result)
-    partial = output.parent / "partial-small.ipynb"
+        execute.run(notebook(PARAMETERS), output, {}, result)
     assert sentence(error) == (
-        f"small.ipynb: ZeroDivisionError: division by zero; the notebook as far as it came is {partial}"
+        "small.ipynb: ZeroDivisionError: division by zero; the notebook as far as it came is "
+        f"{output.parent}/partial-small.ipynb"
     )
 
 
-def test_a_kernel_that_dies_is_one_sentence(notebook, earlier, kernel):
-    def die(executed: Path) -> None:
-        raise DeadKernelError("Kernel died")
-
-    kernel(die)
-    output, result = earlier
-    with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
-        execute.run(notebook(), output, {}, result)
-    assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
-
-
 def test_a_training_whose_kernel_died_says_which_batch_size_to_try(tmp_path, kernel):
-    def die(executed: Path) -> None:
-        raise DeadKernelError("Kernel died")
-
-    kernel(die)
+    kernel(raising(DeadKernelError("Kernel died")))
     with pytest.raises(StudyError, match=r"a batch of 8 is too much for this machine's memory; try 4$"):
         execute.run(ROOT / "notebooks/1-train.ipynb", tmp_path / "out.ipynb", {"study": "studies/smoke.yaml"})
 
 
-def test_a_kernel_that_is_really_killed_is_the_same_sentence(notebook, earlier):
+def test_a_kernel_that_is_killed_is_one_sentence(notebook, earlier):
     output, result = earlier
-    killed = notebook("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    killed = notebook(PARAMETERS, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
         execute.run(killed, output, {}, result)
     assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
 
 
-def test_what_was_for_resuming_is_removed_only_after_the_notebook_is_in_place(notebook, earlier, kernel):
-    output, result = earlier
-    scratch = output.parent / "unfinished"
-    scratch.mkdir()
-    kernel(lambda executed: None)
-    with pytest.raises(StudyError, match="ended without writing"):
-        execute.run(notebook(), output, {}, result, scratch)
-    assert scratch.is_dir()
-    execute.run(notebook(), output, {}, None, scratch)
-    assert not scratch.exists()
-
-
 def test_a_second_run_into_the_same_notebook_is_refused(notebook, earlier, kernel, monkeypatch):
     monkeypatch.setattr(execute, "locked", functools.partial(locks.locked, patience=0))
-    kernel(no_kernel)
+    kernel(raising(AssertionError("a kernel was started")))
     output, result = earlier
     with (
         locks.locked(output.with_name(".small.ipynb.lock"), "it"),
         pytest.raises(StudyError, match=rf"^{output}: is in use by '"),
     ):
-        execute.run(notebook(), output, {}, result)
+        execute.run(notebook(PARAMETERS), output, {}, result)
     assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
 
 
@@ -160,14 +127,12 @@ def test_a_notebook_that_ends_without_writing_its_result_is_not_finished(noteboo
     kernel(lambda executed: None)
     output, result = earlier
     with pytest.raises(StudyError) as error:
-        execute.run(notebook(), output, {}, result)
-    assert sentence(error) == (
-        f"small.ipynb: ended without writing {result}; read {output.parent / 'partial-small.ipynb'}"
-    )
+        execute.run(notebook(PARAMETERS), output, {}, result)
+    assert sentence(error) == f"small.ipynb: ended without writing {result}; read {output.parent}/partial-small.ipynb"
     assert output.read_text() == "finished before"
     result.unlink()
     with pytest.raises(StudyError, match="ended without writing"):
-        execute.run(notebook(), output, {}, result)
+        execute.run(notebook(PARAMETERS), output, {}, result)
 
 
 def test_a_result_written_again_with_the_same_content_counts(notebook, earlier, kernel):
@@ -178,7 +143,7 @@ def test_a_result_written_again_with_the_same_content_counts(notebook, earlier, 
         (result.parent / "new").replace(result)
 
     kernel(rewrite)
-    execute.run(notebook(), output, {}, result)
+    execute.run(notebook(PARAMETERS), output, {}, result)
     assert output.read_text() == "executed"
 
 
@@ -191,26 +156,14 @@ def test_while_it_runs_the_notebook_is_told_where_to_report_progress(notebook, t
         reported.append(json.loads(Path(execute.os.environ[progress.VARIABLE]).read_text())["done"])
 
     kernel(work)
-    execute.run(notebook(), tmp_path / "out.ipynb", {})
+    execute.run(notebook(PARAMETERS), tmp_path / "out.ipynb", {})
     assert reported == [1]
     assert progress.VARIABLE not in execute.os.environ
 
 
-def no_kernel(executed: Path) -> None:
-    raise AssertionError("a kernel was started")
-
-
-def test_a_misspelt_parameter_is_refused_before_anything_starts(notebook, tmp_path, kernel):
-    kernel(no_kernel)
-    with pytest.raises(StudyError) as error:
-        execute.run(notebook(), tmp_path / "out" / "small.ipynb", {"seed": 1, "sed": 2})
-    assert sentence(error) == "small.ipynb: has no parameter 'sed'; it has path, seed"
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.parametrize("text", [None, "{", "{}", "[]", "no notebook"])
 def test_what_is_no_notebook_is_refused(tmp_path, kernel, text):
-    kernel(no_kernel)
+    kernel(raising(AssertionError("a kernel was started")))
     path = tmp_path / "bad.ipynb"
     said = "no such notebook"
     if text is not None:
@@ -221,62 +174,26 @@ def test_what_is_no_notebook_is_refused(tmp_path, kernel, text):
     assert not (tmp_path / "out").exists()
 
 
-def ends_with(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, str, str]:
-    with pytest.raises(SystemExit) as end:
-        errors.exit_cleanly(lambda: execute.main(arguments))
-    printed = capsys.readouterr()
-    return end.value.code, printed.out, printed.err
-
-
-def test_the_command_ends_with_code_2_and_one_line_on_a_users_error(tmp_path, capsys, kernel):
-    kernel(no_kernel)
-    output = ROOT / "runs/smoke/distilbert/3-profile.ipynb"
-    given = ["-p", "study", "studies/smoke.yaml", "-p", "run", "runs/smoke", "-p", "model", "distilbert"]
-    code, out, err = ends_with(["profile", str(output), *given, "-p", "sed", "1"], capsys)
-    assert (code, out) == (2, "")
-    assert err == "error: 3-profile.ipynb: has no parameter 'sed'; it has study, model, seed, device, run\n"
-    code, out, err = ends_with(["profile", str(tmp_path / "o.ipynb"), "-p", "path", "[1"], capsys)
-    assert (code, out) == (2, "")
-    assert err == "error: path: '[1' is not valid YAML; put texts with special characters in quotes\n"
-
-
-def test_the_command_executes_a_stage_and_names_its_output(capsys, monkeypatch):
-    given = []
-    monkeypatch.setattr(execute, "run", lambda *arguments: given.extend(arguments))
-    run = ROOT / "runs/smoke"
-    output = run / "distilbert/seed-3/1-train.ipynb"
-    parameters = {"study": "studies/smoke.yaml", "run": "runs/smoke", "model": "distilbert", "seed": 3}
+def test_the_command_executes_a_stage_and_records_what_it_was_made_from(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "run" / "distilbert" / "seed-3"
+    output, scratch, record = (folder / name for name in ("1-train.ipynb", "unfinished", ".1-train.inputs.json"))
+    scratch.mkdir(parents=True)
+    parameters = {"study": "studies/smoke.yaml", "run": str(tmp_path / "run"), "model": "distilbert", "seed": 3}
     words = [word for name, value in parameters.items() for word in ("-p", name, json.dumps(value))]
-    assert ends_with(["train", str(output), *words], capsys) == (0, f"done: {output}\n", "")
-    folder = run / "distilbert/seed-3"
-    assert given[:5] == [
-        ROOT / "notebooks/1-train.ipynb", output, parameters, folder / "training.json", folder / "unfinished"
-    ]  # fmt: skip
-    assert given[5].record == folder / ".1-train.inputs.json"
 
+    def fail(*given: Any) -> None:
+        assert given == (ROOT / "notebooks/1-train.ipynb", output, parameters, folder / "training.json")
+        raise StudyError("it failed")
 
-def test_what_a_finished_notebook_was_made_from_is_recorded_and_that_of_a_failed_one_is_not(notebook, tmp_path, kernel):
-    class Stage:
-        def __init__(self):
-            self.recorded = []
-
-        def inputs(self):
-            return {"code": "as it was"}
-
-        def write_record(self, content):
-            self.recorded.append(content)
-
-    def fail(executed: Path) -> None:
-        raise papermill.PapermillExecutionError(1, 2, "1 / 0", "ZeroDivisionError", "division by zero", [])
-
-    stage: Any = Stage()
-    kernel(fail)
-    with pytest.raises(StudyError, match="ZeroDivisionError"):
-        execute.run(notebook(), tmp_path / "o.ipynb", {}, stage=stage)
-    assert stage.recorded == []
-    kernel(lambda executed: None)
-    execute.run(notebook(), tmp_path / "o.ipynb", {}, stage=stage)
-    assert stage.recorded == [{"code": "as it was"}]
+    monkeypatch.setattr(execute, "run", fail)
+    with pytest.raises(StudyError, match="it failed"):
+        execute.main(["train", str(output), *words])
+    assert (scratch.exists(), record.exists()) == (True, False)
+    monkeypatch.setattr(execute, "run", lambda *given: None)
+    execute.main(["train", str(output), *words])
+    assert capsys.readouterr().out == f"done: {output}\n"
+    assert (scratch.exists(), record.exists()) == (False, True)
+    assert json.loads(record.read_text())["stage"] == "train"
 
 
 def test_papermill_is_loaded_without_the_grammar_and_the_module_is_there_again_afterwards():

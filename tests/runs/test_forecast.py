@@ -14,14 +14,14 @@ from conftest import results_of
 from huggingface_hub import constants
 from transformers import AutoConfig
 
-from qa_tradeoffs.core import errors
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import features
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.models import networks
-from qa_tradeoffs.runs import forecast, plan, results
+from qa_tradeoffs.runs import forecast, graph, plan, results
 from qa_tradeoffs.runs.paths import RunPaths
+from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
 
 SQUAD = ROOT / "studies" / "squad.yaml"
@@ -30,8 +30,6 @@ START = KNOWN.seconds_per_notebook
 SMALL = {
     "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 100,
 }  # fmt: skip
-
-
 BUILD = forecast.build
 
 
@@ -49,15 +47,27 @@ def published_networks_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def squad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that forecasts the study of SQuAD at 5 TFLOP/s with an empty cache; keywords replace arguments."""
+def selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that asks for BERT of the study of SQuAD with two seeds, and an empty cache; keywords replace that."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
-    def call(study: config.Study | None = None, run: Path = tmp_path, **keys: Any) -> forecast.Forecast:
-        settings = {"slugs": ["bert"], "seeds": [0, 1], "tflops": 5.0} | keys
-        return forecast.forecast(study or config.load(SQUAD), RunPaths(run), **settings)
+    def call(study: config.Study | None = None, **keys: Any) -> Selection:
+        study = study or config.load(SQUAD)
+        return Selection(SQUAD, study, RunPaths(tmp_path), **{"models": ("bert",), "seeds": (0, 1)} | keys)
 
     return call
+
+
+@pytest.fixture
+def needs(selection: Any) -> Any:
+    """A function that forecasts what the same keywords ask for, at 5 TFLOP/s."""
+    return lambda study=None, tflops=5.0, **keys: forecast.forecast(selection(study, **keys), tflops)[0]
+
+
+@pytest.fixture
+def bert(needs: Any) -> Any:
+    """A function that gives BERT's row of that."""
+    return lambda *arguments, **keys: needs(*arguments, **keys).loc["bert"]
 
 
 def checkpoint(folder: Path, kind: str, **settings: Any) -> config.Model:
@@ -89,20 +99,14 @@ def test_shared_layers_have_their_parameters_once_and_their_operations_each_time
         for n in (2, 1)
     )
     assert count(twice) == count(once)
-    h, f, length = 16, 32, 10
-    layer = 2 * length * (4 * h * h + 2 * h * f) + 4 * length * length * h
-    assert forecast.row_flops(twice, length) - forecast.row_flops(once, length) == layer
+    layer = 2 * 10 * (4 * 16 * 16 + 2 * 16 * 32) + 4 * 10 * 10 * 16
+    assert forecast.row_flops(twice, 10) - forecast.row_flops(once, 10) == layer
 
 
 def test_deberta_without_token_types_is_counted(tmp_path):
-    settings = {
-        "relative_attention": True,
-        "pos_att_type": ["p2c", "c2p"],
-        "position_buckets": 8,
-        "share_att_key": True,
-    }
-    spec = checkpoint(tmp_path / "d", "deberta-v2", type_vocab_size=0, position_biased_input=False, **settings)
-    network = forecast.build(spec, KNOWN)
+    settings = {"pos_att_type": ["p2c", "c2p"], "position_buckets": 8, "share_att_key": True, "type_vocab_size": 0}
+    relative = {"relative_attention": True, "position_biased_input": False}
+    network = forecast.build(checkpoint(tmp_path / "d", "deberta-v2", **settings, **relative), KNOWN)
     embeddings, positions = 100 * 16 + 2 * 16, 2 * 8 * 16
     layer = 4 * (16 * 16 + 16) + (16 * 32 + 32) + (32 * 16 + 16) + 2 * 2 * 16
     assert count(network) == embeddings + positions + 2 * layer + (2 * 16 + 2)
@@ -119,8 +123,6 @@ def test_a_network_that_looks_at_values_is_counted_by_its_linear_layers(tmp_path
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"hidden_size": "wide"}, "the config of this bert is not valid"),
-        ({"hidden_size": 10}, "no bert can be built from this config"),
         ({"hidden_size": -12}, "no bert can be built from this config"),
         ({"vocab_size": 10**30}, "no bert can be built from this config"),
         ({"num_hidden_layers": 10**6}, "config.num_hidden_layers: is 1000000"),
@@ -139,7 +141,7 @@ def test_a_folder_without_a_config_is_refused_by_name(tmp_path, text):
         forecast.build(spec, KNOWN)
 
 
-def test_what_was_never_fetched_is_not_known(squad):
+def test_what_was_never_fetched_is_not_known(selection):
     with pytest.raises(StudyError, match="the size of some/model is not known before it is fetched"):
         forecast.build(config.Model(label="x", hub="some/model", revision="a" * 40), KNOWN)
     data = config.HubData(source="hub", name="some/set", revision="a" * 40)
@@ -166,8 +168,8 @@ def test_squad_s_windows_are_its_questions_times_the_windows_of_the_development_
     assert (shorter.windows, shorter.tokens) == (134_053, 128)
 
 
-def test_bert_on_squad_by_hand(squad):
-    need = squad().needs[0]
+def test_bert_on_squad_by_hand(bert):
+    need = bert()
     # 108,893,186 parameters of 4 bytes: of two seeds, and the Hub's; Adam's two moments come on top to resume from.
     assert need.parameters == 108_893_186
     assert need.disk == 3 * 4 * 108_893_186
@@ -176,30 +178,18 @@ def test_bert_on_squad_by_hand(squad):
     forward = flops.encoder_flops(flops.BERT_BASE, 1, 176)
     assert need.train == pytest.approx(START + 3 * 3 * 89_369 * forward / 5e12, rel=1e-4)
     assert need.evaluate == pytest.approx(START + 10_784 * forward / 5e12, rel=1e-4)
+    assert need.seconds == 2 * (need.train + need.evaluate) + need.profile
     assert need.rate == "5 TFLOP/s as given"
+    assert need.train - START == pytest.approx(2 * (bert(tflops=10.0).train - START))
 
 
-def test_hours_disk_and_copies_add_up(squad):
-    one, five = squad(slugs=["bert", "distilbert"]), squad(slugs=["bert", "distilbert"], copies=5)
-    bert, distilbert = one.needs
-    assert one.seconds == sum(2 * (n.train + n.evaluate) + n.profile for n in (bert, distilbert))
-    assert one.disk == bert.disk + distilbert.disk + bert.resume
-    assert five.seconds == 5 * one.seconds
-    assert five.disk - five.needs[0].resume == 5 * (one.disk - bert.resume)
-
-
-def test_weights_that_are_in_the_hub_s_cache_are_not_fetched_again(squad, tmp_path):
+def test_weights_that_are_in_the_hub_s_cache_are_not_fetched_again(bert, tmp_path):
     spec = config.load(SQUAD).models["bert"]
-    assert squad().needs[0].download == 4 * 108_893_186
+    assert bert().download == 4 * 108_893_186
     snapshot = tmp_path / "hub" / "models--google-bert--bert-base-uncased" / "snapshots" / str(spec.revision)
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").touch()
-    assert squad().needs[0].download == 0
-
-
-def test_twice_the_rate_is_half_the_time(squad):
-    slow, fast = squad().needs[0], squad(tflops=10.0).needs[0]
-    assert slow.train - START == pytest.approx(2 * (fast.train - START))
+    assert bert().download == 0
 
 
 def test_memory_is_states_and_activations_of_a_layer_by_the_formula():
@@ -209,156 +199,143 @@ def test_memory_is_states_and_activations_of_a_layer_by_the_formula():
     assert forecast.training_memory(tiny, batch_size=5, length=7) == 16 * count(tiny) + 2 * 2 * 35 * (544 + 70)
 
 
-def test_a_model_that_came_fine_tuned_is_not_trained(squad):
+def ready() -> config.Study:
+    """The study of SQuAD, whose BERT came fine-tuned."""
     study = config.load(SQUAD)
-    ready = study.models["bert"].model_copy(update={"fine_tuned": True})
-    need = squad(study.model_copy(update={"models": {"bert": ready}})).needs[0]
-    assert (need.trainings, need.evaluations, need.resume) == (0, 1, 0)
+    return study.model_copy(update={"models": {"bert": study.models["bert"].model_copy(update={"fine_tuned": True})}})
+
+
+def test_a_model_that_came_fine_tuned_is_not_trained(bert, selection):
+    need = bert(ready())
+    assert (need.trainings, need.evaluations, need.train, need.resume) == (0, 1, 0, 0)
     assert need.seconds == need.evaluate + need.profile
+    assert plan.line(selection(ready()), need.to_frame().T).startswith("forecast: 0 to train, ")
 
 
-def test_without_a_rate_it_is_the_stored_experiment_s(squad):
-    found = squad(slugs=["bert", "squeezebert", "squeezebert-rewritten"], tflops=None)
-    assert [need.rate.split(",")[1].split(" at ")[0] for need in found.needs] == [
+def test_without_a_rate_it_is_the_stored_experiment_s(needs):
+    found = needs(models=("bert", "squeezebert", "squeezebert-rewritten"), tflops=None)
+    assert [rate.split(",")[1].split(" at ")[0] for rate in found["rate"]] == [
         " BERT", " SqueezeBERT as published", " SqueezeBERT rewritten",
     ]  # fmt: skip
 
 
-def earlier(study: config.Study, run: RunPaths, seconds: float, duration: float) -> None:
-    """A finished training of BERT with seed 0 that took ``seconds`` in a notebook of ``duration``."""
-    row = {"metric": "train_seconds", "value": seconds, "unit": "s", "n": 1}
-    results.write(run.training("bert", 0), results_of(study, "train", "bert", 0, [row]))
-    notebook = {"metadata": {"papermill": {"duration": duration}}}
-    run.training("bert", 0).with_name("1-train.ipynb").write_text(json.dumps(notebook))
+def earlier(chosen: Selection, name: str, rows: list[dict[str, Any]], duration: float = 0.0) -> None:
+    """A finished stage of BERT, seed 0, with these results, in a notebook that took ``duration`` seconds."""
+    stage = next(stage for stage in graph.stages(chosen) if (stage.name, stage.slug) == (name, "bert"))
+    results.write(stage.targets[0], results_of(chosen.study, name, "bert", stage.seed, rows))  # type: ignore[arg-type]
+    stage.notebook.write_text(json.dumps({"metadata": {"papermill": {"duration": duration}}}))
+    stage.write_record(stage.inputs())
 
 
-def test_what_an_earlier_run_took_comes_before_any_formula(squad, tmp_path):
-    study = config.load(SQUAD)
-    earlier(study, RunPaths(tmp_path), 100.0, 130.0)
-    need = squad(study, tflops=None).needs[0]
-    assert need.train == 130.0
-    assert need.rate.startswith("this study's earlier train; else 0.1")
-    assert squad(study, tflops=5.0).needs[0].train != 130.0
+def took(seconds: float) -> list[dict[str, Any]]:
+    """The record of a training of so many seconds."""
+    return [{"metric": "train_seconds", "value": seconds, "unit": "s", "n": 1}]
 
 
-def test_an_earlier_run_of_another_recipe_or_one_that_was_resumed_does_not_count(squad, tmp_path):
-    study = config.load(SQUAD)
-    longer = study.model_copy(update={"training": config.Training(epochs=9)})
-    earlier(longer, RunPaths(tmp_path), 100.0, 130.0)
-    assert squad(study, tflops=None).needs[0].train != 130.0
-    earlier(study, RunPaths(tmp_path), 200.0, 130.0)  # of 200 s of updates, this notebook saw a part
-    assert squad(study, tflops=None).needs[0].train != 130.0
+def test_what_an_earlier_run_of_this_recipe_took_comes_before_any_formula(bert, selection):
+    longer = config.load(SQUAD).model_copy(update={"training": config.Training(epochs=9)})
+    earlier(selection(longer), "train", took(100.0), 130.0)
+    assert bert(tflops=None).train != 130.0
+    earlier(selection(), "train", took(200.0), 130.0)  # resumed: of 200 s of updates, this notebook saw a part
+    assert bert(tflops=None).train != 130.0
+    earlier(selection(), "train", took(100.0), 130.0)
+    assert bert(tflops=None).train == 130.0
+    assert bert(tflops=None).rate.startswith("this study's earlier train; else 0.1")
+    assert bert(tflops=5.0).train != 130.0
 
 
-def test_the_profile_of_the_study_gives_the_rate(squad, tmp_path):
-    study = config.load(SQUAD)
+@pytest.mark.parametrize("notebook", ["", "[]", '{"metadata": []}', '{"metadata": {"papermill": {"duration": 1e999}}}'])
+def test_an_earlier_notebook_that_tells_nothing_does_not_count(bert, selection, notebook):
+    earlier(selection(), "train", took(100.0))
+    graph.stages(selection())[0].notebook.write_text(notebook)
+    assert 130.0 < bert(tflops=None).train < 1e9
+
+
+def test_the_profile_of_the_study_gives_the_rate(bert, selection):
+    conditions = {"network": "study", "length": 8, "device": "X", "threads": 2}
     rows = [
         {
             "metric": "training_step_seconds", "value": 2.0, "unit": "s per call", "n": 1,
-            "conditions": {"network": "study", "batch_size": batch, "length": 8, "flops": 1e12 * batch, "device": "X"},
+            "conditions": conditions | {"batch_size": batch, "flops": 1e12 * batch},
         }
         for batch in (1, 12)
     ]  # fmt: skip
-    results.write(RunPaths(tmp_path).profile("bert"), results_of(study, "profile", "bert", None, rows))
-    assert squad(study, tflops=None).needs[0].rate == "6 TFLOP/s, this study's profile on X"  # 12 is nearest to 16
+    earlier(selection(), "profile", rows)
+    assert bert(tflops=None).rate == "6 TFLOP/s, this study's profile on X, 2 threads"  # 12 is nearest to 16
 
 
 def test_a_disk_that_cannot_hold_it_is_refused_with_a_tenth_to_spare(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(2e9, 1e9, 1e9))
     plan.check_disk(0.9e9, tmp_path / "not" / "there")
-    with pytest.raises(StudyError) as error:
+    with pytest.raises(
+        StudyError, match=rf"^{tmp_path}/runs: .* take 950 MB, but the disk has 1\.00 GB left; make room"
+    ):
         plan.check_disk(0.95e9, tmp_path / "runs")
-    assert str(error.value) == (
-        f"{tmp_path / 'runs'}: the study's files take 950 MB, but the disk has 1.00 GB left; make room, "
-        "or ask for fewer MODELS or SEEDS"
-    )
 
 
-def test_only_what_is_not_there_yet_has_to_fit(squad, tmp_path):
-    run = RunPaths(tmp_path)
-    found, weights = squad(), 4 * 108_893_186
-    # Weights of two seeds, those of the Hub, and two checkpoints with Adam's moments.
-    assert found.left(run, [0, 1])[::2] == (2, (2 + 1 + 6) * weights)
-    earlier(config.load(SQUAD), run, 1.0, 2.0)
-    assert found.left(run, [0, 1])[::2] == (1, (1 + 1 + 6) * weights)
-    trainings, seconds, _ = found.left(run, [0])
-    assert (trainings, seconds) == (0, found.needs[0].evaluate + found.needs[0].profile)
+def test_before_the_start_one_line_has_what_is_still_to_be_done(selection):
+    chosen = selection(config.load(SQUAD).model_copy(update={"price": "gcp-p100"}), seeds=(0, 1, 2))
+    found, weights = forecast.forecast(chosen, 5.0)[0], 4 * 108_893_186
+    need = found.loc["bert"]
+
+    def said() -> list[float]:
+        pattern = r"forecast: (\d) to train, ([\d.]+) h, USD ([\d.]+) \(gcp-p100\), ([\d.]+) GB of disk"
+        return list(map(float, re.findall(pattern, plan.line(chosen, found))[0]))
+
+    hours = need.seconds / 3600
+    # Weights of three seeds, those of the Hub, and two checkpoints with Adam's moments.
+    assert said() == pytest.approx([3, hours, 1.555 * hours, (3 + 1 + 6) * weights / 1e9], rel=0.01)
+    earlier(chosen, "train", took(1.0), 2.0)  # a training less
+    hours -= need.train / 3600
+    assert said() == pytest.approx([2, hours, 1.555 * hours, (2 + 1 + 6) * weights / 1e9], rel=0.01)
 
 
-def ends_with(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, list[str], str]:
-    with pytest.raises(SystemExit) as end:
-        errors.exit_cleanly(lambda: plan.main(arguments))
-    printed = capsys.readouterr()
-    return end.value.code, printed.out.splitlines(), printed.err
+def prints(capsys: pytest.CaptureFixture[str], *arguments: str, **variables: Any) -> list[str]:
+    """The lines of the command's output."""
+    plan.main(arguments, {name: str(value) for name, value in variables.items()})
+    return capsys.readouterr().out.splitlines()
 
 
 def test_the_command_prints_twenty_models_times_five_seeds_on_paper(tmp_path, capsys):
-    on_paper = "--seeds 0 1 2 3 4 --copies 5 --tflops 5.2 --price gcp-p100".split()
-    code, out, err = ends_with([str(SQUAD), str(tmp_path / "run"), *on_paper], capsys)
-    assert (code, err) == (0, "")
+    given = {"STUDY": "squad", "RUN": tmp_path / "run", "SEEDS": "0 1 2 3 4", "TFLOPS": 5.2, "PRICE": "gcp-p100"}
+    once, out = prints(capsys, **given), prints(capsys, **given, COPIES=5)
     assert out[0].endswith("models 20, each model 5 times; notebooks: 100 to train, 100 to evaluate, 20 to profile")
     assert [line.split()[0] for line in out[3:8]] == ["model", *config.load(SQUAD).models]
     assert len({len(line) for line in out[3:8]}) == 1
     hours, usd = float(out[9].split()[2]), float(out[9].split("USD ")[1].split()[0])
+    assert hours == pytest.approx(5 * float(once[9].split()[2]), rel=0.01)
     assert usd == pytest.approx(1.555 * hours, rel=0.01)  # a P100's price
     assert not (tmp_path / "run").exists()
 
 
-def test_before_the_start_one_line_has_what_is_still_to_be_done(tmp_path, squad, price_at):
-    need = squad().needs[0]
-    hours = (2 * (need.train + need.evaluate) + need.profile) / 3600
-    line = plan.line(squad(), RunPaths(tmp_path), [0, 1], "dear", price_at(2.0))
-    assert line.startswith("forecast: 2 to train, ")
-    assert float(re.search(r"([\d.]+) h, USD", line)[1]) == pytest.approx(hours, rel=0.01)
-    assert float(re.search(r"USD ([\d.]+)", line)[1]) == pytest.approx(2 * hours, rel=0.01)
-    assert "3.92 GB of disk" in line  # weights of two seeds and of the Hub, and two checkpoints with Adam's moments
-
-
-def test_before_the_start_of_a_study_that_trains_nothing_it_says_so_too(tmp_path, capsys):
-    study = tmp_path / "ready.yaml"
-    models = "models:\n  bert: {label: B, hub: google-bert/bert-base-uncased, revision: main, fine_tuned: true}\n"
-    study.write_text(re.sub(r"(?s)models:.*?seeds: ", f"{models}seeds: ", SQUAD.read_text()))
-    code, out, err = ends_with([str(study), str(tmp_path / "run"), "--before-start"], capsys)
-    assert (code, len(out), err) == (0, 1, "")
-    assert out[0].startswith("forecast: 0 to train, ")
-
-
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("variable", "value", "said"),
     [
-        (["--tflops", "nan"], "TFLOPS: 'nan' is no speed; give 10^12 FLOP/s, a number above 0"),
-        (["--tflops", "inf"], "TFLOPS: 'inf' is no speed; "),
-        (["--tflops", "0"], "TFLOPS: '0' is no speed; "),
-        (["--tflops=-1"], "TFLOPS: '-1' is no speed; "),
-        (["--tflops", "fast"], "TFLOPS: 'fast' is no speed; "),
-        (["--copies", "0"], "COPIES: '0' is no number of copies; give a whole number from 1 to 999999"),
-        (["--copies", "9" * 5000], "COPIES: '999"),
-        (["--seeds", "01"], "SEEDS: '01' is no seed; give whole numbers from 0, separated by blanks"),
-        (["--seeds", "9" * 5000], "SEEDS: '999"),
+        ("TFLOPS", "nan", "'nan' is no speed; give 10^12 FLOP/s, a number above 0"),
+        ("TFLOPS", "inf", "'inf' is no speed; "),
+        ("TFLOPS", "0", "'0' is no speed; "),
+        ("TFLOPS", "-1", "'-1' is no speed; "),
+        ("TFLOPS", "fast", "'fast' is no speed; "),
+        ("COPIES", "0", "'0' is no number of copies; give a whole number from 1 to 999999"),
+        ("COPIES", "9" * 5000, "'999"),
+        ("SEEDS", "01", "'01' is no seed; give whole numbers from 0, separated by blanks"),
+        ("SEEDS", "9" * 5000, "'999"),
+        ("PRICE", "free", "there is no price 'free' in the price table"),
     ],
 )
-def test_a_number_that_is_none_is_refused(tmp_path, capsys, option, said):
-    code, out, err = ends_with([str(SQUAD), str(tmp_path), *option], capsys)
-    assert (code, out) == (2, [])
-    assert err.startswith(f"error: {said}")
-
-
-@pytest.mark.parametrize("notebook", ["", "[]", '{"metadata": []}', '{"metadata": {"papermill": {"duration": 1e999}}}'])
-def test_an_earlier_notebook_that_tells_nothing_does_not_count(squad, tmp_path, notebook):
-    study = config.load(SQUAD)
-    earlier(study, RunPaths(tmp_path), 100.0, 130.0)
-    assert squad(study, tflops=None).needs[0].train == 130.0
-    RunPaths(tmp_path).training("bert", 0).with_name("1-train.ipynb").write_text(notebook)
-    assert 130.0 < squad(study, tflops=None).needs[0].train < 1e9
+def test_a_number_that_is_none_is_refused(capsys, variable, value, said):
+    where = "price" if variable == "PRICE" else variable
+    with pytest.raises(StudyError, match=rf"(^|: ){where}: {re.escape(said)}"):
+        prints(capsys, STUDY="squad", **{variable: value})
+    assert capsys.readouterr().out == ""
 
 
 def test_a_size_that_cannot_be_told_stops_the_plan_but_not_the_study(tmp_path, capsys):
     study = tmp_path / "other.yaml"
     study.write_text(SQUAD.read_text().replace("rajpurkar/squad", "some/set"))
-    code, out, err = ends_with([str(study), str(tmp_path)], capsys)
-    assert (code, out) == (2, [])
-    assert err.startswith("error: data.name: the size of some/set is")
-    code, out, err = ends_with([str(study), str(tmp_path), "--before-start"], capsys)
-    assert (code, err) == (0, "")
-    assert out[0].startswith("no forecast: data.name: the size of some/set is")
+    given = {"STUDY": study, "RUN": tmp_path / "run"}
+    with pytest.raises(StudyError, match=r"^data\.name: the size of some/set is"):
+        prints(capsys, **given)
+    (line,) = prints(capsys, "--before-start", **given)
+    assert line.startswith("no forecast: data.name: the size of some/set is")

@@ -8,9 +8,9 @@ question to a model: it gets whichever of their answers scores best for all of t
 What is missing to 100 no model can reach by learning, only the study file or the data can give it.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.metrics import languages, squad
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.metrics.squad import QuestionScores
-
-Offsets = NDArray[np.int32]
 
 _CHUNK = 4096  # questions whose windows are in memory at a time
 
@@ -38,113 +34,103 @@ CAUSES = {
 }
 
 
-@dataclass(frozen=True)
-class Ceiling:
-    """``texts``: a perfect model's answer by question id, and its ``scores``.
+def of(
+    examples: Sequence[Example], tokenizer: Any, reading: Reading, language: str = languages.OFFICIAL
+) -> pd.DataFrame:
+    """One row per question, in the order of ``examples``, scored by the rules of ``language``.
 
-    ``causes``: why there is no exact match, by the id of each question that has none. ``cut``: how many questions are
-    longer than max_question_tokens; ``longest``: tokens of the longest question.
+    Columns: id, question, tokens (of the question before it is cut), reference (the first), best (what a perfect model
+    answers), exact_match (0 or 1), f1 (0 to 1), and cause, the one of CAUSES why there is no exact match, '' if it is.
     """
-
-    texts: dict[str, str]
-    scores: QuestionScores
-    causes: dict[str, str]
-    cut: int
-    longest: int
-
-
-def of(examples: Sequence[Example], tokenizer: Any, reading: Reading, language: str = languages.OFFICIAL) -> Ceiling:
-    """The ceiling of these questions, scored by the rules of ``language``."""
     rules = languages.normalizer(language)
-    texts, causes = {}, {}
+    best, causes = [], []
     for begin in range(0, len(examples), _CHUNK):
         chunk = examples[begin : begin + _CHUNK]
         windows = reading.windows(chunk, tokenizer)
+        contexts = [offsets[offsets[:, 0] >= 0] for offsets in np.split(windows.offsets, windows.splits[1:-1])]
         bounds = np.searchsorted(windows.example, np.arange(len(chunk) + 1))
-        for example, first, stop in zip(chunk, bounds, bounds[1:], strict=False):
-            search = _Search(example, [_context(windows, i) for i in range(first, stop)], reading, rules)
-            texts[example.id], causes[example.id] = search.best()
-    questions = _tokens([example.question for example in examples], tokenizer)
-    for group in _alike(examples, questions, reading.max_question_tokens):
-        common = _best_for_all(group, texts, reading.v2, rules)
-        for example in group:
-            if squad.exact_match(texts[example.id], example.answers, reading.v2, rules):
-                causes[example.id] = QUESTION  # on its own it would be in reach
-            texts[example.id] = common
+        for example, (first, stop) in zip(chunk, pairwise(bounds), strict=True):
+            text, cause = _best(example, contexts[first:stop], reading, rules)
+            best.append(text)
+            causes.append(cause)
+    whole = [example.question.lstrip() for example in examples]
+    questions = tokenizer(whole, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+    for rows in _alike(examples, questions, reading.max_question_tokens):
+        answers = [best[row] for row in rows]
+        scores = [[squad.score(text, examples[row].answers, reading.v2, rules) for row in rows] for text in answers]
+        over_all = np.sum(scores, axis=1).tolist()  # EM, then F1
+        for i, row in enumerate(rows):
+            if scores[i][i][0]:
+                causes[row] = QUESTION  # on its own it would be in reach
+            best[row] = answers[over_all.index(max(over_all))]
     references = {example.id: example.answers for example in examples}
-    scores = squad.score_questions(texts, references, reading.v2, rules)
-    missed = [scores.ids[row] for row in np.flatnonzero(scores.exact_match < 1)]
-    lengths = [len(ids) for ids in questions]
-    return Ceiling(
-        texts,
-        scores,
-        {question: causes[question] for question in missed},
-        cut=sum(length > reading.max_question_tokens for length in lengths),
-        longest=max(lengths),
-    )
+    scored = squad.score_questions(dict(zip(references, best, strict=True)), references, reading.v2, rules)
+    columns = {
+        "id": scored.ids,
+        "question": [example.question for example in examples],
+        "tokens": [len(ids) for ids in questions],
+        "reference": [example.answers[0] if example.answers else "" for example in examples],
+        "best": best,
+        "exact_match": scored.exact_match,
+        "f1": scored.f1,
+        "cause": np.where(scored.exact_match < 1, causes, ""),
+    }
+    return pd.DataFrame(columns)
 
 
-def records(ceiling: Ceiling, reading: Reading) -> list[Record]:
+def records(ceiling: pd.DataFrame, reading: Reading) -> list[Record]:
     """EM and F1 of a perfect model, in points, and how many questions are out of its reach, by cause, or were cut."""
-    n, counts = len(ceiling.scores.ids), Counter(ceiling.causes.values())
-    points = squad.aggregate(ceiling.scores)
-    limits = {LONG: reading.max_answer_tokens, WINDOW: reading.max_length, QUESTION: reading.max_question_tokens}
-    found = [Record.of(f"ceiling_{metric}", value, "points", n) for metric, value in points.items()]
+    n, cut_to = len(ceiling), reading.max_question_tokens
+    limits = {LONG: reading.max_answer_tokens, WINDOW: reading.max_length, QUESTION: cut_to}
+    found = [Record.of(f"ceiling_{name}", 100 * ceiling[name].mean(), "points", n) for name in ("exact_match", "f1")]
     for cause in CAUSES:
         conditions = {"cause": cause, "limit": limits.get(cause)}
-        found.append(Record.of("out_of_reach", counts[cause], "questions", n, conditions=conditions))
-    conditions = {"limit": reading.max_question_tokens, "longest": ceiling.longest}
-    return [*found, Record.of("questions_cut", ceiling.cut, "questions", n, conditions=conditions)]
+        count = int((ceiling["cause"] == cause).sum())
+        found.append(Record.of("out_of_reach", count, "questions", n, conditions=conditions))
+    conditions = {"limit": cut_to, "longest": int(ceiling["tokens"].max())}
+    cut = int((ceiling["tokens"] > cut_to).sum())
+    return [*found, Record.of("questions_cut", cut, "questions", n, conditions=conditions)]
 
 
-def table(ceiling: Ceiling, examples: Sequence[Example]) -> pd.DataFrame:
+def table(ceiling: pd.DataFrame) -> pd.DataFrame:
     """The causes for a reader, each with its number of questions and the first of them with the answer that remains."""
-    rows = []
-    by_id = {example.id: example for example in examples}
-    for cause, why in CAUSES.items():
-        ids = [question for question, of in ceiling.causes.items() if of == cause]
-        if ids:
-            example = by_id[ids[0]]
-            first = {"first of them": example.question, "reference": example.answers[0] if example.answers else ""}
-            rows.append({"no exact match, since": why, "questions": len(ids)} | first | {"best": ceiling.texts[ids[0]]})
-    return pd.DataFrame(rows)
+    missed = ceiling[ceiling["cause"] != ""]
+    first = missed.drop_duplicates("cause").set_index("cause")
+    columns = {
+        "no exact match, since": first.index.map(CAUSES),
+        "questions": missed["cause"].value_counts(sort=False),
+        "first of them": first["question"],
+        "reference": first["reference"],
+        "best": first["best"],
+    }
+    return pd.DataFrame(columns, index=first.index).reset_index(drop=True)
 
 
-class _Search:
-    """The best answer to one question among the spans of its windows, given by their context tokens' offsets (n, 2)."""
+def _best(
+    example: Example, windows: list[NDArray[np.int32]], reading: Reading, rules: squad.Normalize
+) -> tuple[str, str]:
+    """The best answer, '' where there is none, and what keeps it from an exact match if it is none.
 
-    def __init__(self, example: Example, windows: list[Offsets], reading: Reading, rules: squad.Normalize) -> None:
-        self._example, self._windows = example, windows
-        self._limit, self._v2, self._rules = reading.max_answer_tokens, reading.v2, rules
-
-    def best(self) -> tuple[str, str]:
-        """The answer, '' where there is none, and what keeps it from an exact match if it is none."""
-        best, text, cause = (0.0, 0.0), "", ""
-        for reference, begin in zip(self._example.answers, self._example.answer_starts, strict=True):
-            spans, obstacle = self._spans(begin, begin + len(reference))
-            cause = cause or obstacle
-            for start, end in spans:
-                found = self._example.context[start:end]
-                if found == reference:
-                    return found, obstacle
-                if (score := squad.score(found, self._example.answers, self._v2, self._rules)) > best:
-                    best, text, cause = score, found, obstacle
-        return text, cause
-
-    def _spans(self, begin: int, end: int) -> tuple[list[tuple[int, int]], str]:
-        """Characters to try for the reference at these, the likeliest first, and what may be in its way."""
-        spans: list[tuple[int, int]] = []
-        is_long = is_whole = False
-        for i, offsets in enumerate(self._windows):
-            first = int(np.searchsorted(offsets[:, 1], begin, side="right"))
-            last = int(np.searchsorted(offsets[:, 0], end)) - 1
-            # A window holds the reference whole where it goes on beyond it, or where the context does not.
-            begins = i == 0 or first > 0 or offsets[0, 0] <= begin
-            ends = i == len(self._windows) - 1 or last < len(offsets) - 1 or offsets[-1, 1] >= end
-            is_long |= last - first >= self._limit
-            is_whole |= begins and ends
-            spans += [(int(offsets[a, 0]), int(offsets[b, 1])) for a, b in _tries(first, last, self._limit)]
-        return spans, LONG if is_long else OFFSETS if is_whole else WINDOW
+    ``windows`` are the offsets (n, 2) of the context's tokens in each of the question's windows.
+    """
+    offsets = np.concatenate([windows[0], *(window[reading.stride :] for window in windows[1:])])
+    step = len(windows[0]) - reading.stride
+    best, text, cause = (0.0, 0.0), "", ""
+    for reference, begin in zip(example.answers, example.answer_starts, strict=True):
+        first = int(np.searchsorted(offsets[:, 1], begin, side="right"))
+        last = int(np.searchsorted(offsets[:, 0], begin + len(reference))) - 1
+        parts = [(max(first, i * step), min(last, i * step + len(w) - 1)) for i, w in enumerate(windows)]
+        is_long = last - first >= reading.max_answer_tokens
+        obstacle = LONG if is_long else OFFSETS if (first, last) in parts else WINDOW
+        cause = cause or obstacle
+        spans = dict.fromkeys(span for part in parts for span in _tries(*part, reading.max_answer_tokens))
+        for a, b in spans:
+            found = example.context[offsets[a, 0] : offsets[b, 1]]
+            if found == reference:
+                return found, obstacle
+            if (score := squad.score(found, example.answers, reading.v2, rules)) > best:
+                best, text, cause = score, found, obstacle
+    return text, cause
 
 
 def _tries(first: int, last: int, limit: int) -> Iterator[tuple[int, int]]:
@@ -157,38 +143,9 @@ def _tries(first: int, last: int, limit: int) -> Iterator[tuple[int, int]]:
             yield a, b
 
 
-def _context(windows: Windows, i: int) -> Offsets:
-    """Offsets of the context's tokens in window ``i``."""
-    first, stop = (windows.splits[i] + bound[i] for bound in windows.context)
-    return windows.offsets[first:stop]
-
-
-def _tokens(questions: Iterable[str], tokenizer: Any) -> list[list[int]]:
-    """The whole questions as features.build reads them."""
-    texts = [question.lstrip() for question in questions]
-    found: list[list[int]] = tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)[
-        "input_ids"
-    ]
-    return found
-
-
-def _alike(examples: Sequence[Example], questions: list[list[int]], limit: int) -> list[list[Example]]:
-    """Questions of which one was cut and that then are the same input: groups of two or more different ones."""
+def _alike(examples: Sequence[Example], questions: list[list[int]], limit: int) -> list[list[int]]:
+    """Rows of different questions that are the same input once they are cut: groups of two or more."""
     groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    cut_contexts = {e.context for e, ids in zip(examples, questions, strict=True) if len(ids) > limit}
     for row, (example, ids) in enumerate(zip(examples, questions, strict=True)):
-        if example.context in cut_contexts and len(ids) >= limit:
-            groups[example.context, *ids[:limit]].append(row)
-    return [
-        [examples[row] for row in rows] for rows in groups.values() if len({tuple(questions[row]) for row in rows}) > 1
-    ]
-
-
-def _best_for_all(group: list[Example], texts: dict[str, str], v2: bool, rules: squad.Normalize) -> str:
-    """Of the answers to each question of a group, the one with the best EM, then F1, over all of them."""
-
-    def total(text: str) -> tuple[float, float]:
-        exact, f1 = zip(*(squad.score(text, example.answers, v2, rules) for example in group), strict=True)
-        return sum(exact), sum(f1)
-
-    return max((texts[example.id] for example in group), key=total)
+        groups[example.context, *ids[:limit]].append(row)
+    return [rows for rows in groups.values() if len({tuple(questions[row]) for row in rows}) > 1]

@@ -61,6 +61,7 @@ _KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾟ]")
 _NOT_ARABIC = re.compile("[پچژگکیٹڈڑںےہھ]")
 _TELLING = 0.1  # from this share of texts on, letters that only one language of a script has tell that it is that one
 _LETTER = re.compile(r"[^\W\d_]")
+_NEVER = "(?!)"  # a pattern that matches nothing
 
 
 @cache
@@ -68,18 +69,14 @@ def normalizer(language: str) -> squad.Normalize:
     """The function that normalises a text before it is compared; ``language`` is one of LANGUAGES."""
     if language == OFFICIAL:
         return squad.normalize
-    elided, articles, characters = _patterns(language)
+    elided = re.compile(rf"\b{_any_of(_ELIDED.get(language, ''))}['’]")
+    article = re.compile(_ARABIC_ARTICLE if language == "ar" else rf"\b{_any_of(_ARTICLES.get(language, ''))}\b")
+    character = re.compile(f"[{_CHARACTERS[language]}]" if language in _CHARACTERS else _NEVER)
 
     def normalize(text: str) -> str:
-        text = text.lower()
-        if elided:
-            text = elided.sub(" ", text)
-        text = "".join(character for character in text if not _is_punctuation(character))
-        if articles:
-            text = articles.sub(" ", text)
-        if characters:
-            text = characters.sub(r" \g<0> ", text)
-        return " ".join(text.split())
+        text = elided.sub(" ", text.lower())
+        text = article.sub(" ", "".join(c for c in text if not _is_punctuation(c)))
+        return " ".join(character.sub(r" \g<0> ", text).split())
 
     return normalize
 
@@ -112,18 +109,9 @@ def in_words(language: str) -> str:
     return f"{origin}: {counted}" + (f" without {', '.join(articles)}" if articles else "")
 
 
-def _patterns(language: str) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str] | None]:
-    """Elided articles, other articles, and characters that count as words; None where the language has none."""
-    elided = articles = characters = None
-    if language in _ELIDED:
-        elided = re.compile(rf"\b(?:{'|'.join(_ELIDED[language].split())})['’]")
-    if language == "ar":
-        articles = re.compile(_ARABIC_ARTICLE)
-    elif language in _ARTICLES:
-        articles = re.compile(rf"\b(?:{'|'.join(_ARTICLES[language].split())})\b")
-    if language in _CHARACTERS:
-        characters = re.compile(f"[{_CHARACTERS[language]}]")
-    return elided, articles, characters
+def _any_of(words: str) -> str:
+    """A pattern of any of these words, given with blanks between them."""
+    return f"(?:{'|'.join(words.split()) or _NEVER})"
 
 
 @cache

@@ -60,37 +60,23 @@ def normalize(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", _PUNCTUATION.sub("", lowered)).split())
 
 
-def exact_match(prediction: str, references: Sequence[str], v2: bool = False, rules: Normalize = normalize) -> float:
-    """1.0 if the normalised prediction equals one of the normalised references, else 0.0."""
-    return score(prediction, references, v2, rules)[0]
-
-
-def f1(prediction: str, references: Sequence[str], v2: bool = False, rules: Normalize = normalize) -> float:
-    """The best F1, in [0, 1], of the prediction's bag of tokens against that of any one reference."""
-    return score(prediction, references, v2, rules)[1]
-
-
 def score(
     prediction: str, references: Sequence[str], v2: bool = False, rules: Normalize = normalize
 ) -> tuple[float, float]:
-    """Exact match and F1."""
+    """Exact match (0 or 1) and F1 (0 to 1) of a prediction with that of the references which gives it the most.
+
+    v1.1 needs at least one reference. F1 compares bags of tokens.
+    """
     if rules is normalize and prediction in references and _LONG_WORD.search(prediction):
         return 1.0, 1.0  # so it is for most questions
     predicted = rules(prediction)
-    expected = _distinct(references, v2, rules)
+    expected = set(map(rules, set(references)))  # annotators agree
+    if v2:
+        expected = expected - {""} or {""}
     if predicted in expected:
         return 1.0, float(v2 or predicted != "")
     tokens = predicted.split()
     return 0.0, max([_token_f1(tokens, reference.split()) for reference in expected])
-
-
-def _distinct(references: Sequence[str], v2: bool, rules: Normalize) -> set[str]:
-    normalized = set(map(rules, set(references)))  # annotators agree
-    if v2:
-        return normalized - {""} or {""}
-    if not normalized:
-        raise ValueError("references must not be empty under the rules of SQuAD v1.1")
-    return normalized
 
 
 def _token_f1(predicted: list[str], reference: list[str]) -> float:

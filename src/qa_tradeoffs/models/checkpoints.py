@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForQuestionAnswering
 
 from qa_tradeoffs.core import hub
-from qa_tradeoffs.core.documents import one_line, read_json, shown
+from qa_tradeoffs.core.documents import one_line, quoted, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import enough_disk_for, is_file
 from qa_tradeoffs.models import squeezebert
@@ -26,11 +26,8 @@ def locate(spec: Model) -> Path | None:
     """The folder of the model's checkpoint, fetched from the Hub where needed; None for an ``architecture``."""
     if spec.architecture is not None:
         return None
-    if spec.path is not None:
-        check(spec.path)
-        return spec.path
-    folder = hub.fetch(str(spec.hub), str(spec.revision), FILES)
-    if not any(folder.glob("*.safetensors")):
+    folder = spec.path or hub.fetch(str(spec.hub), str(spec.revision), FILES)
+    if spec.hub and not any(folder.glob("*.safetensors")):
         raise StudyError(
             f"models: {spec.hub} at {spec.revision} has no weights as safetensors, and pickles are never opened; the "
             "Hub's own conversion may be among its pull requests: give `revision: refs/pr/1`, or the number it has"
@@ -58,9 +55,8 @@ def load(folder: Path, *, needs_head: bool = True, grouped_matmul: bool = False)
         )
     except Exception as error:  # from_pretrained raises many types for a broken folder
         raise StudyError(f"{folder}: cannot be loaded for question answering ({one_line(error)})") from None
-    missing = sorted(loading["missing_keys"])
-    encoder = [key for key in missing if not key.startswith("qa_outputs.")]
-    if encoder:
+    missing = loading["missing_keys"]
+    if encoder := sorted(key for key in missing if not key.startswith("qa_outputs.")):
         raise StudyError(
             f"{folder}: its weights lack {encoder[0]} and {len(encoder) - 1} more; is config.json another's?"
         )
@@ -82,9 +78,9 @@ def check(folder: Path) -> None:
     """Refuse a folder that is no checkpoint, or one whose weights are only there as a pickle."""
     if not is_file(folder / "config.json"):
         raise StudyError(f"{folder}: is no checkpoint folder; expected config.json, tokenizer.json, model.safetensors")
-    for name in ("config.json", "tokenizer_config.json"):
-        if is_file(folder / name):
-            _check_settings(folder / name)
+    _check_settings(folder / "config.json")
+    if is_file(folder / "tokenizer_config.json"):
+        _check_settings(folder / "tokenizer_config.json")
     if is_file(folder / "adapter_config.json"):
         raise StudyError(f"{folder}: is an adapter, without the weights it is for; merge it into them and save both")
     if not any(folder.glob("*.safetensors")):
@@ -106,7 +102,7 @@ def _check_settings(path: Path) -> None:
         # An attention named after a repository is compiled code; the weights' name could be that of a pickle.
         if settings.get(key) not in (None, "eager", "sdpa"):
             raise StudyError(
-                f"{path}: {key}: is {shown(settings[key])}, but nothing is loaded that a file names; remove it"
+                f"{path}: {key}: is {quoted(settings[key])}, but nothing is loaded that a file names; remove it"
             )
 
 
@@ -115,15 +111,12 @@ def check_layers(settings: Mapping[str, Any], where: str) -> None:
     for key in ("num_hidden_layers", "n_layers"):
         layers = settings.get(key)
         if isinstance(layers, (int, float)) and not layers <= _MOST_LAYERS:
-            raise StudyError(f"{where}{key}: is {shown(layers)}; networks here have at most {_MOST_LAYERS} layers")
+            raise StudyError(f"{where}{key}: is {quoted(layers)}; networks here have at most {_MOST_LAYERS} layers")
 
 
 @quiet()
 def save(network: Any, tokenizer: Any, folder: Path) -> None:
-    """Write weights (safetensors), config and tokenizer; what was in the folder goes only when all is written.
-
-    Raises StudyError when the disk is full.
-    """
+    """Write weights, config and tokenizer; what was in the folder goes only when all is written. Raises StudyError."""
     unfinished, replaced = (folder.with_name(f".{folder.name}.{state}") for state in ("unfinished", "replaced"))
     for left_over in (unfinished, replaced):
         shutil.rmtree(left_over, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,9 +70,6 @@ def use_all_cores() -> None:
 
 def _processor() -> str:
     """The processor's own name; Linux tells it in /proc only."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    file = Path("/proc/cpuinfo")
+    name = re.search(r"^model name\s*:\s*(.*\S)", file.read_text(), re.MULTILINE) if file.exists() else None
+    return name[1] if name else platform.processor() or platform.machine()

@@ -18,8 +18,7 @@ def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: i
     """The network in fp32 on the CPU; weights that no checkpoint brings are drawn with ``seed``."""
     torch.manual_seed(seed)
     if folder is None:
-        network = from_config(configure(spec, vocabulary_size))
-        return squeezebert.to_matmul(network) if spec.grouped_matmul else network
+        return from_config(configure(spec, vocabulary_size), spec.grouped_matmul)
     network = checkpoints.load(folder, needs_head=spec.fine_tuned, grouped_matmul=spec.grouped_matmul)
     checkpoints.check_vocabulary(network, vocabulary_size, folder)
     return network
@@ -46,12 +45,13 @@ def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
 
 
 @quiet()
-def from_config(config: Any) -> Any:
+def from_config(config: Any, grouped_matmul: bool = False) -> Any:
     """A question-answering network with random weights. Raises StudyError for sizes that do not go together."""
     try:
-        return AutoModelForQuestionAnswering.from_config(config)
+        network = AutoModelForQuestionAnswering.from_config(config)
     except Exception as error:  # each layer raises its own types
         raise StudyError(f"models: no {config.model_type} can be built from this config ({one_line(error)})") from None
+    return squeezebert.to_matmul(network) if grouped_matmul else network
 
 
 def accepted_inputs(network: Any) -> set[str]:
@@ -66,11 +66,6 @@ def set_dropout(network: Any, probability: float | None) -> None:
             module.p = probability
 
 
-def parameters(network: Any) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in network.parameters())
-
-
 def attention(network: Any) -> str:
     """Which attention runs: 'sdpa' is fused, 'eager' is not; SqueezeBERT as published has only the latter."""
     return "sdpa" if squeezebert.is_matmul(network) else str(network.config._attn_implementation)
@@ -82,7 +77,7 @@ def summary(network: Any) -> dict[str, str]:
     return {
         "architecture": type(network).__name__,
         "layers × width": f"{config.num_hidden_layers} × {config.hidden_size}",
-        "parameters": f"{parameters(network):,}",
+        "parameters": f"{network.num_parameters():,}",
         "vocabulary": f"{config.vocab_size:,}",
         "attention": attention(network),
     }

@@ -9,24 +9,41 @@ matrix product over the groups, and attention is fused where it can be.
 published checkpoints load, and what is saved is a plain SqueezeBERT checkpoint.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Conv1d, functional
+from torch.nn import Conv1d, Module, functional
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.models.conversion import convert
+
+
+def convert(network: Module, classes: Mapping[type[Module], type[Module]]) -> Module:
+    """Replace each module of exactly a class among ``classes`` by one of the class it maps to.
+
+    The new module has the parameters, buffers, submodules and settings of the old one: the classes may differ in how
+    they compute, not in what they hold. Returns ``network``, or what replaces it where it is of such a class itself.
+    """
+    new = {old: _rebuilt(old, classes[type(old)]) for old in network.modules() if type(old) in classes}
+    converted = new.get(network, network)
+    for path, old in list(network.named_modules(remove_duplicate=False)):  # a module before those inside it
+        if path and old in new:
+            converted.set_submodule(path, new[old])
+    return converted
+
+
+def _rebuilt(old: Module, kind: type[Module]) -> Module:
+    """A module of another class around the same parts; building one from its settings would draw random weights."""
+    module = kind.__new__(kind)
+    vars(module).update(vars(old) | {"_modules": old._modules.copy()})
+    return module
 
 
 def to_matmul(model: Any) -> Any:
-    """Make every SqueezeBERT encoder in ``model`` one that computes with matrix products; returns ``model``.
-
-    An encoder by itself is not changed: another, around the same parameters, is returned. Raises StudyError for a
-    model without such an encoder.
-    """
+    """``convert`` every SqueezeBERT encoder in ``model`` to matrix products. Raises StudyError where there is none."""
     if not any(isinstance(module, SqueezeBertEncoder) for module in model.modules()):
         raise StudyError(f"grouped_matmul: {type(model).__name__} has no SqueezeBERT encoder; remove the key")
     return convert(model, {SqueezeBertEncoder: MatmulEncoder})
@@ -49,18 +66,19 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
         return_dict: bool = True,
     ) -> Any:
         """hidden_states (b, L, C); attention_mask (b, 1, 1, L), added to the scores."""
-        states, scores = [hidden_states], []
+        states, scores = [], []
         for layer in self.layers:
+            if output_hidden_states:
+                states.append(hidden_states)
             attended, score = self._attend(layer.attention, hidden_states, attention_mask, output_attentions)
             mixed = _add_and_norm(
                 layer.post_attention, _grouped_linear(layer.post_attention.conv1d, attended), hidden_states
             )
             hidden_states = _add_and_norm(layer.output, _feed_forward(layer, mixed), mixed)
-            states.append(hidden_states)
             scores.append(score)
         output = BaseModelOutput(
             last_hidden_state=hidden_states,
-            hidden_states=tuple(states) if output_hidden_states else None,
+            hidden_states=(*states, hidden_states) if output_hidden_states else None,
             attentions=tuple(scores) if output_attentions else None,
         )
         return output if return_dict else output.to_tuple()
@@ -117,10 +135,10 @@ def _grouped_linear(conv: Conv1d, x: Tensor) -> Tensor:
 
 def _per_group(conv: Conv1d, x: Tensor) -> Tensor:
     """x (groups, n, C_in / groups) → (groups, n, C_out / groups): one matrix product per group, in one call."""
+    assert conv.bias is not None
     weight = conv.weight.view(
         conv.groups, -1, conv.in_channels // conv.groups
     )  # (groups, C_out / groups, C_in / groups)
-    assert conv.bias is not None
     return torch.baddbmm(conv.bias.view(conv.groups, 1, -1), x, weight.transpose(1, 2))
 
 

@@ -64,12 +64,10 @@ def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:
 
 def _characters(core: Any, texts: set[str]) -> tuple[list[str], list[str]]:
     """The most frequent characters, at most a thousand, and as ##c those of them that stand inside a word."""
-    words = Counter(
+    words = [
         word for text in texts for word, _ in core.pre_tokenizer.pre_tokenize_str(core.normalizer.normalize_str(text))
-    )
-    counts: Counter[str] = Counter()
-    for word, count in words.items():
-        counts.update({character: count * word.count(character) for character in set(word)})
+    ]
+    counts = Counter("".join(words))
     alphabet = sorted(counts, key=lambda character: (-counts[character], character))[:1000]
-    inside = {character for word in words for character in word[1:]}
+    inside = set("".join(word[1:] for word in words))
     return sorted(alphabet), [f"##{character}" for character in sorted(inside.intersection(alphabet))]

@@ -7,10 +7,10 @@ as 'no dropout' does, its name says.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
-import torch
 
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
@@ -20,10 +20,17 @@ from qa_tradeoffs.models import devices
 from qa_tradeoffs.profiling import operators, variants
 from qa_tradeoffs.profiling.clock import Call, alternate
 from qa_tradeoffs.profiling.variants import BERT, DISTILBERT, EAGER_BERT, PUBLISHED, REWRITTEN, WATERFALL, Variant
-from qa_tradeoffs.profiling.workloads import Conditions, Forward, Setting, TrainingStep, number_format, random_batch
+from qa_tradeoffs.profiling.workloads import (
+    Conditions,
+    Setting,
+    number_format,
+    optimizer,
+    phases,
+    random_batch,
+    together,
+)
 
 _WARMUP = 1  # rounds
-_PROFILES = 3  # of each call whose time is attributed; shares are steadier than seconds
 _ATTRIBUTED = {
     "SqueezeBERT as published": PUBLISHED, "SqueezeBERT rewritten": REWRITTEN, "BERT": BERT, "DistilBERT": DISTILBERT
 }  # fmt: skip
@@ -72,16 +79,8 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
     if (longest := max(length for _, length in plan.points)) > limit:
         raise StudyError(f"points: {longest} tokens, but the network takes {limit}; give lengths up to that")
     originals, rng = variants.networks(network, setting.device, setting.seed), np.random.default_rng(setting.seed)
-    machine = devices.describe(setting.device)
-    conditions = conditions | {
-        "device": machine["name"], "threads": machine["threads"], "inputs": "random tokens, no padding"
-    }  # fmt: skip
-    comparisons = [
-        comparison
-        for precision in setting.formats
-        for point in plan.points
-        for comparison in _comparisons(precision, point, plan, setting)
-    ]
+    conditions = conditions | setting.machine | {"inputs": "random tokens, no padding"}
+    comparisons = list(_comparisons(plan, setting))
     total = (_WARMUP + plan.rounds) * sum(comparison.size for comparison in comparisons)
     reported, done = progress.Progress("token passes", total), 0
     records: list[Record] = []
@@ -96,28 +95,18 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
                 reported.update(done := done + comparison.size)
         seconds = {name: np.concatenate([one[name] for one in rounds[_WARMUP:]]) for name in calls}
         records += _records(comparison, seconds, conditions, rng)
-    for precision in setting.formats:
-        records += _attributed(originals, plan, precision, setting, conditions)
+    attributed = list(product(setting.formats, _ATTRIBUTED.items()))
+    reported = progress.Progress("attribution", len(attributed))
+    for done, (precision, (model, variant)) in enumerate(attributed, start=1):
+        changed, at = variant.of(originals, max(plan.dropouts)), {**conditions, "model": model, "precision": precision}
+        records += operators.measure(changed, *plan.points[-1], setting, at, rng)
+        reported.update(done)
     return records
 
 
-def _attributed(
-    originals: Mapping[str, Any], plan: Plan, precision: str, setting: Setting, conditions: Conditions
-) -> list[Record]:
-    """Where the time of the published networks goes."""
-    attributions = []
-    reported = progress.Progress("attribution", len(_ATTRIBUTED))
-    for done, (model, variant) in enumerate(_ATTRIBUTED.items(), start=1):
-        attributions += operators.measure(
-            variant.of(originals, max(plan.dropouts)), *plan.points[-1], precision=precision, repeats=_PROFILES,
-            setting=setting, conditions=conditions | {"model": model},
-        )  # fmt: skip
-        reported.update(done)
-    return operators.records(attributions, np.random.default_rng(setting.seed))
-
-
-def _comparisons(precision: str, point: tuple[int, int], plan: Plan, setting: Setting) -> Iterator[_Comparison]:
-    for work, dropout in (("forward", 0.0), *(("training_step", dropout) for dropout in plan.dropouts)):
+def _comparisons(plan: Plan, setting: Setting) -> Iterator[_Comparison]:
+    works = [("forward", 0.0), *(("training_step", dropout) for dropout in plan.dropouts)]
+    for precision, point, (work, dropout) in product(setting.formats, plan.points, works):
         compared: tuple[Variant, ...] = (PUBLISHED, REWRITTEN, BERT)
         if work == "forward" or dropout == max(plan.dropouts):
             compared = (*WATERFALL, *variants.others(setting.device, precision, dropout))
@@ -126,18 +115,13 @@ def _comparisons(precision: str, point: tuple[int, int], plan: Plan, setting: Se
 
 def _calls(comparison: _Comparison, originals: Mapping[str, Any], setting: Setting) -> dict[str, Call]:
     """What a round calls, by the variant's name."""
-    published, size = originals[PUBLISHED.network], (comparison.batch_size, comparison.length)
-    batch = random_batch(published, *size, setting.device, setting.seed)
-    optimizers: dict[str, torch.optim.Optimizer] = {}
+    batch = random_batch(originals[PUBLISHED.network], comparison.batch_size, comparison.length, setting)
+    optimizers = {name: optimizer(original) for name, original in originals.items()}
     calls = {}
     for variant in comparison.variants:
         network, precision = variant.of(originals, comparison.dropout), variant.precision or comparison.precision
-        if comparison.work == "forward":
-            calls[variant.name] = variant.around(Forward(network, batch, precision))
-        else:
-            step = TrainingStep(network, batch, precision, optimizers.get(variant.network))
-            optimizers[variant.network] = step.updates
-            calls[variant.name] = variant.around(step)
+        parts = phases(comparison.work, network, batch, precision, optimizers[variant.network])
+        calls[variant.name] = variant.around(together(parts))
     return calls
 
 

@@ -1,11 +1,11 @@
 """Calls repeated under a clock: warm-up apart, device synchronised, every value kept; and the machine's own peak."""
 
-import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pynvml  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
 
@@ -31,7 +31,7 @@ def repeat(
     *,
     warmup: int,
     at_least: int,
-    for_seconds: float,
+    for_seconds: float = 0.0,
     meter: Callable[[], float] | None = None,
 ) -> Repeats:
     """Seconds of each phase of at least ``at_least`` repeats that together last ``for_seconds``, after ``warmup``.
@@ -60,23 +60,13 @@ def alternate(
     A machine's speed drifts within seconds. In turn, all calls get their share of its slow times, and the ratio of two
     calls of one round holds little of them.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(warmup + rounds):
-        synchronize(device)
-        for name, call in calls.items():
-            took = _timed(call, device)
-            if number >= warmup:
-                seconds[name].append(took)
-    return {name: np.array(values) for name, values in seconds.items()}
+    seconds = repeat([*calls.values()], device, warmup=warmup, at_least=rounds).seconds
+    return dict(zip(calls, seconds.T, strict=True))
 
 
 def energy_meter(device: torch.device) -> Callable[[], float] | None:
     """A function that reads the joules a GPU has used so far from NVML's counter; None where there is no counter."""
     if device.type != "cuda":
-        return None
-    try:
-        pynvml = importlib.import_module("pynvml")
-    except ImportError:
         return None
     try:
         pynvml.nvmlInit()
@@ -89,10 +79,9 @@ def energy_meter(device: torch.device) -> Callable[[], float] | None:
 
 
 def peak_meter(device: torch.device, precision: str) -> Callable[[], float]:
-    """A function that measures the FLOP/s of a product of two large square matrices.
+    """A function that measures the FLOP/s of a product of two large square matrices; the best of several is the peak.
 
-    The best of several calls is what this machine can really do. The matrix is drawn once: that takes as long as to
-    multiply it.
+    The matrix is drawn once: that takes as long as to multiply it.
     """
     n = 8192 if device.type == "cuda" else _SIDE_FOR_FEW_THREADS if torch.get_num_threads() <= _FEW_THREADS else 2048
     kind = torch.bfloat16 if precision == "bf16" else torch.float32

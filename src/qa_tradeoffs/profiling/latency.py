@@ -8,41 +8,36 @@ passes, holds the drift. Compute does not depend on the values of the weights, s
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
+from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import devices
 from qa_tradeoffs.models.quiet import quiet
+from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.profiling.clock import Call, Repeats, energy_meter, peak_meter, repeat
-from qa_tradeoffs.profiling.durations import Timing
-from qa_tradeoffs.profiling.workloads import (
-    Conditions,
-    Forward,
-    Setting,
-    Subject,
-    TrainingStep,
-    dropout,
-    flops,
-    number_format,
-    placed,
-    random_batch,
-)
+from qa_tradeoffs.profiling.workloads import Conditions, Setting, Subject
 from qa_tradeoffs.study.config import Profile
+
+_UNITS = {"single_stream": "s per question", "offline": "s per pass", "phase": "s per question"}
 
 
 @dataclass(frozen=True)
 class Point:
     """One kind of call on one network, timed in every pass.
 
-    ``prepare`` makes the phases of a call from the network on its device. ``warmup``: calls in each pass before the
-    clock starts. ``at_least``: repeats in all passes together. ``flops``: of a call, None where they are not counted.
+    ``prepare`` makes the phases of a call from the network on its device. ``at_least``: repeats in all passes together.
+    ``warmup``: calls in each pass before the clock starts. ``flops``: of a call, None where they are not counted.
     ``parts``: the FLOP of each phase by its name, where each phase is a result of its own beside their sum.
     """
 
@@ -50,18 +45,36 @@ class Point:
     work: str
     conditions: Conditions
     prepare: Callable[[Any], Sequence[Call]]
-    warmup: int
     at_least: int
+    warmup: int = 0
     flops: int | None = None
     parts: Mapping[str, int | None] = field(default_factory=dict)
 
 
-class _Size(NamedTuple):
-    """What is timed at one point of a grid."""
+@dataclass(frozen=True)
+class Timing:
+    """One kind of call, timed again and again.
+
+    ``seconds``: (n_passes, n_repeats) float64, one value a call; of size 0 where the memory did not suffice. ``flops``:
+    of one call, None where they were not counted. ``joules``: mean of one call, None where nothing meters it.
+    """
 
     work: str
-    batch_size: int
-    length: int
+    seconds: NDArray[np.float64]
+    conditions: Conditions
+    flops: int | None = None
+    joules: float | None = None
+
+    @property
+    def median(self) -> float:
+        """Median seconds of a call."""
+        return float(np.median(self.seconds))
+
+    def share(self, peaks: dict[str, float]) -> float | None:
+        """Achieved FLOP/s over the machine's peak in the same precision; above 1, the measurement is wrong."""
+        if self.flops is None or not self.seconds.size:
+            return None
+        return self.flops / self.median / peaks[str(self.conditions["precision"])]
 
 
 def grid(subjects: Sequence[Subject], plan: Profile, setting: Setting) -> list[Point]:
@@ -70,15 +83,28 @@ def grid(subjects: Sequence[Subject], plan: Profile, setting: Setting) -> list[P
     Inputs are random tokens without padding; a training step is forward, backward and an AdamW update, with the
     network's own dropout.
     """
+    points = []
     # A batch takes its size times the operations of one row, so each length is counted once.
-    lengths = {(subject.name, size.length): subject.network for subject in subjects for size in _sizes(subject)}
-    one_row = {(name, length): flops(network, 1, length) for (name, length), network in lengths.items()}
-    return [
-        _grid_point(subject, precision, size, one_row[subject.name, size.length], plan.warmup, setting)
-        for subject in subjects
-        for precision in setting.formats
-        for size in _sizes(subject)
-    ]
+    one_row = cache(lambda network, length: workloads.flops(network, 1, length))
+    for subject, precision in product(subjects, setting.formats):
+        for work, sizes in (("forward", subject.forward), ("training_step", subject.training_step)):
+            training = work == "training_step"
+            for batch_size, length in product(sizes.batch_sizes, sizes.lengths) if sizes else ():
+                forward, backward = (batch_size * operations for operations in one_row(subject.network, length))
+                conditions: Conditions = {
+                    **subject.conditions(setting, precision),
+                    "batch_size": batch_size,
+                    "length": length,
+                    "dropout": workloads.dropout(subject.network) if training else 0.0,
+                    "inputs": "random tokens, no padding",
+                }
+                prepare = partial(_prepare, work, batch_size, length, precision, setting)
+                point = Point(subject, work, conditions, prepare, subject.min_repeats, plan.warmup, flops=forward)
+                if training:
+                    parts = {"forward": forward, "backward": backward, "optimizer": None}
+                    point = replace(point, flops=forward + backward, parts=parts)
+                points.append(point)
+    return points
 
 
 def measure(points: Sequence[Point], plan: Profile, setting: Setting) -> tuple[list[Timing], dict[str, float]]:
@@ -87,7 +113,7 @@ def measure(points: Sequence[Point], plan: Profile, setting: Setting) -> tuple[l
     A point's repeats are split evenly over the passes, at least one in each.
     """
     peaks = dict.fromkeys(setting.formats, 0.0)
-    meters = {precision: peak_meter(setting.device, precision) for precision in setting.formats}
+    meters = {precision: peak_meter(setting.device, precision) for precision in peaks}
     passes: list[list[Repeats]] = [[] for _ in points]
     progress = Progress("measurement", plan.passes * len(points))
     for number in range(plan.passes):
@@ -96,75 +122,56 @@ def measure(points: Sequence[Point], plan: Profile, setting: Setting) -> tuple[l
             if len(passes[i]) == number and (repeats := _one_pass(point, plan, setting.device, passes[i])) is not None:
                 passes[i].append(repeats)
             # Only a peak that is looked for all along bounds what was timed in between.
-            peaks = {precision: max(peaks[precision], peak) for precision, peak in _peaks(meters).items()}
+            for precision, measure_peak in meters.items():
+                with workloads.number_format(precision):
+                    peaks[precision] = max(peaks[precision], measure_peak())
             progress.update(number * len(points) + i + 1)
     return [timing for point, repeats in zip(points, passes, strict=True) for timing in _timings(point, repeats)], peaks
 
 
-def bytes_on_disk(network: Any) -> int:
-    """Bytes of the weights as safetensors."""
-    with tempfile.TemporaryDirectory() as folder:
-        with quiet():
-            network.save_pretrained(folder)
-        return sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
+def records(timings: Sequence[Timing], peaks: dict[str, float], seed: int) -> list[Record]:
+    """Each timing's median with its interval, p90, p99, and energy if metered; and the peaks."""
+    rng = np.random.default_rng(seed)
+    inputs = "product of two square matrices, best of several"
+    return [record for timing in timings for record in _records(timing, peaks, rng)] + [
+        Record.of("peak_flops_per_second", peak, "FLOP/s", conditions={"precision": precision, "inputs": inputs})
+        for precision, peak in peaks.items()
+    ]
+
+
+def write(timings: Sequence[Timing], path: Path) -> None:
+    """Every raw value as parquet: work, pass, repeat, seconds, and the conditions as columns."""
+    frames = []
+    for timing in timings:
+        if timing.seconds.size:
+            number, repeat = np.indices(timing.seconds.shape).reshape(2, -1)
+            columns = {"pass": number, "repeat": repeat, "seconds": timing.seconds.ravel()}
+            frames.append(pd.DataFrame({"work": timing.work, **timing.conditions, **columns}))
+    with written_atomically(path) as temporary:
+        pd.concat(frames, ignore_index=True).to_parquet(temporary, write_page_checksum=True)
 
 
 def size_records(subjects: Sequence[Subject]) -> list[Record]:
     """The networks' sizes; only the study's own has one on disk, as no other is ever stored."""
     records = []
-    for subject in (subject for subject in subjects if not subject.eager_control):
-        conditions: Conditions = {"network": subject.name, "weights": subject.weights}
-        parameters = networks.parameters(subject.network)
-        records.append(Record.of("parameters", parameters, "parameters", conditions=conditions))
-        if subject.name == "study":
-            size = bytes_on_disk(subject.network)
-            records.append(Record.of("bytes_on_disk", size, "bytes", conditions=conditions))
+    for subject in subjects:
+        if not subject.eager_control:
+            record = partial(Record.of, conditions={"network": subject.name, "weights": subject.weights})
+            records.append(record("parameters", subject.network.num_parameters(), "parameters"))
+            if subject.name == "study":
+                records.append(record("bytes_on_disk", _bytes_on_disk(subject.network), "bytes"))
     return records
 
 
-def sizes(subjects: Sequence[Subject]) -> pd.DataFrame:
-    """What the networks are, for a reader."""
-    return pd.DataFrame(
-        [
-            {"network": subject.name, "weights": subject.weights, **networks.summary(subject.network)}
-            for subject in subjects
-            if not subject.eager_control
-        ]
-    )
+def _prepare(work: str, batch_size: int, length: int, precision: str, setting: Setting, network: Any) -> Sequence[Call]:
+    return workloads.phases(work, network, workloads.random_batch(network, batch_size, length, setting), precision)
 
 
-def _sizes(subject: Subject) -> Iterator[_Size]:
-    """The points of a subject's grids."""
-    for work, plan in (("forward", subject.forward), ("training_step", subject.training_step)):
-        if plan is not None:
-            yield from (_Size(work, batch_size, length) for batch_size in plan.batch_sizes for length in plan.lengths)
-
-
-def _grid_point(
-    subject: Subject, precision: str, size: _Size, one_row: tuple[int, int], warmup: int, setting: Setting
-) -> Point:
-    """A forward pass, or a training step with its three parts; ``one_row``: FLOP of a row forward and backward."""
-    training = size.work == "training_step"
-
-    def prepare(network: Any) -> list[Call]:
-        batch = random_batch(network, size.batch_size, size.length, setting.device, setting.seed)
-        if not training:
-            return [Forward(network, batch, precision)]
-        step = TrainingStep(network, batch, precision)
-        return [step.forward, step.backward, step.optimizer]
-
-    conditions: Conditions = {
-        **subject.conditions(setting.device, precision),
-        "batch_size": size.batch_size,
-        "length": size.length,
-        "dropout": dropout(subject.network) if training else 0.0,
-        "inputs": "random tokens, no padding",
-    }
-    forward, backward = (size.batch_size * operations for operations in one_row)
-    if not training:
-        return Point(subject, size.work, conditions, prepare, warmup, subject.min_repeats, forward)
-    parts = {"forward": forward, "backward": backward, "optimizer": None}
-    return Point(subject, size.work, conditions, prepare, warmup, subject.min_repeats, forward + backward, parts)
+def _bytes_on_disk(network: Any) -> int:
+    """Bytes of the weights as safetensors."""
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        network.save_pretrained(folder)
+        return sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))
 
 
 def _one_pass(point: Point, plan: Profile, device: torch.device, before: Sequence[Repeats]) -> Repeats | None:
@@ -172,10 +179,15 @@ def _one_pass(point: Point, plan: Profile, device: torch.device, before: Sequenc
     at_least = len(before[0].seconds) if before else math.ceil(point.at_least / plan.passes)
     for_seconds = 0.0 if before else plan.min_seconds / plan.passes
     try:
-        with placed(point.subject, device) as network, number_format(str(point.conditions["precision"])):
+        with (
+            workloads.placed(point.subject, device) as network,
+            workloads.number_format(str(point.conditions["precision"])),
+        ):
             phases, meter = point.prepare(network), energy_meter(device)
             return repeat(phases, device, warmup=point.warmup, at_least=at_least, for_seconds=for_seconds, meter=meter)
-    except torch.OutOfMemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not devices.out_of_memory(error):
+            raise
         return None
 
 
@@ -186,15 +198,23 @@ def _timings(point: Point, passes: Sequence[Repeats]) -> list[Timing]:
     seconds = np.stack([repeats.seconds for repeats in passes])  # (passes, repeats, phases)
     metered = [repeats.joules for repeats in passes if repeats.joules is not None]
     joules = float(np.mean(metered)) if metered else None
-    return [Timing(point.work, seconds.sum(axis=2), point.conditions, point.flops, joules)] + [
+    whole = Timing(point.work, seconds.sum(axis=2), point.conditions, point.flops, joules)
+    return [whole] + [
         Timing(f"training_{name}", seconds[:, :, i], point.conditions, operations)
         for i, (name, operations) in enumerate(point.parts.items())
     ]
 
 
-def _peaks(meters: Mapping[str, Callable[[], float]]) -> dict[str, float]:
-    peaks = {}
-    for precision, measure in meters.items():
-        with number_format(precision):
-            peaks[precision] = measure()
-    return peaks
+def _records(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) -> Iterator[Record]:
+    if not timing.seconds.size:
+        yield Record.of("out_of_memory", 1, "1", conditions=timing.conditions | {"work": timing.work})
+        return
+    share = timing.share(peaks)
+    checked: Conditions = {} if share is None else {"flops": timing.flops, "share_of_peak": share, "valid": share <= 1}
+    conditions = timing.conditions | checked
+    metric, unit, n = f"{timing.work}_seconds", _UNITS.get(timing.work, "s per call"), timing.seconds.size
+    yield Record.median(metric, timing.seconds, unit, rng, conditions=conditions)
+    for q in (90, 99):
+        yield Record.of(f"{metric}_p{q}", np.percentile(timing.seconds, q), unit, n, conditions=conditions)
+    if timing.joules is not None:
+        yield Record.of(f"{timing.work}_joules", timing.joules, "J per call", n, conditions=conditions)

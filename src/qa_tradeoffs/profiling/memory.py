@@ -11,8 +11,9 @@ weights exist, with all libraries loaded; weights, inputs, activations and the l
 import gc
 import multiprocessing
 import signal
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import product
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,30 +27,13 @@ from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices, networks, squeezebert
-from qa_tradeoffs.profiling.workloads import Conditions, Forward, Setting, Subject, number_format, random_batch
+from qa_tradeoffs.profiling.clock import Call
+from qa_tradeoffs.profiling.workloads import Setting, Subject, forward_pass, number_format, random_batch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _CALLS = 2  # the first one fills caches that the second one needs
+Peak = dict[str, int] | None  # bytes by kind; None: memory did not suffice
 _PRELOADED = [__name__, "transformers.models.auto.modeling_auto"]
-_OUT_OF_MEMORY = {"out_of_memory": 1}
-
-
-@dataclass(frozen=True)
-class Request:
-    """The forward passes that a process measures: memory does not depend on the values of the weights.
-
-    ``config``: the network's, with its attention. ``rewritten``: it is a SqueezeBERT as matrix products. ``threads``:
-    how many the process computes with.
-    """
-
-    config: Any
-    rewritten: bool
-    batch_size: int
-    length: int
-    precision: str
-    device: torch.device
-    threads: int
-    seed: int
 
 
 def prepare() -> None:
@@ -61,85 +45,95 @@ def prepare() -> None:
 def measure(subjects: Sequence[Subject], setting: Setting) -> list[Record]:
     """Every subject at every point of its memory grid; ``out_of_memory`` is a result like others."""
     points = [
-        (subject, request(subject.network, batch_size, length, precision, setting))
-        for subject in subjects
-        for precision in setting.formats
+        (subject, precision, size)
+        for subject, precision in product(subjects, setting.formats)
         for grid in subject.memory
-        for batch_size in grid.batch_sizes
-        for length in grid.lengths
+        for size in product(grid.batch_sizes, grid.lengths)
     ]
     progress = Progress("memory measurement", len(points))
     records = []
-    for done, (subject, point) in enumerate(points, start=1):
-        conditions = subject.conditions(setting.device, point.precision) | {"weights": "random"}
-        conditions |= {"work": "forward", "batch_size": point.batch_size, "length": point.length}
-        records += _records(in_own_process(point), conditions)
+    for done, (subject, precision, (batch_size, length)) in enumerate(points, start=1):
+        peaks = in_own_process(asked(subject.network, batch_size, length, precision, setting))
+        conditions = subject.conditions(setting, precision) | {"weights": "random"}
+        conditions |= {"work": "forward", "batch_size": batch_size, "length": length}
+        if peaks is None:
+            records.append(Record.of("out_of_memory", 1, "1", conditions=conditions))
+        for measure, value in (peaks or {}).items():
+            at = conditions | {"measure": measure}
+            records.append(Record.of("peak_memory_bytes", value, "bytes", conditions=at))
         progress.update(done)
     return records
 
 
-def request(network: Any, batch_size: int, length: int, precision: str, setting: Setting) -> Request:
-    """For a network like this one and a batch (batch_size, length)."""
+def asked(network: Any, batch_size: int, length: int, precision: str, setting: Setting) -> Callable[[], Peak]:
+    """``peak`` of a network like this one and a batch (batch_size, length), without the network: it can be sent."""
     rewritten, threads = squeezebert.is_matmul(network), torch.get_num_threads()
-    return Request(network.config, rewritten, batch_size, length, precision, setting.device, threads, setting.seed)
+    return partial(peak, network.config, batch_size, length, precision, setting, rewritten=rewritten, threads=threads)
 
 
-def in_own_process(request: Request) -> dict[str, int]:
-    """Bytes by kind, measured in a new process, or ``out_of_memory``. Raises StudyError where it fails otherwise."""
+def in_own_process(measure: Callable[[], Peak]) -> Peak:
+    """What it measures in a new process. Raises StudyError where that fails otherwise than by running out of memory."""
     prepare()
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_send_peak, args=(sender, request), daemon=True)
+    process = context.Process(target=_send, args=(sender, measure), daemon=True)
     process.start()
     sender.close()  # the process has its own end; without ours, a process that dies ends the pipe
     try:
-        answer: dict[str, int] | str = receiver.recv()
+        answer: Peak | str = receiver.recv()
     except EOFError:
         answer = ""
     process.join()
-    if isinstance(answer, dict):
+    if not isinstance(answer, str):
         return answer
     if not answer and process.exitcode == -signal.SIGKILL:  # what Linux does to a process when memory runs out
-        return _OUT_OF_MEMORY
+        return None
     raise StudyError(f"profile.memory: the process that measures ended with code {process.exitcode}: {answer}")
 
 
-def peak(request: Request) -> dict[str, int]:
-    """Bytes by kind, measured in this process, or ``out_of_memory``; empty where the system does not count them."""
-    torch.set_num_threads(request.threads)
+def peak(
+    config: Any, batch_size: int, length: int, precision: str, setting: Setting, *, rewritten: bool, threads: int
+) -> Peak:
+    """Bytes by kind, measured in this process: empty where the system does not count them, None where they run out.
+
+    ``config``: the network's, with its attention. ``rewritten``: it is a SqueezeBERT as matrix products. ``threads``:
+    how many the process computes with.
+    """
+    torch.set_num_threads(threads)
+    with torch.device("meta"):  # the weights take no memory yet, and nobody looks at their values
+        network = networks.from_config(config, rewritten)
+
+    def prepared() -> Call:
+        """With weights and inputs in memory. All weights are 0: drawing them takes seconds for nothing."""
+        network.to_empty(device=setting.device)
+        for tensor in (*network.parameters(), *network.buffers()):
+            tensor.data.zero_()
+        return forward_pass(network, random_batch(network, batch_size, length, setting), precision)
+
     try:
-        with number_format(request.precision):
-            return _on_gpu(request) if request.device.type == "cuda" else _on_cpu(request)
+        with number_format(precision):
+            return _on_gpu(prepared, setting.device) if setting.device.type == "cuda" else _on_cpu(prepared)
     except (MemoryError, RuntimeError) as error:
-        if devices.out_of_memory(error):
-            return _OUT_OF_MEMORY
-        raise
+        if not devices.out_of_memory(error):
+            raise
+        return None
 
 
-def summary(records: Sequence[Record]) -> Any:
-    """The records as a table for a reader."""
-    import pandas as pd  # here, so that the processes that measure do not load it
-
-    columns = ["network", "precision", "batch", "tokens per row", "measure", "MiB"]
-    return pd.DataFrame([_summary(record) for record in records], columns=columns)
-
-
-def _on_gpu(request: Request) -> dict[str, int]:
-    torch.cuda.reset_peak_memory_stats(request.device)
-    _run(_prepared(_network(request), request))
-    torch.cuda.synchronize(request.device)
+def _on_gpu(prepared: Callable[[], Call], device: torch.device) -> Peak:
+    torch.cuda.reset_peak_memory_stats(device)
+    _run(prepared())
+    torch.cuda.synchronize(device)
     return {
-        "allocated": torch.cuda.max_memory_allocated(request.device),
-        "reserved": torch.cuda.max_memory_reserved(request.device),
+        "allocated": torch.cuda.max_memory_allocated(device),
+        "reserved": torch.cuda.max_memory_reserved(device),
     }
 
 
-def _on_cpu(request: Request) -> dict[str, int]:
+def _on_cpu(prepared: Callable[[], Call]) -> Peak:
     if not _STATUS.exists():
         return {}
-    network = _network(request)
     baseline = _resident("VmRSS")
-    call = _prepared(network, request)
+    call = prepared()
     gc.collect()
     loaded = _resident("VmRSS")
     try:
@@ -151,60 +145,21 @@ def _on_cpu(request: Request) -> dict[str, int]:
     return {"resident_above_baseline": highest - baseline, "resident_above_network": highest - loaded}
 
 
-def _network(request: Request) -> Any:
-    """The network without memory for its weights."""
-    with torch.device("meta"):
-        network = networks.from_config(request.config)
-    return squeezebert.to_matmul(network) if request.rewritten else network
-
-
-def _prepared(network: Any, request: Request) -> Forward:
-    """The call, with weights and inputs in memory. All weights are 0: drawing them takes seconds for nothing."""
-    network.to_empty(device=request.device)
-    for tensor in (*network.parameters(), *network.buffers()):
-        tensor.data.zero_()
-    batch = random_batch(network, request.batch_size, request.length, request.device, request.seed)
-    return Forward(network, batch, request.precision)
-
-
-def _run(call: Forward) -> None:
+def _run(call: Call) -> None:
     for _ in range(_CALLS):
         call()
 
 
 def _resident(field: str) -> int:
     """Bytes of a field of this process's status: VmRSS, resident now, or VmHWM, its high-water mark."""
-    (line,) = [line for line in _STATUS.read_text().splitlines() if line.startswith(field + ":")]
-    return int(line.split()[1]) * 1024
+    return int(_STATUS.read_text().partition(f"\n{field}:")[2].split()[0]) * 1024  # it counts in KiB
 
 
-def _send_peak(sender: Connection, request: Request) -> None:
-    """In the new process: send its ``peak``, or what went wrong."""
+def _send(sender: Connection, measure: Callable[[], Peak]) -> None:
+    """In the new process: send what it measures, or what went wrong."""
     end_with_parent(signal.SIGKILL)
     try:
-        sender.send(peak(request))
+        sender.send(measure())
     except Exception as error:
         sender.send(f"{type(error).__name__}: {one_line(error)}")
         raise SystemExit(1) from None
-
-
-def _records(peaks: dict[str, int], conditions: Conditions) -> list[Record]:
-    """A record for each kind of memory."""
-    if peaks == _OUT_OF_MEMORY:
-        return [Record.of("out_of_memory", 1, "1", conditions=conditions)]
-    return [
-        Record.of("peak_memory_bytes", value, "bytes", conditions=conditions | {"measure": measure})
-        for measure, value in peaks.items()
-    ]
-
-
-def _summary(record: Record) -> dict[str, Any]:
-    at = record.conditions
-    return {
-        "network": f"{at['network']}, {at['attention']}",
-        "precision": at["precision"],
-        "batch": at["batch_size"],
-        "tokens per row": at["length"],
-        "measure": str(at.get("measure", "")).replace("_", " "),
-        "MiB": f"{record.value / 2**20:,.0f}" if record.unit == "bytes" else "out of memory",
-    }

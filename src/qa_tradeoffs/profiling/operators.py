@@ -1,8 +1,7 @@
 """Where the time of a forward pass and of a training step goes, by class of operation, and the FLOPs of each class."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,12 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from qa_tradeoffs.metrics.intervals import bootstrap_median
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.models.devices import synchronize
+from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.profiling.clock import Call, alternate
 from qa_tradeoffs.profiling.traces import CALL, CLASSES, Reading, read
-from qa_tradeoffs.profiling.workloads import (
-    Conditions,
-    Forward,
-    Setting,
-    TrainingStep,
-    dropout,
-    number_format,
-    random_batch,
-)
+from qa_tradeoffs.profiling.workloads import Conditions, Setting
+
+_REPEATS = 3  # shares are steadier than seconds
 
 # Otherwise the profiler writes to standard error when it starts and stops; read when the first one starts.
 os.environ.setdefault("KINETO_LOG_LEVEL", "6")
@@ -38,12 +32,10 @@ class Attribution:
     is slower. ``flops``: of one call, by class; only products, convolutions and attention have any.
     """
 
-    work: str
     shares: NDArray[np.float64]
     flops: dict[str, int]
     profiled_seconds: float
     unprofiled: NDArray[np.float64]
-    conditions: Conditions = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -58,31 +50,26 @@ class Attribution:
 
 
 def measure(
-    network: Any, batch_size: int, length: int, *, precision: str, repeats: int, setting: Setting,
-    conditions: Conditions,
-) -> list[Attribution]:  # fmt: skip
-    """The network's forward pass and training step on random tokens (batch_size, length); both get ``conditions``."""
-    batch = random_batch(network, batch_size, length, setting.device, setting.seed)
+    network: Any, batch_size: int, length: int, setting: Setting, conditions: Conditions, rng: np.random.Generator
+) -> list[Record]:
+    """The network's forward pass and training step on random tokens (batch_size, length), in one of the formats.
+
+    ``conditions``, the 'precision' among them, go with every record.
+    """
+    batch, precision = workloads.random_batch(network, batch_size, length, setting), str(conditions["precision"])
     scores = (batch_size, network.config.num_attention_heads, length, length)
-    at: Conditions = {
-        "precision": precision,
-        "batch_size": batch_size,
-        "length": length,
-        "inputs": "random tokens, no padding",
-    }
-    attributions = []
-    for work, kind, probability in (("forward", Forward, 0.0), ("training_step", TrainingStep, dropout(network))):
-        with number_format(precision):
-            call = kind(network, batch, precision)
-            one = attribute(call, setting.device, work=work, repeats=repeats, scores=scores)
-        attributions.append(replace(one, conditions=conditions | at | {"dropout": probability}))
+    measured = []
+    for work, dropout in (("forward", 0.0), ("training_step", workloads.dropout(network))):
+        with workloads.number_format(precision):
+            call = workloads.together(workloads.phases(work, network, batch, precision))
+            one = attribute(call, setting.device, scores)
+        size: Conditions = {"batch_size": batch_size, "length": length, "inputs": "random tokens, no padding"}
+        measured += records(one, conditions | size | {"dropout": dropout, "work": work}, rng)
     network.zero_grad(set_to_none=True)
-    return attributions
+    return measured
 
 
-def attribute(
-    call: Call, device: torch.device, *, work: str, repeats: int, scores: tuple[int, ...] = ()
-) -> Attribution:
+def attribute(call: Call, device: torch.device, scores: tuple[int, ...] = ()) -> Attribution:
     """Of ``call``, profiled and timed without the profiler in turn, after one of each to warm up.
 
     The profiler takes time for itself, mostly around short operations. So profiles only give the share of each class in
@@ -92,40 +79,30 @@ def attribute(
     """
     readings: list[Reading] = []
     calls = {"unprofiled": call, "profiled": lambda: readings.append(_profiled(call, device, scores))}
-    unprofiled = alternate(calls, device, warmup=1, rounds=repeats)["unprofiled"]
+    unprofiled = alternate(calls, device, warmup=1, rounds=_REPEATS)["unprofiled"]
     del readings[0]  # the warm-up's
+    seconds = np.array([list(reading.seconds.values()) for reading in readings])  # (n_repeats, n_classes)
+    if device.type == "cuda":  # kernels take as long as without the profiler, only the pauses between them grow
+        seconds[:, -1] += np.maximum(0, unprofiled - seconds.sum(axis=1))
     return Attribution(
-        work=work,
-        shares=np.array([_shares(reading, total, device) for reading, total in zip(readings, unprofiled, strict=True)]),
+        shares=seconds / seconds.sum(axis=1, keepdims=True),
         flops=readings[0].flops,
         profiled_seconds=float(np.median([reading.duration for reading in readings])),
         unprofiled=unprofiled,
     )
 
 
-def records(attributions: Sequence[Attribution], rng: np.random.Generator) -> list[Record]:
-    """The seconds of each class of each call; intervals are of the class's share of the whole."""
-    return [_record(one, i, rng) for one in attributions for i in range(len(CLASSES))]
-
-
-def _record(one: Attribution, i: int, rng: np.random.Generator) -> Record:
-    name = CLASSES[i]
-    share = bootstrap_median(one.shares[:, i], rng)
-    conditions = one.conditions | {
-        "work": one.work,
-        "operators": name,
-        "flops": one.flops[name],
-        "unprofiled_seconds": one.total,
-        "profiled_seconds": one.profiled_seconds,
-    }
-    return Record.of(
-        "operator_seconds",
-        one.seconds[name],
-        "s per call",
-        len(one.unprofiled),
-        interval=Interval(low=share.low * one.total, high=share.high * one.total, over="passes"),
-        conditions=conditions,
-    )
+def records(one: Attribution, conditions: Conditions, rng: np.random.Generator) -> list[Record]:
+    """The seconds of each class; intervals are of the class's share of the whole."""
+    whole: Conditions = {"unprofiled_seconds": one.total, "profiled_seconds": one.profiled_seconds}
+    found = []
+    for (name, seconds), shares in zip(one.seconds.items(), one.shares.T, strict=True):
+        share = bootstrap_median(shares, rng)
+        interval = Interval(low=share.low * one.total, high=share.high * one.total, over="passes")
+        at = conditions | {"operators": name, "flops": one.flops[name]} | whole
+        n = len(one.unprofiled)
+        found.append(Record.of("operator_seconds", seconds, "s per call", n, interval=interval, conditions=at))
+    return found
 
 
 def _profiled(call: Call, device: torch.device, scores: tuple[int, ...]) -> Reading:
@@ -134,12 +111,3 @@ def _profiled(call: Call, device: torch.device, scores: tuple[int, ...]) -> Read
         call()
         synchronize(device)
     return read(recorded.events(), device, scores)
-
-
-def _shares(reading: Reading, total: float, device: torch.device) -> NDArray[np.float64]:
-    """Of each class in a call, which took ``total`` seconds without the profiler."""
-    seconds = np.array(list(reading.seconds.values()))
-    if device.type == "cuda":  # kernels take as long as without the profiler, only the pauses between them grow
-        seconds[-1] += max(0.0, total - seconds.sum())
-    shares: NDArray[np.float64] = seconds / seconds.sum()
-    return shares

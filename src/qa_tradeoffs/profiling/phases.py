@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -19,7 +18,7 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers, scoring
 from qa_tradeoffs.profiling import clock
-from qa_tradeoffs.profiling.durations import Timing
+from qa_tradeoffs.profiling.latency import Timing
 from qa_tradeoffs.profiling.scenarios import sample
 from qa_tradeoffs.profiling.workloads import Setting, Subject, placed
 from qa_tradeoffs.study.config import Study
@@ -33,18 +32,36 @@ def measure(
     subject: Subject, study: Study, examples: Sequence[Example], tokenizer: Any, setting: Setting
 ) -> list[Timing]:
     """Seconds per question of each phase on a sample of the examples; together they are the time from text to score."""
-    chosen = sample(examples, subject.questions, setting.seed)
-    with placed(subject, setting.device) as network:
-        pipeline = _Pipeline(network, study, chosen, tokenizer, setting.device)
-        phases = [pipeline.tokenise, pipeline.predict, pipeline.score]
+    chosen, device = sample(examples, subject.questions, setting.seed), setting.device
+    reading, language = answers.Reading.of(study), scoring.language(study, chosen)
+    of_each: list[Passes] = []  # the forward passes of each predicting
+    windows: Any = None
+    predicted: Any = None
+
+    def tokenise() -> None:
+        nonlocal windows
+        windows = reading.windows(chosen, tokenizer)
+
+    def predict() -> None:
+        nonlocal predicted
+        engine = pytorch.Engine(network, tokenizer.pad_token_id, device)
+        with _forward_passes(network, device) as passes:
+            predicted = answers.predict(engine, windows, chosen, reading)
+        of_each.append(passes)
+
+    def score() -> None:
+        threshold = study.evaluation.no_answer_threshold
+        scoring.score(predicted, chosen, v2=reading.v2, threshold=threshold, language=language)
+
+    with placed(subject, device) as network:
         repeats = clock.repeat(
-            phases, setting.device, warmup=1, at_least=_PASSES, for_seconds=study.profile.min_seconds
+            [tokenise, predict, score], device, warmup=1, at_least=_PASSES, for_seconds=study.profile.min_seconds
         )
-    tokenise, predict, score = repeats.seconds.T
-    in_turn = setting.device.type != "cpu"
-    forward = np.array([forward_seconds(passes, in_turn=in_turn) for passes in pipeline.passes[-len(predict) :]])
-    conditions = subject.conditions(setting.device, _PRECISION) | {"questions": len(chosen)}
-    parts = {"tokenise": tokenise, "forward": forward, "post-process": predict - forward, "score": score}
+    tokenised, predicted_in, scored = repeats.seconds.T
+    in_turn = device.type != "cpu"
+    forward = np.array([forward_seconds(passes, in_turn=in_turn) for passes in of_each[1:]])  # the first is warm-up
+    conditions = subject.conditions(setting, _PRECISION) | {"questions": len(chosen)}
+    parts = {"tokenise": tokenised, "forward": forward, "post-process": predicted_in - forward, "score": scored}
     return [
         Timing("phase", seconds[:, None] / len(chosen), conditions | {"phase": name, "inputs": "validation questions"})
         for name, seconds in parts.items()
@@ -70,49 +87,8 @@ def forward_seconds(passes: Passes, *, in_turn: bool) -> float:
     return float((np.diff(edges) * running / np.maximum(at_work, 1)).sum())
 
 
-def summary(timings: Sequence[Timing]) -> pd.DataFrame:
-    """The phases for a reader."""
-    total = sum(timing.median for timing in timings)
-    return pd.DataFrame(
-        [
-            {
-                "phase": timing.conditions["phase"],
-                "ms per question": 1000 * timing.median,
-                "share": f"{100 * timing.median / total:.0f} %",
-                "passes": timing.seconds.size,
-            }
-            for timing in timings
-        ]
-    )
-
-
-class _Pipeline:
-    """The functions that notebook 2 calls, each to be called after the one before; ``passes``: of each predicting."""
-
-    def __init__(
-        self, network: Any, study: Study, examples: list[Example], tokenizer: Any, device: torch.device
-    ) -> None:
-        self._network, self._study, self._examples = network, study, examples
-        self._tokenizer, self._device = tokenizer, device
-        self.passes: list[Passes] = []
-
-    def tokenise(self) -> None:
-        self._windows = answers.Reading.of(self._study).windows(self._examples, self._tokenizer)
-
-    def predict(self) -> None:
-        engine = pytorch.Engine(self._network, self._tokenizer.pad_token_id, self._device)
-        with _passes_of(self._network, self._device) as passes:
-            self._answers = answers.predict(engine, self._windows, self._examples, answers.Reading.of(self._study))
-        self.passes.append(passes)
-
-    def score(self) -> None:
-        threshold = self._study.evaluation.no_answer_threshold
-        language = scoring.language(self._study, self._examples)
-        scoring.score(self._answers, self._examples, v2=self._study.data.v2, threshold=threshold, language=language)
-
-
 @contextmanager
-def _passes_of(network: Any, device: torch.device) -> Iterator[Passes]:
+def _forward_passes(network: Any, device: torch.device) -> Iterator[Passes]:
     """The network's forward passes within the block."""
     passes: defaultdict[int, list[list[float]]] = defaultdict(list)
 

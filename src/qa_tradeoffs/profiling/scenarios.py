@@ -11,20 +11,19 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Int64, Windows
 from qa_tradeoffs.evaluation.answers import Reading
+from qa_tradeoffs.metrics.intervals import bootstrap_median
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.models.networks import accepted_inputs
 from qa_tradeoffs.profiling.clock import Call
-from qa_tradeoffs.profiling.durations import Timing
-from qa_tradeoffs.profiling.latency import Point
-from qa_tradeoffs.profiling.workloads import Conditions, Forward, Setting, Subject
-from qa_tradeoffs.study.config import Profile, Study
+from qa_tradeoffs.profiling.latency import Point, Timing
+from qa_tradeoffs.profiling.workloads import Conditions, Setting, Subject, forward_pass, together
+from qa_tradeoffs.study.config import Study
 
 _PASSES = 3  # of all questions, at least
 _Make = Callable[[Any, Int64], Call]  # from a network and rows of the windows
@@ -43,54 +42,60 @@ def points(
 
     Tokens are those of the study's tokenizer for the full-size network too: only their number matters.
     """
+    smallest, *larger = sorted(study.profile.offline_batch_sizes)
     planned = []
     for subject in (subject for subject in subjects if not subject.eager_control):
         chosen = sample(examples, subject.questions, setting.seed)
         windows = Reading.of(study).windows(chosen, tokenizer)
+        n, lengths = len(windows.lengths), windows.lengths
+        tokens: Conditions = {"mean_tokens": float(lengths.mean()), "longest_tokens": int(lengths.max())}
+        inputs: Conditions = {"inputs": "validation questions", "questions": len(chosen), "windows": n, **tokens}
+        # In a batch that the windows do not fill they would all be together just the same.
+        sizes = [smallest, *(size for size in larger if size <= n)]
         for precision in setting.formats:
             make = partial(_forward, windows, tokenizer.pad_token_id, setting.device, precision)
-            conditions = subject.conditions(setting.device, precision) | _lengths(windows, len(chosen))
+            conditions = subject.conditions(setting, precision) | inputs
             planned.append(_single_stream(make, windows, subject, conditions))
-            planned += [
-                _offline(make, windows, size, subject, conditions) for size in _batch_sizes(study.profile, windows)
-            ]
+            planned += [_offline(make, windows, size, subject, conditions) for size in sizes]
     return planned
 
 
 def records(timings: Sequence[Timing], seed: int) -> list[Record]:
     """Offline's questions per second, ``best`` marking each network's best batch size."""
     rng = np.random.default_rng(seed)
-    offline = [t for t in timings if t.work == "offline" and t.seconds.size]
+    offline = [timing for timing in timings if timing.work == "offline" and timing.seconds.size]
     throughputs = []
     for timing in offline:
-        rivals = [t for t in offline if _same_but_batch(t, timing)]
-        questions, seconds = int(timing.conditions["questions"] or 0), timing.interval(rng)
+        at, any_batch = timing.conditions, {"batch_size": 0}
+        fastest = min(t.median for t in offline if t.conditions | any_batch == at | any_batch)
+        questions, seconds = int(at["questions"] or 0), bootstrap_median(timing.seconds, rng)
         throughputs.append(
             Record.of(
                 "offline_questions_per_second",
-                _per_second(timing),
+                questions_per_second(timing),
                 "questions/s",
                 timing.seconds.size,
                 interval=Interval(low=questions / seconds.high, high=questions / seconds.low, over="passes"),
-                conditions=timing.conditions | {"best": timing.median == min(t.median for t in rivals)},
+                conditions=at | {"best": timing.median == fastest},
             )
         )
     return throughputs
 
 
-def summary(timings: Sequence[Timing]) -> pd.DataFrame:
-    """Both scenarios for a reader: percentiles of a question's latency, questions per second of a pass."""
-    return pd.DataFrame([_summary(timing) for timing in timings if "scenario" in timing.conditions])
+def questions_per_second(timing: Timing) -> float:
+    """Questions answered in a median second."""
+    questions = 1 if timing.work == "single_stream" else int(timing.conditions["questions"] or 0)
+    return questions / timing.median
 
 
 def _forward(
     windows: Windows, pad_token_id: int, device: torch.device, precision: str, network: Any, rows: Int64
-) -> Forward:
+) -> Call:
     """A call of the network that answers these rows of the windows."""
     accepted = accepted_inputs(network)
     inputs = features.pad(windows, rows, pad_token_id)
     batch = {name: torch.from_numpy(values).to(device) for name, values in inputs.items() if name in accepted}
-    return Forward(network, batch, precision)
+    return forward_pass(network, batch, precision)
 
 
 def _single_stream(make: _Make, windows: Windows, subject: Subject, conditions: Conditions) -> Point:
@@ -105,7 +110,7 @@ def _single_stream(make: _Make, windows: Windows, subject: Subject, conditions: 
         return [lambda: calls[next(turn) % len(calls)]()]
 
     conditions = conditions | {"scenario": "SingleStream", "batch_size": 1, "padding": "none: each question alone"}
-    return Point(subject, "single_stream", conditions, prepare, warmup=0, at_least=len(questions))
+    return Point(subject, "single_stream", conditions, prepare, at_least=len(questions))
 
 
 def _offline(make: _Make, windows: Windows, batch_size: int, subject: Subject, conditions: Conditions) -> Point:
@@ -116,48 +121,8 @@ def _offline(make: _Make, windows: Windows, batch_size: int, subject: Subject, c
     def prepare(network: Any) -> list[Call]:
         calls = [make(network, batch) for batch in batches]
         calls[0]()  # warm-up enough, as no batch is larger
-        return [lambda: [call() for call in calls]]
+        return [together(calls)]
 
     padding = "windows sorted by length, padded to the longest of a batch"
     conditions = conditions | {"scenario": "Offline", "batch_size": batch_size, "padding": padding}
-    return Point(subject, "offline", conditions, prepare, warmup=0, at_least=_PASSES)
-
-
-def _batch_sizes(plan: Profile, windows: Windows) -> list[int]:
-    """Those of the plan that the windows fill; in larger ones they would all be in one batch just the same."""
-    smallest, *others = sorted(plan.offline_batch_sizes)
-    return [smallest, *(size for size in others if size <= len(windows.lengths))]
-
-
-def _summary(timing: Timing) -> dict[str, Any]:
-    at, measured = timing.conditions, timing.seconds.size > 0
-    single = timing.work == "single_stream"
-    missing = "" if measured else "out of memory"
-    return {
-        "network": f"{at['network']}, {at['attention']}",
-        "precision": at["precision"],
-        "scenario": at["scenario"],
-        "batch": at["batch_size"],
-        **{
-            f"p{q} (ms)": f"{1000 * np.percentile(timing.seconds, q):.2f}" if single and measured else missing
-            for q in (50, 90, 99)
-        },
-        "questions/s": f"{_per_second(timing):.1f}" if measured else missing,
-        "mean tokens": at["mean_tokens"],
-    }
-
-
-def _per_second(timing: Timing) -> float:
-    """Questions per median second."""
-    questions = 1 if timing.work == "single_stream" else int(timing.conditions["questions"] or 0)
-    return questions / timing.median
-
-
-def _lengths(windows: Windows, questions: int) -> Conditions:
-    lengths = windows.lengths
-    tokens: Conditions = {"mean_tokens": float(lengths.mean()), "longest_tokens": int(lengths.max())}
-    return {"inputs": "validation questions", "questions": questions, "windows": len(lengths), **tokens}
-
-
-def _same_but_batch(a: Timing, b: Timing) -> bool:
-    return a.conditions | {"batch_size": 0} == b.conditions | {"batch_size": 0}
+    return Point(subject, "offline", conditions, prepare, at_least=_PASSES)

@@ -6,8 +6,7 @@ to be switched while a clock runs.
 
 import copy
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,9 +20,10 @@ from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEnco
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import devices, squeezebert
 from qa_tradeoffs.models import networks as models
-from qa_tradeoffs.models.conversion import convert
 from qa_tradeoffs.models.dropout import fast_masks
+from qa_tradeoffs.models.squeezebert import convert
 from qa_tradeoffs.profiling.clock import Call
+from qa_tradeoffs.profiling.workloads import switched
 
 _SQUEEZEBERT, _UNGROUPED, _BERT, _DISTILBERT = "SqueezeBERT", "SqueezeBERT without groups", "BERT", "DistilBERT"
 _GROUPS = ("q_groups", "k_groups", "v_groups", "post_attention_groups", "intermediate_groups", "output_groups")
@@ -67,20 +67,6 @@ class EagerMatmulEncoder(squeezebert.MatmulEncoder):
         return weights @ value
 
 
-@contextmanager
-def cudnn(**flags: bool) -> Iterator[None]:
-    """These attributes of ``torch.backends.cudnn`` for the length of the block, all others as they are."""
-    backend = torch.backends.cudnn
-    before = {name: getattr(backend, name) for name in flags}
-    for name, value in flags.items():
-        setattr(backend, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(backend, name, value)
-
-
 @dataclass(frozen=True)
 class Variant:
     """One way to compute one of the ``networks``.
@@ -106,6 +92,8 @@ class Variant:
         return variant
 
 
+_in_place = partial(convert, classes={Conv1d: ProductConv1d})
+_channels_last = partial(convert, classes={SqueezeBertEncoder: EagerMatmulEncoder})
 PUBLISHED = Variant("as published", step="as published")
 REWRITTEN = Variant("rewritten", squeezebert.to_matmul, step="attention fused")
 BERT = Variant("BERT", network=_BERT, step="BERT")
@@ -114,51 +102,38 @@ EAGER_BERT = Variant("BERT, eager attention", lambda network: network.set_attn_i
 # Each with the changes of those before it.
 WATERFALL = (
     PUBLISHED,
-    Variant(
-        "matrix products",
-        partial(convert, classes={Conv1d: ProductConv1d}),
-        step="convolutions as matrix products",
-        alone=True,
-    ),
-    Variant(
-        "matrix products, channels last",
-        partial(convert, classes={SqueezeBertEncoder: EagerMatmulEncoder}),
-        step="channels in the last dimension",
-    ),
+    Variant("matrix products", _in_place, step="convolutions as matrix products", alone=True),
+    Variant("matrix products, channels last", _channels_last, step="channels in the last dimension"),
     REWRITTEN,
     Variant("rewritten, without groups", squeezebert.to_matmul, _UNGROUPED, step="no groups"),
     BERT,
 )
-_FUSED = Variant("fused attention", partial(convert, classes={SqueezeBertSelfAttention: FusedAttention}), alone=True)
-_NO_DROPOUT = Variant("no dropout", lambda network: models.set_dropout(network, 0.0), alone=True)
-# On a CPU only: elsewhere masks are drawn by the device.
-_FAST_MASKS = (
-    Variant("fast dropout masks", around=fast_masks(), alone=True),
-    Variant("rewritten, fast dropout masks", squeezebert.to_matmul, around=fast_masks()),
-    Variant("BERT, fast dropout masks", network=_BERT, around=fast_masks()),
-)
-_BF16 = Variant("bf16", precision="bf16", alone=True)
-_CUDNN = (
-    Variant("cuDNN off", around=cudnn(enabled=False), alone=True),
-    Variant("cuDNN benchmark", around=cudnn(benchmark=True), alone=True),
-)
-_COMPILED = Variant("torch.compile", lambda network: network.compile(), alone=True)
 
 
 def others(device: torch.device, precision: str, dropout: float) -> tuple[Variant, ...]:
     """Beyond the waterfall: one change at a time of what is published, as far as it can be made here, and a control."""
     cuda = device.type == "cuda"
-    has_bf16 = precision != "bf16" and devices.precision("auto", device) == "bf16"
-    has_compiler = any(map(shutil.which, ("gcc", "clang")))  # torch.compile needs one, and not every machine has it
-    return (
-        EAGER_BERT,
-        _FUSED,
-        *([_NO_DROPOUT] if dropout else []),
-        *(_FAST_MASKS if dropout and not cuda else []),
-        *(_CUDNN if cuda else []),
-        *([_BF16] if has_bf16 else []),
-        *([_COMPILED] if cuda and has_compiler else []),
-    )
+    fused = partial(convert, classes={SqueezeBertSelfAttention: FusedAttention})
+    found = [EAGER_BERT, Variant("fused attention", fused, alone=True)]
+    if dropout:
+        found.append(Variant("no dropout", partial(models.set_dropout, probability=0.0), alone=True))
+    if dropout and not cuda:  # elsewhere masks are drawn by the device
+        found += [
+            Variant("fast dropout masks", around=fast_masks(), alone=True),
+            Variant("rewritten, fast dropout masks", squeezebert.to_matmul, around=fast_masks()),
+            Variant("BERT, fast dropout masks", network=_BERT, around=fast_masks()),
+        ]
+    if cuda:
+        cudnn = torch.backends.cudnn
+        found += [
+            Variant("cuDNN off", around=switched(cudnn, enabled=False), alone=True),
+            Variant("cuDNN benchmark", around=switched(cudnn, benchmark=True), alone=True),
+        ]
+    if precision != "bf16" and devices.precision("auto", device) == "bf16":
+        found.append(Variant("bf16", precision="bf16", alone=True))
+    if cuda and any(map(shutil.which, ("gcc", "clang"))):  # torch.compile needs one, and not every machine has it
+        found.append(Variant("torch.compile", lambda network: network.compile(), alone=True))
+    return tuple(found)
 
 
 def networks(network: Any, device: torch.device, seed: int) -> dict[str, Any]:

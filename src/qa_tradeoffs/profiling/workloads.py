@@ -1,7 +1,7 @@
 """What is measured: a network under the conditions it is measured in, its random input, and the calls on it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig
-from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics.records import Condition
 from qa_tradeoffs.models import devices, networks, squeezebert
+from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.study.config import Grid, Model, Profile, Study
 
 Conditions = dict[str, Condition]
+Batch = dict[str, torch.Tensor]
 
 # For these, the defaults of transformers' config classes are the published base models.
 _PUBLISHED = ("bert", "distilbert", "squeezebert")
@@ -32,6 +33,12 @@ class Setting:
     device: torch.device
     formats: tuple[str, ...]
     seed: int
+
+    @property
+    def machine(self) -> Conditions:
+        """What every figure of the run was taken on."""
+        described = devices.describe(self.device)
+        return {"device": described["name"], "threads": described["threads"]}
 
 
 def setting(study: Study, device: torch.device, seed: int) -> Setting:
@@ -68,17 +75,15 @@ class Subject:
         """The attention it is measured with."""
         return "eager" if self.eager_control else networks.attention(self.network)
 
-    def conditions(self, device: torch.device, precision: str) -> Conditions:
+    def conditions(self, setting: Setting, precision: str) -> Conditions:
         """What every figure of this network in this run was taken under."""
-        machine = devices.describe(device)
         return {
             "network": self.name,
             "weights": self.weights,
             "attention": self.attention,
             "eager_control": self.eager_control,
             "precision": precision,
-            "device": machine["name"],
-            "threads": machine["threads"],
+            **setting.machine,
         }
 
 
@@ -105,12 +110,11 @@ def full_size(network: Any, seed: int) -> Any | None:
         return None
     published = AutoConfig.for_model(network.config.model_type)
     with torch.device("meta"):
-        size = networks.parameters(networks.from_config(published))
-    if networks.parameters(network) >= size:
+        size = networks.from_config(published).num_parameters()
+    if network.num_parameters() >= size:
         return None
     torch.manual_seed(seed)
-    twin = networks.from_config(published)
-    return squeezebert.to_matmul(twin) if squeezebert.is_matmul(network) else twin
+    return networks.from_config(published, squeezebert.is_matmul(network))
 
 
 def flops(network: Any, batch_size: int, length: int) -> tuple[int, int]:
@@ -121,11 +125,9 @@ def flops(network: Any, batch_size: int, length: int) -> tuple[int, int]:
     groups, and gives four times the forward pass instead of twice.
     """
     with torch.device("meta"):
-        copy = networks.from_config(network.config)
+        copy = networks.from_config(network.config, network.config.model_type == "squeezebert")
         ids = torch.zeros(batch_size, length, dtype=torch.long)
         mask = torch.zeros(batch_size, 1, 1, length)  # in this shape none of the models looks at its values
-    if any(isinstance(module, SqueezeBertEncoder) for module in copy.modules()):
-        squeezebert.to_matmul(copy)
     with FlopCounterMode(display=False) as counter:
         output = copy(input_ids=ids, attention_mask=mask, start_positions=ids[:, 0], end_positions=ids[:, 0])
         forward = counter.get_total_flops()
@@ -133,67 +135,64 @@ def flops(network: Any, batch_size: int, length: int) -> tuple[int, int]:
     return forward, counter.get_total_flops() - forward
 
 
-def random_batch(
-    network: Any, batch_size: int, length: int, device: torch.device, seed: int
-) -> dict[str, torch.Tensor]:
+def random_batch(network: Any, batch_size: int, length: int, setting: Setting) -> Batch:
     """Random tokens (batch_size, length) int64, all attended to, and random answer positions (batch_size,) int64."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(setting.seed)
     ids = torch.randint(network.config.vocab_size, (batch_size, length), generator=generator)
     positions = torch.randint(length, (2, batch_size), generator=generator).sort(dim=0).values
-    batch = {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "start_positions": positions[0],
-        "end_positions": positions[1],
-    }
-    return {name: values.to(device) for name, values in batch.items()}
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    batch |= {"start_positions": positions[0], "end_positions": positions[1]}
+    return {name: values.to(setting.device) for name, values in batch.items()}
 
 
-class Forward:
-    """A call that answers ``batch`` once."""
+def forward_pass(network: Any, batch: Batch, precision: str) -> Callable[[], torch.Tensor]:
+    """A call that answers ``batch`` once, with the start logits (batch_size, length)."""
+    network.eval()
+    inputs = {name: values for name, values in batch.items() if not name.endswith("_positions")}
 
-    def __init__(self, network: Any, batch: dict[str, torch.Tensor], precision: str) -> None:
-        self._network, self._precision = network.eval(), precision
-        self._inputs = {name: values for name, values in batch.items() if not name.endswith("_positions")}
-
-    def __call__(self) -> torch.Tensor:
-        """The start logits (batch_size, length)."""
-        with torch.inference_mode(), autocast(self._network.device, self._precision):
-            logits: torch.Tensor = self._network(**self._inputs).start_logits
+    def call() -> torch.Tensor:
+        with torch.inference_mode(), autocast(network.device, precision):
+            logits: torch.Tensor = network(**inputs).start_logits
             return logits
 
+    return call
 
-class TrainingStep:
-    """One update on ``batch``: the three parts, to be called in their order, or all of it as one call.
 
-    ``updates``: the optimizer of another step that trains the same parameters; its state is twice their size.
+def phases(
+    work: str, network: Any, batch: Batch, precision: str, updates: torch.optim.Optimizer | None = None
+) -> Sequence[Call]:
+    """What ``work`` consists of: 'forward' is one call, 'training_step' forward to the loss, backward, and an update.
+
+    ``updates``: an ``optimizer`` of the same parameters, where several steps share one; its state is twice their size.
     """
+    if work == "forward":
+        return [forward_pass(network, batch, precision)]
+    network.train()
+    updates = updates or optimizer(network)
+    losses: list[torch.Tensor] = []
 
-    def __init__(
-        self, network: Any, batch: dict[str, torch.Tensor], precision: str, updates: torch.optim.Optimizer | None = None
-    ) -> None:
-        self._network, self._batch, self._precision = network.train(), batch, precision
-        self.updates = updates or torch.optim.AdamW(network.parameters(), lr=1e-6)
+    def forward() -> None:
+        with autocast(network.device, precision):
+            losses.append(network(**batch).loss)
 
-    def __call__(self) -> None:
-        """The whole update."""
-        self.forward()
-        self.backward()
-        self.optimizer()
+    def backward() -> None:
+        losses.pop().backward()  # type: ignore[no-untyped-call]
 
-    def forward(self) -> None:
-        """The loss, kept for the backward pass."""
-        with autocast(self._network.device, self._precision):
-            self._loss = self._network(**self._batch).loss
+    def update() -> None:
+        updates.step()
+        updates.zero_grad(set_to_none=True)
 
-    def backward(self) -> None:
-        """The gradients."""
-        self._loss.backward()
+    return [forward, backward, update]
 
-    def optimizer(self) -> None:
-        """The update by AdamW; the gradients are freed."""
-        self.updates.step()
-        self.updates.zero_grad(set_to_none=True)
+
+def together(parts: Sequence[Call]) -> Callable[[], list[Any]]:
+    """All of the calls as one, in their order."""
+    return lambda: [part() for part in parts]
+
+
+def optimizer(network: Any) -> torch.optim.Optimizer:
+    """AdamW as in training, but that the weights hardly move."""
+    return torch.optim.AdamW(network.parameters(), lr=1e-6)
 
 
 @contextmanager
@@ -217,14 +216,23 @@ def placed(subject: Subject, device: torch.device) -> Iterator[Any]:
 @contextmanager
 def number_format(precision: str) -> Iterator[None]:
     """Whether CUDA may round the inputs of fp32 products to tf32, in matrix products as in convolutions."""
-    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
+    tf32 = precision == "tf32"
     # torch's own default differs between the two, which would favour SqueezeBERT's convolutions.
-    products.allow_tf32 = convolutions.allow_tf32 = precision == "tf32"
+    with switched(torch.backends.cuda.matmul, allow_tf32=tf32), switched(torch.backends.cudnn, allow_tf32=tf32):
+        yield
+
+
+@contextmanager
+def switched(backend: Any, **flags: bool) -> Iterator[None]:
+    """These attributes of a torch backend for the length of the block; its others stay as they are."""
+    before = {name: getattr(backend, name) for name in flags}
     try:
+        for name, value in flags.items():
+            setattr(backend, name, value)
         yield
     finally:
-        products.allow_tf32, convolutions.allow_tf32 = before
+        for name, value in before.items():
+            setattr(backend, name, value)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -240,14 +248,14 @@ def dropout(network: Any) -> float:
 def _subject(name: str, network: Any, weights: str, plan: Profile) -> Subject:
     """With its grids of the plan, checked. Raises StudyError for a length that the network does not take."""
     prefix = "" if name == "study" else "full_size_"
-    keys = ("forward", "training_step", "min_repeats", "memory", "questions")
-    subject = Subject(name, network, weights, **{key: getattr(plan, prefix + key) for key in keys})
+    keys = ("forward", "training_step", "memory", "min_repeats", "questions")
+    planned = {key: getattr(plan, prefix + key) for key in keys}
     limit = getattr(network.config, "max_position_embeddings", math.inf)
-    training = [subject.training_step] if subject.training_step else []
-    for key, grids in {"forward": [subject.forward], "training_step": training, "memory": subject.memory}.items():
+    for key in keys[:3]:
+        grids = planned[key] if key == "memory" else [planned[key]]
         if (longest := max((length for grid in grids for length in grid.lengths), default=0)) > limit:
             raise StudyError(
                 f"profile.{prefix}{key}.lengths: {longest} tokens, but the network takes {limit} (its config's "
                 "max_position_embeddings); give lengths up to that"
             )
-    return subject
+    return Subject(name, network, weights, **planned)

@@ -6,127 +6,123 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from qa_tradeoffs.analysis.anomaly import BERT, PUBLISHED, Explanation
+from qa_tradeoffs.analysis.anomaly import PUBLISHED, Explanation
 from qa_tradeoffs.core.words import percent, plain, seconds
 from qa_tradeoffs.report import display
 from qa_tradeoffs.report.charts import WIDTH
 from qa_tradeoffs.study.published import Published
 
 _STOCK = "SqueezeBERT as published"  # among the profiled models
-_FAST = "rewritten, fast dropout masks"  # among the variants
-_DROPOUT = "dropout and random numbers"
 # Paul Tol's light scheme and a grey (personal.sron.nl/~pault): safe for the colour-blind, dark text on them can be
 # read, and none is the colour of a model elsewhere in the report.
 _AREAS = "#77AADD #EE8866 #EEDD88 #FFAABB #99DDFF #44BB99 #BBCC33 #AAAA00 #DDDDDD #BBBBBB".split()
 _WHOLE, _MORE, _LESS = "#BBBBBB", "#EE8866", "#44BB99"
 
 
-def answer(explained: Explanation) -> display.Html:
-    """What was measured, where the time goes, and what the rewriting brings."""
-    return display.paragraphs([measured(explained), *sentences(explained)], "notice")
-
-
-def measured(explained: Explanation) -> str:
-    """Where and how it was measured."""
+def answer(explained: Explanation) -> display.Table:
+    """Machine and point of the measurement, and the classes of operations that take the time."""
     at, origin = explained.steps.iloc[0], explained.origin
-    where = "on this machine by make anomaly" if explained.own else "apart from this run; make anomaly repeats it here"
-    return (
-        f"Measured {where}: {origin.device['name']}, {origin.device['threads']} threads, torch "
-        f"{origin.versions['torch']}; full-size networks, random weights, batch {at['batch_size']} × {at['length']} "
-        f"tokens, {at['precision']}, dropout {at['dropout']:g}. Times are medians; ratios are medians within "
-        "rounds, in each of which all variants ran in turn, with 95 % intervals over rounds."
-    )
+    classes = explained.operators.set_index(["model", "operations"])[["seconds", "share", "gflop"]]
+    dropout = classes["share"].xs("dropout and random numbers", level="operations")
+    facts = {
+        "measured": "on this machine" if explained.own else "apart from this run; make anomaly repeats it here",
+        "machine": f"{origin.device['name']}, {origin.device['threads']} threads, torch {origin.versions['torch']}",
+        "training step": f"full size, random weights, batch {at['batch_size']} × {at['length']} tokens, "
+        f"{at['precision']}, dropout {at['dropout']:g}",
+        f"convolutions in {_STOCK}": _share_and_rate(classes.loc[_STOCK].filter(like="convolution", axis=0).sum()),
+        "matrix products in BERT": _share_and_rate(classes.loc[("BERT", "matrix product")]),
+        "dropout": ", ".join(f"{percent(dropout[model])} of the time in {model}" for model in (_STOCK, "BERT")),
+    }
+    return display.facts(facts, "SqueezeBERT's training step")
 
 
-def sentences(explained: Explanation) -> list[str]:
-    """Where a training step's time goes, and what the rewriting brings, both times beside every ratio."""
-    stock, bert = (
-        explained.operators[explained.operators["model"] == model].set_index("operations") for model in (_STOCK, "BERT")
-    )
-    convolutions = stock.loc[["convolution forward", "convolution backward"], ["seconds", "share", "gflop"]].sum()
-    times = explained.steps.set_index("step")["seconds"]
-    fast = explained.variants[explained.variants["variant"] == _FAST]
-    return [
-        f"Convolutions take {percent(convolutions['share'])} of a training step of SqueezeBERT as published, at "
-        f"{_rate(convolutions):.0f} GFLOP/s; BERT's matrix products reach {_rate(bert.loc['matrix product']):.0f}. "
-        f"Dropout takes {percent(stock.loc[_DROPOUT, 'share'])}, in BERT {percent(bert.loc[_DROPOUT, 'share'])}.",
-        f"Rewritten, a step takes {seconds(times['attention fused'])} instead of {seconds(times.iloc[0])}: "
-        f"{_ratio(explained.rewritten_over(PUBLISHED))} times as long, and "
-        f"{_ratio(explained.rewritten_over(BERT))} times as long as BERT's {seconds(times.iloc[-1])}.",
-        *(
-            f"With 'fast_dropout: true' too (CPU only) it takes {seconds(row['seconds'])}, {_ratio(row)} times as long "
-            "as published."
-            for _, row in fast.iterrows()
-        ),
-    ]
+def operators_chart(operators: pd.DataFrame, work: str) -> display.Picture:
+    """Seconds of each class of operation, stacked, and beside them the operations (GFLOP) of the same classes.
 
-
-def operators_chart(operators: pd.DataFrame, work: str) -> display.Html:
-    """Where the seconds of a piece of work go, such as 'training step'."""
-    caption = f"Where a {work}'s seconds go, and the operations computed in them; full size, random weights."
-    return display.figure(draw_operators(operators), alt=operators_text(operators, work), caption=caption)
-
-
-def steps_chart(explained: Explanation) -> display.Html:
-    """The waterfall from SqueezeBERT as published to BERT."""
-    caption = "From SqueezeBERT as published, step by step, to BERT: seconds of a training step."
-    return display.figure(draw_steps(explained.steps), alt=steps_text(explained.steps), caption=caption)
-
-
-def steps_table(explained: Explanation) -> display.Html:
-    """The steps of the waterfall, each against the one before."""
-    cells = timed_cells(explained.steps, "step", "over the step before")
-    return display.table(cells, "Step by step to BERT", data=explained.steps)
-
-
-def alone_table(explained: Explanation) -> display.Html:
-    """Each change of SqueezeBERT as published alone."""
-    alone = explained.variants[explained.variants["alone"]]
-    cells = timed_cells(alone, "variant", "over as published")
-    return display.table(cells, "One change of SqueezeBERT as published at a time", data=alone)
-
-
-def timed_cells(rows: pd.DataFrame, name: str, over: str) -> pd.DataFrame:
-    """Times and ratios as a reader sees them; ``name`` is the column of what was timed, ``over`` what the ratio is to.
-
-    The verdict is 'faster' or 'slower' where the ratio's interval excludes 1.
+    ``operators``: one row per model and class: model, operations, seconds, share, gflop; ``work`` is a piece of work
+    such as 'training step'.
     """
-    verdicts = np.select(
-        [rows["ratio"].isna(), rows["high"] < 1, rows["low"] > 1], ["", "faster", "slower"], "not significant"
+    classes, models = list(operators["operations"].unique()), list(operators["model"].unique())
+    figure, panels = plt.subplots(
+        1, 2, figsize=(WIDTH * 1.5, 1.6 + 0.6 * len(models)), sharey=True, width_ratios=(2, 1)
     )
-    return pd.DataFrame(
-        {
-            name: rows[name],
-            "training step": [seconds(value) for value in rows["seconds"]],
-            over: ["" if pd.isna(row["ratio"]) else _ratio(row) for _, row in rows.iterrows()],
-            "verdict": verdicts,
-        }
-    )
+    # A segment below this share of the widest bar has no room for a number.
+    for axes, column, narrow in zip(panels, ("seconds", "GFLOP"), (0.075, 0.15), strict=True):
+        values = operators.pivot(index="model", columns="operations", values=column.lower()).loc[models, classes]
+        values.plot.barh(stacked=True, ax=axes, width=0.8, color=sns.color_palette(_AREAS, len(classes)), legend=False)
+        widest = values.sum(axis=1).max()
+        for bars, name in zip(axes.containers, classes, strict=True):
+            labels = [plain(value) if value > narrow * widest else "" for value in values[name]]
+            axes.bar_label(bars, labels, label_type="center", fontsize="small")
+        axes.set(xlabel=f"{column} of one call", ylabel="", xlim=(0, 1.05 * widest))
+        axes.grid(axis="y", visible=False)
+    panels[0].invert_yaxis()
+    figure.legend(panels[0].containers, classes, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
+    parts = []
+    for model, rows in operators.groupby("model", sort=False):
+        top = rows.nlargest(3, "seconds")
+        shares = ", ".join(f"{row.operations} {percent(row.share)}" for row in top.itertuples())
+        parts.append(f"{model}: {rows['seconds'].sum():.2f} s, of it {shares}")
+    caption = f"Where a {work}'s seconds go, and the operations computed in them; full size, random weights."
+    return display.figure(figure, f"Seconds of a {work} by class of operation", parts, caption)
 
 
-def aims_table(explained: Explanation) -> display.Html:
+def steps_chart(steps: pd.DataFrame) -> display.Picture:
+    """From the first step's seconds to the last one's: what each change saves, or costs, with its interval.
+
+    ``steps``: anomaly.waterfall's rows at one point: step, seconds, change, and the interval of the ratio to the
+    step before in low and high (NaN in the first row).
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 1 + 0.5 * len(steps)))
+    last = len(steps) - 1
+    after, before = steps["seconds"], steps["seconds"].shift()
+    ends = before.to_numpy()[:, None] * steps[["low", "high"]].to_numpy(dtype=float)  # of each change's interval
+    rows, changed = np.arange(1, len(steps)), (after - before)[1:]
+    axes.barh(rows, changed, left=before[1:], color=[_LESS if change < 0 else _MORE for change in changed])
+    axes.vlines(before[1:], rows - 1.4, rows + 0.4, color="0.4", linewidth=0.8)
+    axes.plot(ends[1:].T, [rows, rows], color="0.2", linewidth=1.2, marker="|", markersize=7, zorder=3)
+    axes.barh([0, last], after[[0, last]], color=_WHOLE, height=[0.8, 0.4])
+    beside = np.nanmax(np.column_stack([after, before, ends]), axis=1)
+    for i, (at, value) in enumerate(zip(beside, after, strict=True)):
+        axes.text(at, i, f" {value:.2f} s", va="center", ha="left", fontsize="small")
+    changes = [f"{row.step} ({row.change:+.2f} s)" for row in steps.itertuples()]
+    axes.set_yticks(range(len(steps)), labels=[steps["step"][0], *changes[1:-1], steps["step"][last]])
+    axes.set(
+        xlabel="seconds of one training step (median; 95 % interval of each change)", xlim=(0, beside.max() * 1.25)
+    )
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    what = f"From SqueezeBERT as published, {after[0]:.2f} s a training step, to BERT, {after[last]:.2f} s"
+    caption = "From SqueezeBERT as published, step by step, to BERT: seconds of a training step."
+    return display.figure(figure, what, changes[1:], caption)
+
+
+def steps_table(steps: pd.DataFrame) -> display.Table:
+    """The steps of the waterfall, each against the one before."""
+    return display.table(_timed(steps, "step", "over the step before"), "Step by step to BERT", data=steps)
+
+
+def variants_table(variants: pd.DataFrame) -> display.Table:
+    """Each variant against SqueezeBERT as published, and whether that is one change alone."""
+    columns = _timed(variants, "variant", "over as published")
+    columns["one change"] = np.where(variants["alone"], "yes", "no")
+    return display.table(columns, "Variants over SqueezeBERT as published", data=variants)
+
+
+def aims_table(aims: pd.DataFrame) -> display.Table:
     """What the rewriting was to reach and what it reached, at every point measured."""
-    caption = "The rewritten network at every point measured"
-    return display.table(aims_cells(explained.aims), caption, data=explained.aims)
-
-
-def aims_cells(aims: pd.DataFrame) -> pd.DataFrame:
-    """The rewritten network's ratios as a reader sees them."""
-    return pd.DataFrame(
-        {
-            "work": aims["work"].str.replace("_", " "),
-            "batch × tokens": [f"{row.batch_size} × {row.length}" for row in aims.itertuples()],
-            "precision": aims["precision"],
-            "dropout": [f"{value:g}" for value in aims["dropout"]],
-            "rewritten over": aims["over"],
-            "ratio": [_ratio(row) for _, row in aims.iterrows()],
-            "aim": [f"at most {value:g}" for value in aims["at most"]],
-            "reached": ["yes" if reached else "no" for reached in aims["reached"]],
-        }
-    )
+    columns = {
+        "work": aims["work"].str.replace("_", " "),
+        "batch × tokens": map("{} × {}".format, aims["batch_size"], aims["length"]),
+        "precision": aims["precision"],
+        "dropout": aims["dropout"].map("{:g}".format),
+        "rewritten over": aims["over"],
+        "ratio": aims.apply(_ratio, axis=1),
+        "aim": aims["at most"].map("at most {:g}".format),
+        "reached": np.where(aims["reached"], "yes", "no"),
+    }
+    return display.table(columns, "The rewritten network at every point measured", data=aims)
 
 
 def beside_original(explained: Explanation, published: Published) -> display.Html:
@@ -142,101 +138,24 @@ def beside_original(explained: Explanation, published: Published) -> display.Htm
     return display.facts(figures, "Beside the original study")
 
 
-def operators_text(operators: pd.DataFrame, work: str) -> str:
-    """The chart of classes in words: the largest of each model."""
-    parts = []
-    for model, rows in operators.groupby("model", sort=False):
-        top = rows.nlargest(3, "seconds")
-        shares = ", ".join(f"{row.operations} {percent(row.share)}" for row in top.itertuples())
-        parts.append(f"{model}: {rows['seconds'].sum():.2f} s, of it {shares}")
-    return f"Seconds of a {work} by class of operation. {'; '.join(parts)}."
+def _timed(rows: pd.DataFrame, name: str, over: str) -> dict[str, Any]:
+    """Times and ratios as a reader sees them; ``name`` is the column of what was timed, ``over`` what the ratio is to.
 
-
-def steps_text(steps: pd.DataFrame) -> str:
-    """The waterfall in words."""
-    first, *others = steps.itertuples()
-    changes = ", ".join(f"{row.step} {row.change:+.2f} s" for row in others)
-    return (
-        f"From SqueezeBERT as published, {first.seconds:.2f} s a training step, to BERT, {others[-1].seconds:.2f} s: "
-        f"{changes}."
-    )
-
-
-def draw_operators(operators: pd.DataFrame) -> Figure:
-    """Seconds of each class of operation, stacked, and beside them the operations (GFLOP) of the same classes.
-
-    ``operators``: one row per model and class: model, operations, seconds, gflop.
+    The verdict is 'faster' or 'slower' where the ratio's interval excludes 1.
     """
-    classes = list(operators["operations"].unique())
-    colours = dict(zip(classes, sns.color_palette(_AREAS, len(classes)), strict=True))
-    models = list(operators["model"].unique())
-    figure, (times, flops) = plt.subplots(
-        1, 2, figsize=(WIDTH * 1.5, 1.6 + 0.6 * len(models)), sharey=True, width_ratios=(2, 1)
-    )
-    for axes, column, label in ((times, "seconds", "seconds of one call"), (flops, "gflop", "GFLOP of one call")):
-        values = operators.pivot(index="model", columns="operations", values=column).loc[models, classes]
-        _stack(axes, values, colours)
-        axes.set_xlabel(label)
-    times.invert_yaxis()
-    handles, _ = times.get_legend_handles_labels()
-    figure.legend(handles, classes, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
-    return figure
+    verdicts = [rows["ratio"].isna(), rows["high"] < 1, rows["low"] > 1]
+    return {
+        name: rows[name],
+        "training step": rows["seconds"].map(seconds),
+        over: rows.apply(_ratio, axis=1),
+        "verdict": np.select(verdicts, ["", "faster", "slower"], "not significant"),
+    }
 
 
-def draw_steps(steps: pd.DataFrame) -> Figure:
-    """From the first step's seconds to the last one's: what each change saves, or costs, with its interval.
-
-    ``steps``: anomaly.waterfall's rows at one point: step, seconds, change, and the interval of the ratio to the
-    step before in low and high (NaN in the first row).
-    """
-    figure, axes = plt.subplots(figsize=(WIDTH, 1 + 0.5 * len(steps)))
-    last = len(steps) - 1
-    after, before = steps["seconds"], steps["seconds"].shift()
-    ends = before.to_numpy()[:, None] * steps[["low", "high"]].to_numpy(dtype=float)  # of each change's interval
-    for i in range(1, len(steps)):
-        change = after[i] - before[i]
-        axes.barh(i, change, left=before[i], color=_LESS if change < 0 else _MORE)
-        axes.plot([before[i]] * 2, [i - 1.4, i + 0.4], color="0.4", linewidth=0.8)
-        axes.plot(ends[i], [i, i], color="0.2", linewidth=1.2, marker="|", markersize=7, zorder=3)
-    axes.barh([0, last], after[[0, last]], color=_WHOLE, height=[0.8, 0.4])
-    beside = np.nanmax(np.column_stack([after, before, ends]), axis=1)
-    for i, (at, value) in enumerate(zip(beside, after, strict=True)):
-        axes.text(at, i, f" {value:.2f} s", va="center", ha="left", fontsize="small")
-    names = [
-        row.step if i in (0, last) else f"{row.step} ({row.change:+.2f} s)" for i, row in enumerate(steps.itertuples())
-    ]
-    axes.set_yticks(range(len(steps)), labels=names)
-    axes.set(
-        xlabel="seconds of one training step (median; 95 % interval of each change)", xlim=(0, beside.max() * 1.25)
-    )
-    axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    return figure
-
-
-def _stack(axes: Axes, values: pd.DataFrame, colours: dict[str, tuple[float, float, float]]) -> None:
-    """A horizontal bar per row of ``values``, a segment per column; the number in it where there is room."""
-    begin = pd.Series(0.0, index=values.index)
-    texts = []
-    for name in values:
-        axes.barh(values.index, values[name], left=begin, color=colours[str(name)], label=name)
-        for model, value in values[name].items():
-            at = (begin[model] + value / 2, model)
-            texts.append((axes.text(*at, plain(value), ha="center", va="center", fontsize="small"), value))
-        begin += values[name]
-    axes.grid(axis="y", visible=False)
-    axes.set_xlim(0, float(begin.max()) * 1.05)
-    axes.figure.draw_without_rendering()  # type: ignore[union-attr]
-    for text, value in texts:
-        (left, _), (right, _) = axes.transData.transform([(0, 0), (value, 0)])
-        if text.get_window_extent().width > right - left:
-            text.remove()
-
-
-def _rate(operations: Any) -> float:
-    """GFLOP/s of a class of operations."""
-    return float(operations["gflop"] / operations["seconds"])
+def _share_and_rate(operations: Any) -> str:
+    rate = operations["gflop"] / operations["seconds"]
+    return f"{percent(operations['share'])} of the time, at {rate:.0f} GFLOP/s"
 
 
 def _ratio(row: Any) -> str:
-    return f"{row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+    return "" if pd.isna(row["ratio"]) else f"{row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.analysis.collected import Collected, of_model
 from qa_tradeoffs.core.words import counted, listed, percent
 from qa_tradeoffs.evaluation.ceiling import LONG, OFFSETS, QUESTION, WINDOW
 from qa_tradeoffs.metrics.records import Record
@@ -20,8 +20,7 @@ def notices(collected: Collected) -> list[str]:
     """A sentence for each ceiling that matters, with the models that it holds for."""
     labels: dict[str, list[str]] = {}
     for slug in collected.slugs:
-        evaluation = next(file for (model, _), file in collected.evaluations.items() if model == slug)
-        for sentence in sentences(evaluation.records):
+        for sentence in sentences(of_model(slug, collected.evaluations)[0].records):  # the same with every seed
             labels.setdefault(sentence, []).append(collected.label(slug))
     return [f"{listed(models)}: {sentence}" for sentence, models in labels.items()]
 

@@ -5,13 +5,15 @@ One colour per model everywhere, safe for the colour-blind.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
@@ -60,93 +62,38 @@ def palette(models: pd.DataFrame) -> Palette:
 
 
 def name(model: object, colours: dict[str, Any]) -> str:
-    """A model's label as charts write it."""
-    return colours.names[str(model)] if isinstance(colours, Palette) else str(model)
+    """A model's label as charts write it; between two dollars matplotlib would read a formula."""
+    written = colours.names[str(model)] if isinstance(colours, Palette) else str(model)
+    return written.replace("$", r"\$")
 
 
-def legible(colour: Any) -> tuple[float, float, float]:
-    """The colour, darkened as far as a text on white needs: to a contrast of 4.5 (WCAG 2.2, 1.4.3)."""
-    red, green, blue = mpl.colors.to_rgb(colour)
-    while 1.05 / (_luminance((red, green, blue)) + 0.05) < 4.5:
-        red, green, blue = 0.97 * red, 0.97 * green, 0.97 * blue
-    return red, green, blue
+def legible(colour: Any) -> Any:
+    """The colour, so dark that a text on white can be read: a contrast of 4.5 (WCAG 2.2, 1.4.3)."""
+    return sns.set_hls_values(colour, l=0.25)
 
 
-def f1_against_question(choices: pd.DataFrame) -> Figure:
-    """F1 (points) against the time of one question (milliseconds), with the Pareto front as stairs.
+def tradeoff(models: pd.DataFrame, xlabel: str, colours: dict[str, Any], ylabel: str = _F1) -> Figure:
+    """A labelled point per model, F1 against x, with its intervals in both; the horizontal axis begins at zero.
 
-    A model on the front is a filled point, one that may be on it a hollow one, one that is not a cross.
+    ``models`` has ``f1`` and ``x``, each with ``_low`` and ``_high``, and ``standing`` where some are dominated.
     """
-    x, low, high = (choices[column] * 1e3 for column in ("question", "question_low", "question_high"))
-    figure = tradeoff(choices, x, low, high, "one question (ms, median, 95 % interval over passes)", palette(choices))
-    axes = figure.axes[0]
-    front = choices[choices["standing"] == "front"].sort_values("question")
-    if len(choices) > 1 and not front.empty:
-        right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
-        times, scores = [*front["question"] * 1e3, right], [bottom, *front["f1"]]
-        axes.step(
-            [times[0], *times], [*scores, scores[-1]], where="post", color="0.6", linewidth=1.2, zorder=1,
-            label="Pareto front",
-        )  # fmt: skip
-    return figure
-
-
-def tradeoff(
-    models: pd.DataFrame, x: "pd.Series[float]", low: "pd.Series[float]", high: "pd.Series[float]",
-    xlabel: str, colours: dict[str, Any],
-) -> Figure:  # fmt: skip
-    """A labelled point per model with its intervals in both directions; the horizontal axis begins at zero."""
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
-    axes.set(xlabel=xlabel, ylabel=_F1)
-    if models.empty:
-        return nothing(figure, axes)
-    bars = []
-    for at, left, right, (_, row) in zip(x, low, high, models.iterrows(), strict=True):
+    for _, row in models.iterrows():
         axes.errorbar(
-            at,
-            row["f1"],
-            xerr=[[at - left], [right - at]],
-            yerr=[[row["f1"] - row["f1_low"]], [row["f1_high"] - row["f1"]]],
-            capsize=4,
-            color=colours[row["model"]],
-            clip_on=False,
-            zorder=3,
+            row["x"], row["f1"], xerr=errors(row, "x")[:, None], yerr=errors(row, "f1")[:, None], capsize=4,
+            color=colours[row["model"]], label=name(row["model"], colours), clip_on=False, zorder=3,
             **_MARKERS[row.get("standing", "front")],
-        )
-        bars += [((left, row["f1"]), (right, row["f1"])), ((at, row["f1_low"]), (at, row["f1_high"]))]
-    axes.set_xlim(0, float(high.max()) * 1.15)
-    room = max(2.0, 0.15 * (models["f1_high"].max() - models["f1_low"].min()))
-    axes.set_ylim(max(0.0, models["f1_low"].min() - room), min(100.0, models["f1_high"].max() + room))
-    label(axes, models["model"].tolist(), list(zip(x, models["f1"], strict=True)), colours, bars)
-    return figure
-
-
-def label(
-    axes: Axes, names: list[str], points: list[tuple[float, float]], colours: dict[str, Any],
-    bars: Sequence[tuple[tuple[float, float], tuple[float, float]]] = (),
-) -> None:  # fmt: skip
-    """Write each name beside its point, where it leaves neither the axes nor covers a point or another name.
-
-    Nor a bar, given by its two ends, where there is such a place.
-    """
-    axes.figure.draw_without_rendering()  # type: ignore[union-attr]
-    inside = axes.get_window_extent()
-    dots = [axes.transData.transform(point) for point in points]
-    taken = [Bbox.from_bounds(x, y, 0, 0).padded(_DOT) for x, y in dots]
-    lines = [Bbox(axes.transData.transform(bar)).padded(1) for bar in bars]
-    for model, point in zip(names, points, strict=True):
-        text = axes.annotate(
-            name(model, colours), point, xytext=(0, 0), textcoords="offset points", color=legible(colours[model]),
-            zorder=4,
-            path_effects=[withStroke(linewidth=3, foreground="white")],
         )  # fmt: skip
-        places = []
-        for place in _PLACES:
-            box = _put(text, place)
-            free = not any(box.overlaps(other) for other in taken)
-            if free and inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1):
-                places.append((sum(box.overlaps(line) for line in lines), place))
-        taken.append(_put(text, min(places, key=lambda place: place[0])[1] if places else _PLACES[-2]))
+    lowest, highest = models["f1_low"].min(), models["f1_high"].max()
+    room = max(2.0, 0.15 * (highest - lowest))
+    axes.set(
+        xlabel=xlabel,
+        ylabel=ylabel,
+        xlim=(0, float(models["x_high"].max()) * 1.15 or 1),
+        ylim=(max(0.0, lowest - room), min(100.0, highest + room)),
+    )
+    _name_points(axes)
+    return figure
 
 
 def panels(table: pd.DataFrame, by: str) -> tuple[Figure, list[tuple[Axes, Any, pd.DataFrame]]]:
@@ -157,34 +104,54 @@ def panels(table: pd.DataFrame, by: str) -> tuple[Figure, list[tuple[Axes, Any, 
     return figure, [(axes, v, table[table[by] == v]) for axes, v in zip(axes[0], values, strict=True)]
 
 
-def name_lines(panels: Sequence[Axes], ends: dict[str, tuple[float, float]], colours: dict[str, Any]) -> None:
-    """Write each name at the end of its line in the last panel; where they would collide, a legend in the first."""
+def name_lines(panels: Sequence[Axes]) -> None:
+    """Write each label at the end of its line in the last panel; where they would collide, a legend in the first."""
     last = panels[-1]
     last.figure.draw_without_rendering()  # type: ignore[union-attr]
-    heights = sorted(last.transData.transform(end)[1] for end in ends.values())
+    handles, names = last.get_legend_handles_labels()
+    lines: list[Any] = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
+    ends = [line.get_xydata()[-1] for line in lines]
+    heights = sorted(last.transData.transform(end)[1] for end in ends)
     apart = all(above - below > _LINE for below, above in pairwise(heights))
-    if not apart or any(pd.isna(y) for _, y in ends.values()):  # one that ran out of memory has no end
+    if not apart or np.isnan(ends).any():  # one that ran out of memory has no end
         panels[0].legend(title=None)
         return
-    for model, end in ends.items():
+    for line, name, end in zip(lines, names, ends, strict=True):
         last.annotate(
-            name(model, colours), end, xytext=(8, 0), textcoords="offset points", va="center", annotation_clip=False,
-            color=legible(colours[model]),
+            name, end, xytext=(8, 0), textcoords="offset points", va="center", annotation_clip=False,
+            color=legible(line.get_color()),
         )  # fmt: skip
 
 
-def nothing(figure: Figure, axes: Axes, why: str = "no model was fine-tuned in this study") -> Figure:
-    """In place of a chart a line that says why there is none."""
-    figure.set_figheight(0.8)
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, why, ha="center", transform=axes.transAxes)
-    return figure
+def errors(rows: Any, column: str) -> Any:
+    """(2, n): how far ``column`` is above ``column_low`` and below ``column_high``, as error bars take it."""
+    return np.stack([rows[column] - rows[f"{column}_low"], rows[f"{column}_high"] - rows[column]])
 
 
-def _luminance(rgb: tuple[float, float, float]) -> float:
-    """Relative luminance of sRGB in [0, 1]."""
-    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+def _name_points(axes: Axes) -> None:
+    """Write each label beside its point, where it leaves neither the axes nor covers a point or another name.
+
+    Nor an error bar, where there is such a place.
+    """
+    axes.figure.draw_without_rendering()  # type: ignore[union-attr]
+    inside, drawn = axes.get_window_extent(), cast(list[ErrorbarContainer], axes.containers)
+    dots = [axes.transData.transform(point.get_xydata()[0]) for point, *_ in drawn]
+    taken = [Bbox.from_bounds(x, y, 0, 0).padded(_DOT) for x, y in dots]
+    bars = [bar for _, _, directions in drawn for lines in directions for bar in lines.get_segments()]
+    lines = [Bbox(axes.transData.transform(bar)).padded(1) for bar in bars]
+    for container in drawn:
+        point = container[0]
+        text = axes.annotate(
+            str(container.get_label()), point.get_xydata()[0], xytext=(0, 0), textcoords="offset points", zorder=4,
+            color=legible(point.get_color()), path_effects=[withStroke(linewidth=3, foreground="white")],
+        )  # fmt: skip
+        boxes = {place: _put(text, place) for place in _PLACES}
+        over_bars = {
+            place: box.count_overlaps(lines)
+            for place, box in boxes.items()
+            if inside.contains(*box.min) and inside.contains(*box.max) and not box.count_overlaps(taken)
+        }
+        taken.append(_put(text, min(over_bars, key=over_bars.__getitem__, default=_PLACES[-2])))
 
 
 def _put(text: Annotation, place: tuple[tuple[int, int], str, str]) -> Bbox:

@@ -7,13 +7,15 @@ from typing import Any
 import pandas as pd
 
 from qa_tradeoffs.core.words import counted, listed, points, ratio, seconds, signed, size, usd
-from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest, Gap
+from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest
 from qa_tradeoffs.report import charts, display
 from qa_tradeoffs.study import config
 
-# A training is timed once: a cost that is lower by less than a tenth is not taken for lower.
-_CHEAPER = 0.9
-_SMALLER = 0.99  # files of equal weights differ by their headers
+# What a model may need less of than another one, beside time: its column, and below which share it counts as less.
+_SAVINGS = {
+    "smaller weights": ("bytes", 0.99),  # files of equal weights differ by their headers
+    "cheaper fine-tuning": ("train_usd_low", 0.9),  # a training is timed once
+}
 _F1 = {
     "better": "significantly higher",
     "worse": "significantly lower",
@@ -21,6 +23,12 @@ _F1 = {
     "not significant": "not significantly different",
 }
 _TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
+_CAPTION = (
+    "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
+    f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}, several "
+    "training runs do not overlap) or in time (intervals do not overlap); the grey line joins them. Hollow: may be on "
+    "it; the differences are not significant. Cross: dominated, another model is as accurate and significantly faster."
+)
 
 
 def answer(
@@ -32,111 +40,78 @@ def answer(
     """
     rows = choices.set_index("model", drop=False)
     best = _preferred(contest.models, rows)
+    f1 = f"{points(*best[['f1', 'f1_low', 'f1_high']])} over {counted(n, 'question')}"
     if len(rows) == 1:
-        sentences = [f"{best['model']} is the only model here: F1 {_f1(best, n)}, {_question(best)}."]
+        sentences = [f"{best['model']} is the only model here: F1 {f1}, {seconds(best['question'])} a question."]
     else:
-        sentences = [_most_accurate(best, contest, n), _fastest(best, rows, contest), _dominated(rows, contest)]
-    return [sentence for sentence in (*sentences, _limits(choices, study, baseline)) if sentence]
+        sentences = [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
+        by = {model: _preferred(others, rows) for model in contest.models if (others := contest.dominators(model))}
+        if dominated := [f"{model} is dominated by {other['model']}" for model, other in by.items()]:
+            sentences.append(f"{listed(dominated)}: not more accurate, and slower.")
+    limits = " ".join(_limits(choices, study, baseline))
+    return [*sentences, limits] if limits else sentences
 
 
-def table(choices: pd.DataFrame, contest: Contest, study: config.Study, n: int) -> display.Html:
+def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
     """When to choose which model, one row per model."""
-    about = "the networks of this study, on generated text" if study.data.source == "generated" else "this study's data"
+    # One that came fine-tuned cost nothing to train here.
+    rows = choices.set_index("model", drop=False).fillna({"train_usd_low": 0.0})
+    columns = {
+        "model": choices["model"],
+        "when to choose it": [_condition(row, rows, contest) for _, row in rows.iterrows()],
+        "F1": display.with_interval(choices, "f1"),
+        "one question": choices["question"].map(seconds),
+        "a million, USD": [usd(*pair) for pair in choices["question_usd"]],
+        "fine-tuning, USD": map(usd, choices["train_usd_low"], choices["train_usd_high"]),
+        "weights": choices["bytes"].map(size),
+    }
     caption = (
-        f"When to choose which model: for {about}. F1 in points with 95 % intervals over {counted(n, 'question')}; "
-        "time is the median of questions answered one by one on this machine."
+        f"When to choose which model, for this study's data. F1 in points with 95 % intervals over "
+        f"{counted(n, 'question')}; time is the median of questions answered one by one on this machine."
     )
-    return display.table(cells(choices, contest), caption)
+    return display.table(columns, caption)
 
 
-def cells(choices: pd.DataFrame, contest: Contest) -> pd.DataFrame:
-    """The table of choices as a reader sees it."""
-    rows = choices.set_index("model", drop=False)
-    return pd.DataFrame(
-        {
-            "model": choices["model"],
-            "when to choose it": [condition(model, rows, contest) for model in choices["model"]],
-            "F1": [points(*row) for row in choices[["f1", "f1_low", "f1_high"]].to_numpy()],
-            "one question": [seconds(value) for value in choices["question"]],
-            "a million, USD": [usd(*pair) for pair in choices["question_usd"]],
-            "fine-tuning, USD": [usd(*row) for row in choices[["train_usd_low", "train_usd_high"]].to_numpy()],
-            "weights": [size(value) for value in choices["bytes"]],
-        }
-    )
+def chart(choices: pd.DataFrame) -> display.Picture:
+    """F1 (points) against the time of one question (milliseconds), with the Pareto front as stairs.
 
-
-def condition(model: str, rows: pd.DataFrame, contest: Contest) -> str:
-    """When to choose this model; ``rows`` of the table of choices are named by model."""
-    if len(contest.models) == 1:
-        return "It is the only model of this study."
-    if dominators := contest.dominators(model):
-        return _against(rows.loc[model], _preferred(dominators, rows), contest, "Dominated by")
-    if rivals := contest.rivals(model):
-        return _against(rows.loc[model], _preferred(rivals, rows), contest, "Rather")
-    accurate, fast = model in contest.most_accurate(), model in contest.fastest()
-    goal = {
-        (True, True): "accuracy or time matters",
-        (True, False): "accuracy matters most",
-        (False, True): "time matters most",
-        (False, False): "both accuracy and time matter",
-    }[accurate, fast]
-    higher = [other for other in contest.others(model) if contest.accuracy(model, other) == "better"]
-    faster = [other for other in contest.others(model) if contest.speed(model, other) == "better"]
-    reasons = [f"F1 significantly higher than {listed(higher)}"] if higher else []
-    reasons += [f"significantly faster than {listed(faster)}"] if faster else []
-    return f"Choose it if {goal}: {' and '.join(reasons) or 'no other model is significantly better in either'}."
-
-
-def chart(choices: pd.DataFrame) -> display.Html:
-    """F1 against the time of one question, with the Pareto front."""
-    return display.figure(charts.f1_against_question(choices), alt=chart_text(choices), caption=chart_caption(choices))
-
-
-def chart_caption(choices: pd.DataFrame) -> str:
-    """How to read the chart, and how it decides what is on the Pareto front."""
-    if len(choices) == 1:
-        return "F1 against the time of one question, of the network that was scored."
-    standings, several = set(choices["standing"]), choices["seeds"].max() > 1
-    line = "the grey line joins them" if "front" in standings else "no model is, so no line is drawn"
-    parts = [
-        "F1 against the time of one question, both of the networks that were scored.",
-        "Filled: on the Pareto front, significantly better than every other model in F1 (paired by question, corrected "
-        f"p < {SIGNIFICANT}{', training runs do not overlap' if several else ''}) or in time (intervals do not "
-        f"overlap); {line}.",
-    ]
-    if "unclear" in standings:
-        parts.append("Hollow: may be on it; the differences are not significant.")
-    if "dominated" in standings:
-        parts.append("Cross: dominated, another model is as accurate and significantly faster.")
-    return " ".join(parts)
-
-
-def chart_text(choices: pd.DataFrame) -> str:
-    """The chart in words, for those who cannot see it."""
-    where = {"front": "on the Pareto front", "unclear": "perhaps on the Pareto front"}
+    A model on the front is a filled point, one that may be on it a hollow one, one that is not a cross.
+    """
+    drawn = choices.assign(**{f"x{end}": 1e3 * choices[f"question{end}"] for end in ("", "_low", "_high")})
+    label = "one question (ms, median, 95 % interval over passes)"
+    figure = charts.tradeoff(drawn, label, charts.palette(choices))
+    axes = figure.axes[0]
+    front = drawn[drawn["standing"] == "front"].sort_values("x")
+    if len(drawn) > 1 and not front.empty:
+        right, bottom = axes.get_xlim()[1], axes.get_ylim()[0]
+        times, scores = [*front["x"], right], [bottom, *front["f1"]]
+        axes.step(
+            [times[0], *times], [*scores, scores[-1]], where="post", color="0.6", linewidth=1.2, zorder=1,
+            label="Pareto front",
+        )  # fmt: skip
+    where = {"front": "on the Pareto front", "unclear": "perhaps on the Pareto front", "dominated": "dominated"}
     named = [
-        f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where.get(str(row.standing), row.standing)}"
+        f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where[row.standing]}"
         for row in choices.itertuples()
     ]
-    return f"Scatter chart of F1 against the time of one question: {'; '.join(named)}."
+    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, _CAPTION)
 
 
-def _most_accurate(best: Any, contest: Contest, n: int) -> str:
-    name = best["model"]
-    lower = [other for other in contest.others(name) if contest.accuracy(name, other) == "better"]
-    alike = [other for other in contest.others(name) if other not in lower]
+def _most_accurate(best: str, f1: str, contest: Contest) -> str:
+    lower = [other for other in contest.others(best) if contest.accuracy(best, other) == "better"]
+    alike = [other for other in contest.others(best) if other not in lower]
     parts = [f"significantly higher than {listed(lower)}"] if lower else []
     parts += [f"statistically indistinguishable from {listed(alike)}"] if alike else []
-    overlap = [other for other in alike if contest.gap(name, other).significant_over_questions]
+    overlap = [other for other in alike if contest.gap(best, other).significant_over_questions]
     why = f" (training runs overlap with {listed(overlap)})" if overlap else ""
-    return f"{name} has the highest F1, {_f1(best, n)}: {', '.join(parts)}{why}."
+    return f"{best} has the highest F1, {f1}: {', '.join(parts)}{why}."
 
 
 def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     """Which model is the fastest, and what it gives up against the one with the highest F1."""
     fastest = rows.loc[rows["question"].idxmin()]
     name, rival = fastest["model"], best["model"]
-    time = _question(fastest)
+    time = f"{seconds(fastest['question'])} a question"
     if contest.speed(name, rival) == "better":
         times = ratio(best["question"] / fastest["question"])
         time += f" against {seconds(best['question'])} of {rival} ({times} times as fast)"
@@ -145,89 +120,60 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     if name == rival:
         return f"{name} also takes the least time, {time}."
     gap = contest.gap(name, rival)
-    return f"{name} takes the least time, {time}; against {rival}, its F1 is {_F1[gap.verdict]} ({_difference(gap)})."
-
-
-def _dominated(rows: pd.DataFrame, contest: Contest) -> str:
-    """'C is dominated by A and D is dominated by B: …'; '' for none."""
-    by = {model: contest.dominators(model) for model in contest.models}
-    named = [f"{model} is dominated by {_preferred(others, rows)['model']}" for model, others in by.items() if others]
-    return f"{listed(named)}: not more accurate, and slower." if named else ""
-
-
-def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, float]) -> str:
-    """What a reader could take the answer for, and must not; '' for nothing."""
-    limits = []
-    if below := choices[choices["f1_low"] <= baseline["f1_high"]]["model"].tolist():
-        verb = "is" if len(below) == 1 else "are"
-        limits.append(
-            f"Lexical overlap without training reaches F1 {baseline['f1']:.1f}; {listed(below)} {verb} not "
-            "significantly better."
-        )
-    if len(choices) > 1:
-        limits.append(_few_runs(choices[choices["train_seconds"].notna()]["seeds"].tolist()))
-    if isinstance(study.data, config.GeneratedData):
-        built = any(model.architecture for model in study.models.values())
-        limits.append(
-            f"These are {'small networks trained from scratch' if built else 'models'} on generated text: they show "
-            "how the question is answered, not which model to take for real text."
-        )
-    return " ".join(filter(None, limits))
-
-
-def _few_runs(runs: list[int]) -> str:
-    """What so many training runs of each model that was trained leave open; '' where they are enough."""
-    fewest = min(runs, default=0)
-    if fewest == 1:
-        return "Each model was trained once: another training run may rank them otherwise."
-    # Of the orders of two models' runs, two have all of one before all of the other.
-    one_in = math.comb(2 * fewest, fewest) / 2
-    if fewest == 0 or 1 / one_in < SIGNIFICANT:
-        return ""
+    overlap = ", training runs overlap" if gap.runs_overlap else ""
     return (
-        f"Each model was trained {fewest} times: by chance alone, the runs of two models do not overlap in one of "
-        f"{one_in:.0f} such studies."
+        f"{name} takes the least time, {time}; against {rival}, its F1 is {_F1[gap.verdict]} ({signed(gap.estimate)} "
+        f"points, 95 % interval {signed(gap.low)} to {signed(gap.high)}, corrected p = {gap.p_value:.2g}{overlap})."
     )
 
 
-def _against(row: Any, other: Any, contest: Contest, lead: str) -> str:
-    """Why ``other`` is to be preferred to a model, and what that one still has for it."""
-    name, model = other["model"], row["model"]
-    gap, speed = contest.gap(name, model), contest.speed(name, model)
-    reasons = _saved(row, other)
-    only = f" Choose it only for {listed(reasons)}." if reasons else ""
-    times = f"{seconds(other['question'])} against {seconds(row['question'])}"
-    return f"{lead} {name}: F1 {_F1[gap.verdict]} ({_difference(gap)}), {_TIME[speed]} ({times}).{only}"
+def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, float]) -> list[str]:
+    """What a reader could take the answer for, and must not."""
+    limits = []
+    if below := choices[choices["f1_low"] <= baseline["f1_high"]]["model"].tolist():
+        reached = f"Lexical overlap without training reaches F1 {baseline['f1']:.1f}"
+        limits.append(f"{reached}; not significantly better: {listed(below)}.")
+    runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
+    # Of the orders of two models' runs, two have all of one before all of the other.
+    if runs == 1:
+        limits.append("Each model was trained once: another training run may rank them otherwise.")
+    elif runs > 1 and (one_in := math.comb(2 * int(runs), int(runs)) / 2) <= 1 / SIGNIFICANT:
+        limits.append(
+            f"Each model was trained {runs} times: by chance alone, the runs of two models do not overlap in one of "
+            f"{one_in:.0f} such studies."
+        )
+    if isinstance(study.data, config.GeneratedData):
+        limits.append(
+            "These are models on generated text: they show how the question is answered, not which model to take for "
+            "real text."
+        )
+    return limits
 
 
-def _saved(row: Any, other: Any) -> list[str]:
-    """What a model needs less of than another one, beside time; one that came fine-tuned cost nothing to train here."""
-    paid, others_paid = (0.0 if pd.isna(r["train_usd_low"]) else r["train_usd_low"] for r in (row, other))
-    reasons = []
-    if row["bytes"] < _SMALLER * other["bytes"]:
-        reasons.append("smaller weights")
-    if paid < _CHEAPER * others_paid:
-        reasons.append("cheaper fine-tuning")
-    return reasons
+def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
+    """When to choose the model of this row; all ``rows`` are named by model."""
+    model, others = row["model"], contest.others(row["model"])
+    if not others:
+        return "It is the only model of this study."
+    for lead, preferable in (("Dominated by", contest.dominators(model)), ("Rather", contest.rivals(model))):
+        if preferable:
+            other = _preferred(preferable, rows)
+            f1 = _F1[contest.accuracy(other["model"], model)]
+            time = _TIME[contest.speed(other["model"], model)]
+            saved = [what for what, (column, share) in _SAVINGS.items() if row[column] < share * other[column]]
+            only = f" Choose it only for {listed(saved)}." if saved else ""
+            return f"{lead} {other['model']}: F1 {f1}, {time}.{only}"
+    leading = {"accuracy": contest.most_accurate(), "time": contest.fastest()}
+    goal = (
+        " or ".join(what for what, models in leading.items() if model in models) or "a compromise of accuracy and time"
+    )
+    higher = [other for other in others if contest.accuracy(model, other) == "better"]
+    faster = [other for other in others if contest.speed(model, other) == "better"]
+    reasons = [f"F1 significantly higher than {listed(higher)}"] if higher else []
+    reasons += [f"significantly faster than {listed(faster)}"] if faster else []
+    return f"Choose it for {goal}: {' and '.join(reasons) or 'no other model is significantly better in either'}."
 
 
 def _preferred(names: Sequence[str], rows: pd.DataFrame) -> Any:
     """Of these models the one with the highest F1; of equals the fastest."""
     return rows.loc[list(names)].sort_values(["f1", "question"], ascending=[False, True]).iloc[0]
-
-
-def _f1(row: Any, n: int) -> str:
-    return f"{points(*row[['f1', 'f1_low', 'f1_high']])} over {counted(n, 'question')}"
-
-
-def _question(row: Any) -> str:
-    return f"{seconds(row['question'])} a question"
-
-
-def _difference(gap: Gap) -> str:
-    """'+2.1 points, 95 % interval +1.0 to +3.2, corrected p = 0.001'."""
-    overlap = ", training runs overlap" if gap.runs_overlap else ""
-    return (
-        f"{signed(gap.estimate)} points, 95 % interval {signed(gap.low)} to {signed(gap.high)}, corrected "
-        f"p = {gap.p_value:.2g}{overlap}"
-    )

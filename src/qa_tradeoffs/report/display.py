@@ -4,28 +4,47 @@ A table carries itself as a CSV file in a ``data:`` link, so that saving it need
 """
 
 import base64
-import csv
-import html
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jinja2
 import pandas as pd
+from markupsafe import Markup
 
 from qa_tradeoffs.core.files import without_machine
+from qa_tradeoffs.core.words import points, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LONGEST_UNBROKEN = 40  # characters of a cell that stay on one line
 _LONGEST_FILE_NAME = 60  # characters, without the ending
 # A spreadsheet runs a cell that begins so as a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?")
 # The metadata of an output whose markup was made here. The report has no other markup.
 MADE_HERE = {"made_by": __name__}
+
+
+def _plain(value: Any) -> Any:
+    """A value as the text that is to be escaped; markup that was made here as it is."""
+    if isinstance(value, Markup):
+        return value
+    return without_machine(f"{value:.4g}" if isinstance(value, float) else str(value))
+
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, finalize=_plain
+)
+_PARTS = TEMPLATES.get_template("parts.html").module
+
+
+def _filled(part: str, *values: Any) -> str:
+    """A macro of the template with these values."""
+    return str(getattr(_PARTS, part)(*values))
 
 
 @dataclass(frozen=True)
@@ -39,65 +58,72 @@ class Html:
         return {"text/html": self.markup, "text/plain": "displayed as HTML"}, {"text/html": MADE_HERE}
 
 
-def table(frame: pd.DataFrame, caption: str, data: pd.DataFrame | None = None) -> Html:
-    """The frame as a table with header cells, numbers on the right; 'none' for no rows.
+@dataclass(frozen=True)
+class Table(Html):
+    """A displayed table, with its cells as a reader sees them."""
 
-    The link below it saves ``data``, the unrounded numbers behind the frame, where given, else the frame.
+    cells: pd.DataFrame = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Picture(Html):
+    """A displayed figure, with what it is made of; ``alt`` says what it shows."""
+
+    figure: "Figure" = field(compare=False, repr=False)
+    svg: bytes = field(repr=False)
+    alt: str
+    caption: str
+
+
+def table(columns: Mapping[str, Any] | pd.DataFrame, caption: str, data: pd.DataFrame | None = None) -> Table:
+    """The columns as a table with header cells, numbers on the right; 'none' for no rows.
+
+    The link below it saves ``data``, the unrounded numbers behind the cells, where given, else the cells.
     """
-    if frame.empty:
-        return paragraphs([f"{caption}: none."])
-    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
-    head = "".join(
-        f'<th scope="col"{_class("number" if n else "")}>{_text(column)}</th>'
-        for column, n in zip(frame.columns, numeric, strict=True)
-    )
-    body = "".join(_row(values, numeric) for values in frame.itertuples(index=False, name=None))
-    return _table(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", caption, frame if data is None else data)
+    cells = pd.DataFrame(columns)
+    if cells.empty:
+        return Table(paragraphs([f"{caption}: none."]).markup, cells)
+    numeric = [pd.api.types.is_numeric_dtype(dtype) for dtype in cells.dtypes]
+    rows, saved = cells.itertuples(index=False, name=None), _saved(cells if data is None else data, caption)
+    return Table(_filled("table", cells.columns, rows, numeric, caption, *saved), cells)
 
 
-def facts(pairs: Mapping[str, Any], caption: str) -> Html:
+def facts(pairs: Mapping[str, Any], caption: str) -> Table:
     """Names and values as a table of two columns."""
-    rows = "".join(f'<tr><th scope="row">{_text(k)}</th><td>{_text(v)}</td></tr>' for k, v in pairs.items())
     data = pd.DataFrame({"name": pairs.keys(), "value": pairs.values()}, dtype=object)
-    return _table(f"<tbody>{rows}</tbody>", caption, data)
+    return Table(_filled("facts", pairs.items(), caption, *_saved(data, caption)), data)
 
 
 def text(content: str, caption: str) -> Html:
     """A file's text as it is, under its caption."""
-    inner = f'<pre class="scroll" {_region(caption)}>{_text(content)}</pre>'
-    return Html(f"<figure><figcaption>{_text(caption)}</figcaption>{inner}</figure>")
+    return Html(_filled("text", content, caption))
 
 
-def figure(drawn: "Figure", *, alt: str, caption: str) -> Html:
-    """The figure as an embedded vector picture with a text that says what it shows; it is closed afterwards."""
-    data = base64.b64encode(svg(drawn)).decode()
-    picture = f'<img src="data:image/svg+xml;base64,{data}" alt="{_text(alt)}">'
-    return Html(f"<figure>{_scrolled(picture, caption)}<figcaption>{_text(caption)}</figcaption></figure>")
-
-
-def svg(drawn: "Figure") -> bytes:
-    """The figure as a vector picture without a date, so that equal figures are equal files; closed afterwards."""
+def figure(drawn: "Figure", what: str, values: Iterable[str], caption: str) -> Picture:
+    """The figure as an embedded vector picture with a text of what it shows and its values; it is closed afterwards."""
     from matplotlib import pyplot
 
     buffer = io.BytesIO()
+    # Without a date, so that equal figures are equal files.
     drawn.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     pyplot.close(drawn)
-    return buffer.getvalue()
+    svg, alt = buffer.getvalue(), f"{what}: {'; '.join(values)}."
+    return Picture(_filled("figure", Markup(base64.b64encode(svg).decode()), alt, caption), drawn, svg, alt, caption)
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
     """Each sentence a paragraph, nothing for none; ``kind`` is a style class such as 'notice'."""
-    inner = "".join(f"<p>{_text(sentence)}</p>" for sentence in sentences)
-    return Html(f"<div{_class(kind)}>{inner}</div>" if kind and inner else inner)
+    return Html(_filled("paragraphs", sentences, kind))
+
+
+def none(why: str) -> Html:
+    """In place of a table or a chart the reason why there is none."""
+    return paragraphs([f"None: {why}."])
 
 
 def links(targets: Mapping[str, Sequence[tuple[str, str]]]) -> Html:
     """A list: each name, then its links, given as (text, address of a page beside this one)."""
-    items = []
-    for name, pages in targets.items():
-        anchors = ", ".join(f'<a href="{_text(address)}">{_text(label)}</a>' for label, address in pages)
-        items.append(f"<li>{_text(name)}: {anchors}</li>")
-    return Html(f"<ul>{''.join(items)}</ul>")
+    return Html(_filled("links", targets.items()))
 
 
 def together(*parts: Html) -> Html:
@@ -107,25 +133,46 @@ def together(*parts: Html) -> Html:
 
 def fold(title: str, *parts: Html) -> Html:
     """The parts one below the other, behind a line that opens and closes them; works without a script."""
-    return Html(f"<details><summary>{_text(title)}</summary>{together(*parts).markup}</details>")
+    return Html(_filled("fold", title, Markup(together(*parts).markup)))
 
 
 def passage(
     question: str, pieces: Iterable[tuple[str, Sequence[str]]], answers: Iterable[tuple[str, str, str]]
 ) -> Html:
-    """A question, a text with marks, and named answers, each in the direction of its own script.
+    """A question, a text in pieces (text, classes of its marks), and answers (class of the name's mark, name, answer).
 
-    ``pieces`` are texts with the style classes of the marks that they are in, ``answers`` (class of the name's mark,
-    name, answer).
+    Each is in the direction of its own script.
     """
-    context = "".join(_mark(*piece) for piece in pieces)
-    rows = "".join(
-        f'<dt>{_mark(name, [kind])}</dt><dd dir="auto">{_text(answer)}</dd>' for kind, name, answer in answers
-    )
-    return Html(
-        f'<div class="case"><p class="question" dir="auto">{_text(question)}</p>'
-        f'<p class="passage" dir="auto">{context}</p><dl>{rows}</dl></div>'
-    )
+    return Html(_filled("passage", question, pieces, answers))
+
+
+def with_interval(rows: pd.DataFrame, column: str) -> list[str]:
+    """'81.2 (80.4–82.0)' of each row: points in ``column``, their interval in ``column_low`` and ``column_high``."""
+    return [points(*row) for row in rows[[column, f"{column}_low", f"{column}_high"]].to_numpy(dtype=float)]
+
+
+def signed_interval(values: Iterable[float], low: Iterable[float], high: Iterable[float]) -> list[str]:
+    """'+2.1 (-0.4 to +4.6)' of each row: points of a difference with their interval."""
+    return [f"{signed(v)} ({signed(a)} to {signed(b)})" for v, a, b in zip(values, low, high, strict=True)]
+
+
+def column_per_model(rows: pd.DataFrame, index: list[str], cells: Iterable[str]) -> pd.DataFrame:
+    """One cell per row of ``rows`` set out by its model and by ``index``, both in their order."""
+    wide = rows.assign(cell=list(cells))
+    wide = wide.pivot_table(index=index, columns="model", values="cell", aggfunc="first", sort=False)
+    wide = wide[list(rows["model"].unique())].reset_index()
+    return wide.rename(columns={"batch_size": "batch", "length": "tokens per row"})
+
+
+def span(values: Sequence[float], digits: int) -> str:
+    """'2.9 to 3.1', or one figure where both ends read the same."""
+    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def known(values: Iterable[Any], words: Callable[[Any], str], missing: str) -> list[str]:
+    """Each value in words; ``missing`` for one that is not known."""
+    return [missing if pd.isna(value) else words(value) for value in values]
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -133,65 +180,20 @@ def to_csv(frame: pd.DataFrame) -> str:
 
     A text that a spreadsheet would run as a formula gets a leading apostrophe, and stays a text.
     """
-    file = io.StringIO(newline="")
-    rows = [frame.columns, *frame.itertuples(index=False, name=None)]
-    csv.writer(file).writerows([_csv_cell(value) for value in row] for row in rows)
-    return file.getvalue()
+    rows = [[_harmless(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    harmless = pd.DataFrame(rows, columns=map(_harmless, frame.columns), dtype=object)
+    return str(harmless.to_csv(index=False, lineterminator="\r\n"))
 
 
-def _table(rows: str, caption: str, data: pd.DataFrame) -> Html:
-    """A table with its caption, in a span so that it can be narrower than a table that is scrolled, and its link."""
-    inner = f"<table><caption><span>{_text(caption)}</span></caption>{rows}</table>"
-    return Html(_scrolled(inner, caption) + _csv_link(data, caption))
-
-
-def _row(values: tuple[Any, ...], numeric: Sequence[bool]) -> str:
-    """A row of a table; its first cell names it."""
-    cells = []
-    for i, (value, number) in enumerate(zip(values, numeric, strict=True)):
-        content = _text(value)
-        style = "number" if number else "prose" if len(content) > _LONGEST_UNBROKEN else ""
-        tag, scope = ("td", "") if i else ("th", ' scope="row"')
-        cells.append(f"<{tag}{scope}{_class(style)}>{content}</{tag}>")
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _csv_link(frame: pd.DataFrame, caption: str) -> str:
-    """The link that saves a table, named after its caption; the byte order mark makes spreadsheets read it as UTF-8."""
+def _saved(frame: pd.DataFrame, caption: str) -> tuple[str, Markup]:
+    """A table's file, named after its caption; the byte order mark makes spreadsheets read it as UTF-8."""
     name = "-".join(re.findall(r"[a-z0-9]+", caption.lower()))[:_LONGEST_FILE_NAME].rstrip("-") or "table"
-    content = base64.b64encode(to_csv(frame).encode("utf-8-sig")).decode()
-    return (
-        f'<p class="csv"><a download="{name}.csv" href="data:text/csv;charset=utf-8;base64,{content}" '
-        f'aria-label="Download CSV: {_text(caption)}">Download CSV</a></p>'
-    )
+    return f"{name}.csv", Markup(base64.b64encode(to_csv(frame).encode("utf-8-sig")).decode())
 
 
-def _csv_cell(value: Any) -> Any:
-    """A text made harmless, nothing for what is missing, anything else as it is."""
+def _harmless(value: Any) -> Any:
+    """A text that neither names this machine nor can be run; anything else as it is."""
     if not isinstance(value, str):
-        return "" if pd.api.types.is_scalar(value) and pd.isna(value) else value
+        return value
     content = without_machine(value)
     return f"'{content}" if content.startswith(_FORMULA) and not _NUMBER.fullmatch(content) else content
-
-
-def _scrolled(inner: str, name: str) -> str:
-    """What may be wider than a page, in a box that is scrolled, with the keyboard too."""
-    return f'<div class="scroll" {_region(name)}>{inner}</div>'
-
-
-def _region(name: str) -> str:
-    return f'role="region" tabindex="0" aria-label="{_text(name)}"'
-
-
-def _mark(content: str, kinds: Sequence[str]) -> str:
-    return f"<mark{_class(' '.join(kinds))}>{_text(content)}</mark>" if kinds else _text(content)
-
-
-def _class(name: str) -> str:
-    return f' class="{_text(name)}"' if name else ""
-
-
-def _text(value: Any) -> str:
-    """Any value as escaped text; nothing that came from a data set is ever markup."""
-    content = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return html.escape(without_machine(content), quote=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import cache
-from typing import NamedTuple
 
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.ft2font import FaceFlags
@@ -11,37 +10,21 @@ OWN = "sans-serif"  # what charts are written in
 _LONGEST = 40  # characters that have room beside a point or in a legend
 
 
-class Lettering(NamedTuple):
-    """``families`` of fonts, the charts' own first; ``names``: label → what charts write for it."""
-
-    families: list[str]
-    names: dict[str, str]
-
-    @property
-    def replaced(self) -> dict[str, str]:
-        """The labels that charts do not write, and what they write instead."""
-        return {label: name for label, name in self.names.items() if name.replace(r"\$", "$") != label}
-
-
-def of(labels: Mapping[str, str]) -> Lettering:
-    """How charts write the ``labels`` of models, given by slug; no two names are equal."""
-    families: list[str] = [OWN]
-    names: dict[str, str] = {}
-    for slug, label in labels.items():
+def of(labels: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Families of fonts to write the ``labels`` of models in, and what charts write for each; labels are by slug."""
+    families: dict[str, None] = {OWN: None}
+    names = {}
+    for i, (slug, label) in enumerate(labels.items(), 1):
         missing = _missing(label)
         family = _family(missing) if missing else OWN
-        if family is None or not _fits(label):
-            taken = {*labels.values(), *names.values()} - {label}
-            names[label] = slug if slug not in taken else f"{slug} (model {len(names) + 1})"
-            continue
-        families += [family] if family not in families else []
-        names[label] = label.replace("$", r"\$")  # between two of them matplotlib would read a formula
-    return Lettering(families, names)
-
-
-def _fits(label: str) -> bool:
-    """Whether a label can stand in a chart, whatever its characters: matplotlib leaves out what begins with '_'."""
-    return label.isprintable() and bool(label.strip()) and len(label) <= _LONGEST and not label.startswith("_")
+        # matplotlib leaves out what begins with '_'.
+        fits = label.isprintable() and label.strip() and len(label) <= _LONGEST and not label.startswith("_")
+        if family is not None and fits:
+            families[family] = None
+            names[label] = label
+        else:
+            names[label] = f"{slug} (model {i})" if slug in labels.values() else slug
+    return list(families), names
 
 
 def _missing(label: str) -> frozenset[str]:

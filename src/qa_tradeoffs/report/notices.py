@@ -43,14 +43,12 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
     """Which models and seeds of the study a report is not about; nothing where it is about all."""
     models = [model.label for slug, model in study.models.items() if slug not in slugs]
     parts = [*models, *(f"seed {seed}" for seed in study.seeds if seed not in seeds)]
-    verb = "is" if len(parts) == 1 else "are"
-    return [f"Part of the study: {listed(parts)} {verb} left out of this report."] if parts else []
+    return [f"Part of the study is left out of this report: {listed(parts)}."] if parts else []
 
 
 def names_in_charts(labels: Mapping[str, str]) -> list[str]:
     """What charts write in place of labels, given by slug, that they cannot write; nothing where there is none."""
-    replaced = lettering.of(labels).replaced
-    pairs = [f"{name} for {label}" for label, name in replaced.items()]
+    pairs = [f"{name} for {label}" for label, name in lettering.of(labels)[1].items() if name != label]
     return [f"Charts write {listed(pairs)}: no font here has its characters, or it is too long."] if pairs else []
 
 
@@ -58,13 +56,8 @@ def _weights(models: list[config.Model]) -> str:
     """'published checkpoints fine-tuned here', with the models' names where there are several kinds."""
     kinds: dict[str, list[str]] = {}
     for model in models:
-        kinds.setdefault(_start(model), []).append(model.label)
+        where = "checkpoints from disk" if model.path else "published checkpoints"
+        here = "as they came" if model.fine_tuned else "fine-tuned here"
+        kind = "models trained from scratch" if model.architecture else f"{where} {here}"
+        kinds.setdefault(kind, []).append(model.label)
     return ", ".join(f"{kind} ({listed(labels)})" if len(kinds) > 1 else kind for kind, labels in kinds.items())
-
-
-def _start(model: config.Model) -> str:
-    """What the weights that were scored began as."""
-    if model.architecture:
-        return "models trained from scratch"
-    where = "checkpoints from disk" if model.path else "published checkpoints"
-    return f"{where} {'as they came' if model.fine_tuned else 'fine-tuned here'}"

@@ -18,12 +18,11 @@ from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import without_machine, write_text
-from qa_tradeoffs.report.display import MADE_HERE
+from qa_tradeoffs.core.files import read_bytes, without_machine, write_text
+from qa_tradeoffs.report.display import MADE_HERE, TEMPLATES
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
-_TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)
 ANALYSIS = "4-analysis.ipynb"
 MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
 # The kinds of output that a page has, best first: none needs a script. The first only where display.py made it.
@@ -44,19 +43,14 @@ def render(run: RunPaths, pages: Path, title: str, notebooks: list[Path]) -> Pat
     StudyError for a notebook that is not of this run, is missing or cannot be read.
     """
     analysis = run.folder / ANALYSIS
-    for notebook in (*(_of_run(run, path) for path in notebooks), analysis):
+    for notebook in (*(path.resolve() for path in notebooks), analysis):
+        if not notebook.is_relative_to(run.folder):
+            raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
         name = str(notebook.relative_to(run.folder).with_suffix(""))
         write_text(pages / run.page_name(notebook), _page(_read(notebook), name, back="index.html"))
     index = pages / "index.html"
     write_text(index, _page(_read(analysis), title, show_code=False))
     return index
-
-
-def _of_run(run: RunPaths, notebook: Path) -> Path:
-    """The notebook by its full path, if it is in the folder of the run."""
-    if not notebook.resolve().is_relative_to(run.folder):
-        raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
-    return notebook.resolve()
 
 
 class _Exporter(HTMLExporter):  # type: ignore[misc]
@@ -91,9 +85,7 @@ def _page(notebook: nbformat.NotebookNode, title: str, *, show_code: bool = True
     for picture in soup.select("img:not([src])"):  # it was not in the notebook
         picture.decompose()
     contents = _contents(soup)
-    return _TEMPLATES.get_template("page.html").render(
-        title=title, body=Markup(str(soup)), contents=contents, back=back
-    )
+    return TEMPLATES.get_template("page.html").render(title=title, body=Markup(soup), contents=contents, back=back)
 
 
 def _stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -103,23 +95,23 @@ def _stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.source = without_machine(cell.source)
-            for output in cell.outputs:
-                _strip(output)
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = without_machine(output.text)
+            elif output.output_type == "error":
+                output.traceback = [without_machine(line) for line in output.traceback]
+            else:
+                output.data, output.metadata = _shown(output), {}
     return notebook
 
 
-def _strip(output: nbformat.NotebookNode) -> None:
-    """Take from an output what ``_stripped`` takes from a notebook."""
-    if output.output_type == "stream":
-        output.text = without_machine(output.text)
-    elif output.output_type == "error":
-        output.traceback = [without_machine(line) for line in output.traceback]
-    else:
-        allowed = _KINDS if output.metadata.get("text/html") == MADE_HERE else _KINDS[1:]
-        data = {kind: output.data[kind] for kind in allowed if kind in output.data}
-        if not data or "text/plain" in data:
-            data["text/plain"] = without_machine(data.get("text/plain", "an output that this page cannot show"))
-        output.data, output.metadata = data, {}
+def _shown(output: nbformat.NotebookNode) -> dict[str, str]:
+    """What a page has of an output, by kind."""
+    allowed = _KINDS if output.metadata.get("text/html") == MADE_HERE else _KINDS[1:]
+    data = {kind: output.data[kind] for kind in allowed if kind in output.data}
+    if not data or "text/plain" in data:
+        data["text/plain"] = without_machine(data.get("text/plain", "an output that this page cannot show"))
+    return data
 
 
 def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:
@@ -135,10 +127,9 @@ def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:
 
 def _read(path: Path) -> nbformat.NotebookNode:
     """An executed notebook, checked."""
+    content = read_bytes(path, "is missing; run the stage that writes it (make all does)").decode(errors="replace")
     try:
-        return nbformat.read(path, as_version=4)
-    except FileNotFoundError:
-        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
+        return nbformat.reads(content, as_version=4)
     except Exception as error:  # nbformat has several types for a file that is no notebook
         raise StudyError(f"{path}: is no notebook ({type(error).__name__}); run the stage again") from None
 
@@ -151,8 +142,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("pages", type=Path, help="folder to write")
     parser.add_argument("notebooks", type=Path, nargs="*", help="executed notebooks to give a page each")
     options = parser.parse_args(arguments)
-    title = config.load(options.study).title
-    index = render(RunPaths(options.run.resolve()), options.pages, title, options.notebooks)
+    run, title = RunPaths(options.run.resolve()), config.load(options.study).title
+    index = render(run, options.pages, title, options.notebooks)
     size = index.stat().st_size
     print(f"{index}: {size / 1e6:.1f} MB")
     if size > MOST_BYTES:

@@ -1,4 +1,4 @@
-"""Where the numbers come from: links to the executed notebooks, and what made each result file."""
+"""Where the numbers come from: what made each result file, and how long everything took."""
 
 import pandas as pd
 
@@ -11,11 +11,6 @@ from qa_tradeoffs.runs.paths import RunPaths
 _UNKNOWN = "not recorded"
 
 
-def notebooks(collected: Collected, run: RunPaths) -> display.Html:
-    """Links to the pages of the executed notebooks."""
-    return display.links(provenance.pages(collected, run))
-
-
 def details(collected: Collected, run: RunPaths, study: str) -> display.Html:
     """What made the result files, folded; ``study`` is the path of the study file, relative to the repository."""
     took = provenance.durations(collected, run)
@@ -23,7 +18,7 @@ def details(collected: Collected, run: RunPaths, study: str) -> display.Html:
         "Code, versions, machine, data, durations and study file",
         display.facts(provenance.facts(collected, study) | total(took), "What made the result files"),
         display.table(provenance.files(collected), "Result files; code, data and study by the beginnings of hashes"),
-        display.table(durations_cells(took), "How long each notebook ran", data=took),
+        durations_table(took),
         display.text(provenance.study_text(study), "The study file"),
     )
 
@@ -37,14 +32,13 @@ def total(durations: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def durations_cells(durations: pd.DataFrame) -> pd.DataFrame:
-    """The durations as a reader sees them."""
-    return pd.DataFrame(
-        {
-            "notebook": durations["notebook"],
-            "model": durations["model"],
-            "seed": durations["seed"],
-            "started, UTC": [_UNKNOWN if pd.isna(at) else provenance.minute(at) for at in durations["started"]],
-            "took": [_UNKNOWN if pd.isna(value) else seconds(value) for value in durations["seconds"]],
-        }
-    )
+def durations_table(durations: pd.DataFrame) -> display.Table:
+    """How long each notebook ran."""
+    columns = {
+        "notebook": durations["notebook"],
+        "model": durations["model"],
+        "seed": durations["seed"],
+        "started, UTC": display.known(durations["started"], provenance.minute, _UNKNOWN),
+        "took": display.known(durations["seconds"], seconds, _UNKNOWN),
+    }
+    return display.table(columns, "How long each notebook ran", data=durations)

@@ -9,88 +9,68 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from traitlets.config import Config
 
 from qa_tradeoffs.core import progress
-from qa_tradeoffs.core.documents import one_line, parse_yaml, shown
+from qa_tradeoffs.core.documents import one_line, parse_yaml, quoted
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT, enough_disk_for
 from qa_tradeoffs.core.locks import end_with_parent, locked
 from qa_tradeoffs.runs import graph, inputs
-from qa_tradeoffs.runs.notebooks import nbclient, papermill
-from qa_tradeoffs.runs.paths import RunPaths
-from qa_tradeoffs.runs.selection import Selection
+from qa_tradeoffs.runs.notebooks import DeadKernelError, papermill
+from qa_tradeoffs.runs.selection import selected
 from qa_tradeoffs.study import config
 
 
-def run(
-    notebook: Path,
-    output: Path,
-    parameters: Mapping[str, Any],
-    result: Path | None = None,
-    scratch: Path | None = None,
-    stage: graph.Stage | None = None,
-) -> None:
+def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Path | None = None) -> None:
     """Execute ``notebook`` with ``parameters`` into ``output``; ``result`` is the file it must have written by then.
 
     While it runs, and when it fails, the executed copy is called ``partial-<name>``: it is there for reading, and make
-    does not take it for the finished one. ``scratch`` is a folder that is removed after that, when nothing that it was
-    for can fail any more. What the ``stage``'s result was made from is recorded beside it. Raises StudyError, too,
-    where another process runs a notebook into ``output``.
+    does not take it for the finished one. Raises StudyError, too, where another process runs a notebook into
+    ``output``.
     """
     _check_parameters(notebook, parameters)
     partial = output.with_name(f"partial-{output.name}")
     with locked(output.with_name(f".{output.name}.lock"), str(output)), enough_disk_for(partial):
-        made_from = stage.inputs() if stage else {}  # as they are now: an edit made meanwhile makes the result stale
         before = _signature(result)
         _execute(notebook, partial, parameters)
         if result is not None and _signature(result) in (None, before):
             raise StudyError(f"{notebook.name}: ended without writing {result}; read {partial}")
         partial.replace(output)
-        if stage:
-            stage.write_record(made_from)
-    if scratch is not None:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> None:
     """Papermill, with progress on the terminal, and a sentence where it fails."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short, which TMPDIR may not be
-        report = Path(folder) / "progress"
+        report = f"{folder}/progress"
         # Sockets that only this user can open. Left to itself, the kernel's manager may make them where we stand.
-        sockets = {"transport": "ipc", "ip": str(Path(folder) / "kernel")}
+        sockets = {"transport": "ipc", "ip": f"{folder}/kernel"}
         # What counts is on disk by the end, and a kernel that is asked to end while it works complains of its sockets.
         settings = Config({"KernelManager": sockets, "NotebookClient": {"shutdown_kernel": "immediate"}})
-        variables = {progress.VARIABLE: str(report), "JUPYTER_RUNTIME_DIR": folder}
+        variables = {progress.VARIABLE: report, "JUPYTER_RUNTIME_DIR": folder}
         title = " ".join([notebook.stem, *(str(parameters[key]) for key in ("model", "seed") if key in parameters)])
         try:
-            with _environment(variables), progress.shown_on_terminal(title, report):
+            with mock.patch.dict(os.environ, variables), progress.shown_on_terminal(title, Path(report)):
                 papermill.execute_notebook(
                     str(notebook), str(partial), dict(parameters), cwd=str(ROOT), progress_bar=False, log_output=False,
                     config=settings,
                 )  # fmt: skip
         except papermill.PapermillExecutionError as error:
-            raise StudyError(_failure(error, partial)) from None
-        except nbclient.exceptions.DeadKernelError:
-            raise StudyError(_death(notebook, partial, parameters)) from None
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables for the length of the block."""
-    before = {name: os.environ[name] for name in variables if name in os.environ}
-    os.environ |= variables
-    try:
-        yield
-    finally:
-        for name in variables.keys() - before.keys():
-            del os.environ[name]
-        os.environ |= before
+            if error.ename == "StudyError":
+                raise StudyError(str(error.evalue)) from None
+            said, name = one_line(error.evalue), partial.name.removeprefix("partial-")
+            raise StudyError(f"{name}: {error.ename}: {said}; the notebook as far as it came is {partial}") from None
+        except DeadKernelError:
+            training = notebook.stem == "1-train" and "study" in parameters
+            advice = f"; {config.load(ROOT / parameters['study']).training.too_large}" if training else ""
+            raise StudyError(
+                f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}{advice}"
+            ) from None
 
 
 _KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}
@@ -109,7 +89,7 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
             raise StudyError(f"{notebook.name}: has no parameter '{name}'; it has {', '.join(known)}")
         kind, said = _KINDS.get(known[name]["inferred_type_name"], (object, ""))
         if type(value) is not kind and kind is not object:
-            raise StudyError(f"{notebook.name}: {name}: must be {said}, not {shown(value)}")
+            raise StudyError(f"{notebook.name}: {name}: must be {said}, not {quoted(value)}")
 
 
 def _signature(path: Path | None) -> tuple[int, int] | None:
@@ -118,27 +98,6 @@ def _signature(path: Path | None) -> tuple[int, int] | None:
         return None
     status = path.stat()
     return status.st_ino, status.st_mtime_ns
-
-
-def _failure(error: Any, partial: Path) -> str:
-    """The sentence of a StudyError raised in the notebook; for anything else also where to read on."""
-    if error.ename == "StudyError":
-        return str(error.evalue)
-    name = partial.name.removeprefix("partial-")
-    return f"{name}: {error.ename}: {one_line(error.evalue)}; the notebook as far as it came is {partial}"
-
-
-def _death(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> str:
-    """The sentence on a kernel that died, with what to try where it was training."""
-    said = f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}"
-    if notebook.stem != "1-train" or "study" not in parameters:
-        return said
-    return f"{said}; {config.load(ROOT / parameters['study']).training.too_large}"
-
-
-def _terminated(*_: Any) -> None:
-    """On SIGTERM: end the kernel on the way out, as after an interrupt."""
-    sys.exit(128 + signal.SIGTERM)
 
 
 def _value(name: str, text: str) -> Any:
@@ -154,15 +113,18 @@ def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.St
     for needed in ("study",) if name == "analysis" else ("study", "model"):
         if needed not in parameters:
             raise StudyError(f"{needed}: is missing; give -p {needed} VALUE")
-    study_file = Path(parameters["study"])
-    study = config.load(ROOT / study_file)
-    models, seeds = (str(parameters.get(key, "")).split() for key in ("models", "seeds"))
-    chosen = Selection(
-        study_file, study, RunPaths.of(ROOT / study_file, parameters.get("run", "")),
-        tuple(models) or (parameters["model"],), tuple(map(int, seeds)) or (int(parameters.get("seed", 0)),),
-        parameters.get("device", "auto"),
-    )  # fmt: skip
-    return graph.find(chosen, name, output)
+    variables = {
+        "STUDY": parameters["study"],
+        "MODELS": parameters.get("models") or parameters.get("model", ""),
+        "SEEDS": parameters.get("seeds", "") if name == "analysis" else str(parameters.get("seed", 0)),
+        "DEVICE": parameters.get("device", ""),
+        "RUN": parameters.get("run", ""),
+    }
+    chosen = selected(variables)
+    for stage in graph.stages(chosen):
+        if (stage.name, stage.notebook) == (name, output):
+            return stage
+    raise StudyError(f"{output}: is not where {name} of {chosen.study_file} writes its notebook")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -175,14 +137,18 @@ def main(arguments: list[str] | None = None) -> None:
     parameters = {name: _value(name, text) for name, text in options.parameters}
     _check_parameters(inputs.NOTEBOOKS[options.stage], parameters)
     stage = stage_of(options.stage, options.output.absolute(), parameters)
+    made_from = stage.inputs()  # as they are now: an edit made meanwhile makes the result stale
     result = stage.targets[0] if len(stage.targets) > 1 else None
-    scratch = stage.selection.run.unfinished(stage.slug, stage.seed) if stage.seed is not None else None
-    run(inputs.NOTEBOOKS[stage.name], options.output, parameters, result, scratch, stage)
+    run(inputs.NOTEBOOKS[stage.name], options.output, parameters, result)
+    stage.write_record(made_from)
+    if stage.seed is not None:  # by now nothing can fail that would have to be resumed
+        shutil.rmtree(stage.selection.run.unfinished(stage.slug, stage.seed), ignore_errors=True)
     print(f"done: {options.output}")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _terminated)
+    # The kernel is ended on the way out, as after an interrupt.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if "MAKELEVEL" in os.environ:  # what make started nobody would know of when make is gone
         end_with_parent(signal.SIGTERM)
     exit_cleanly(main)

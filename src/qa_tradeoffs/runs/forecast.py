@@ -8,30 +8,36 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+import huggingface_hub
 import numpy as np
-from pydantic import Field, ValidationError
+import pandas as pd
+import torch
+from pydantic import Field
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig
 
-from qa_tradeoffs.core.documents import Section, one_line, read_yaml
+from qa_tradeoffs.core.documents import Section, one_line, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY, ROOT
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA, TRAINING_OVER_FORWARD
-from qa_tradeoffs.runs import inputs, results
-from qa_tradeoffs.runs.paths import RunPaths
+from qa_tradeoffs.models import checkpoints, networks
+from qa_tradeoffs.runs import graph, results
+from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
 
-_ASSUMPTIONS = ROOT / "studies" / "assumptions.yaml"
 _BYTES_PER_WEIGHT = 4  # fp32, also where mixed precision computes in bf16
 _WITH_ADAM = 3  # weights and the two moments of each, in a checkpoint to resume from; gradients come on top in memory
 _WORD = re.compile(r"\w+|[^\w\s]")  # the units that BERT's tokenizer splits further
+
+Earlier = Sequence[tuple[graph.Stage, results.Results]]  # a model's finished stages
 
 
 class Texts(Section):
@@ -53,123 +59,74 @@ class Assumptions(Section):
     seconds_per_notebook: float = Field(gt=0)
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """The windows of one split and their mean length in tokens."""
 
     windows: int
     tokens: float
 
 
-@dataclass(frozen=True)
-class Need:
-    """What one model needs. ``trainings`` is 0 where the model came fine-tuned; ``rate``: how the seconds are known.
+def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
+    """What each model needs, a row each, and how many windows there are, in words.
 
-    ``train``, ``evaluate``, ``profile``: seconds of one notebook. ``disk``: bytes that stay, of all seeds, with the
-    Hub's download; ``download``: bytes of that which are not there yet. ``resume``: bytes of the two checkpoints that a
-    training holds while it replaces one by the next. ``memory``: bytes of weights, gradients, Adam's moments, and the
-    activations of one batch of the longest windows.
+    ``tflops``: achieved 10¹² FLOP/s; 0: what was measured. Raises StudyError where a size is not known.
+
+    Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
+    seconds of one, and ``rate``: how they are known; ``seconds``: of all, one after the other. In bytes: ``weights`` of
+    one checkpoint; ``disk``: what stays, of all seeds, with the Hub's download; ``download``: what of that is not there
+    yet; ``resume``: the two checkpoints that a training holds while it replaces one by the next; ``memory``: weights,
+    gradients, Adam's moments, and the activations of one batch of the longest windows.
     """
-
-    slug: str
-    parameters: int
-    trainings: int
-    evaluations: int
-    train: float
-    evaluate: float
-    profile: float
-    disk: int
-    download: int
-    resume: int
-    memory: int
-    rate: str
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of all the model's notebooks, one after the other."""
-        return self.trainings * self.train + self.evaluations * self.evaluate + self.profile
-
-    @property
-    def longest(self) -> float:
-        """Seconds of the longest chain of notebooks of which each needs the one before."""
-        return max((self.train if self.trainings else 0) + self.evaluate, self.profile)
+    known = assumptions(ROOT / "studies" / "assumptions.yaml")
+    train, validation, source = splits(chosen.study.data, chosen.study.training, known)
+    rows = {slug: _needs(chosen, slug, known, train, validation, tflops) for slug in chosen.models}
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="model")
+    found["seconds"] = found["trainings"] * found["train"] + found["evaluations"] * found["evaluate"] + found["profile"]
+    return found, (
+        f"{train.windows:,} windows to train on, {train.tokens:.0f} tokens each on average; "
+        f"{validation.windows:,} to evaluate on ({source})"
+    )
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """A study's needs; ``copies``: as if each model were there so many times. ``texts``: how windows were counted."""
-
-    needs: tuple[Need, ...]
-    copies: int
-    train: Split
-    validation: Split
-    texts: str
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of one device for all notebooks."""
-        return self.copies * sum(need.seconds for need in self.needs)
-
-    @property
-    def disk(self) -> int:
-        """Bytes at the fullest moment, with one training at a time."""
-        return self.copies * sum(need.disk for need in self.needs) + max(need.resume for need in self.needs)
-
-    def left(self, run: RunPaths, seeds: Sequence[int]) -> tuple[int, float, int]:
-        """(trainings, seconds, bytes) that the run still lacks."""
-        count, seconds, size = 0, 0.0, 0
-        for need in self.needs:
-            to_train = sum(not run.training(need.slug, seed).is_file() for seed in seeds[: need.trainings])
-            to_evaluate = sum(not run.evaluation(need.slug, seed).is_file() for seed in seeds[: need.evaluations])
-            count += to_train
-            seconds += to_train * need.train + to_evaluate * need.evaluate
-            seconds += 0 if run.profile(need.slug).is_file() else need.profile
-            size += to_train * _BYTES_PER_WEIGHT * need.parameters + need.download
-        return count, seconds, size + (max(need.resume for need in self.needs) if count else 0)
-
-
-def forecast(
-    study: config.Study, run: RunPaths, slugs: Sequence[str], seeds: Sequence[int], copies: int = 1,
-    tflops: float | None = None,
-) -> Forecast:  # fmt: skip
-    """The needs of these models with these seeds. ``tflops``: achieved 10¹² FLOP/s, in place of what was measured.
-
-    Raises StudyError where a size is not known.
-    """
-    known = assumptions(_ASSUMPTIONS)
-    train, validation, texts = splits(study.data, study.training, known)
-    needs = []
-    for slug in slugs:
-        spec, network = study.model(slug), build(study.model(slug), known)
-        rate, source = (tflops * TERA, f"{tflops:g} TFLOP/s as given") if tflops else _rate(study, run, slug, network)
-        work = {
-            "train": TRAINING_OVER_FORWARD * study.training.epochs * _forward_flops(network, train),
-            "evaluate": _forward_flops(network, validation),
-        }
-        seconds = {stage: known.seconds_per_notebook + flop / rate for stage, flop in work.items()}
-        seconds["profile"] = known.seconds_per_notebook + _profile_seconds(study.profile, network, rate)
-        if earlier := {} if tflops else _earlier_seconds(study, run, slug):
-            source = f"this study's earlier {', '.join(earlier)}; else {source}"
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        weights, trainings = _BYTES_PER_WEIGHT * parameters, 0 if spec.fine_tuned else len(seeds)
-        length = min(study.training.max_length, round(2 * train.tokens))
-        needs.append(Need(
-            slug, parameters, trainings, max(1, trainings), **seconds | earlier,
-            disk=(trainings + (1 if spec.hub else 0)) * weights,
-            download=0 if spec.hub is None or _cached(spec, "model.safetensors") else weights,
-            resume=2 * _WITH_ADAM * weights if trainings else 0,
-            memory=training_memory(network, study.training.batch_size, length) if trainings else weights,
-            rate=source,
-        ))  # fmt: skip
-    return Forecast(tuple(needs), copies, train, validation, texts)
+def _needs(
+    chosen: Selection, slug: str, known: Assumptions, train: Split, validation: Split, tflops: float
+) -> dict[str, Any]:
+    recipe, spec = chosen.study.training, chosen.study.model(slug)
+    network = build(spec, known)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    weights, trainings = _BYTES_PER_WEIGHT * parameters, 0 if spec.fine_tuned else len(chosen.seeds)
+    finished = [] if tflops else [s for s in graph.stages(chosen) if s.slug == slug and not s.stale]
+    earlier = [(stage, results.read(stage.targets[0])) for stage in finished]
+    rate, source = (tflops * TERA, f"{tflops:g} TFLOP/s as given") if tflops else _rate(recipe, spec, network, earlier)
+    forward, validated = (split.windows * row_flops(network, round(split.tokens)) for split in (train, validation))
+    seconds = {
+        "train": TRAINING_OVER_FORWARD * recipe.epochs * forward / rate,
+        "evaluate": validated / rate,
+        "profile": _profile_seconds(chosen.study.profile, network, rate),
+    }
+    seconds = {stage: known.seconds_per_notebook + value for stage, value in seconds.items()}
+    if took := _seconds(earlier):
+        source = f"this study's earlier {', '.join(took)}; else {source}"
+    length = min(recipe.max_length, round(2 * train.tokens))
+    untrained = {"train": 0.0, "resume": 0, "memory": weights} if spec.fine_tuned else {}
+    return {
+        "parameters": parameters,
+        "trainings": trainings,
+        "evaluations": len(chosen.seeds_of(slug)),
+        **(seconds | took),
+        "rate": source,
+        "weights": weights,
+        "disk": (trainings + (1 if spec.hub else 0)) * weights,
+        "download": weights if spec.hub and not _cached(spec, "model.safetensors") else 0,
+        "resume": 2 * _WITH_ADAM * weights,
+        "memory": training_memory(network, recipe.batch_size, length),
+        **untrained,
+    }
 
 
 def assumptions(path: Path) -> Assumptions:
     """The table of assumptions. Raises StudyError."""
-    try:
-        return Assumptions.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise StudyError(f"{path}: {config.first_problem(error, Assumptions)}") from None
+    return validated(Assumptions, read_yaml(path), path)
 
 
 def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> tuple[Split, Split, str]:
@@ -188,14 +145,12 @@ def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> 
     tokens, longest = texts.tokens_per_window, recipe.max_length
     # Shorter windows are full ones, and as many as it takes to move over the text by all but the stride.
     more = (tokens - recipe.stride) / (longest - recipe.stride) if longest < texts.max_length else 1
-    per_question = texts.windows_per_question * max(1, more)
     train, validation = (
-        Split(math.ceil(min(count, limit or count) * per_question), min(tokens, longest))
+        Split(math.ceil(min(count, limit or count) * texts.windows_per_question * max(1, more)), min(tokens, longest))
         for count, limit in (
-            (texts.train_questions, source.train_limit),
-            (texts.validation_questions, source.validation_limit),
+            (texts.train_questions, source.train_limit), (texts.validation_questions, source.validation_limit)
         )
-    )
+    )  # fmt: skip
     return train, validation, f"{source.name} as in studies/assumptions.yaml"
 
 
@@ -203,11 +158,9 @@ def windows(examples: Sequence[Example], recipe: config.Training, tokens_per_wor
     """The windows that ``features.build`` would make, from counts of words instead of tokens."""
     if not examples:
         return Split(0, 0.0)
-    words = {text: len(_WORD.findall(text)) for e in examples for text in (e.context, e.question)}
-    context, question = (
-        tokens_per_word * np.array([words[text] for text in texts])
-        for texts in ([e.context for e in examples], [e.question for e in examples])
-    )
+    words = cache(lambda text: len(_WORD.findall(text)))  # many questions share a context
+    context = tokens_per_word * np.array([words(example.context) for example in examples])
+    question = tokens_per_word * np.array([words(example.question) for example in examples])
     beside = np.minimum(question, recipe.max_question_tokens) + 3  # [CLS] question [SEP] context [SEP]
     room = recipe.max_length - beside
     count = 1 + np.maximum(0, np.ceil((context - room) / np.maximum(room - recipe.stride, 1)))
@@ -220,11 +173,6 @@ def build(spec: config.Model, known: Assumptions) -> Any:
 
     ``grouped_matmul`` is left out: as matrix products a SqueezeBERT has the same parameters and operations.
     """
-    import torch  # takes seconds to load, so only where there is something to forecast
-    from transformers import AutoConfig
-
-    from qa_tradeoffs.models import checkpoints, networks
-
     if spec.architecture:
         settings = networks.configure(spec)
     elif spec.hub in known.checkpoints:
@@ -252,9 +200,6 @@ def row_flops(network: Any, length: int) -> int:
     A few networks look at values, which that device does not have (Longformer searches for separators). They are
     counted as 2 FLOP per token and weight of a linear layer, without attention's own products.
     """
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
     # With four dimensions: into a mask of two, transformers looks to see whether it hides anything.
     mask = torch.ones(1, 1, 1, length, device="meta")
     try:
@@ -272,16 +217,10 @@ def training_memory(network: Any, batch_size: int, length: int) -> int:
     Activations of a layer: batch · length · (34·h + 5·heads·length) bytes in 16 bits, twice that in fp32, where
     attention is not fused (Korthikanti et al. 2022, arXiv 2205.05198, equation 1). So this is an upper bound.
     """
-    layers, hidden, heads = (
-        getattr(network.config, key, 0) for key in ("num_hidden_layers", "hidden_size", "num_attention_heads")
-    )
+    names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    layers, hidden, heads = (getattr(network.config, name, 0) for name in names)
     states = (_WITH_ADAM + 1) * _BYTES_PER_WEIGHT * sum(parameter.numel() for parameter in network.parameters())
     return int(states + layers * 2 * batch_size * length * (34 * hidden + 5 * heads * length))
-
-
-def _forward_flops(network: Any, split: Split) -> int:
-    """FLOP of one pass over all windows, padding left out, since batches hold windows of like length."""
-    return split.windows * row_flops(network, round(split.tokens)) if split.windows else 0
 
 
 def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
@@ -297,73 +236,44 @@ def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
 
 def _cached(spec: config.Model, name: str) -> Path | None:
     """The folder of the Hub's cache that has this file of the model; None where it is not there."""
-    import huggingface_hub
-
     path = huggingface_hub.try_to_load_from_cache(str(spec.hub), name, revision=spec.revision)
     return Path(path).parent if isinstance(path, str) else None
 
 
-def _rate(study: config.Study, run: RunPaths, slug: str, network: Any) -> tuple[float, str]:
-    """FLOP/s of a training step of this model, and where they were measured."""
-    profile = _earlier(study, run.profile(slug), "profile")
-    steps = profile.all("training_step_seconds") if profile else []
-    own = [record for record in steps if record.conditions.get("network") == "study" and record.value]
-    if not own:
-        return _published_rate(study.model(slug), network)
-    batch = study.training.batch_size
-    nearest = min(own, key=lambda record: abs(int(record.conditions["batch_size"] or 0) - batch))
-    per_second = float(nearest.conditions["flops"] or 0) / nearest.value
-    return per_second, f"{per_second / TERA:.3g} TFLOP/s, this study's profile on {nearest.conditions['device']}"
+def _rate(recipe: config.Training, spec: config.Model, network: Any, earlier: Earlier) -> tuple[float, str]:
+    """FLOP/s of a training step, and where they were measured.
+
+    In this study's own profile, or else of the most similar network of the experiment with full-size variants.
+    """
+    steps = [record for _, found in earlier for record in found.all("training_step_seconds")]
+    if own := [record for record in steps if record.conditions.get("network") == "study" and record.value]:
+        step = min(own, key=lambda record: abs(int(record.conditions["batch_size"] or 0) - recipe.batch_size))
+        work, what = float(step.conditions["flops"] or 0), "this study's profile"
+    else:
+        variant, what, shape = "BERT", "BERT", flops.BERT_BASE
+        if network.config.model_type == "squeezebert":
+            variant, shape = "rewritten" if spec.grouped_matmul else "as published", flops.SQUEEZEBERT
+            what = f"SqueezeBERT {variant}"
+        experiment = results.read_experiment(OWN_ANOMALY if OWN_ANOMALY.is_file() else ANOMALY)
+        measured = [r for r in experiment.all("variant_training_step_seconds") if r.conditions["variant"] == variant]
+        step = max(measured, key=lambda r: (int(r.conditions["length"] or 0), float(r.conditions["dropout"] or 0)))
+        batch_size, length = (int(step.conditions[key] or 0) for key in ("batch_size", "length"))
+        work = TRAINING_OVER_FORWARD * flops.encoder_flops(shape, batch_size, length)
+        what = f"{what} at full size, {batch_size} × {length} tokens"
+    rate, at = work / step.value, step.conditions
+    return rate, f"{rate / TERA:.3g} TFLOP/s, {what} on {at['device']}, {at['threads']} threads"
 
 
-def _published_rate(spec: config.Model, network: Any) -> tuple[float, str]:
-    """FLOP/s of the most similar full-size network of the experiment with variants, own or stored."""
-    variant, name, shape = "BERT", "BERT", flops.BERT_BASE
-    if network.config.model_type == "squeezebert":
-        variant, shape = "rewritten" if spec.grouped_matmul else "as published", flops.SQUEEZEBERT
-        name = f"SqueezeBERT {variant}"
-    experiment = results.read_experiment(OWN_ANOMALY if OWN_ANOMALY.is_file() else ANOMALY)
-    measured = [r for r in experiment.all("variant_training_step_seconds") if r.conditions["variant"] == variant]
-    longest = max(measured, key=lambda r: (int(r.conditions["length"] or 0), float(r.conditions["dropout"] or 0)))
-    at = longest.conditions
-    batch_size, length = int(at["batch_size"] or 0), int(at["length"] or 0)
-    per_second = TRAINING_OVER_FORWARD * flops.encoder_flops(shape, batch_size, length) / longest.value
-    what = f"{name} at full size, {batch_size} × {length} tokens"
-    return per_second, f"{per_second / TERA:.3g} TFLOP/s, {what} on {at['device']}, {at['threads']} threads"
-
-
-def _earlier_seconds(study: config.Study, run: RunPaths, slug: str) -> dict[str, float]:
-    """Median seconds of the notebooks that this run already has of this model, by stage; of equal inputs only."""
-    stages: dict[inputs.Stage, str] = {
-        "train": "seed-*/training.json", "evaluate": "seed-*/evaluation.json", "profile": "profile.json",
-    }  # fmt: skip
-    seconds = {
-        stage: [*_notebook_seconds(study, stage, (run.folder / slug).glob(pattern))]
-        for stage, pattern in stages.items()
-    }
-    return {stage: statistics.median(took) for stage, took in seconds.items() if took}
-
-
-def _notebook_seconds(study: config.Study, stage: inputs.Stage, paths: Iterator[Path]) -> Iterator[float]:
-    """Seconds of one device that papermill noted for each result's notebook, but of none that was resumed half-way."""
-    for path in paths:
-        if (found := _earlier(study, path, stage)) is None:
-            continue
+def _seconds(earlier: Earlier) -> dict[str, float]:
+    """Median seconds of one device by stage, as papermill noted them, but for trainings that were resumed half-way."""
+    found: dict[str, list[float]] = {}
+    for stage, result in earlier:
         try:
-            notebook = json.loads(path.with_name(inputs.NOTEBOOKS[stage].name).read_bytes())
-            took = float(notebook["metadata"]["papermill"]["duration"] or 0)
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            continue
-        trainings = found.all("train_seconds")
+            took = float(json.loads(stage.notebook.read_bytes())["metadata"]["papermill"]["duration"] or 0)
+        except (ValueError, LookupError, TypeError):
+            continue  # run by hand
+        trainings = result.all("train_seconds")
         devices = max([float(record.conditions.get("devices") or 1) for record in trainings], default=1.0)
         if sum(record.value for record in trainings) < took < math.inf:
-            yield devices * took
-
-
-def _earlier(study: config.Study, path: Path, stage: inputs.Stage) -> results.Results | None:
-    """An earlier result of the study as it now is; None where there is none, or one that is of something else."""
-    try:
-        found = results.read(path)
-        return results.read_fresh(path, inputs.digest(study, stage, found.model, found.provenance.seed))
-    except StudyError:
-        return None
+            found.setdefault(stage.name, []).append(devices * took)
+    return {name: statistics.median(seconds) for name, seconds in found.items()}

@@ -10,7 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -42,10 +42,12 @@ def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[s
 
     An evaluation depends on what its training depends on as well.
     """
-    content = without_folders(config.stage_inputs(study, stage, slug)) | {"seed": seed}
-    content["code"] = code(stage)
-    content["files"] = {key: sha256(path) for key, path in files(study, slug).items()}
-    content["versions"] = versions()
+    content = without_folders(config.stage_inputs(study, stage, slug)) | {
+        "seed": seed,
+        "code": code(stage),
+        "files": {key: sha256(path) for key, path in files(study, slug).items()},
+        "versions": versions(),
+    }
     if stage == "evaluate" and not study.model(slug).fine_tuned:
         content["training"] = digest(study, "train", slug, seed)
     return content
@@ -58,32 +60,16 @@ def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> st
 
 def without_folders(content: dict[str, Any]) -> dict[str, Any]:
     """The content with paths cut to their names: a study that was moved with its files is the same study."""
-    kept: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            kept[key] = without_folders(value)
-        else:
-            kept[key] = Path(value).name if key in _PATHS and value is not None else value
-    return kept
+    nested = {key: without_folders(value) for key, value in content.items() if isinstance(value, dict)}
+    return content | {key: Path(content[key]).name for key in _PATHS if isinstance(content.get(key), str)} | nested
 
 
 def files(study: config.Study, slug: str) -> dict[str, Path]:
     """The data files of a study and the checkpoint files of a model on this machine, by their key in the study."""
-    found = {f"data.{key}": path for key, path in data_files(study.data).items()}
+    named = {f"data.{key}": getattr(study.data, key, None) for key in ("train", "validation", "file")}
     folder = study.model(slug).path
-    checkpoint = sorted(folder.glob("*")) if folder else []
-    return found | {
-        f"models.{slug}.path/{path.name}": path
-        for path in checkpoint
-        if path.suffix in _OF_A_CHECKPOINT and is_file(path)
-    }
-
-
-def data_files(data: config.Data) -> dict[str, Path]:
-    """The files that a study's data come from, by their key."""
-    if not isinstance(data, config.FileData):
-        return {}
-    named = {"train": data.train, "validation": data.validation, "file": data.file}
+    checkpoint = [path for path in sorted(folder.glob("*")) if path.suffix in _OF_A_CHECKPOINT] if folder else []
+    named |= {f"models.{slug}.path/{path.name}": path for path in checkpoint if is_file(path)}
     return {key: path for key, path in named.items() if path is not None}
 
 
@@ -122,18 +108,14 @@ def closure(modules: Iterable[Path], without: Iterable[str] = ()) -> list[Path]:
 
 
 @cache
-def _imported(source: str) -> tuple[Path, ...]:
+def _imported(source: str) -> list[Path]:
     """Files of this package that the source text imports, anywhere in it."""
-    return tuple(_module_files(ast.parse(source)))
-
-
-def _module_files(tree: ast.Module) -> Iterator[Path]:
-    for node in ast.walk(tree):
+    found = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == SOURCE.name:
             at = SOURCE.joinpath(*(node.module or "").split(".")[1:])
-            for path in (at.with_suffix(".py"), *(at / f"{alias.name}.py" for alias in node.names)):
-                if path.is_file():
-                    yield path
+            found += [at.with_suffix(".py"), *(at / f"{alias.name}.py" for alias in node.names)]
+    return [path for path in found if path.is_file()]
 
 
 def sha256(path: Path) -> str:
@@ -148,14 +130,19 @@ def sha256(path: Path) -> str:
     return str(known[str(path)][-1])
 
 
-@cache
-def _digests() -> dict[str, list[Any]]:
-    """Path → size, times, inode and SHA-256, as remembered by earlier commands; nothing where that file is broken."""
+def recorded(path: Path) -> dict[str, Any]:
+    """A JSON file's mapping; nothing where it is missing or broken."""
     try:
-        content = json.loads(_DIGESTS.read_bytes())
-    except (OSError, ValueError):
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+@cache
+def _digests() -> dict[str, list[Any]]:
+    """Path → size, times, inode and SHA-256, as remembered by earlier commands."""
+    return recorded(_DIGESTS)
 
 
 def _plain_sha256(path: Path) -> str:

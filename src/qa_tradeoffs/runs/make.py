@@ -12,8 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 
 from qa_tradeoffs.core import progress
@@ -22,82 +20,73 @@ from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.locks import end_with_parent, locked, others
 from qa_tradeoffs.runs import compare, graph, rules
 from qa_tradeoffs.runs.paths import RunPaths, relative
-from qa_tradeoffs.runs.selection import Launch, Selection, launched, selected
+from qa_tradeoffs.runs.selection import Selection, selected
 
 _SECONDS_TO_NOTICE = 2.0  # what a make that has just ended still has to end
 
 
-def run(goals: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Run make's ``goals`` for the study that the variables name; make's exit status. Raises StudyError."""
-    chosen, launch = selected(variables), launched(variables)
-    if _is_dry(variables):
-        return _child(chosen, launch, goals)
-    if list(goals) == ["plan"]:
-        return _plan(chosen, variables)
-    with _held(chosen, math.inf if variables.get("WAIT") else _SECONDS_TO_NOTICE):
-        chosen.run.claim(ROOT / chosen.study_file)
-        if list(goals) == ["reproduce"]:
-            return _reproduce(chosen, launch)
-        return _make(chosen, launch, goals)
-
-
-@contextmanager
-def _held(chosen: Selection, patience: float) -> Iterator[None]:
-    """Hold the study's lock; say which other studies are at work."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run make's goals for the study that its variables name; make's exit status. Raises StudyError."""
+    parser = argparse.ArgumentParser(description="Run make's targets for the study that the variables name.")
+    parser.add_argument("goals", nargs="+", help="all, train, evaluate, profile, plan, publish, reproduce, or a file")
+    goals = parser.parse_args(arguments).goals
+    if goals == ["plan"]:
+        return _python("qa_tradeoffs.runs.plan")
+    chosen = selected(os.environ)
+    if "n" in os.environ.get("MAKEFLAGS", "").partition(" ")[0].lstrip("-"):  # make -n only prints its commands
+        return _child(chosen, goals)
     folder = chosen.run.folder
-    lock = folder.with_name(f".{folder.name}.lock")
+    lock, patience = (
+        folder.with_name(f".{folder.name}.lock"),
+        math.inf if os.environ.get("WAIT") else _SECONDS_TO_NOTICE,
+    )
     with locked(lock, str(relative(folder)), patience=patience, advice=", or add WAIT=1"):
         for other in others(lock):
             print(f"notice: {other} runs at the same time: each will slow down what the other times", file=sys.stderr)
-        yield
+        chosen.run.claim(ROOT / chosen.study_file)
+        return _reproduce(chosen) if goals == ["reproduce"] else _make(chosen, goals)
 
 
-def _make(chosen: Selection, launch: Launch, goals: Sequence[str]) -> int:
+def _make(chosen: Selection, goals: list[str]) -> int:
     """Print what is repeated and why, and what is still to do; then do it."""
-    waiting = [stage for stage in graph.stages(chosen) if stage.name != "analysis" and stage.stale]
+    *measured, _, report = graph.stages(chosen)
+    waiting = [stage for stage in measured if stage.stale]
     for stage in waiting:
         if not stage.missing and (changed := stage.changes()):
             print(f"again: {relative(stage.notebook)} (changed: {', '.join(changed)})", flush=True)
-    if waiting and list(goals) != ["profile"] and (refused := _forecast(chosen, "--before-start")):
-        return refused  # the disk has no room for it
-    code = _child(chosen, launch, goals)
+    if waiting and goals != ["profile"]:
+        run = str(relative(chosen.run.folder))
+        if refused := _python("qa_tradeoffs.runs.plan", "--before-start", RUN=run):
+            return refused  # the disk has no room for it
+    code = _child(chosen, goals)
     if code == 0 and {"all", "report", "publish"} & set(goals):
-        rules.record_report(chosen)
+        report.write_record(report.inputs())
     return code
 
 
-def _reproduce(chosen: Selection, launch: Launch) -> int:
+def _reproduce(chosen: Selection) -> int:
     """Train and evaluate once more from nothing, and compare every byte but the times."""
     again = RunPaths(chosen.run.folder / ".again")
-    if code := _make(chosen, launch, ["evaluate"]):
+    if code := _make(chosen, ["evaluate"]):
         return code
     shutil.rmtree(again.folder, ignore_errors=True)
-    if code := _make(replace(chosen, run=again), launch, ["evaluate"]):
+    if code := _make(replace(chosen, run=again), ["evaluate"]):
         return code
-    compare.main([str(relative(chosen.run.folder)), str(relative(again.folder))])
+    compare.check(relative(chosen.run.folder), relative(again.folder))
     return 0
 
 
-def _plan(chosen: Selection, variables: Mapping[str, str]) -> int:
-    """What the study will need, printed; nothing is run."""
-    options = {"--copies": "COPIES", "--tflops": "TFLOPS", "--price": "PRICE"}
-    given = [word for option, name in options.items() if (value := variables.get(name)) for word in (option, value)]
-    return _forecast(chosen, *given)
+def _python(*words: str, **variables: str) -> int:
+    """Run a module in a process of its own, with make's variables: it loads what nothing else here needs."""
+    return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=os.environ | variables).returncode
 
 
-def _forecast(chosen: Selection, *options: str) -> int:
-    """Print the forecast of what is chosen, in a process of its own: it loads what nothing else here needs."""
-    words = ["-m", "qa_tradeoffs.runs.plan", str(chosen.study_file), str(relative(chosen.run.folder))]
-    words += ["--models", *chosen.models, "--seeds", *map(str, chosen.seeds), *options]
-    return subprocess.run([sys.executable, *words], cwd=ROOT).returncode
-
-
-def _child(chosen: Selection, launch: Launch, goals: Sequence[str]) -> int:
+def _child(chosen: Selection, goals: list[str]) -> int:
     """Run make on the rules as they are now; it ends with this process, and this process with it."""
     makefile = chosen.run.folder / "rules.mk"
-    write_text(makefile, rules.makefile(chosen, launch))
+    write_text(makefile, rules.makefile(chosen))
     environment = dict(os.environ)
-    if launch.side_by_side and sys.stderr.isatty():  # no notebook has this terminal: each reports in lines of its own
+    if chosen.launch and sys.stderr.isatty():  # no notebook has this terminal: each reports in lines of its own
         environment[progress.LINES] = "1"
     with subprocess.Popen(
         ["make", "--no-print-directory", "--makefile", str(relative(makefile)), *goals],
@@ -111,18 +100,6 @@ def _child(chosen: Selection, launch: Launch, goals: Sequence[str]) -> int:
                 return code if code >= 0 else 128 - code  # as a shell puts it where a signal ended it
             except KeyboardInterrupt:  # the terminal has interrupted the child as well
                 continue
-
-
-def _is_dry(variables: Mapping[str, str]) -> bool:
-    """Whether make is to print its commands only (make -n)."""
-    return "n" in variables.get("MAKEFLAGS", "").partition(" ")[0].lstrip("-")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Command line of this module."""
-    parser = argparse.ArgumentParser(description="Run make's targets for the study that the variables name.")
-    parser.add_argument("goals", nargs="+", help="all, train, evaluate, profile, publish, reproduce, or a file")
-    return run(parser.parse_args(arguments).goals, os.environ)
 
 
 if __name__ == "__main__":

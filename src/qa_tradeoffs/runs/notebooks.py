@@ -5,26 +5,13 @@ module ``rfc3987_syntax``; a notebook's schema calls none so. It is hidden from 
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-@contextmanager
-def _hidden(name: str) -> Iterator[None]:
-    """Within the block, importing this module fails, unless it is loaded already."""
-    if name in sys.modules:
-        yield
-        return
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
+import papermill  # noqa: E402
+from nbclient.exceptions import DeadKernelError  # noqa: E402
 
+if sys.modules["rfc3987_syntax"] is None:
+    del sys.modules["rfc3987_syntax"]
 
-with _hidden("rfc3987_syntax"):
-    import nbclient.exceptions
-    import nbformat
-    import papermill
-
-__all__ = ["nbclient", "nbformat", "papermill"]
+__all__ = ["DeadKernelError", "papermill"]

@@ -15,6 +15,7 @@ reports/<study>/index.html                      the report
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 
 from qa_tradeoffs.core.errors import StudyError
@@ -48,29 +49,15 @@ class RunPaths:
         """Folder of one fine-tuning: a model with one seed."""
         return self.folder / model / f"seed-{seed}"
 
-    def checkpoint(self, model: str, seed: int) -> Path:
-        """Fine-tuned weights (safetensors), config and tokenizer."""
-        return self.seed_folder(model, seed) / "checkpoint"
+    def _of_seed(self, name: str, model: str, seed: int) -> Path:
+        return self.seed_folder(model, seed) / name
 
-    def unfinished(self, model: str, seed: int) -> Path:
-        """Checkpoints to resume from, as long as the fine-tuning is not finished."""
-        return self.seed_folder(model, seed) / "unfinished"
-
-    def training(self, model: str, seed: int) -> Path:
-        """Records of one fine-tuning."""
-        return self.seed_folder(model, seed) / "training.json"
-
-    def history(self, model: str, seed: int) -> Path:
-        """Loss and learning rate, one row per logged step."""
-        return self.seed_folder(model, seed) / "history.parquet"
-
-    def evaluation(self, model: str, seed: int) -> Path:
-        """Records of one evaluation."""
-        return self.seed_folder(model, seed) / "evaluation.json"
-
-    def predictions(self, model: str, seed: int) -> Path:
-        """One row per question."""
-        return self.seed_folder(model, seed) / "predictions.parquet"
+    checkpoint = partialmethod(_of_seed, "checkpoint")  # fine-tuned weights (safetensors), config and tokenizer
+    unfinished = partialmethod(_of_seed, "unfinished")  # checkpoints to resume from, until the fine-tuning is finished
+    training = partialmethod(_of_seed, "training.json")  # records of one fine-tuning
+    history = partialmethod(_of_seed, "history.parquet")  # loss and learning rate, one row per logged step
+    evaluation = partialmethod(_of_seed, "evaluation.json")  # records of one evaluation
+    predictions = partialmethod(_of_seed, "predictions.parquet")  # one row per question
 
     def profile(self, model: str) -> Path:
         """Records of one model's timings and sizes."""
@@ -82,11 +69,8 @@ class RunPaths:
 
     def notebooks(self, model: str, seeds: Sequence[int], *, trained: bool) -> list[Path]:
         """The executed notebooks of one model, in the order in which they ran."""
-        by_seed = [
-            self.seed_folder(model, seed) / name
-            for seed in seeds
-            for name in (("1-train.ipynb", "2-evaluate.ipynb") if trained else ("2-evaluate.ipynb",))
-        ]
+        names = ("1-train.ipynb", "2-evaluate.ipynb") if trained else ("2-evaluate.ipynb",)
+        by_seed = [self.seed_folder(model, seed) / name for seed in seeds for name in names]
         return [*by_seed, self.folder / model / "3-profile.ipynb"]
 
     def page_name(self, notebook: Path) -> str:

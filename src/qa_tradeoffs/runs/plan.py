@@ -1,66 +1,74 @@
 """What a study will need, printed before it starts: make plan, and a line before the first training.
 
-python -m qa_tradeoffs.runs.plan studies/squad.yaml runs/squad --seeds 0 1 2 --tflops 5.2
+STUDY=squad SEEDS="0 1 2" TFLOPS=5.2 python -m qa_tradeoffs.runs.plan
 """
 
 import argparse
-import math
+import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import pandas as pd
 
 from qa_tradeoffs.core import words
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import costs
-from qa_tradeoffs.runs.forecast import Forecast, forecast
-from qa_tradeoffs.runs.paths import RunPaths
-from qa_tradeoffs.study import config, prices
+from qa_tradeoffs.runs import graph
+from qa_tradeoffs.runs.forecast import forecast
+from qa_tradeoffs.runs.selection import Selection, selected
+from qa_tradeoffs.study import prices
 
 _SPARE_DISK = 1.1
 _ELSEWHERE = "Hours are of the machine that is named; where the price is of another, give TFLOPS."
 
 
-def lines(found: Forecast, study_file: str, name: str, price: prices.Price) -> list[str]:
-    """The forecast for a reader; ``name`` is that of the price."""
-    needs, copies = found.needs, found.copies
-    trainings, evaluations = copies * sum(n.trainings for n in needs), copies * sum(n.evaluations for n in needs)
+def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> list[str]:
+    """The forecast for a reader, as if each model were there ``copies`` times. Raises StudyError."""
+    price, models = _price(chosen), copies * len(needs)
+    trainings, evaluations, seconds, disk = copies * needs[["trainings", "evaluations", "seconds", "disk"]].sum()
+    at_once = (needs["train"] + needs["evaluate"]).clip(lower=needs["profile"]).max()
     times = f", each model {copies} times" if copies > 1 else ""
-    head = ("model", "parameters", "train", "evaluate", "profile", "trainings", "in all", "disk", "memory")
-    rows = [
-        (
-            need.slug, words.parameters(need.parameters), words.seconds(need.train if need.trainings else math.nan),
-            *map(words.seconds, (need.evaluate, need.profile)), str(need.trainings), words.seconds(need.seconds),
-            _bytes(need.disk), _bytes(need.memory),
-        )
-        for need in needs
-    ]  # fmt: skip
-    by_rate = {need.rate: [n.slug for n in needs if n.rate == need.rate] for need in needs}
     return [
-        f"{study_file}: models {copies * len(needs)}{times}; notebooks: {trainings} to train, {evaluations} to "
-        f"evaluate, {copies * len(needs)} to profile",
-        f"{found.train.windows:,} windows to train on, {found.train.tokens:.0f} tokens each on average; "
-        f"{found.validation.windows:,} to evaluate on ({found.texts})",
+        f"{chosen.study_file}: models {models}{times}; notebooks: {trainings:.0f} to train, {evaluations:.0f} to "
+        f"evaluate, {models} to profile",
+        texts,
         "",
-        *_columns([head, *rows]),
+        *_table(needs).to_string().splitlines(),
         "",
-        f"in all: {found.seconds / 3600:,.2f} device hours, {_usd(found.seconds, price)} ({name}, {price.machine}, "
-        f"{price.date}), {_bytes(found.disk)} of disk",
-        f"one after the other {words.seconds(found.seconds)}; all at once "
-        f"{words.seconds(max(need.longest for need in needs))}",
-        *(f"rate of {', '.join(slugs)}: {rate}" for rate, slugs in by_rate.items()),
+        f"in all: {seconds / 3600:,.2f} device hours, {_usd(seconds, price)} ({chosen.study.price}, {price.machine}, "
+        f"{price.date}), {_bytes(disk + needs['resume'].max())} of disk",  # one training at a time
+        f"one after the other {words.seconds(seconds)}; all at once {words.seconds(at_once)}",
+        *(f"rate of {', '.join(rows.index)}: {rate}" for rate, rows in needs.groupby("rate", sort=False)),
     ]
 
 
-def line(found: Forecast, run: RunPaths, seeds: Sequence[int], name: str, price: prices.Price) -> str:
+def _table(needs: pd.DataFrame) -> pd.DataFrame:
+    """The needs as a reader sees them."""
+    seconds, sizes = ["train", "evaluate", "profile", "in all"], ["disk", "memory"]
+    table = needs.rename(columns={"seconds": "in all"})[["parameters", *seconds[:3], "trainings", "in all", *sizes]]
+    table["train"] = table["train"].where(needs["trainings"] > 0)
+    table["parameters"] = table["parameters"].map(words.parameters)
+    table[seconds], table[sizes] = table[seconds].map(words.seconds), table[sizes].map(_bytes)
+    return table
+
+
+def line(chosen: Selection, needs: pd.DataFrame) -> str:
     """What is still to be done, in a line. Raises StudyError where the disk has no room for it."""
-    count, seconds, size = found.left(run, seeds)
-    check_disk(size, run.folder)
+    waiting = [stage for stage in graph.stages(chosen) if stage.slug and stage.stale]
+    training = [stage for stage in waiting if stage.name == "train"]
+    seconds = sum(needs.at[stage.slug, stage.name] for stage in waiting)
+    size = needs["download"].sum() + sum(needs.at[stage.slug, "weights"] for stage in training if stage.missing)
+    size += max((needs.at[stage.slug, "resume"] for stage in training), default=0)
+    check_disk(size, chosen.run.folder)
+    cost, memory = _usd(seconds, _price(chosen)), _bytes(needs["memory"].max())
     return (
-        f"forecast: {count} to train, {words.seconds(seconds)}, {_usd(seconds, price)} ({name}), {_bytes(size)} of "
-        f"disk, {_bytes(max(need.memory for need in found.needs))} of memory; make plan says more"
+        f"forecast: {len(training)} to train, {words.seconds(seconds)}, {cost} ({chosen.study.price}), {_bytes(size)} "
+        f"of disk, {memory} of memory; make plan says more"
     )
 
 
@@ -69,15 +77,13 @@ def check_disk(needed: float, folder: Path) -> None:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if (free := shutil.disk_usage(existing).free) < _SPARE_DISK * needed:
         raise StudyError(
-            f"{folder}: the study's files take {_bytes(needed)}, but the disk has {_bytes(free)} left; "
-            "make room, or ask for fewer MODELS or SEEDS"
+            f"{folder}: the study's files take {_bytes(needed)}, but the disk has {_bytes(free)} left; make room, or "
+            "ask for fewer MODELS or SEEDS"
         )
 
 
-def _columns(table: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text with columns below each other, the first to the left."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in table]
+def _price(chosen: Selection) -> prices.Price:
+    return prices.of(chosen.study, prices.load(ROOT / "studies" / "prices.yaml"))
 
 
 def _usd(seconds: float, price: prices.Price) -> str:
@@ -90,51 +96,29 @@ def _bytes(size: float) -> str:
     return f"{words.plain(size / 1e6)} MB" if size < 1e9 else f"{words.plain(size / 1e9)} GB"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Command line of this module."""
+def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = os.environ) -> None:
+    """Command line of this module; what is forecast stands in make's variables. Raises StudyError."""
     parser = argparse.ArgumentParser(description="Print what a study will need, without running any of it.")
-    parser.add_argument("study", type=Path)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("--models", nargs="*", default=[])
-    parser.add_argument("--seeds", nargs="*", type=config.seed, default=[])
-    parser.add_argument("--copies", type=_copies, default=1, help="as if each model were there so many times")
-    parser.add_argument("--tflops", type=_tflops, help="achieved 10¹² FLOP/s, in place of what was measured")
-    parser.add_argument("--price", help="a row of studies/prices.yaml, in place of the study's")
     parser.add_argument("--before-start", action="store_true", help="refuse what the disk cannot hold, in one line")
-    options = parser.parse_args(arguments)
-    study = config.load(options.study)
-    study = study.model_copy(update={"price": options.price or study.price})
-    price = prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))
-    run, seeds = RunPaths(options.run), options.seeds or study.seeds
-    try:
-        found = forecast(study, run, options.models or list(study.models), seeds, options.copies, options.tflops)
-    except StudyError as error:
-        if not options.before_start:
-            raise
-        print(f"no forecast: {error}")
+    before_start = parser.parse_args(arguments).before_start
+    chosen = selected(variables)
+    if before_start:
+        try:
+            needs, _ = forecast(chosen)
+        except StudyError as error:
+            print(f"no forecast: {error}")
+        else:
+            print(line(chosen, needs), flush=True)
         return
-    if options.before_start:
-        print(line(found, run, seeds, study.price, price), flush=True)
-        return
-    print("\n".join(lines(found, str(options.study), study.price, price)))
-    if not options.tflops:
-        print(_ELSEWHERE)
-
-
-def _copies(text: str) -> int:
-    if not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise StudyError(f"COPIES: '{one_line(text)}' is no number of copies; give a whole number from 1 to 999999")
-    return int(text)
-
-
-def _tflops(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise StudyError(f"TFLOPS: '{one_line(text)}' is no speed; give 10^12 FLOP/s, a number above 0")
-    return number
+    if price := variables.get("PRICE"):
+        chosen = replace(chosen, study=chosen.study.model_copy(update={"price": price}))
+    copies, tflops = variables.get("COPIES") or "1", variables.get("TFLOPS", "")
+    if not re.fullmatch("[1-9][0-9]{0,5}", copies):
+        raise StudyError(f"COPIES: '{one_line(copies)}' is no number of copies; give a whole number from 1 to 999999")
+    if tflops and not (re.fullmatch(r"[0-9]{0,9}\.?[0-9]{1,9}", tflops) and float(tflops)):
+        raise StudyError(f"TFLOPS: '{one_line(tflops)}' is no speed; give 10^12 FLOP/s, a number above 0")
+    needs, texts = forecast(chosen, float(tflops or 0))
+    print("\n".join(lines(chosen, needs, texts, int(copies)) + ([] if tflops else [_ELSEWHERE])))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from qa_tradeoffs.core.documents import Strict, read_json
+from qa_tradeoffs.core.documents import Strict, first_problem, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.runs import inputs
-from qa_tradeoffs.study.config import digest, first_problem
+from qa_tradeoffs.study.config import digest
 
 Kind = TypeVar("Kind", "Results", "Experiment")
 
@@ -59,11 +59,7 @@ class Results(Strict):
 
     def find(self, metric: str, **conditions: Condition) -> Record:
         """The one record of this metric under these conditions. Raises StudyError when there is none or several."""
-        found = [
-            record
-            for record in self.records
-            if record.metric == metric and conditions.items() <= record.conditions.items()
-        ]
+        found = [record for record in self.all(metric) if conditions.items() <= record.conditions.items()]
         if len(found) != 1:
             raise StudyError(
                 f"results of stage {self.stage} of {self.model}: {len(found)} records of {metric} under {conditions}, "
@@ -136,12 +132,14 @@ def read_experiment(path: Path) -> Experiment:
 def software() -> dict[str, Any]:
     """Versions of Python and of the packages that can change a number, and the commit of this code."""
     found = inputs.versions()
-    return {
-        "python": found.pop("python"),
-        "versions": found,
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": None if (status := _git("status", "--porcelain", "-uno")) is None else bool(status),
-    }
+    describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        run = subprocess.run(describe, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+        commit, dirty = None, None
+    else:
+        commit, dirty = run.stdout.strip().removesuffix("-dirty"), run.stdout.strip().endswith("-dirty")
+    return {"python": found.pop("python"), "versions": found, "git_commit": commit, "git_dirty": dirty}
 
 
 def records(rows: Iterable[Record | Mapping[str, Any]], **conditions: Condition) -> tuple[Record, ...]:
@@ -157,13 +155,4 @@ def _read(path: Path, kind: type[Kind], advice: str) -> Kind:
     try:
         return kind.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
-        raise StudyError(f"{path}: is not a result file of this program ({first_problem(error, kind)})") from None
-
-
-def _git(*arguments: str) -> str | None:
-    """What git prints, or None where there is no checkout or no git."""
-    try:
-        run = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return run.stdout.strip()
+        raise StudyError(f"{path}: is not a result file of this program ({first_problem(error)})") from None

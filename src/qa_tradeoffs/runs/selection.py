@@ -15,14 +15,18 @@ _ALLOWED = {
     "MODELS": r"[\w.\s-]*",
     "SEEDS": r"[\d\s]*",
     "DEVICE": r"[a-z]*",
-    "NPROC": r"\d*",
-    "RUN": r"[\w./-]*",
+    "NPROC": r"\d{0,9}",
+    "RUN": r"[\w./+@-]*",
 }
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a study is asked for, and on which device it runs; ``study_file`` is relative to the repository."""
+    """What of a study is asked for, and how its notebooks are started; ``study_file`` is relative to the repository.
+
+    ``launch``, ``launch_profile``: commands in front of every notebook, for a cluster's scheduler; ``processes``: that
+    share a training, 0 for as many as the study says.
+    """
 
     study_file: Path
     study: config.Study
@@ -30,29 +34,21 @@ class Selection:
     models: tuple[str, ...]
     seeds: tuple[int, ...]
     device: str = "auto"
+    launch: str = ""
+    launch_profile: str = ""
+    processes: int = 0
 
     def seeds_of(self, slug: str) -> tuple[int, ...]:
         """A model that came fine-tuned is not trained, and is evaluated once."""
         return self.seeds[:1] if self.study.model(slug).fine_tuned else self.seeds
 
 
-@dataclass(frozen=True)
-class Launch:
-    """How notebooks are started: commands in front of each, for a cluster's scheduler, and processes per training."""
-
-    every: str = ""
-    profile: str = ""
-    processes: str = ""
-
-    @property
-    def side_by_side(self) -> bool:
-        """Whether several notebooks may run at once: on one machine they would measure each other."""
-        return bool(self.every)
-
-
 def selected(variables: Mapping[str, str]) -> Selection:
-    """The study, models and seeds that the variables name. Raises StudyError naming the variable."""
-    values = _checked(variables)
+    """What make's variables ask for. Raises StudyError naming the variable."""
+    values = {name: variables.get(name, "").strip() for name in (*_ALLOWED, "LAUNCH", "LAUNCH_PROFILE")}
+    for name, pattern in _ALLOWED.items():
+        if not re.fullmatch(pattern, value := values[name]):
+            raise StudyError(f"{name}: '{value}' is not a value for it; STUDY, MODELS, SEEDS are names and numbers")
     study_file = find_study(values["STUDY"])
     study = config.load(study_file if study_file.is_file() else ROOT / study_file)
     prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))
@@ -60,23 +56,17 @@ def selected(variables: Mapping[str, str]) -> Selection:
     if unknown := [slug for slug in models if slug not in study.models]:
         raise StudyError(f"MODELS: there is no model '{unknown[0]}' in {study_file}; it has {', '.join(study.models)}")
     seeds = [config.seed(text) for text in _once("SEEDS", values["SEEDS"].split())] or list(study.seeds)
-    run = RunPaths.of(ROOT / study_file, values["RUN"])
-    return Selection(study_file, study, run, tuple(models), tuple(seeds), values["DEVICE"] or "auto")
-
-
-def launched(variables: Mapping[str, str]) -> Launch:
-    """How the variables say that notebooks are started."""
-    every = variables.get("LAUNCH", "").strip()
-    return Launch(every, variables.get("LAUNCH_PROFILE", "").strip() or every, _checked(variables)["NPROC"])
-
-
-def _checked(variables: Mapping[str, str]) -> dict[str, str]:
-    """Their values without blanks around them; characters that are in no name or number are refused."""
-    values = {name: variables.get(name, "").strip() for name in _ALLOWED}
-    for name, value in values.items():
-        if not re.fullmatch(_ALLOWED[name], value):
-            raise StudyError(f"{name}: '{value}' is not a value for it; STUDY, MODELS, SEEDS are names and numbers")
-    return values
+    return Selection(
+        study_file,
+        study,
+        RunPaths.of(ROOT / study_file, values["RUN"]),
+        tuple(models),
+        tuple(seeds),
+        values["DEVICE"] or "auto",
+        launch=values["LAUNCH"],
+        launch_profile=values["LAUNCH_PROFILE"] or values["LAUNCH"],
+        processes=int(values["NPROC"] or 0),
+    )
 
 
 def find_study(text: str) -> Path:

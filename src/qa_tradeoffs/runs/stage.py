@@ -95,33 +95,22 @@ class Stage:
         assert self.seed is not None
         wanted = inputs.digest(self.study, "train", self.slug, self.seed)
         path, folder = self.paths.training(self.slug, self.seed), self.paths.checkpoint(self.slug, self.seed)
-        results.check_beside(path, results.read_fresh(path, wanted), folder)  # the weights are those that it tells of
+        results.check_beside(path, results.read_fresh(path, wanted), folder)  # the weights are those of this result
         return folder
 
     def collect(
         self,
         rows: Sequence[Record | Mapping[str, Any]],
         *,
-        notes: Sequence[str] = (),
         beside: Sequence[Path] = (),
         **conditions: Condition,
     ) -> results.Results:
-        """These rows as a result file's content, with this stage's provenance and the notes after those on the data.
+        """These rows as a result file's content, with this stage's provenance and the notes on the data.
 
         ``beside``: files and folders that were written with it, and are known by it when they are read.
         """
-        return results.Results(
-            stage=self.name,
-            model=self.slug,
-            provenance=self._provenance(),
-            records=results.records(rows, **conditions),
-            notes=(*self.splits.notes, *notes),
-            beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
-        )
-
-    def _provenance(self) -> results.Provenance:
         spec = self.model
-        return results.Provenance(
+        provenance = results.Provenance(
             study=self.study_file.name,
             study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
             inputs_sha256=self.inputs,
@@ -132,6 +121,14 @@ class Stage:
             revision=checkpoints.revision(spec, self.checkpoint),
             device=devices.describe(self.device),
             **results.software(),
+        )
+        return results.Results(
+            stage=self.name,
+            model=self.slug,
+            provenance=provenance,
+            records=results.records(rows, **conditions),
+            notes=self.splits.notes,
+            beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
 
 

@@ -1,15 +1,15 @@
-"""A disk that runs full is one sentence that names the file; what was finished stays, and work goes on from it."""
+"""A disk or a memory that runs full is one sentence; what was finished stays, and work goes on from it."""
 
-import json
+import os
 import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,14 +28,31 @@ SAID = r"{}: cannot be written, the disk \(or its quota\) is full; make room and
 
 
 @contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """No file of this process can grow beyond ``size`` bytes: real failures of real writes, in every library."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+def limited(limit: int, size: int) -> Iterator[None]:
+    """This process gets no more than ``size`` bytes of something: real failures of real writes and allocations."""
+    before = resource.getrlimit(limit)
+    resource.setrlimit(limit, (size, before[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(limit, before)
+
+
+def files_up_to(size: int) -> Any:
+    """No file can grow beyond ``size`` bytes."""
+    return limited(resource.RLIMIT_FSIZE, size)
+
+
+@pytest.fixture
+def fit(tokenizer: Any, tmp_path: Path) -> Callable[..., Fitted]:
+    """A function that trains a network on windows; keywords are of the recipe."""
+
+    def call(network: Any, windows: Any, workspace: Path = tmp_path / "unfinished", **keys: Any) -> Fitted:
+        recipe = Training(**{"learning_rate": 1e-3, "max_length": 64, "stride": 16, "save_minutes": 1e-9} | keys)
+        setup = Setup(windows, recipe, tokenizer.pad_token_id, 0, torch.device("cpu"), workspace, "same")
+        return fine_tuning.fit(network, setup)
+
+    return call
 
 
 @pytest.mark.parametrize(
@@ -71,14 +88,9 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(network_of, tokeni
 
 
 def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
-    network_of: Callable[..., Any], tokenizer: Any, examples: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fit(network: Any, workspace: Path) -> Fitted:
-        recipe = Training(learning_rate=1e-3, epochs=2, batch_size=2, max_length=64, stride=16, save_minutes=1e-9)
-        windows = features.build(examples, tokenizer, 64, 16)
-        setup = Setup(windows, recipe, tokenizer.pad_token_id, 0, torch.device("cpu"), workspace, "same")
-        return fine_tuning.fit(network, setup)
-
+    fit, network_of, tokenizer, examples, tmp_path, monkeypatch
+):
+    windows, recipe = features.build(examples, tokenizer, 64, 16), {"epochs": 2, "batch_size": 2}
     real = Trainer._save_optimizer_and_scheduler
 
     def no_room_at_step_4(self: Any, folder: str) -> None:
@@ -88,12 +100,25 @@ def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_save_optimizer_and_scheduler", no_room_at_step_4)
         with pytest.raises(StudyError, match=SAID.format(tmp_path / "unfinished")):
-            fit(network_of(), tmp_path / "unfinished")
+            fit(network_of(), windows, **recipe)
     whole, parts = network_of(), network_of()
-    assert fit(parts, tmp_path / "unfinished").resumed_at == 3
-    fit(whole, tmp_path / "other")
+    assert fit(parts, windows, **recipe).resumed_at == 3
+    fit(whole, windows, tmp_path / "other", **recipe)
     pairs = zip(whole.state_dict().values(), parts.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_a_batch_that_memory_cannot_hold_says_half_of_it_and_the_process_goes_on(
+    fit, network_of, tokenizer, examples, tmp_path
+):
+    questions = [replace(example, id=f"{number}") for number in range(800) for example in examples]
+    windows = features.build(questions, tokenizer, 64, 16)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    with limited(resource.RLIMIT_AS, taken + 50 * 2**20), pytest.raises(StudyError) as error:
+        fit(network_of(), windows, batch_size=4000, epochs=1, save_minutes=10)
+    assert str(error.value) == "training.batch_size: a batch of 4000 is too much for this machine's memory; try 2000"
+    assert list((tmp_path / "unfinished").glob("checkpoint-*")) == []
+    assert fit(network_of(), windows, batch_size=8, epochs=0.004, save_minutes=10).steps == 2  # the same process
 
 
 RUN = """
@@ -107,17 +132,13 @@ exit_cleanly(lambda: execute.run(Path("{notebook}"), Path("{disk}/small.ipynb"),
 """
 
 
-def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay(tmp_path):
-    disk, notebook = tmp_path / "disk", tmp_path / "small.ipynb"
+def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay(notebook, tmp_path):
+    disk = tmp_path / "disk"
     disk.mkdir()
-    content = nbformat.v4.new_notebook()
-    content.metadata.kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
     write = "from pathlib import Path\nfrom qa_tradeoffs.core import files\nfiles.write_text(Path(path), 'x' * size)"
-    content.cells = [nbformat.v4.new_code_cell(source) for source in ("path: str = ''\nsize: int = 0", write)]
-    content.cells[0].metadata.tags = ["parameters"]
-    nbformat.write(content, notebook)
+    small = notebook("path: str = ''\nsize: int = 0", write)
     program = tmp_path / "run.py"
-    program.write_text(RUN.format(notebook=str(notebook), disk=str(disk)))
+    program.write_text(RUN.format(notebook=small, disk=disk))
     run = f"{sys.executable} {program}"
     in_namespace = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     mount = f"mount -t tmpfs -o size=1m tmpfs {disk}"
@@ -137,24 +158,17 @@ def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay
     ]  # fmt: skip
 
 
-def test_a_disk_without_room_for_the_notebook_is_said_of_the_notebook(tmp_path):
-    target = tmp_path / "partial-1-train.ipynb"
-    with files_up_to(1_000), pytest.raises(StudyError, match=SAID.format(target)), files.enough_disk_for(target):
-        target.write_text(json.dumps(["x" * 5000]))
-
-
-def test_what_a_command_prints_onto_a_full_disk_is_one_sentence(tmp_path):
-    words = [sys.executable, "-m", "qa_tradeoffs.runs.plan", str(files.ROOT / "studies/smoke.yaml"), str(tmp_path)]
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 2
-    assert done.stderr == "error: the output: cannot be written, the disk (or its quota) is full; make room\n"
-
-
-def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
-    words = f"{sys.executable} -m qa_tradeoffs.runs.plan {files.ROOT}/studies/smoke.yaml {tmp_path}"
-    done = subprocess.run(["sh", "-c", f"{words} | true"], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize(
+    ("into", "code", "said"),
+    [
+        ("> /dev/full", 2, "error: the output: cannot be written, the disk (or its quota) is full; make room\n"),
+        ("| true", 0, ""),  # a reader who has seen enough
+    ],
+)
+def test_a_command_whose_output_nobody_takes_ends_in_one_sentence_at_most(tmp_path, into, code, said):
+    words, variables = f"{sys.executable} -m qa_tradeoffs.runs.plan {into}", {"STUDY": "smoke", "RUN": str(tmp_path)}
+    done = subprocess.run(["sh", "-c", words], env=os.environ | variables, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, said)
 
 
 def test_other_errors_are_left_as_they_are(tmp_path):

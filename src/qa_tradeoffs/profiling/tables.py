@@ -1,0 +1,93 @@
+"""The measurements as notebook 3 shows them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qa_tradeoffs.core import words
+from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.models import networks
+from qa_tradeoffs.profiling.latency import Timing
+from qa_tradeoffs.profiling.scenarios import questions_per_second
+from qa_tradeoffs.profiling.workloads import Subject
+
+_NAMES = {"batch_size": "batch", "length": "tokens per row", "mean_tokens": "mean tokens"}
+_OUT_OF_MEMORY = "out of memory"  # in place of a number
+
+
+def sizes(subjects: Sequence[Subject]) -> pd.DataFrame:
+    """What the networks are."""
+    return pd.DataFrame(
+        {"network": subject.name, "weights": subject.weights, **networks.summary(subject.network)}
+        for subject in subjects
+        if not subject.eager_control
+    )
+
+
+def memory(records: Sequence[Record]) -> pd.DataFrame:
+    """Peak memory of forward passes."""
+    rows = []
+    for record in records:
+        mib = f"{record.value / 2**20:,.0f}" if record.unit == "bytes" else _OUT_OF_MEMORY
+        measure = str(record.conditions.get("measure", "")).replace("_", " ")
+        rows.append(record.conditions | {"measure": measure, "MiB": mib})
+    return _table(rows, "network", "precision", "batch_size", "length", "measure", "MiB")
+
+
+def grid(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
+    """Percentiles of each timing on the grid and its share of the peak."""
+    rows = []
+    for timing in timings:
+        if "length" in timing.conditions:
+            share = timing.share(peaks)
+            flagged = "" if share is None else words.percent(share) + " INVALID" * (share > 1)
+            peak = round(peaks[str(timing.conditions["precision"])] / 1e9)
+            columns = {"work": timing.work.replace("_", " "), "repeats": timing.seconds.size, "share of peak": flagged}
+            rows.append(timing.conditions | _percentiles(timing, "s", 1) | columns | {"peak (GFLOP/s)": peak})
+    columns_of_time = ("p50 (s)", "p90 (s)", "p99 (s)", "repeats", "share of peak", "peak (GFLOP/s)")
+    return _table(rows, "network", "precision", "work", "batch_size", "length", *columns_of_time)
+
+
+def scenarios(timings: Sequence[Timing]) -> pd.DataFrame:
+    """Percentiles of a question's latency in SingleStream, and questions per second of the median pass in both."""
+    rows = []
+    for timing in timings:
+        if "scenario" in timing.conditions:
+            latency = _percentiles(timing, "ms", 1000)
+            rate = questions_per_second(timing) if timing.seconds.size else _OUT_OF_MEMORY
+            shown = latency if timing.work == "single_stream" else dict.fromkeys(latency, "")
+            rows.append(timing.conditions | shown | {"questions/s": rate})
+    percentiles = ("p50 (ms)", "p90 (ms)", "p99 (ms)")
+    columns = ("scenario", "batch_size", *percentiles, "questions/s", "mean_tokens")
+    return _table(rows, "network", "precision", *columns)
+
+
+def phases(timings: Sequence[Timing]) -> pd.DataFrame:
+    """Median of each phase, and its share of the time from text to score."""
+    medians = np.array([timing.median for timing in timings])
+    return pd.DataFrame(
+        {
+            "phase": [timing.conditions["phase"] for timing in timings],
+            "ms per question": 1000 * medians,
+            "share": [words.percent(share) for share in medians / medians.sum()],
+            "passes": [timing.seconds.size for timing in timings],
+        }
+    )
+
+
+def _table(rows: Iterable[dict[str, Any]], *columns: str) -> pd.DataFrame:
+    """These columns, under names for a reader; a network goes with its attention."""
+    named = [row | {"network": f"{row['network']}, {row['attention']}"} for row in rows]
+    return pd.DataFrame(named, columns=columns).rename(columns=_NAMES)
+
+
+def _percentiles(timing: Timing, unit: str, units_in_a_second: int) -> dict[str, Any]:
+    """Columns for the 50th, 90th and 99th percentile of a call."""
+    return {
+        f"p{q} ({unit})": units_in_a_second * np.percentile(timing.seconds, q)
+        if timing.seconds.size
+        else _OUT_OF_MEMORY
+        for q in (50, 90, 99)
+    }

@@ -1,0 +1,30 @@
+"""What the tests of measuring share: a setting on the CPU, a small grid, and a subject of both."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from qa_tradeoffs.profiling.workloads import Setting, Subject
+from qa_tradeoffs.study.config import Grid
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+SETTING = Setting(CPU, ("fp32",), seed=0)
+GRID = Grid(batch_sizes=(1,), lengths=(8,))
+# Short, and no faster than the clock can tell.
+PROFILE = {
+    "forward": GRID.model_dump(), "training_step": GRID.model_dump(),
+    "passes": 3, "warmup": 1, "min_repeats": 3, "min_seconds": 1e-9,
+}  # fmt: skip
+
+
+def subject(network: Any, **changes: Any) -> Subject:
+    """The study's own network on the small grid; keywords replace what is measured of it."""
+    settings = {"name": "study", "weights": "random", "forward": GRID, "training_step": GRID, "min_repeats": 3}
+    return Subject(network=network, **settings | changes)
+
+
+@pytest.fixture
+def own(network_of: Callable[..., Any]) -> Subject:
+    return subject(network_of())
