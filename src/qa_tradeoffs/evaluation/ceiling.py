@@ -40,7 +40,7 @@ def of(
     """One row per question, in the order of ``examples``, scored by the rules of ``language``.
 
     Columns: id, question, tokens (of the question before it is cut), reference (the first), best (what a perfect model
-    answers), exact_match (0 or 1), f1 (0 to 1), and cause, the one of CAUSES why there is no exact match, '' if it is.
+    answers), exact_match (0 or 1), f1 (0 to 1), and cause, the one of CAUSES why there is no exact match, '' for one.
     """
     rules = languages.normalizer(language)
     best, causes = [], []
