@@ -1,5 +1,7 @@
 """Kinds of question on paper, and scores and differences that agree with the functions for one comparison."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import answers_of, question
@@ -134,3 +136,12 @@ def test_training_runs_overlap_where_a_seed_of_one_is_within_those_of_the_other(
     table = slices.differences(answers_of([question(i) for i in range(60)], scores))
     assert table["runs_overlap"].tolist() == [overlap] * 4
     assert set(table["verdict"]) == {"not significant"} if overlap else "not significant" not in set(table["verdict"])
+
+
+def test_words_are_counted_by_the_rules_of_the_answers_language():
+    example = Example("q", "t", "镇上有三百户人家。", "多少？", ("三百户",), (3,))
+    answered = replace(answers_of([example], {"BERT": [[1]]}), language="zh")
+    assigned = slices.assign(answered.examples, answered.rules)
+    assert list(assigned["answer length"]) == ["3–4 words"]
+    assert list(assigned["context length"]) == ["8 words"]
+    assert list(slices.assign([example])["answer length"]) == ["1 word"]  # by the official rules, which are for English

@@ -96,4 +96,4 @@ def test_answers_of_chunks_are_those_of_all_questions_at_once(monkeypatch):
 
 def test_a_study_says_how_its_questions_are_read(study_of):
     study = study_of(training={"max_length": 64, "stride": 16}, evaluation={"max_answer_tokens": 9, "batch_tokens": 99})
-    assert Reading.of(study) == Reading(64, 16, 9, 99, v2=False)
+    assert Reading.of(study) == Reading(64, 16, 64, 9, 99, v2=False)

@@ -44,6 +44,7 @@ CASES = {
     "none where the context has only words of the question": ("The cat, the cat!", "Which cat?", ""),
     "none in an empty context": ("", "Which cat?", ""),
     "a phrase of the context where nothing is shared": ("Cats sleep. Dogs bark loudly.", "Why?", "Dogs bark loudly"),
+    "characters where a script has no blanks": ("李木匠住在山谷。王阿姨卖绿茶。", "谁卖绿茶？", "王阿姨"),
 }  # fmt: skip
 
 

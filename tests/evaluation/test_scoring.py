@@ -187,3 +187,20 @@ def test_the_sample_has_the_least_and_the_most_probable_answers_each_once(scored
 def test_predictions_are_read_back_as_they_were(tmp_path):
     scoring.write_predictions(score_v2(), tmp_path / "predictions.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "predictions.parquet"), score_v2())
+
+
+CHINESE = Example("q0", "t", "镇上有三百户人家。", "多少？", ("三百户",), (3,))
+
+
+@pytest.mark.parametrize(("given", "language"), [(None, "zh"), ("en", "en"), ("ja", "ja")])
+def test_the_study_s_language_comes_before_what_the_script_tells(study_of, given, language):
+    assert scoring.language(study_of(evaluation={"language": given}), [CHINESE]) == language
+    assert scoring.language(study_of(), ANSWERABLE) == "en"
+
+
+def test_words_are_counted_by_the_rules_of_the_language():
+    columns = {"score": 0.0, "probability": 1.0, "no_answer_score": 0.0, "char_start": 3, "char_end": 7}
+    found = Predictions(*(np.array([value]) for value in ("q0", "三百户人", *columns.values())))
+    by_characters = scoring.score(found, [CHINESE], v2=False, threshold=0, language="zh")
+    assert by_characters["f1"].tolist() == pytest.approx([6 / 7])  # 3 of 4 characters, 3 of 3
+    assert scoring.score(found, [CHINESE], v2=False, threshold=0)["f1"].tolist() == [0]

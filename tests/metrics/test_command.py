@@ -145,3 +145,15 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert message in done.stderr
+
+
+def test_words_are_counted_as_in_the_language_of_the_answers(tmp_path: Path) -> None:
+    asked, answered = dataset(question("q1", "三百户")), {"q1": "三百户人"}  # 3 of 4 characters, 3 of 3: F1 6/7
+    detected, given, official = (
+        run_cli(tmp_path, asked, answered, *option) for option in ((), ("--language", "zh"), ("--language", "en"))
+    )
+    assert json.loads(detected.stdout) == {"exact_match": 0.0, "f1": pytest.approx(600 / 7)}
+    assert "MLQA's rules for Chinese" in detected.stderr
+    assert given.stdout == detected.stdout
+    assert json.loads(official.stdout)["f1"] == 0.0
+    assert official.stderr == ""

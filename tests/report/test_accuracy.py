@@ -22,6 +22,7 @@ def test_the_table_of_models_has_units(collected_of):
         "model": "BERT",
         "EM": "75.0 (50.0–100.0)",
         "F1": "87.5 (75.0–100.0)",
+        "a perfect model, EM and F1": "100.0 and 100.0",
         "F1, lowest and highest seed": "75.0–100.0 (2)",
         "against lexical overlap, F1 20.0": "higher",
         "parameters": "100.0 M",

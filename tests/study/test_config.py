@@ -133,6 +133,8 @@ THRESHOLD = "`data.threshold_questions`"
         ([("training.epochs", -1)], "training.epochs: must be greater than 0 (it is -1)"),
         ([("training.precision", "fp\n16")], "training.precision: must be 'auto', 'fp32' or 'bf16' (it is 'fp\\n16')"),
         ([("training.stride", 384)], "training: `stride` 384 must be smaller than `max_length` 384"),
+        ([("evaluation.language", "xx")], "evaluation.language: must be one of ar, bn, ca, "),
+        ([("training.max_question_tokens", 0)], "training.max_question_tokens: must be greater than 0 (it is 0)"),
         ([("training.processes", 3)], "training: `processes` 3 must divide `batch_size` 16"),
         ([("seeds", [])], "seeds: must not be empty"),
         ([("seeds", [-1])], "seeds[0]: must be greater than or equal to 0 (it is -1)"),

@@ -24,7 +24,8 @@ def models(collected: Collected) -> pd.DataFrame:
     """One row per model, in the study's order.
 
     EM and F1 are points, means over seeds, with 95 % bootstrap intervals over questions (of each question's mean over
-    seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed.
+    seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed;
+    ``ceiling_exact_match`` and ``ceiling_f1`` are those of a perfect model within the study's limits.
     ``latency`` is the median seconds of one forward pass of ``latency_batch`` rows, 1 or the smallest measured, at
     ``latency_at`` tokens, with its interval over passes; ``million_usd_low``/``_high`` is the cost of 10⁶ such passes
     one after the other. ``train_seconds`` is the mean over seeds, ``train_paid_seconds`` the same times the devices
@@ -96,7 +97,8 @@ def losses(collected: Collected) -> pd.DataFrame:
 def _model(collected: Collected, slug: str) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     latency = smallest_batch(collected.measured(slug, "forward_seconds"))
-    f1_by_seed = [file.find("f1").value for file in of_model(slug, collected.evaluations)]
+    evaluations = of_model(slug, collected.evaluations)
+    f1_by_seed = [file.find("f1").value for file in evaluations]
     million = costs.usd_per_million(latency.value, collected.price.range_usd_per_hour)
     return {
         "slug": slug,
@@ -113,6 +115,8 @@ def _model(collected: Collected, slug: str) -> dict[str, Any]:
         "seeds": len(f1_by_seed),
         "f1_seed_low": min(f1_by_seed),
         "f1_seed_high": max(f1_by_seed),
+        # The same with every seed.
+        **{metric: evaluations[0].find(metric).value for metric in ("ceiling_exact_match", "ceiling_f1")},
         **money.training(collected, slug),
     }
 

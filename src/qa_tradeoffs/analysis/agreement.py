@@ -8,7 +8,7 @@ import pandas as pd
 
 from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.metrics import intervals
-from qa_tradeoffs.metrics.squad import normalize
+from qa_tradeoffs.metrics.squad import Normalize
 
 Floats = npt.NDArray[np.float64]
 SHARES = ["both", "first", "second", "neither", "either", "equal"]
@@ -26,7 +26,7 @@ def table(answers: Answers) -> pd.DataFrame:
     ``better``, the EM of the better of the two alone. With several seeds a question counts with its mean over all
     pairings of a seed of the one with a seed of the other.
     """
-    runs = {label: [_run(table) for table in tables] for label, tables in answers.tables.items()}
+    runs = {label: [_run(table, answers.rules) for table in tables] for label, tables in answers.tables.items()}
     pairs = [(a, b, list(product(runs[a], runs[b]))) for a, b in answers.pairs]
     pairs += [(label, label, list(combinations(several, 2))) for label, several in runs.items() if len(several) > 1]
     columns = ["model", "other", *(f"{name}{end}" for name in SHARES for end in ("", "_low", "_high")), "better"]
@@ -40,8 +40,8 @@ def table(answers: Answers) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _run(table: pd.DataFrame) -> _Run:
-    return table["exact_match"].to_numpy() == 1, np.array(list(map(normalize, table["prediction"])), dtype=object)
+def _run(table: pd.DataFrame, rules: Normalize) -> _Run:
+    return table["exact_match"].to_numpy() == 1, np.array(list(map(rules, table["prediction"])), dtype=object)
 
 
 def _shares(ours: _Run, theirs: _Run) -> Floats:

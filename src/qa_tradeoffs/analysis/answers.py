@@ -11,6 +11,8 @@ from qa_tradeoffs.analysis.collected import Collected, of_model
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.metrics import languages
+from qa_tradeoffs.metrics.squad import Normalize
 
 Floats = npt.NDArray[np.float64]
 _ALIKE = 1.1  # from this ratio of widths on, an interval that almost reaches zero is doubtful
@@ -20,11 +22,12 @@ _ALIKE = 1.1  # from this ratio of widths on, an interval that almost reaches ze
 class Answers:
     """n questions and, by a model's label, one table of answers per seed, each with a row per question in that order.
 
-    The tables have the columns of evaluation.score.
+    The tables have the columns of evaluation.score; words are counted by the rules of ``language``.
     """
 
     examples: tuple[Example, ...]
     tables: dict[str, tuple[pd.DataFrame, ...]]
+    language: str = languages.OFFICIAL
 
     @property
     def labels(self) -> list[str]:
@@ -35,6 +38,11 @@ class Answers:
     def pairs(self) -> list[tuple[str, str]]:
         """Every two models once."""
         return list(combinations(self.labels, 2))
+
+    @property
+    def rules(self) -> Normalize:
+        """What a text is before words are counted and texts compared."""
+        return languages.normalizer(self.language)
 
     def score(self, label: str, metric: str) -> Floats:
         """(n,): a model's score of each question in points, mean over seeds."""
@@ -67,7 +75,7 @@ def load(collected: Collected) -> Answers:
         )
         for slug in collected.slugs
     }
-    return Answers(tuple(examples.values()), tables)
+    return Answers(tuple(examples.values()), tables, collected.language)
 
 
 def by_passage(answers: Answers) -> pd.DataFrame:

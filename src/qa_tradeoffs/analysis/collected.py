@@ -52,6 +52,11 @@ class Collected:
         """Number of questions that each model was scored on."""
         return next(iter(self.evaluations.values())).find("f1").n
 
+    @property
+    def language(self) -> str:
+        """The language by whose rules EM and F1 count words, the same for all models."""
+        return str(next(iter(self.evaluations.values())).find("f1").conditions["language"])
+
     def scores(self, slug: str, metric: str) -> npt.NDArray[np.float64]:
         """(n_seeds, n_questions): each question's score in [0, 1] by seed, in the order of the questions' ids."""
         columns = [frame.set_index("id")[metric].sort_index() for frame in of_model(slug, self.predictions)]

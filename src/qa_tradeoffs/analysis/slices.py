@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics import intervals, pareto
-from qa_tradeoffs.metrics.squad import normalize
+from qa_tradeoffs.metrics.squad import Normalize, normalize
 
 # At 50 questions an interval of a score can still be 28 points wide (2 × 1.96 × 50 / √50), and below that the bootstrap
 # is known to draw it too narrow.
@@ -22,12 +23,17 @@ _LENGTHS = ["1 word", "2 words", "3–4 words", "5 words or more", "no answer"]
 _THIRDS = ["first third", "middle third", "last third"]
 
 
-def assign(examples: Sequence[Example]) -> dict[str, pd.Categorical]:
-    """Slicing → the slice of each question, in an order for a reader; missing where a question belongs to none."""
+def assign(examples: Sequence[Example], rules: Normalize = normalize) -> dict[str, pd.Categorical]:
+    """Slicing → the slice of each question, in an order for a reader; missing where a question belongs to none.
+
+    Words are counted by ``rules``, as F1 does; but those of an English context are what is between blanks.
+    """
+    # Many questions share a context.
+    words = cache(lambda context: len((context if rules is normalize else rules(context)).split()))
     return {
         "question word": pd.Categorical([question_word(example.question) for example in examples], _ORDER),
-        "answer length": pd.Categorical([answer_length(example) for example in examples], _LENGTHS),
-        "context length": _thirds_of([len(example.context.split()) for example in examples]),
+        "answer length": pd.Categorical([answer_length(example, rules) for example in examples], _LENGTHS),
+        "context length": _thirds_of([words(example.context) for example in examples]),
         "answer position": pd.Categorical([answer_position(example) for example in examples], _THIRDS),
     }
 
@@ -43,11 +49,11 @@ def question_word(question: str) -> str:
     return "other"
 
 
-def answer_length(example: Example) -> str:
+def answer_length(example: Example, rules: Normalize = normalize) -> str:
     """Words of the shortest reference as F1 counts them: without articles and punctuation, but at least one."""
     if not example.answers:
         return "no answer"
-    words = min(len(normalize(answer).split()) for answer in example.answers)
+    words = min(len(rules(answer).split()) for answer in example.answers)
     return "1 word" if words < 2 else "2 words" if words == 2 else "3–4 words" if words < 5 else "5 words or more"
 
 
@@ -111,7 +117,7 @@ def _slices(answers: Answers) -> list[tuple[str, str, np.ndarray]]:
     """(slicing, slice, rows of its questions) of every slice that has a question."""
     return [
         (slicing, str(name), np.flatnonzero(assigned.codes == code))
-        for slicing, assigned in assign(answers.examples).items()
+        for slicing, assigned in assign(answers.examples, answers.rules).items()
         for code, name in enumerate(assigned.categories)
         if (assigned.codes == code).any()
     ]

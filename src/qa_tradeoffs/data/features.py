@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.offsets import corrected, surface_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -78,7 +79,7 @@ def build(
 
     ``stride`` is the number of context tokens that successive windows of one example share; a question is
     cut to its first ``max_question_tokens`` tokens. But for that cut, the windows are those of the tokenizer
-    called on the pair with ``truncation="only_second"`` and ``return_overflowing_tokens=True``.
+    called on the pair with ``truncation="only_second"`` and ``return_overflowing_tokens=True``; offsets are corrected.
     The windows take 13 bytes a token, making them about 65: pass large sets in chunks.
 
     Raises StudyError for a slow tokenizer, one without a leading special token, and a ``max_length`` that
@@ -91,6 +92,9 @@ def build(
     special, (n_before, n_between, n_after), question_type, context_type = _special_tokens(tokenizer)
     questions, of_question = _tokenize([example.question.lstrip() for example in examples], tokenizer, question_type)
     contexts, of_context = _tokenize(list(row_of), tokenizer, context_type)
+    contexts[:, 2:] = corrected(
+        contexts[:, 2:], of_context, list(row_of), lambda rows: surface_of(tokenizer, contexts[rows, 0])
+    )
     questions[:, 2:] = -1  # offsets are character positions in the context only
 
     asked = np.minimum(np.diff(of_question), max_question_tokens)

@@ -28,12 +28,14 @@ Map = Callable[[Callable[[Int64], Float64], Iterable[Int64]], Iterator[Float64]]
 class Reading:
     """How questions are read and their answers chosen.
 
-    ``max_length``: tokens of a window, of which neighbours share ``stride``. ``max_answer_tokens``: of the longest
-    span. ``batch_tokens``: of the largest batch, padding included. ``v2``: a question may have no answer.
+    ``max_length``: tokens of a window, of which neighbours share ``stride``. ``max_question_tokens``: of a question,
+    which is cut to them. ``max_answer_tokens``: of the longest span. ``batch_tokens``: of the largest batch, padding
+    included. ``v2``: a question may have no answer.
     """
 
     max_length: int = 384
     stride: int = 128
+    max_question_tokens: int = 64
     max_answer_tokens: int = 30
     batch_tokens: int = 16_384
     v2: bool = False
@@ -42,7 +44,18 @@ class Reading:
     def of(cls, study: Study) -> Reading:
         """The one that a study's file sets."""
         recipe, plan = study.training, study.evaluation
-        return cls(recipe.max_length, recipe.stride, plan.max_answer_tokens, plan.batch_tokens, study.data.v2)
+        return cls(
+            recipe.max_length,
+            recipe.stride,
+            recipe.max_question_tokens,
+            plan.max_answer_tokens,
+            plan.batch_tokens,
+            study.data.v2,
+        )
+
+    def windows(self, examples: Sequence[Example], tokenizer: Any) -> Windows:
+        """The windows of these examples."""
+        return build(examples, tokenizer, self.max_length, self.stride, self.max_question_tokens)
 
 
 class Engine(Protocol):
@@ -94,8 +107,7 @@ def answer(
             progress(begin + len(chunk) * done // of, len(examples))
 
         chunk = examples[begin : begin + _CHUNK]
-        windows = build(chunk, tokenizer, reading.max_length, reading.stride)
-        return predict(engine, windows, chunk, reading, windows_done)
+        return predict(engine, reading.windows(chunk, tokenizer), chunk, reading, windows_done)
 
     chunks = [of_chunk(begin) for begin in range(0, len(examples), _CHUNK)]
     return Predictions(*map(np.concatenate, zip(*chunks, strict=True)))

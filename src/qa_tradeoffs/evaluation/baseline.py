@@ -16,10 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.metrics import languages
 
 MAX_TOKENS = 5
 
-_TOKEN = re.compile(r"\w+(?:[.,'’–-]\w+)*|[^\w\s]")
+# A character of a script without blanks between words is a token, as F1 counts it.
+_WORD = rf"[^\W{languages.CHARACTERS}]+"
+_TOKEN = re.compile(rf"[{languages.CHARACTERS}]|{_WORD}(?:[.,'’–-]{_WORD})*|[^\w\s]")
 _FUNCTION_WORDS = frozenset(
     _TOKEN.findall(
         """a about after all also an and any are as at be because been before being between both but by can could did
@@ -71,7 +74,7 @@ def _passage(context: str) -> _Passage:
     matches = list(_TOKEN.finditer(context))
     words = [match.group().lower() for match in matches]
     counts = Counter(words)
-    ends_sentence = np.array([word in ".!?" for word in words], dtype=np.int64)
+    ends_sentence = np.array([word in ".!?。！？" for word in words], dtype=np.int64)
     sentences = np.cumsum(ends_sentence) - ends_sentence
     in_sentence = [f"{sentence} {word}" for sentence, word in zip(sentences, words, strict=True)]
     is_first = np.zeros(len(words), dtype=bool)

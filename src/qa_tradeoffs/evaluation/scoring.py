@@ -11,15 +11,24 @@ from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import baseline
 from qa_tradeoffs.evaluation.answers import Predictions
-from qa_tradeoffs.metrics import squad
+from qa_tradeoffs.metrics import languages, squad
+from qa_tradeoffs.metrics.languages import OFFICIAL
 from qa_tradeoffs.metrics.no_answer import Threshold
 from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.study.config import Study
 
 _NO_ANSWER = "(no answer)"
 
 
-def score(predictions: Predictions, examples: Sequence[Example], *, v2: bool, threshold: float) -> pd.DataFrame:
-    """One row per question, in the order of ``examples``.
+def language(study: Study, examples: Sequence[Example]) -> str:
+    """The language whose rules count words: the study's, or what the script of the references tells."""
+    return study.evaluation.language or languages.detect(text for example in examples for text in example.answers)
+
+
+def score(
+    predictions: Predictions, examples: Sequence[Example], *, v2: bool, threshold: float, language: str = OFFICIAL
+) -> pd.DataFrame:
+    """One row per question, in the order of ``examples``, scored by the rules of ``language``.
 
     Columns: id, prediction (for v2.0 '' where ``no_answer_score`` exceeds ``threshold``), exact_match (0 or 1), f1
     (0 to 1), no_answer_score (logits), and of the best span, even where it is not the prediction: score (logits),
@@ -27,7 +36,7 @@ def score(predictions: Predictions, examples: Sequence[Example], *, v2: bool, th
     which is of the question: from these and no_answer_score every other threshold's scores follow.
     """
     frame = pd.DataFrame(predictions._asdict()).rename(columns={"text": "prediction"})
-    spans = scores = _scores(predictions.text, examples, v2=v2)
+    spans = scores = _scores(predictions.text, examples, v2, language)
     if v2:
         scores = squad.apply_threshold(spans, predictions.no_answer_score, threshold)
         frame["prediction"] = frame["prediction"].mask(frame["no_answer_score"] > threshold, "")
@@ -37,14 +46,18 @@ def score(predictions: Predictions, examples: Sequence[Example], *, v2: bool, th
     return frame
 
 
-def _scores(texts: Iterable[str], examples: Sequence[Example], *, v2: bool) -> squad.QuestionScores:
+def _scores(texts: Iterable[str], examples: Sequence[Example], v2: bool, language: str) -> squad.QuestionScores:
     """Scores of an answer to each of the examples, whatever its no-answer score."""
     references = {example.id: example.answers for example in examples}
-    return squad.score_questions(dict(zip(references, texts, strict=True)), references, v2)
+    by_id = dict(zip(references, texts, strict=True))
+    return squad.score_questions(by_id, references, v2, languages.normalizer(language))
 
 
 def threshold(
-    given: float, held_out: Sequence[Example], answer: Callable[[Sequence[Example]], Predictions]
+    given: float,
+    held_out: Sequence[Example],
+    answer: Callable[[Sequence[Example]], Predictions],
+    language: str = OFFICIAL,
 ) -> Threshold:
     """The no-answer threshold with the best F1 on the ``held_out`` questions; the ``given`` one where there are none.
 
@@ -53,7 +66,7 @@ def threshold(
     if not held_out:
         return Threshold(given)
     predictions = answer(held_out)
-    scores = _scores(predictions.text, held_out, v2=True)
+    scores = _scores(predictions.text, held_out, True, language)
     f1, value = squad.best_threshold(scores.f1, predictions.no_answer_score, scores.has_answer)
     return Threshold(value, len(held_out), f1)
 
@@ -85,12 +98,14 @@ def threshold_table(threshold: Threshold, *, v2: bool, fine_tuned: bool = False)
     return pd.DataFrame([row])
 
 
-def records(frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, seed: int) -> list[Record]:
+def records(
+    frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, seed: int, language: str = OFFICIAL
+) -> list[Record]:
     """EM and F1 in points with 95 % bootstrap intervals over questions, those of the baseline after them.
 
     For v2.0 also the official script's HasAns_* and NoAns_* figures.
     """
-    scores = _scores(map(baseline.answer, examples), examples, v2=v2)
+    scores = _scores(map(baseline.answer, examples), examples, v2, language)
     metrics = ("exact_match", "f1")
     values = {metric: frame[metric] for metric in metrics}
     values |= {"baseline_exact_match": scores.exact_match, "baseline_f1": scores.f1}

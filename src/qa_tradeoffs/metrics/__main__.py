@@ -1,6 +1,6 @@
 """Score a file of predictions, as the official SQuAD scripts do.
 
-python -m qa_tradeoffs.metrics DATASET.json PREDICTIONS.json [--v2] [--na-prob-file FILE]
+python -m qa_tradeoffs.metrics DATASET.json PREDICTIONS.json [--v2] [--language zh] [--na-prob-file FILE]
 """
 
 import argparse
@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.metrics import files, squad
+from qa_tradeoffs.core.languages import LANGUAGES
+from qa_tradeoffs.metrics import files, languages, squad
 from qa_tradeoffs.metrics.squad import QuestionScores
 
 
@@ -20,6 +21,11 @@ def main() -> None:
     parser.add_argument("dataset", type=Path, help="SQuAD file with the references")
     parser.add_argument("predictions", type=Path, help="JSON object: answer text by question id")
     parser.add_argument("--v2", action="store_true", help="rules and summary of SQuAD v2.0")
+    parser.add_argument(
+        "--language",
+        choices=LANGUAGES,
+        help="how words are counted: en, the official rules, else MLQA's (what the script of the answers tells)",
+    )
     parser.add_argument("--na-prob-file", type=Path, help="with --v2, JSON object: no-answer score by question id")
     parser.add_argument("--na-prob-thresh", type=float, default=1.0, help="predict '' above this score (1.0)")
     args = parser.parse_args()
@@ -29,7 +35,11 @@ def main() -> None:
         raise StudyError("--na-prob-thresh: is not a number; give the score above which the answer is ''")
 
     predictions = files.read_predictions(args.predictions)
-    scores = squad.score_questions(predictions, files.read_references(args.dataset), args.v2)
+    references = files.read_references(args.dataset)
+    language = args.language or languages.detect(text for texts in references.values() for text in texts)
+    if language != languages.OFFICIAL:
+        print(f"EM and F1 by {languages.in_words(language)}", file=sys.stderr)
+    scores = squad.score_questions(predictions, references, args.v2, languages.normalizer(language))
     summary = _summary_v2(scores, args.na_prob_file, args.na_prob_thresh) if args.v2 else squad.aggregate(scores)
     _warn(scores.missing, "questions without a prediction, scored 0")
     _warn(scores.unknown, "predictions for unknown questions, ignored")

@@ -4,11 +4,13 @@ The rules are those of ``evaluate-v1.1.py`` (Rajpurkar et al., 2016, arXiv 1606.
 of ``evaluate-v2.0.py`` (Rajpurkar et al., 2018, arXiv 1806.03822). They differ where normalisation leaves no
 tokens: v1.1 gives such a text F1 0 even against another one; v2.0 gives 1 to two of them, drops references
 like that, and compares the answer to an unanswerable question with the empty string.
+
+Text that is not English has ``rules`` of its own, a function in place of ``normalize``: see ``languages.normalizer``.
 """
 
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import filterfalse
 
@@ -19,6 +21,7 @@ from qa_tradeoffs.core.errors import StudyError
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Normalize = Callable[[str], str]
 
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]+")
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -57,15 +60,17 @@ def normalize(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", _PUNCTUATION.sub("", lowered)).split())
 
 
-def score(prediction: str, references: Sequence[str], v2: bool = False) -> tuple[float, float]:
+def score(
+    prediction: str, references: Sequence[str], v2: bool = False, rules: Normalize = normalize
+) -> tuple[float, float]:
     """Exact match (0 or 1) and F1 (0 to 1) of a prediction with that of the references which gives it the most.
 
     v1.1 needs at least one reference. F1 compares bags of tokens.
     """
-    if prediction in references and _LONG_WORD.search(prediction):  # so it is for most questions
-        return 1.0, 1.0
-    predicted = normalize(prediction)
-    expected = set(map(normalize, set(references)))  # annotators agree
+    if rules is normalize and prediction in references and _LONG_WORD.search(prediction):
+        return 1.0, 1.0  # so it is for most questions
+    predicted = rules(prediction)
+    expected = set(map(rules, set(references)))  # annotators agree
     if v2:
         expected = expected - {""} or {""}
     if predicted in expected:
@@ -88,7 +93,10 @@ def _token_f1(predicted: list[str], reference: list[str]) -> float:
 
 
 def score_questions(
-    predictions: Mapping[str, str], references: Mapping[str, Sequence[str]], v2: bool = False
+    predictions: Mapping[str, str],
+    references: Mapping[str, Sequence[str]],
+    v2: bool = False,
+    rules: Normalize = normalize,
 ) -> QuestionScores:
     """Score one prediction per question id against that question's references, in the order of ``references``.
 
@@ -104,7 +112,7 @@ def score_questions(
     exact, f1_scores = np.zeros(n), np.zeros(n)
     for row, (question_id, texts) in enumerate(references.items()):
         if question_id in predictions:
-            exact[row], f1_scores[row] = score(predictions[question_id], texts, v2)
+            exact[row], f1_scores[row] = score(predictions[question_id], texts, v2, rules)
     return QuestionScores(
         ids=tuple(references),
         exact_match=exact,

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers, scoring
@@ -33,24 +32,26 @@ def measure(
     subject: Subject, study: Study, examples: Sequence[Example], tokenizer: Any, setting: Setting
 ) -> list[Timing]:
     """Seconds per question of each phase on a sample of the examples; together they are the time from text to score."""
-    chosen, recipe, device = sample(examples, subject.questions, setting.seed), study.training, setting.device
+    chosen, device = sample(examples, subject.questions, setting.seed), setting.device
+    reading, language = answers.Reading.of(study), scoring.language(study, chosen)
     of_each: list[Passes] = []  # the forward passes of each predicting
     windows: Any = None
     predicted: Any = None
 
     def tokenise() -> None:
         nonlocal windows
-        windows = features.build(chosen, tokenizer, recipe.max_length, recipe.stride)
+        windows = reading.windows(chosen, tokenizer)
 
     def predict() -> None:
         nonlocal predicted
         engine = pytorch.Engine(network, tokenizer.pad_token_id, device)
         with _forward_passes(network, device) as passes:
-            predicted = answers.predict(engine, windows, chosen, answers.Reading.of(study))
+            predicted = answers.predict(engine, windows, chosen, reading)
         of_each.append(passes)
 
     def score() -> None:
-        scoring.score(predicted, chosen, v2=study.data.v2, threshold=study.evaluation.no_answer_threshold)
+        threshold = study.evaluation.no_answer_threshold
+        scoring.score(predicted, chosen, v2=reading.v2, threshold=threshold, language=language)
 
     with placed(subject, device) as network:
         repeats = clock.repeat(

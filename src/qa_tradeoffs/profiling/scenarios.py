@@ -16,6 +16,7 @@ import torch
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Int64, Windows
+from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.metrics.intervals import bootstrap_median
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.models import inputs
@@ -45,7 +46,7 @@ def points(
     planned = []
     for subject in (subject for subject in subjects if not subject.eager_control):
         chosen = sample(examples, subject.questions, setting.seed)
-        windows = features.build(chosen, tokenizer, study.training.max_length, study.training.stride)
+        windows = Reading.of(study).windows(chosen, tokenizer)
         n, lengths = len(windows.lengths), windows.lengths
         tokens: Conditions = {"mean_tokens": float(lengths.mean()), "longest_tokens": int(lengths.max())}
         inputs: Conditions = {"inputs": "validation questions", "questions": len(chosen), "windows": n, **tokens}

@@ -10,7 +10,7 @@ from qa_tradeoffs.analysis import accuracy, money, speed
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core import words
 from qa_tradeoffs.core.files import ROOT
-from qa_tradeoffs.metrics import costs
+from qa_tradeoffs.metrics import costs, languages
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs.results import Results
 from qa_tradeoffs.study import config
@@ -49,6 +49,7 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
         repository=repository,
         spent=spent,
         evaluation=evaluation,
+        rules=languages.in_words(collected.language),
         others={other: collected.evaluations[slug, other] for other in seeds if other != seed},
         timings=speed.timings(collected).to_dict("records"),
         timed_on=collected.profiles[slug].provenance.device,

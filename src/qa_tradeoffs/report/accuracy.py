@@ -8,6 +8,7 @@ from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import counted, parameters, seconds, size, usd
+from qa_tradeoffs.metrics import languages
 from qa_tradeoffs.report import charts, display
 
 
@@ -16,13 +17,16 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
     caption = (
         f"Models of the study '{collected.study.title}'. EM and F1 in points with 95 % intervals over "
         f"{counted(collected.n_questions, 'question')}; forward pass and fine-tuning as measured on this machine, "
-        f"at the price of {collected.price.machine}."
+        f"at the price of {collected.price.machine}. Words are counted by {languages.in_words(collected.language)}."
     )
     beyond = [models["f1_low"] > baseline["f1_high"], models["f1_high"] < baseline["f1_low"]]
     columns = {
         "model": models["model"],
         "EM": display.with_interval(models, "exact_match"),
         "F1": display.with_interval(models, "f1"),
+        "a perfect model, EM and F1": map(
+            "{:.1f} and {:.1f}".format, models["ceiling_exact_match"], models["ceiling_f1"]
+        ),
         "F1, lowest and highest seed": [
             f"{row.f1_seed_low:.1f}–{row.f1_seed_high:.1f} ({row.seeds})" if row.seeds > 1 else "one seed"
             for row in models.itertuples()
@@ -75,7 +79,11 @@ def loss_chart(losses: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         return display.none("no model was fine-tuned in this study")
     figure, axes = plt.subplots(figsize=(charts.WIDTH, 3.6))
     for (model, seed), rows in losses.groupby(["model", "seed"], sort=False):
-        style = {"linewidth": 1.8, "label": model} if seed == losses["seed"].min() else {"linewidth": 0.8}
+        style = (
+            {"linewidth": 1.8, "label": charts.name(model, colours)}
+            if seed == losses["seed"].min()
+            else {"linewidth": 0.8}
+        )
         axes.plot(rows["epoch"], rows["loss"], color=colours[str(model)], **style)
     axes.set(xlabel="epoch", ylabel="training loss (nats, mean since the point before)", ylim=(0, None))
     charts.name_lines([axes])

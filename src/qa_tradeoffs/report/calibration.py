@@ -55,7 +55,9 @@ def reliability_chart(calibration: Calibration, colours: dict[str, Any]) -> disp
             markersize=4, capsize=2, color=colours[str(model)],
         )  # fmt: skip
         ticks = range(0, 101, 20)
-        axes.set(title=model, xlim=(0, 102), ylim=(0, 102), aspect="equal", xticks=ticks, yticks=ticks)
+        axes.set(
+            title=charts.name(model, colours), xlim=(0, 102), ylim=(0, 102), aspect="equal", xticks=ticks, yticks=ticks
+        )
         tenths = [f"at {row.bin_confidence:.0f} % right {row.bin_accuracy:.0f} %" for row in rows.itertuples()]
         ends.append(f"{model} {tenths[0]}, {tenths[-1]}")
     figure.supxlabel("confidence (%, mean of a tenth of the questions)", fontsize="medium")
@@ -72,7 +74,8 @@ def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display
     ends = []
     for model, rows in calibration.coverage.groupby("model", sort=False):
         colour, em = colours[str(model)], rows["em"]
-        axes.plot(rows["coverage"], em, marker="o", markersize=4, color=colour, label=model)
+        label = charts.name(model, colours)
+        axes.plot(rows["coverage"], em, marker="o", markersize=4, color=colour, label=label)
         axes.fill_between(rows["coverage"], rows["em_low"], rows["em_high"], color=colour, alpha=0.15, linewidth=0)
         ends.append(f"{model} from {em.iloc[-1]:.1f} with all to {em.iloc[0]:.1f} with the surest tenth")
     axes.set(

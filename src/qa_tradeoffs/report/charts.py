@@ -19,6 +19,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
+from qa_tradeoffs.report import lettering
+
 WIDTH = 6.4  # inches: legible on a phone without zooming
 _F1 = "F1 (points, 95 % interval over questions)"
 _DOT = 6  # half the side of a point with some room, in pixels
@@ -45,9 +47,24 @@ def use_style() -> None:
     mpl.rcParams.update({"svg.hashsalt": "qa-tradeoffs", "figure.constrained_layout.use": True})
 
 
-def palette(models: pd.DataFrame) -> dict[str, Any]:
-    """Model label → colour, by the order of the study."""
-    return dict(zip(models["model"], sns.color_palette("colorblind", len(models)), strict=True))
+class Palette(dict[str, Any]):
+    """Model label → colour; ``names`` are the labels as charts write them."""
+
+    names: dict[str, str]
+
+
+def palette(models: pd.DataFrame) -> Palette:
+    """Model label → colour, by the order of the study; from here on charts use fonts that have the labels' letters."""
+    colours = Palette(zip(models["model"], sns.color_palette("colorblind", len(models)), strict=True))
+    slugs = models["slug"] if "slug" in models else models["model"]
+    mpl.rcParams["font.family"], colours.names = lettering.of(dict(zip(slugs, models["model"], strict=True)))
+    return colours
+
+
+def name(model: object, colours: dict[str, Any]) -> str:
+    """A model's label as charts write it; between two dollars matplotlib would read a formula."""
+    written = colours.names[str(model)] if isinstance(colours, Palette) else str(model)
+    return written.replace("$", r"\$")
 
 
 def legible(colour: Any) -> Any:
@@ -64,7 +81,7 @@ def tradeoff(models: pd.DataFrame, xlabel: str, colours: dict[str, Any], ylabel:
     for _, row in models.iterrows():
         axes.errorbar(
             row["x"], row["f1"], xerr=errors(row, "x")[:, None], yerr=errors(row, "f1")[:, None], capsize=4,
-            color=colours[row["model"]], label=row["model"], clip_on=False, zorder=3,
+            color=colours[row["model"]], label=name(row["model"], colours), clip_on=False, zorder=3,
             **_MARKERS[row.get("standing", "front")],
         )  # fmt: skip
     lowest, highest = models["f1_low"].min(), models["f1_high"].max()

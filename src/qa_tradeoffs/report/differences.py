@@ -59,7 +59,7 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
             rows = chosen[chosen["model"] == model]
             axes.errorbar(
                 rows["f1"], rows["slice"].map(names.index) + shift, xerr=charts.errors(rows, "f1"), fmt="o",
-                markersize=4, capsize=2, color=colour, label=model,
+                markersize=4, capsize=2, color=colour, label=charts.name(model, colours),
             )  # fmt: skip
         for name in chosen.loc[chosen["f1"].isna(), "slice"].unique():
             axes.text(

@@ -24,10 +24,11 @@ def chart(peaks: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     figure, panels = charts.panels(peaks.sort_values("batch_size", kind="stable"), "length")
     for axes, length, chosen in panels:
         for model, rows in chosen.groupby("model", sort=False):
-            axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colours[str(model)], label=model)
+            colour, label = colours[str(model)], charts.name(model, colours)
+            axes.plot(rows["batch_size"], rows["mib"], marker="o", color=colour, label=label)
             short = rows.loc[rows["mib"].isna(), "batch_size"]
             if not short.empty:
-                axes.plot(short, [0] * len(short), "x", color=colours[str(model)], clip_on=False)
+                axes.plot(short, [0] * len(short), "x", color=colour, clip_on=False)
         crosses = " (×: out of memory)" if chosen["mib"].isna().any() else ""
         axes.set(title=f"{length} tokens per row", xlabel=f"batch size{crosses}")
         axes.set_xticks(chosen["batch_size"].unique())

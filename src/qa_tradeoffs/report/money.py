@@ -80,7 +80,7 @@ def chart(costs: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
         low, total, high = (
             row.training_usd + each * questions for each in (row.question_low, row.question_usd, row.question_high)
         )
-        axes.plot(questions, total, color=colours[row.model], label=row.model)
+        axes.plot(questions, total, color=colours[row.model], label=charts.name(row.model, colours))
         axes.fill_between(questions, low, high, color=colours[row.model], alpha=0.15, linewidth=0)
         named.append(
             f"{row.model} starts at USD {plain(row.training_usd)} and rises by USD {plain(row.single_usd)} a million"

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from qa_tradeoffs.analysis import no_answer as analysis
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.report import display
-from qa_tradeoffs.report.charts import WIDTH
+from qa_tradeoffs.report.charts import WIDTH, name
 
 # How the points of a curve are drawn, and their entries in the legend. Two may coincide: only the one used is filled.
 _MARKS: dict[str, dict[str, Any]] = {
@@ -111,7 +111,7 @@ def _draw(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any],
     for row in marks.to_dict("records"):
         style = {"color": colours[row["model"]], "markeredgecolor": "black"} | _MARKS[row["mark"]]
         axes.plot(row[x], row[y], clip_on=False, zorder=3, **style)
-    handles = [Line2D([], [], color=colours[model], label=model) for model in models.values()]
+    handles = [Line2D([], [], color=colours[model], label=name(model, colours)) for model in models.values()]
     handles += [
         Line2D([], [], linestyle="", color="grey", markeredgecolor="black", **style) for style in _MARKS.values()
     ]

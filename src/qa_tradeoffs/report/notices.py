@@ -1,11 +1,11 @@
 """What a reader must know before the first number: the kind of study, what is left out, which runs failed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qa_tradeoffs.analysis import health
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import listed
-from qa_tradeoffs.report import display
+from qa_tradeoffs.report import ceilings, display, lettering
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
@@ -19,6 +19,8 @@ def notices(collected: Collected, run: RunPaths) -> display.Html:
         *left_out(study, collected.slugs, collected.seeds),
         *health.stopped(collected, run),
         *health.notices(collected),
+        *ceilings.notices(collected),
+        *names_in_charts({slug: collected.label(slug) for slug in collected.slugs}),
     ]
     return display.paragraphs(sentences, "notice")
 
@@ -42,6 +44,12 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
     models = [model.label for slug, model in study.models.items() if slug not in slugs]
     parts = [*models, *(f"seed {seed}" for seed in study.seeds if seed not in seeds)]
     return [f"Part of the study is left out of this report: {listed(parts)}."] if parts else []
+
+
+def names_in_charts(labels: Mapping[str, str]) -> list[str]:
+    """What charts write in place of labels, given by slug, that they cannot write; nothing where there is none."""
+    pairs = [f"{name} for {label}" for label, name in lettering.of(labels)[1].items() if name != label]
+    return [f"Charts write {listed(pairs)}: no font here has its characters, or it is too long."] if pairs else []
 
 
 def _weights(models: list[config.Model]) -> str:

@@ -78,7 +78,7 @@ def chart(timings: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
         for model, rows in chosen.groupby("model", sort=False):
             axes.errorbar(
                 rows["length"], rows["seconds"], yerr=charts.errors(rows, "seconds"), marker="o", capsize=3,
-                color=colours[str(model)], label=model,
+                color=colours[str(model)], label=charts.name(model, colours),
             )  # fmt: skip
         axes.set_xticks(lengths, labels=lengths)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -162,7 +162,7 @@ def windows(examples: Sequence[Example], recipe: config.Training, tokens_per_wor
     words = cache(lambda text: len(_WORD.findall(text)))  # many questions share a context
     context = tokens_per_word * np.array([words(example.context) for example in examples])
     question = tokens_per_word * np.array([words(example.question) for example in examples])
-    beside = question + 3  # [CLS] question [SEP] context [SEP]
+    beside = np.minimum(question, recipe.max_question_tokens) + 3  # [CLS] question [SEP] context [SEP]
     room = recipe.max_length - beside
     count = 1 + np.maximum(0, np.ceil((context - room) / np.maximum(room - recipe.stride, 1)))
     tokens = context + count * beside + (count - 1) * recipe.stride

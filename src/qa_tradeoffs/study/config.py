@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_v
 
 from qa_tradeoffs.core.documents import Section, one_line, quoted, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.languages import LANGUAGES
 
 
 def _like(pattern: str, expected: str) -> AfterValidator:
@@ -31,6 +32,7 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
 
 
 _SLUG = _like("[a-z0-9][a-z0-9._-]{0,40}", "at most 41 of a-z 0-9 . _ - and begin with a letter or digit")
+_LANGUAGE = _like("|".join(LANGUAGES), f"one of {', '.join(LANGUAGES)}")
 _REPOSITORY = _like(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", "owner/name, as the Hub writes it")
 # Section does not convert between types; YAML has no paths, so texts are converted to these.
 File = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
@@ -163,6 +165,7 @@ class Training(Section):
     warmup_ratio: float = Field(default=0.0, ge=0, lt=1, description="share of the updates with rising rate")
     max_length: int = Field(default=384, ge=16, le=8192, description="tokens per window")
     stride: int = Field(default=128, ge=0, description="tokens that neighbouring windows share")
+    max_question_tokens: int = Field(default=64, gt=0, le=8192, description="longer questions are cut to their first")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="None: what the checkpoint's config says")
     fast_dropout: bool = Field(default=False, description="on a CPU: masks from a faster generator than torch's")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -192,6 +195,9 @@ class Evaluation(Section):
     max_answer_tokens: int = Field(default=30, gt=0, le=8192)
     batch_tokens: int = Field(default=16_384, gt=0, le=2**31, description="rows × longest row of an evaluation batch")
     no_answer_threshold: float = Field(default=0.0, description="v2.0: no answer where its lead in logits exceeds this")
+    language: Annotated[str, _LANGUAGE] | None = Field(
+        default=None, description="of the answers, such as zh: how EM and F1 count words; None: what their script tells"
+    )
 
 
 BatchSizes = Annotated[tuple[Annotated[int, Field(gt=0, le=100_000)], ...], Field(min_length=1, strict=False)]

@@ -1,0 +1,48 @@
+"""A ceiling is said where it matters, with its causes, and once for the models that share it."""
+
+import pytest
+
+from qa_tradeoffs.evaluation.ceiling import CAUSES, LONG, QUESTION
+from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.report import ceilings
+
+
+def limits(exact: float, f1: float, cut: int = 0, n: int = 1000, **causes: int) -> list[Record]:
+    counts = dict.fromkeys(CAUSES, 0) | causes
+    return [
+        Record.of("ceiling_exact_match", exact, "points", n),
+        Record.of("ceiling_f1", f1, "points", n),
+        *(Record.of("out_of_reach", count, "questions", n, conditions={"cause": cause, "limit": 30})
+          for cause, count in counts.items()),
+        Record.of("questions_cut", cut, "questions", n, conditions={"limit": 64, "longest": 99}),
+    ]  # fmt: skip
+
+
+def test_nothing_is_said_where_a_perfect_model_misses_next_to_nothing():
+    assert ceilings.sentences(limits(99.5, 99.9, cut=5)) == []
+
+
+@pytest.mark.parametrize("scores", [(99.4, 100), (99.6, 99.4)])
+def test_below_99_and_a_half_the_causes_are_counted(scores):
+    (sentence,) = ceilings.sentences(limits(*scores, **{LONG: 4, QUESTION: 2}))
+    assert f"EM {scores[0]:.1f} and F1 {scores[1]:.1f}" in sentence
+    assert "1,000 questions" in sentence
+    assert "4 answered only by more than 30 tokens (evaluation.max_answer_tokens)" in sentence
+    assert "2 that cut" in sentence
+    assert "window" not in sentence
+
+
+def test_questions_that_are_cut_are_said_even_if_all_stay_in_reach():
+    (sentence,) = ceilings.sentences(limits(100, 100, cut=6))
+    assert "6 of 1,000 questions" in sentence
+    assert "64 tokens (training.max_question_tokens); the longest has 99" in sentence
+
+
+def test_models_that_share_a_ceiling_share_a_notice(collected_of):
+    collected = collected_of({"bert": [[1], [0]], "distilbert": [[1]]})
+    assert ceilings.notices(collected) == []
+    low = {key: file.model_copy(update={"records": tuple(limits(60, 80, **{LONG: 400}))})
+           for key, file in collected.evaluations.items()}  # fmt: skip
+    collected.evaluations.update(low)
+    (notice,) = ceilings.notices(collected)
+    assert notice.startswith("BERT and DistilBERT: ")
