@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Int64, Windows
 from qa_tradeoffs.evaluation.answers import Reading
