@@ -17,21 +17,16 @@ def test_the_root_is_the_repository():
     assert (ROOT / "src" / "qa_tradeoffs" / "core" / "files.py").is_file()
 
 
-def test_what_belongs_to_one_training_lies_in_one_folder():
-    folder = Path("runs/demo/bert/seed-2")
-    assert RUN.checkpoint("bert", 2) == folder / "checkpoint"
-    assert RUN.training("bert", 2) == folder / "training.json"
-    assert RUN.history("bert", 2) == folder / "history.parquet"
-    assert RUN.evaluation("bert", 2) == folder / "evaluation.json"
-    assert RUN.predictions("bert", 2) == folder / "predictions.parquet"
-
-
-def test_a_profile_belongs_to_a_model_whatever_its_seed():
+def test_what_belongs_to_one_training_lies_in_one_folder_and_a_profile_in_its_models():
+    of_seed = [RUN.checkpoint, RUN.training, RUN.history, RUN.evaluation, RUN.predictions]
+    assert [str(path("bert", 2).relative_to("runs/demo/bert/seed-2")) for path in of_seed] == [
+        "checkpoint", "training.json", "history.parquet", "evaluation.json", "predictions.parquet"
+    ]  # fmt: skip
     assert RUN.profile("bert") == Path("runs/demo/bert/profile.json")
     assert RUN.timings("bert") == Path("runs/demo/bert/timings.parquet")
 
 
-def test_the_notebooks_of_a_model_are_listed_in_the_order_in_which_they_run():
+def test_the_notebooks_of_a_model_are_in_the_order_in_which_they_run_and_name_their_pages():
     assert [str(path) for path in RUN.notebooks("bert", [0, 1], trained=True)] == [
         "runs/demo/bert/seed-0/1-train.ipynb",
         "runs/demo/bert/seed-0/2-evaluate.ipynb",
@@ -40,9 +35,6 @@ def test_the_notebooks_of_a_model_are_listed_in_the_order_in_which_they_run():
         "runs/demo/bert/3-profile.ipynb",
     ]
     assert [path.name for path in RUN.notebooks("ready", [0], trained=False)] == ["2-evaluate.ipynb", "3-profile.ipynb"]
-
-
-def test_a_page_is_named_after_where_its_notebook_lies():
     assert RUN.page_name(RUN.notebooks("bert", [0], trained=True)[0]) == "bert-seed-0-1-train.html"
 
 
@@ -74,7 +66,7 @@ def test_a_failed_write_leaves_what_was_there_and_no_temporary_file(tmp_path, ol
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"),
+    ("folder", "reason"),
     [
         ("file", "File exists"),
         ("file/below", "Not a directory"),
@@ -82,9 +74,9 @@ def test_a_failed_write_leaves_what_was_there_and_no_temporary_file(tmp_path, ol
         ("a\0b", "embedded null byte"),
     ],
 )
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, folder, said):
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, folder, reason):
     (tmp_path / "file").touch()
-    with pytest.raises(StudyError, match=rf"this folder of results cannot be made \({said}\)$"):
+    with pytest.raises(StudyError, match=rf"this folder of results cannot be made \({reason}\)$"):
         files.write_text(tmp_path / folder / "result.json", "{}")
 
 
@@ -95,7 +87,7 @@ def test_a_folder_that_may_not_be_written_into_is_one_sentence(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "general"),
     [
         (f"{ROOT}/runs/x.json: is missing", "./runs/x.json: is missing"),
         (f"'{ROOT}'", "'.'"),
@@ -106,8 +98,8 @@ def test_a_folder_that_may_not_be_written_into_is_one_sentence(tmp_path, monkeyp
         ("/tmp/ipykernel_12/345.py:1", "tmp/345.py:1"),
     ],
 )
-def test_a_shown_text_names_neither_folders_of_this_machine_nor_its_user(text, shown):
-    assert without_machine(text) == shown
+def test_a_text_for_readers_names_neither_folders_of_this_machine_nor_its_user(text, general):
+    assert without_machine(text) == general
 
 
 @pytest.mark.parametrize(

@@ -45,33 +45,14 @@ def columns(monkeypatch: pytest.MonkeyPatch) -> int:
     return 40
 
 
-@pytest.mark.parametrize(
-    ("done", "total", "seconds", "left"),
-    [
-        (240, 900, 30.0, "01:22"),  # 660 more at 8 a second: 82.5 s
-        (1, 3, 3600.0, "2:00:00"),
-        (0, 900, 5.0, "?"),
-        (900, 900, 50.0, "00:00"),
-    ],
-)
-def test_the_line_has_what_is_done_and_how_long_the_rest_will_take(done, total, seconds, left):
-    text = progress.line({"label": "training", "done": done, "total": total, "seconds": seconds})
-    assert text.startswith(f"training {done}/{total}, {left} left |")
-
-
 def test_a_counter_reports_into_the_file_that_the_variable_names(file):
-    progress.counter("evaluated window")(1, 40)
+    count = progress.counter("evaluated window")
+    for done in range(1, 41):  # all within a moment: the last step is reported however soon it comes
+        count(done, 40)
     state = json.loads(file.read_text())
-    assert (state["label"], state["done"], state["total"]) == ("evaluated window", 1, 40)
+    assert (state["label"], state["done"], state["total"]) == ("evaluated window", 40, 40)
     assert state["seconds"] >= 0
     assert list(file.parent.iterdir()) == [file]
-
-
-def test_the_last_step_is_reported_however_soon_it_comes(file):
-    count = progress.counter("window")
-    for done in range(1, 41):
-        count(done, 40)
-    assert json.loads(file.read_text())["done"] == 40
 
 
 def test_without_the_variable_nothing_is_written(tmp_path, monkeypatch):
@@ -101,6 +82,21 @@ def test_a_terminal_shows_one_line_no_wider_than_it_is_and_is_left_clean(file, c
     assert len(first) == columns - 1
     assert "".join(cleared) == " " * len(first)
     assert finished.waits == [0, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "left"),
+    [
+        (240, 900, 30.0, "01:22"),  # 660 more at 8 a second: 82.5 s
+        (1, 3, 3600.0, "2:00:00"),
+        (0, 900, 5.0, "?"),
+        (900, 900, 50.0, "00:00"),
+    ],
+)
+def test_a_line_has_what_is_done_and_how_long_the_rest_will_take(file, capsys, done, total, seconds, left):
+    file.write_text(json.dumps({"label": "training", "done": done, "total": total, "seconds": seconds}))
+    progress._show("1-train", file, Finished(rounds=1))
+    assert capsys.readouterr().err.startswith(f"1-train  00:00  training {done}/{total}, {left} left |")
 
 
 def test_a_terminal_is_left_clean_even_after_an_error(file, columns, monkeypatch):

@@ -1,60 +1,50 @@
-"""SQuAD's nesting: every part knows where it stands, and names the place of what is not there."""
+"""SQuAD's nesting: paragraphs come with their place, and what is not nested so is refused with its path of keys."""
+
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.squad_json import Part, questions
+from qa_tradeoffs.core.squad_json import File, Part
 
-QA = {"id": "q1", "answers": [{"text": "Ada", "answer_start": 0}, {"text": "Bob", "answer_start": 8}]}
-CONTENT = {
-    "data": [
-        {"title": "People", "paragraphs": [{"context": "Ada met Bob.", "qas": [QA, {"id": "q2"}]}]},
-        {"paragraphs": [{"context": "None.", "qas": []}, {"context": "Eve left.", "qas": [{"id": "q3"}]}]},
-    ]
-}
+N, NO_NUMBERS = "data[0].paragraphs[0].n", ("0", True, 0.0, None)
 
 
-def test_questions_come_in_order_with_title_context_and_place():
+class Paragraph(Part):
+    context: str
+    n: int = 0
+
+
+def read(folder: Path, content: Any) -> list[tuple[str, str, Paragraph]]:
+    (folder / "dev.json").write_text(json.dumps(content))
+    return list(File[Paragraph].read(folder / "dev.json"))
+
+
+def test_paragraphs_come_in_order_with_place_and_title(tmp_path):
+    first, *others = ({"context": text, "more": 1} for text in "abc")
+    content = {"data": [{"title": "People", "paragraphs": [first]}, {"paragraphs": others}]}
     assert [
-        (q.title, q.paragraph.text("context"), q.question.text("id"), q.question.place)
-        for q in questions(CONTENT, "dev.json")
+        (place.removeprefix(f"{tmp_path}/"), title, part.context) for place, title, part in read(tmp_path, content)
     ] == [
-        ("People", "Ada met Bob.", "q1", "dev.json: data[0].paragraphs[0].qas[0]"),
-        ("People", "Ada met Bob.", "q2", "dev.json: data[0].paragraphs[0].qas[1]"),
-        ("article 1", "Eve left.", "q3", "dev.json: data[1].paragraphs[1].qas[0]"),
-    ]
-
-
-def test_members_of_a_list_are_parts():
-    first, *_ = questions(CONTENT, "dev.json")
-    assert [(a.text("text"), a.number("answer_start")) for a in first.question.parts("answers")] == [
-        ("Ada", 0),
-        ("Bob", 8),
+        ("dev.json: data[0].paragraphs[0]", "People", "a"),
+        ("dev.json: data[1].paragraphs[0]", "article 1", "b"),
+        ("dev.json: data[1].paragraphs[1]", "article 1", "c"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("content", "place"),
+    ("content", "problem"),
     [
-        ([], "data is missing or not a list"),
-        ({"data": {}}, "data is missing or not a list"),
-        ({"data": [3]}, "data[0].paragraphs is missing or not a list"),
-        ({"data": [{"paragraphs": []}, {"paragraphs": [{}]}]}, "data[1].paragraphs[0].qas is missing or not a list"),
+        ([], "must be a mapping of keys"),
+        ({"data": {}}, "data: must be a list"),
+        ({"data": [3]}, "data[0]: must be a mapping of keys (it is 3)"),
+        ({"data": [{"paragraphs": []}, {"paragraphs": [{}]}]}, "data[1].paragraphs[0].context: is missing"),
+        *(({"data": [{"paragraphs": [{"context": "", "n": n}]}]}, f"{N}: must be a whole number") for n in NO_NUMBERS),
     ],
 )
-def test_what_is_not_nested_so_is_refused_with_its_path_of_keys(content, place):
+def test_what_is_not_nested_so_is_refused_with_its_path_of_keys(tmp_path, content, problem):
     with pytest.raises(StudyError) as error:
-        list(questions(content, "dev.json"))
-    assert str(error.value).startswith(f"dev.json: {place}")
-
-
-@pytest.mark.parametrize("value", ["0", True, 0.0, None])
-def test_nothing_is_taken_for_a_whole_number_but_one(value):
-    with pytest.raises(StudyError, match=r"^dev\.json: qas\[2\]\.answer_start is missing or not a whole number"):
-        Part({"answer_start": value}, "dev.json: ", "qas[2].").number("answer_start")
-
-
-def test_a_mapping_is_a_part_that_knows_its_key():
-    answers = Part({"answers": {"text": "Ada"}}, "squad: ", "row 3.").part("answers")
-    with pytest.raises(StudyError, match=r"^squad: row 3\.answers\.text is missing or not a list"):
-        answers.values("text")
+        read(tmp_path, content)
+    assert str(error.value).startswith(f"{tmp_path / 'dev.json'}: {problem}")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.data.checks import Row, checked
+from qa_tradeoffs.data.checks import checked
 from qa_tradeoffs.data.example import Example
 
 CONTEXT = "Ada met Bob. Bob left."
@@ -15,7 +15,7 @@ BOB = replace(ADA, id="q2", answers=("Bob",), answer_starts=(8,))
 
 
 def check(*examples: Example, **rules: Any) -> tuple[list[Example], tuple[str, ...]]:
-    return checked([Row(f"dev.json: row {i}", example) for i, example in enumerate(examples)], "dev.json", **rules)
+    return checked([(f"dev.json: row {i}", example) for i, example in enumerate(examples)], "dev.json", **rules)
 
 
 def test_what_is_right_stays_as_it_is():
@@ -35,15 +35,11 @@ def test_offsets_count_characters_not_bytes():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"context": " \n"}, "the context of question 'q1' is empty"),
-        ({"question": " "}, "question 'q1' is empty"),
         ({"answers": (), "answer_starts": ()}, "question 'q1' has no answer; SQuAD v1.1 needs one, v2.0 needs `v2: tr"),
-        ({"answers": ("",)}, "question 'q1' has an empty answer text"),
-        ({"question": "Who \ud83d?"}, "question 'q1' holds half a surrogate pair"),
         ({"answers": ("Eve",)}, "the answer 'Eve' of question 'q1' does not occur in its context"),
     ],
 )
-def test_a_question_that_cannot_be_asked_or_scored_is_refused_with_its_place_and_id(change, message):
+def test_a_question_that_cannot_be_scored_is_refused_with_its_place_and_id(change, message):
     with pytest.raises(StudyError) as error:
         check(BOB, replace(ADA, **change))
     assert str(error.value).startswith(f"dev.json: row 1: {message}")

@@ -5,7 +5,6 @@ import re
 import numpy as np
 import pytest
 
-from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import generated
 from qa_tradeoffs.data.example import fingerprint
 
@@ -22,14 +21,13 @@ def test_every_answer_is_at_its_offset_and_occurs_once(examples):
 
 
 def test_the_same_seed_gives_the_same_set_and_another_seed_another():
+    assert fingerprint(TRAIN[:8]).startswith("9ca6d1b09d49df58")
     assert generated.generate(200, 4, "train", 0) == TRAIN
     assert generated.generate(200, 4, "train", 1) != TRAIN
 
 
 def test_ids_are_unique_over_both_splits_and_passages_are_not_shared():
-    ids = [example.id for example in TRAIN + VALIDATION]
-    assert len(ids) == len(set(ids)) == 1600
-    assert TRAIN[0].id == "train-000000-0"
+    assert len({example.id for example in TRAIN + VALIDATION}) == 1600
     assert not {example.context for example in TRAIN} & {example.context for example in VALIDATION}
 
 
@@ -69,12 +67,6 @@ def test_passages_differ_in_length_and_some_answers_have_several_words():
     assert any(" " in example.answers[0] for example in TRAIN)
 
 
-@pytest.mark.parametrize("count", [0, 6])
-def test_more_questions_than_facts_are_refused(count):
-    with pytest.raises(StudyError, match=r"questions_per_passage: is \d; it must be from 1 to 5"):
-        generated.generate(1, count, "train", 0)
-
-
 MIXED = generated.generate(400, 4, "validation", 0, unanswerable_share=0.3)
 
 
@@ -103,7 +95,3 @@ def test_a_question_without_an_answer_asks_what_its_passage_does_not_state():
 def test_no_question_is_asked_twice_about_a_passage():
     asked = [(example.context, example.question) for example in MIXED]
     assert len(asked) == len(set(asked))
-
-
-def test_sets_without_such_questions_stay_what_they_were_before_there_were_any():
-    assert fingerprint(TRAIN[:8]).startswith("9ca6d1b09d49df58")

@@ -5,10 +5,8 @@ import re
 import pytest
 from huggingface_hub import ModelCard
 
-from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import checkpoints
 from qa_tradeoffs.publish import card
-from qa_tradeoffs.study import config
 
 DEMO = {
     "data": {"source": "generated", "train_passages": 1000, "validation_passages": 150, "questions_per_passage": 4},
@@ -56,14 +54,11 @@ def test_scores_times_and_costs_are_those_of_the_result_files(rendered):
     assert line(text, "a million passes, USD")[0] == "86.1"
 
 
-def test_it_is_told_as_one_of_several_seeds_with_their_spread(rendered):
+def test_it_is_one_of_several_seeds_with_their_spread_or_speaks_for_itself_alone(rendered):
     text = rendered([[0.5, 0.5], [0.6, 0.6], [0.9, 0.9]])
     assert "It is one of 3 trainings that differ in their seed alone (0, 1, 2)." in text
     assert "F1 over the seeds goes from 50.0 to 90.0." in text
     assert line(text, "seed 2")[1] == "90.0 (89.0–91.0)"
-
-
-def test_a_single_seed_does_not_speak_for_others(rendered):
     assert "Only this training was scored: how another seed would have done is not known." in rendered([[0.5]])
 
 
@@ -97,9 +92,8 @@ def test_the_code_that_it_shows_answers_with_words_of_the_passage(
 ):
     network = network_of(architecture, max_position_embeddings=384)
     checkpoints.save(network, tokenizer, tmp_path / "checkpoint")
-    text = card.render(
-        collected_of({"bert": [[0.5]]}), "bert", 0, str(tmp_path / "checkpoint"), network.config.model_type
-    )
+    collected = collected_of({"bert": [[0.5]]})
+    text = card.render(collected, "bert", 0, str(tmp_path / "checkpoint"), network.config.model_type)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(code, {})
     answer = capsys.readouterr().out.strip()
@@ -110,7 +104,8 @@ def test_the_code_that_it_shows_answers_with_words_of_the_passage(
 def test_a_training_in_several_processes_is_made_again_in_as_many_and_costs_each_device(collected_of):
     collected = collected_of({"bert": [[0.5]]})
     file = collected.trainings["bert", 0]
-    shared = {"processes": 8, "devices": 8}
+    recipe = {"dropout": None, "fast_dropout": False, "epochs": 3.0, "save_minutes": 10.0}
+    shared = {"processes": 8, "devices": 8} | recipe
     collected.trainings["bert", 0] = file.model_copy(
         update={"records": tuple(record.model_copy(update={"conditions": shared}) for record in file.records)}
     )
@@ -118,16 +113,17 @@ def test_a_training_in_several_processes_is_made_again_in_as_many_and_costs_each
     assert 'MODELS="bert" SEEDS="0" NPROC=8\n' in text
     assert line(text, "fine-tuning") == ["60.0 min", "this seed, on some processor, 2 threads; 8 of these"]
     assert line(text, "fine-tuning, USD")[0] == "12.4"  # 8 × 1.55
+    settings = [line(text, name)[0] for name in ("dropout", "fast dropout", "epochs")]
+    assert settings == ["as the network has it", "no", "3.0"]
+    assert "save minutes" not in text
 
 
-def test_settings_of_the_recipe_are_in_words():
-    conditions = {"dropout": None, "fast_dropout": False, "epochs": 3.0, "save_minutes": 10.0}
-    record = Record(metric="train_seconds", value=1, unit="s", n=1, conditions=conditions)
-    assert card._recipe(record) == {"dropout": "as the network has it", "fast dropout": "no", "epochs": 3.0}
-
-
-def test_data_from_files_and_local_checkpoints_are_named_without_their_folders():
-    data = config.FileData(source="files", train="/home/someone/train.json", validation="/home/someone/dev.json")
-    assert card._data(data, None) == "Its questions come from files: `train.json`, `dev.json`."
-    spec = config.Model(label="Mine", path="/home/someone/mine")
-    assert card._origin(spec, None) == "It is a local checkpoint, `mine`, fine-tuned."
+def test_data_from_files_and_local_checkpoints_are_named_without_their_folders(rendered, tmp_path):
+    files = {split: tmp_path / f"{split}.json" for split in ("train", "validation")}
+    for file in files.values():
+        file.touch()
+    models = {"bert": {"label": "Mine", "path": tmp_path}}
+    text = rendered([[0.5]], data={"source": "files"} | files, models=models)
+    assert "Its questions come from files: `train.json`, `validation.json`." in text
+    assert f"It is a local checkpoint, `{tmp_path.name}`, fine-tuned." in text
+    assert str(tmp_path) not in text

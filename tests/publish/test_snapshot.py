@@ -35,12 +35,11 @@ def run(tmp_path: Path) -> RunPaths:
 
 
 def test_the_summary_holds_each_models_figures_and_where_they_came_from(collected_of):
-    found = snapshot.summary(collected_of(SCORES, usd_per_hour=2.0))
-    assert [model.label for model in found.models] == ["BERT", "DistilBERT"]
-    bert = found.models[0]
+    summary = snapshot.summary(collected_of(SCORES, usd_per_hour=2.0))
+    assert [model.label for model in summary.models] == ["BERT", "DistilBERT"]
+    bert = summary.models[0]
     (f1,), (exact_match,), (latency,) = (bert.find(metric) for metric in ("f1", "exact_match", "latency"))
     assert (f1.value, f1.n, f1.unit) == (75, 2, "points")
-    assert f1.interval is not None
     assert (f1.interval.low, f1.interval.high, f1.interval.over) == (50, 100, "questions")
     assert exact_match.value == 50
     assert (latency.value, latency.n) == (0.2, 12)
@@ -48,27 +47,26 @@ def test_the_summary_holds_each_models_figures_and_where_they_came_from(collecte
     assert [record.value for record in bert.find("train_seconds")] == [3600]
     assert [record.value for record in bert.find("train_usd")] == [2]  # an hour
     assert bert.find("million_usd")[0].value == pytest.approx(0.2 * 1e6 / 3600 * 2)
-    assert found.origin.device["name"]
-    assert found.price.startswith("a GPU, Some Cloud, ")
+    assert summary.origin.device["name"]
+    assert summary.price.startswith("a GPU, Some Cloud, ")
 
 
 def test_the_summary_answers_as_the_report_does_and_says_what_its_chart_shows(collected_of):
-    found = snapshot.summary(collected_of(SCORES))
+    summary = snapshot.summary(collected_of(SCORES))
     for text in ("75.0 (50.0–100.0) over 2 questions", "100 ms a question against 200 ms of BERT", "corrected p = 1"):
-        assert text in " ".join(found.answer)
-    assert "BERT at 200 ms and F1 75.0" in found.chart and "DistilBERT at 100 ms and F1 50.0" in found.chart
+        assert text in " ".join(summary.answer)
+    assert "BERT at 200 ms and F1 75.0" in summary.chart and "DistilBERT at 100 ms and F1 50.0" in summary.chart
 
 
 def test_a_price_that_is_a_range_gives_two_costs(collected_of):
-    found = snapshot.summary(collected_of(SCORES, usd_per_hour=[1.0, 3.0]))
-    costs = found.models[0].find("train_usd")
+    summary = snapshot.summary(collected_of(SCORES, usd_per_hour=[1.0, 3.0]))
+    costs = summary.models[0].find("train_usd")
     assert [(record.conditions["usd_per_hour"], record.value) for record in costs] == [(1, 1), (3, 3)]
 
 
 def test_published_pages_name_neither_the_machine_nor_its_user(collected_of, run, tmp_path):
-    index = snapshot.publish(
-        run, tmp_path / "published" / "x", collected_of(SCORES), [run.folder / "bert/3-profile.ipynb"]
-    )
+    notebooks = [run.folder / "bert/3-profile.ipynb"]
+    index = snapshot.publish(run, tmp_path / "published" / "x", collected_of(SCORES), notebooks)
     assert sorted(path.name for path in index.parent.iterdir()) == [
         "4-analysis.html", "bert-3-profile.html", "index.html", "summary.json", "tradeoff.svg"
     ]  # fmt: skip
@@ -105,7 +103,7 @@ def test_a_summary_is_read_back_checked(collected_of, tmp_path):
     file.write_text(written.model_dump_json())
     assert snapshot.read(file) == written
     file.write_text(json.dumps(json.loads(file.read_text()) | {"pric": 1}))
-    with pytest.raises(StudyError, match=r"summary.json: is not a summary of this program \(pric: unknown key"):
+    with pytest.raises(StudyError, match=r"summary\.json: pric: unknown key$"):
         snapshot.read(file)
     with pytest.raises(StudyError, match=r"none.json: is missing; run make publish"):
         snapshot.read(tmp_path / "none.json")

@@ -17,7 +17,6 @@ from benchmarks.comparison import Comparison, DisagreementError
 from benchmarks.record import Benchmarks, read, table
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.metrics import squad
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs import results
@@ -46,8 +45,8 @@ def test_generated_answers_are_where_they_are_said_to_be(asked):
 def test_windows_and_labels_are_those_of_the_plain_recipe(asked, vocabulary):
     windows = features.build(asked, vocabulary)
     assert len(windows.lengths) > len(asked)
-    found = pieces.same_windows(plain.training_features(asked, vocabulary), windows)
-    assert found["equal windows"] == (len(windows.lengths), "windows")
+    equal = pieces.same_windows(plain.training_features(asked, vocabulary), windows)
+    assert equal["equal windows"] == (len(windows.lengths), "windows")
 
 
 def test_another_label_is_noticed(asked, vocabulary):
@@ -63,36 +62,36 @@ def test_answers_are_the_plain_recipes_or_score_higher(asked, vocabulary, seed):
     windows, padded = features.build(asked, vocabulary), plain.evaluation_features(asked, vocabulary)
     start, end = np.random.default_rng(seed).normal(size=(2, len(windows.lengths), plain.MAX_LENGTH)).astype(np.float32)
     texts, scores = plain.answers(asked, padded, start, end)
-    found = pieces._from_padded(start, end, windows, asked)
-    equal = same_answers(asked, texts, scores, found)
+    ours = pieces._from_padded(start, end, windows, asked)
+    equal = same_answers(asked, texts, scores, ours)
     for row, example in enumerate(asked):
-        assert found.score[row] >= scores[example.id]
-        assert found.text[row] == texts[example.id] or found.score[row] > scores[example.id]
+        assert ours.score[row] >= scores[example.id]
+        assert ours.text[row] == texts[example.id] or ours.score[row] > scores[example.id]
     assert 0 < equal["better answers"][0] < len(asked)
     assert equal["equal answers"][0] + equal["better answers"][0] == len(asked)
 
 
-def same_answers(asked: list[Example], texts: dict[str, str], scores: dict[str, float], found: Any) -> Any:
+def same_answers(asked: list[Example], texts: dict[str, str], scores: dict[str, float], ours: Any) -> Any:
     points = plain.score(texts, asked)
-    return pieces.same_answers(asked, texts, scores, points, found, pieces._score(found, asked), tolerance=0.0)
+    return pieces.same_answers(asked, texts, scores, points, ours, pieces._score(ours, asked), tolerance=0.0)
 
 
 def test_a_lower_score_or_another_answer_of_the_same_score_is_noticed(asked, vocabulary):
     windows, padded = features.build(asked, vocabulary), plain.evaluation_features(asked, vocabulary)
     start, end = inputs.Logits(windows).padded(plain.MAX_LENGTH)
     texts, scores = plain.answers(asked, padded, start, end)
-    found = pieces._from_padded(start, end, windows, asked)
-    same_answers(asked, texts, scores, found)
+    ours = pieces._from_padded(start, end, windows, asked)
+    same_answers(asked, texts, scores, ours)
     with pytest.raises(DisagreementError, match="scores lower"):
-        same_answers(asked, texts, {**scores, asked[0].id: 99.0}, found)
+        same_answers(asked, texts, {**scores, asked[0].id: 99.0}, ours)
     with pytest.raises(DisagreementError, match="same score"):
-        same_answers(asked, {**texts, asked[0].id: "another"}, scores, found)
+        same_answers(asked, {**texts, asked[0].id: "another"}, scores, ours)
 
 
 def test_the_made_up_logits_find_most_answers(asked, vocabulary):
     windows = features.build(asked, vocabulary)
-    found = pieces._from_padded(*inputs.Logits(windows).padded(plain.MAX_LENGTH), windows, asked)
-    assert 70 < pieces._score(found, asked)["f1"] < 100
+    ours = pieces._from_padded(*inputs.Logits(windows).padded(plain.MAX_LENGTH), windows, asked)
+    assert 70 < pieces._score(ours, asked)["f1"] < 100
 
 
 def test_scores_are_those_of_the_plain_recipe():
@@ -109,25 +108,25 @@ def test_evaluation_from_end_to_end_agrees(asked, vocabulary, network_of):
     network.resize_token_embeddings(len(vocabulary))
     alone = pieces.forward_passes(asked, vocabulary, network, rounds=1)
     assert alone.findings["largest difference of scores"][0] < 1e-4
-    found = pieces.evaluating(asked, vocabulary, network, rounds=1)
-    assert found.findings["equal answers"][0] > 0
-    assert found.plain.shape == found.ours.shape == (1,)
+    compared = pieces.evaluating(asked, vocabulary, network, rounds=1)
+    assert compared.findings["equal answers"][0] > 0
+    assert compared.plain.shape == compared.ours.shape == (1,)
 
 
 def test_training_updates_are_the_same_on_both_sides(vocabulary, network_of):
     asked = inputs.generated(64)
     network = network_of(vocab_size=len(vocabulary), max_position_embeddings=384)
     network.resize_token_embeddings(len(vocabulary))
-    found = pieces.training_updates(asked, inputs.tokenizer(asked), network, updates=2, batch_size=4, rounds=1)
-    assert found.findings["distance of gradients"][0] < 1e-5
-    assert found.findings["parts of an update"][0] >= 1
+    compared = pieces.training_updates(asked, inputs.tokenizer(asked), network, updates=2, batch_size=4, rounds=1)
+    assert compared.findings["distance of gradients"][0] < 1e-5
+    assert compared.findings["parts of an update"][0] >= 1
 
 
 def test_the_ratio_is_taken_within_rounds():
-    found = Comparison("a", "b", plain=np.array([2.0, 8.0, 3.0]), ours=np.array([1.0, 2.0, 1.0]))
-    assert found.ratios.tolist() == [2, 4, 3]
-    assert "plain 3 s, ours 1 s: 3.00 times as fast (2.00 to 4.00 in 3 rounds)" in str(found)
-    records = comparison.records(found)
+    compared = Comparison("a", "b", plain=np.array([2.0, 8.0, 3.0]), ours=np.array([1.0, 2.0, 1.0]))
+    assert compared.ratios.tolist() == [2, 4, 3]
+    assert "plain 3 s, ours 1 s: 3.00 times as fast (2.00 to 4.00 in 3 rounds)" in str(compared)
+    records = comparison.records(compared)
     assert [(r.value, r.unit, r.n) for r in records] == [(3, "s", 3), (1, "s", 3), (3, "times as fast", 3)]
     assert (records[2].interval.low, records[2].interval.high) == (2, 4)
     origin = results.Origin(git_commit=None, git_dirty=None, seed=0, device={}, python="3.11", versions={})
@@ -138,10 +137,10 @@ def test_the_ratio_is_taken_within_rounds():
 @pytest.mark.parametrize("side", ["plain", "ours"])
 def test_a_point_of_growth_counts_the_windows_of_its_questions(side):
     asked = inputs.generated(20, 20)
-    found = growth.run(growth.Point(side, questions=20, passages=20))
-    assert found["windows"] == len(features.build(asked, inputs.tokenizer(asked)).lengths)
-    assert found["windows"] > 20
-    assert found["seconds"] > 0
+    point = growth.run(growth.Point(side, questions=20, passages=20))
+    assert point["windows"] == len(features.build(asked, inputs.tokenizer(asked)).lengths)
+    assert point["windows"] > 20
+    assert point["seconds"] > 0
 
 
 def test_growth_is_recorded_for_either_side(monkeypatch):
@@ -170,17 +169,6 @@ def test_the_committed_results_are_of_every_piece():
     }  # fmt: skip
 
 
-def test_predictions_from_logits_are_those_of_the_network_that_gave_them(asked, vocabulary):
-    """In any batches: the logits are a function of the row."""
-    windows = features.build(asked, vocabulary)
-    engine = pieces.Padded(*inputs.Logits(windows).padded(plain.MAX_LENGTH))
-    one_by_one = answers.predict(engine, windows, asked, answers.Reading(batch_tokens=1))
-    together = answers.predict(engine, windows, asked, answers.Reading(batch_tokens=10**6))
-    assert one_by_one.text.tolist() == together.text.tolist()
-    np.testing.assert_array_equal(one_by_one.score, together.score)
-    np.testing.assert_allclose(one_by_one.probability, together.probability, rtol=1e-5)
-
-
 def test_the_chart_has_both_sides_in_time_and_memory_against_questions_and_context(tmp_path):
     records = [
         Record.of(metric, value, "1", conditions={"piece": "growth", **vars(point)})
@@ -189,8 +177,8 @@ def test_the_chart_has_both_sides_in_time_and_memory_against_questions_and_conte
     ]
     panels = chart.growth(records).axes
     assert len(panels) == 4
-    shown = [[tuple(line.get_xdata()) for line in axes.lines] for axes in panels]
-    assert shown == [[(500, 2500, 5000, 10_000, 20_000, 40_000)] * 2, [(1, 2, 5, 10, 20)] * 2] * 2
+    drawn = [[tuple(line.get_xdata()) for line in axes.lines] for axes in panels]
+    assert drawn == [[(500, 2500, 5000, 10_000, 20_000, 40_000)] * 2, [(1, 2, 5, 10, 20)] * 2] * 2
     assert [float(line.get_ydata().item(0)) for axes in panels for line in axes.lines] == [2] * 4 + [3] * 4
     chart.write(chart.growth(records), tmp_path / "one.svg")
     chart.write(chart.growth(records), tmp_path / "two.svg")
@@ -227,10 +215,10 @@ def test_an_epoch_is_timed_by_both_recipes_with_as_many_updates():
         "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50,
     }  # fmt: skip
     records = epoch.measure(lengths, torch.device("cpu"), precision="fp32", plain_updates=2, shape=shape)
-    found = {(record.metric, record.conditions["side"]): record for record in records}
-    assert found["epoch_seconds", "ours"].n == 3  # 40 windows, 16 per update
-    assert found["epoch_seconds", "plain"].n == 2
-    assert 0 < found["epoch_peak_share", "ours"].value < 1
+    by_side = {(record.metric, record.conditions["side"]): record for record in records}
+    assert by_side["epoch_seconds", "ours"].n == 3  # 40 windows, 16 per update
+    assert by_side["epoch_seconds", "plain"].n == 2
+    assert 0 < by_side["epoch_peak_share", "ours"].value < 1
 
 
 def test_the_operations_of_an_epoch_are_three_times_those_of_its_forward_passes():

@@ -28,6 +28,6 @@ def test_arithmetic_loads_neither_torch_nor_pandas(module):
 
 
 def test_the_package_itself_loads_none_of_its_modules_nor_their_libraries():
-    found = loaded("import qa_tradeoffs")
-    assert not {"numpy", "torch"} & found
-    assert not [name for name in found if name.startswith("qa_tradeoffs.")]
+    modules = loaded("import qa_tradeoffs")
+    assert not {"numpy", "torch"} & modules
+    assert not [name for name in modules if name.startswith("qa_tradeoffs.")]

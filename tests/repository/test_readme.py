@@ -37,8 +37,8 @@ def test_make_commands_name_a_target_and_a_study_that_exist(command):
 def test_python_commands_name_a_module_with_a_command_line(command):
     _, option, module, *_ = shlex.split(command)
     assert option == "-m"
-    found = importlib.import_module(module)
-    assert callable((importlib.import_module(f"{module}.__main__") if hasattr(found, "__path__") else found).main)
+    imported = importlib.import_module(module)
+    assert callable((importlib.import_module(f"{module}.__main__") if hasattr(imported, "__path__") else imported).main)
 
 
 def test_every_command_is_one_of_these():

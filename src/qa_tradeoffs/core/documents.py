@@ -1,17 +1,20 @@
-"""What every file that is read must keep to: YAML by the safe loader, JSON without repeated keys."""
+"""Files that are read: YAML by the safe loader, JSON without repeated keys, and both as pydantic's types."""
 
 import json
 import math
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from qa_tradeoffs.core.errors import StudyError, scrubbed
 from qa_tradeoffs.core.files import read_bytes
+
+T = TypeVar("T")
 
 
 class Strict(BaseModel):
@@ -22,6 +25,66 @@ class Strict(BaseModel):
 
 class Section(Strict, strict=True):
     """A part of a file that people write: `yes` is no number, and `"8"` neither."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, content: Any) -> Any:
+        """Refuse what has other keys, naming those that there are."""
+        keys = [field.alias or name for name, field in cls.model_fields.items()]
+        if not isinstance(content, (dict, cls)):
+            raise ValueError(f"must be a mapping with the keys {', '.join(keys)}")
+        if isinstance(content, dict) and (unknown := [key for key in content if key not in keys]):
+            problem = PydanticCustomError("unknown_key", f"unknown key; the keys here are {', '.join(keys)}")
+            location = (str(unknown[0]),)
+            raise ValidationError.from_exception_data("", [{"type": problem, "loc": location, "input": None}])
+        return content
+
+
+def validated(kind: type[T], content: Any, place: object, context: Any = None) -> T:
+    """The content as this type. Raises StudyError naming the place and the first key that is wrong."""
+    try:
+        return TypeAdapter(kind).validate_python(content, context=context)
+    except ValidationError as error:
+        raise StudyError(f"{place}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem that pydantic names, as 'key: what is wrong; what would be right'."""
+    # A misspelt key is two problems, one unknown and one missing: the first says more.
+    problem = min(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
+    location = [part for part in problem["loc"] if part != "[key]"]
+    match location:
+        case ["data", str(), *_]:
+            del location[1]  # which member of a union it is
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    own_words = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    given = None if problem["type"] == "extra_forbidden" else problem["input"]
+    quote = f" (it is {quoted(given)})" if isinstance(given, (str, int, float)) else ""
+    return (f"{one_line(path)}: " if path else "") + _MESSAGES.get(problem["type"], own_words) + quote
+
+
+# Where pydantic speaks of its own types, what the writer of a file needs to know.
+_MAPPING, _EMPTY = "must be a mapping of keys", "must not be empty"
+_MESSAGES = {
+    "missing": "is missing",
+    "extra_forbidden": "unknown key",
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "list_type": "must be a list",
+    "tuple_type": "must be a list, as in [0, 1]",
+    "too_short": _EMPTY,
+    "too_long": "has too many values",
+    "string_too_short": _EMPTY,
+    "string_pattern_mismatch": _EMPTY,
+    "string_type": "must be a text, in quotes if it looks like a number",
+    "string_unicode": "must be valid Unicode, without half a surrogate pair",
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "path_type": "must be the path of a file",
+    "union_tag_not_found": "needs `source`, one of generated, hub, files",
+    "union_tag_invalid": "`source` must be one of generated, hub, files",
+}
 
 
 def read_yaml(path: Path) -> Any:
@@ -53,7 +116,7 @@ def read_json(path: Path, missing: str = "no such file") -> Any:
         content = dict(pairs)
         if len(content) < len(pairs):
             repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
-            raise StudyError(f"{path}: has the key {shown(repeated)} twice in one object; each must be there once")
+            raise StudyError(f"{path}: has the key {quoted(repeated)} twice in one object; each must be there once")
         return content
 
     content = read_bytes(path, missing)
@@ -76,21 +139,12 @@ def one_line(error: object, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """A value as a message quotes it."""
     try:
         return one_line(repr(value), 60)
     except ValueError:  # Python does not print integers of thousands of digits
         return "a number of thousands of digits"
-
-
-def is_unicode(text: str) -> bool:
-    """Whether the text can be written down: half of a surrogate pair cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 _MOST_BYTES = 1_000_000
@@ -119,30 +173,23 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
-        except (
-            ValueError,
-            LookupError,
-            AttributeError,
-            ArithmeticError,
-        ):  # what date, int and the like happen to raise
-            said = f"{shown(node.value)} is no {node.tag.rpartition(':')[2]}"
-            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark) from None
+        except (ValueError, LookupError, AttributeError, ArithmeticError):  # what date, int and the like may raise
+            problem = f"{quoted(node.value)} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         value = super().construct_scalar(node)
-        if found := yaml.reader.Reader.NON_PRINTABLE.search(str(value)):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the character {found.group()!a} is no text", node.start_mark
-            )
+        if match := yaml.reader.Reader.NON_PRINTABLE.search(str(value)):
+            problem = f"the character {match.group()!a} is no text"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if (key.tag, str(key.value)) in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' is there twice", key.start_mark
-                )
+                problem = f"the key '{key.value}' is there twice"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             seen.add((key.tag, str(key.value)))
         return super().construct_mapping(node, deep)
 

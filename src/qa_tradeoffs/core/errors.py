@@ -20,7 +20,7 @@ class StudyError(Exception):
     def __init__(self, sentence: str) -> None:
         text = scrubbed(" ".join(sentence.splitlines()))
         if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"  # what is quoted is long, not what is said of it
+            text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"  # a quotation is long, not the sentence
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
 
 

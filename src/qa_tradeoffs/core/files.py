@@ -12,7 +12,7 @@ from pathlib import Path
 from qa_tradeoffs.core.errors import FULL, StudyError
 
 # Libraries that are not written in Python raise errors of their own; torch's tell only where it was in the file.
-_SAID_FULL = re.compile(r"No space left|Disk quota|File too large|PytorchStreamWriter failed writing|unexpected pos \d")
+_FULL_DISK = re.compile(r"No space left|Disk quota|File too large|PytorchStreamWriter failed writing|unexpected pos \d")
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS, REPORTS = Path("runs"), Path("reports")
@@ -23,16 +23,16 @@ ANOMALY = ROOT / "benchmarks" / "results" / "anomaly.json"
 
 def without_machine(text: str) -> str:
     """The text without what names this machine or its user: folders of people, of temporary files, of the packages."""
-    for pattern, shown in _MACHINE:
-        text = pattern.sub(shown, text)
+    for pattern, general in _MACHINE:
+        text = pattern.sub(general, text)
     return text
 
 
 # Each only at the beginning of a path: other texts may hold the same letters.
 _NAME = r"[^\s/\"'<>,;:)]+"
 _MACHINE = [
-    (re.compile(rf"(?<![\w+/.<-])(?:{pattern})(?![\w-])"), shown)
-    for pattern, shown in (
+    (re.compile(rf"(?<![\w+/.<-])(?:{pattern})(?![\w-])"), general)
+    for pattern, general in (
         (rf"(?:/{_NAME})+/site-packages", "site-packages"),
         (re.escape(str(ROOT)), "."),
         (re.escape(str(Path.home() / "_")).removesuffix("/_"), "~"),
@@ -44,7 +44,7 @@ _MACHINE = [
 
 
 def read_bytes(path: Path, missing: str = "no such file") -> bytes:
-    """The file's content. Raises StudyError where it cannot be had; ``missing`` is said where it is not there."""
+    """The file's content. Raises StudyError where it cannot be had, with ``missing`` where it is not there."""
     try:
         if stat.S_ISCHR(path.stat().st_mode):
             raise StudyError(f"{path}: is a device, which may never end; give a file")
@@ -70,8 +70,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        said = getattr(error, "strerror", None) or error
-        raise StudyError(f"{str(folder)!a}: this folder of results cannot be made ({said})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise StudyError(f"{str(folder)!a}: this folder of results cannot be made ({reason})") from None
     if not os.access(folder, os.W_OK):
         raise StudyError(f"{folder}: nothing can be written into this folder of results; allow it, or give another")
 
@@ -84,7 +84,7 @@ def enough_disk_for(target: Path) -> Iterator[None]:
     except StudyError:
         raise
     except Exception as error:
-        if getattr(error, "errno", None) not in FULL and not _SAID_FULL.search(str(error)):
+        if getattr(error, "errno", None) not in FULL and not _FULL_DISK.search(str(error)):
             raise
         raise StudyError(
             f"{getattr(error, 'filename', None) or target}: cannot be written, the disk (or its quota) is full; make "

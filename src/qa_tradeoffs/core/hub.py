@@ -3,8 +3,7 @@
 The library's own variables hold: HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE, HF_TOKEN. Its token is never looked at here.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,20 +41,20 @@ def fetch(name: str, revision: str, files: list[str], kind: Literal["model", "da
 def upload(name: str, files: Mapping[str, bytes], message: str) -> bool:
     """Make a model repository hold these files; False where it did already, and no commit was made.
 
-    ``files`` are contents by name. A repository that is not there yet is created, private. Raises StudyError.
+    ``files`` are contents by name. A repository that is not there yet is created, private. The library sends only what
+    differs. Raises StudyError.
     """
     if huggingface_hub.get_token() is None:
         raise StudyError(f"{name}: nobody is logged in to {constants.ENDPOINT}; run `hf auth login`, or set HF_TOKEN")
     api = huggingface_hub.HfApi()
     try:
         api.create_repo(name, private=True, exist_ok=True)
-        changed = _changed(files, api.list_repo_tree(name))
-        additions = [huggingface_hub.CommitOperationAdd(path, files[path]) for path in changed]
-        if additions:
-            api.create_commit(name, additions, commit_message=message)
+        before = api.repo_info(name).sha
+        additions = [huggingface_hub.CommitOperationAdd(path, content) for path, content in files.items()]
+        commit = api.create_commit(name, additions, commit_message=message)
     except Exception as error:  # as in fetch
         raise StudyError(f"{name} {_why(error, name, 'uploaded')}") from None
-    return bool(additions)
+    return bool(commit.oid != before)
 
 
 def check_name(name: str) -> None:
@@ -89,21 +88,6 @@ def _why(error: BaseException, path: str, done: str) -> str:
         f"could not be {done} ({one_line(causes[-1])}); check the network, the space left on the disk, and HF_ENDPOINT "
         f"({constants.ENDPOINT}); {_RESUME}"
     )
-
-
-def _changed(files: Mapping[str, bytes], entries: Iterable[Any]) -> list[str]:
-    """Names of the files that the repository lacks or has with another content.
-
-    The Hub names large files by SHA-256 and small ones as git does.
-    """
-    there = {entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id for entry in entries if hasattr(entry, "lfs")}
-    return [path for path, content in files.items() if there.get(path) not in _names(content)]
-
-
-def _names(content: bytes) -> set[str]:
-    """The names that a content can have on the Hub."""
-    git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    return {git, hashlib.sha256(content).hexdigest()}
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -29,15 +29,18 @@ def locked(path: Path, what: str, *, patience: float = _SECONDS_TO_END, advice: 
     """Hold the lock ``path`` while the block runs; the operating system releases it however this process ends.
 
     Children do not inherit it. Where ``what`` is still locked after ``patience`` seconds, raises StudyError that names
-    the holder and ends in ``advice``. On a file system without locks nothing is locked.
+    the holder and ends in ``advice``; who waits without end says so. On a file system without locks nothing is locked.
     """
     make_folder(path.parent)
-    lock = FileLock(path, timeout=0)
+    lock = FileLock(path, timeout=0 if patience == math.inf else patience)
     try:
-        with contextlib.suppress(Timeout):
-            lock.acquire()
-        if not lock.is_locked:
-            _wait(lock, path, what, patience, advice)
+        lock.acquire(poll_interval=0.1)
+    except Timeout:
+        holder = _holder(path)
+        if patience < math.inf:
+            raise StudyError(f"{what}: is in use by {holder}; wait until that has ended, or end it{advice}") from None
+        print(f"{what}: waiting for {holder}", file=sys.stderr)
+        lock.acquire(timeout=-1, poll_interval=0.1)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
@@ -49,24 +52,14 @@ def locked(path: Path, what: str, *, patience: float = _SECONDS_TO_END, advice: 
         lock.release()
 
 
-def _wait(lock: FileLock, path: Path, what: str, patience: float, advice: str) -> None:
-    """Acquire the lock that another process holds; without end only where somebody asked for that."""
-    if patience == math.inf:
-        print(f"{what}: waiting for {holder(path)}", file=sys.stderr)
-    try:
-        lock.acquire(timeout=-1 if patience == math.inf else patience, poll_interval=0.1)
-    except Timeout:
-        raise StudyError(f"{what}: is in use by {holder(path)}; wait until that has ended, or end it{advice}") from None
-
-
-def holder(path: Path) -> str:
+def _holder(path: Path) -> str:
     """The process that holds a lock, as it introduced itself."""
     return path.read_text(errors="replace") or "another process"
 
 
 def others(path: Path) -> list[str]:
     """Who holds the other locks in the lock's folder."""
-    return [holder(lock) for lock in sorted(path.parent.glob(".*.lock")) if lock != path and _is_held(lock)]
+    return [_holder(lock) for lock in sorted(path.parent.glob(".*.lock")) if lock != path and _is_held(lock)]
 
 
 def _is_held(path: Path) -> bool:

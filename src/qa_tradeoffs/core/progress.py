@@ -9,10 +9,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -21,6 +20,7 @@ LINES = "QA_TRADEOFFS_LINES"  # set where somebody waits at a terminal that is n
 _SECONDS_BETWEEN_REPORTS = 0.2
 _SECONDS_BETWEEN_DRAWINGS = 0.5
 _SECONDS_BETWEEN_LINES = 60.0
+# training step 240/900, 01:22 left |██▋       |
 _FORMAT = "{desc} {n_fmt}/{total_fmt}, {remaining} left |{bar}|"
 
 
@@ -52,13 +52,6 @@ def counter(label: str) -> Callable[[int, int], None]:
     return Progress(label, 0).update
 
 
-def line(state: Mapping[str, Any], title: str = "", columns: int | None = None) -> str:
-    """'training step 240/900, 01:22 left |██▋       |' from a reported state, at most ``columns`` wide."""
-    done, total, seconds = state["done"], state["total"], state["seconds"]
-    text = tqdm.format_meter(done, total, seconds, columns, prefix=f"{title}{state['label']}", bar_format=_FORMAT)
-    return str(text)
-
-
 @contextmanager
 def shown_on_terminal(title: str, file: Path) -> Iterator[None]:
     """While the block runs, show on the terminal what is reported into ``file``, with the time since it began.
@@ -87,7 +80,9 @@ def _show(title: str, file: Path, finished: threading.Event) -> None:
             columns = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
         heading = f"{title}  {tqdm.format_interval(time.monotonic() - began)}  "
         try:
-            draw(line(json.loads(file.read_text()), heading, columns))
+            state = json.loads(file.read_text())
+            counts = (state["done"], state["total"], state["seconds"])
+            draw(tqdm.format_meter(*counts, columns, prefix=heading + state["label"], bar_format=_FORMAT))
         except (OSError, ValueError):  # nothing is reported yet
             draw(f"{heading}starting"[:columns])
         wait = _SECONDS_BETWEEN_DRAWINGS if terminal else _SECONDS_BETWEEN_LINES

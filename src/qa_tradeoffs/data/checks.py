@@ -1,20 +1,15 @@
-"""Whether questions can be asked and scored: texts that are there, unique ids, answers that are where they say."""
+"""Whether questions can be asked and scored: answers that are there and where they say, unique ids."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import NamedTuple
 
-from qa_tradeoffs.core.documents import is_unicode, one_line
+from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data.example import Example
 
-
-class Row(NamedTuple):
-    """A question as read, and where it stands, as in 'dev.json: data[0].paragraphs[2].qas[1]'."""
-
-    place: str
-    example: Example
+Row = tuple[str, Example]  # where a question is, as in 'dev.json: data[0].paragraphs[2].qas[1]', and the question
 
 
 def checked(
@@ -27,8 +22,15 @@ def checked(
     """
     examples, moved = [], []
     for place, example in rows:
-        _check_texts(example, place, v2=v2)
-        starts = _starts(example, place)
+        if not example.answers and not v2:
+            name = f"question '{example.id}'"
+            raise StudyError(f"{place}: {name} has no answer; SQuAD v1.1 needs one, v2.0 needs `v2: true`")
+        answers = zip(example.answers, example.answer_starts, strict=True)
+        starts = tuple(_nearest(example.context, text, start) for text, start in answers)
+        if -1 in starts:
+            text = one_line(repr(example.answers[starts.index(-1)]), 60)
+            problem = f"the answer {text} of question '{example.id}' does not occur in its context"
+            raise StudyError(f"{place}: {problem}; correct the text or remove the question")
         if starts != example.answer_starts:
             moved.append(example.id)
             example = replace(example, answer_starts=starts)
@@ -48,39 +50,9 @@ def checked(
     return examples, (f"{source}: {problem}; each was moved to the nearest place where its text occurs",)
 
 
-def _check_texts(example: Example, place: str, *, v2: bool) -> None:
-    """Refuse a question that cannot be asked or scored."""
-    if not example.context.strip():
-        raise StudyError(f"{place}: the context of question '{example.id}' is empty; expected a passage of text")
-    if not example.question.strip():
-        raise StudyError(f"{place}: question '{example.id}' is empty; expected a text")
-    if not example.answers and not v2:
-        raise StudyError(f"{place}: question '{example.id}' has no answer; SQuAD v1.1 needs one, v2.0 needs `v2: true`")
-    if not all(answer.strip() for answer in example.answers):
-        raise StudyError(f"{place}: question '{example.id}' has an empty answer text; v2.0 uses an empty list instead")
-    for text in (example.id, example.title, example.context, example.question, *example.answers):
-        if not is_unicode(text):
-            raise StudyError(f"{place}: question {example.id!a} holds half a surrogate pair; expected valid Unicode")
-
-
-def _starts(example: Example, place: str) -> tuple[int, ...]:
-    """Where each answer really is: at its offset, or at the nearest place where its text occurs."""
-    answers = zip(example.answers, example.answer_starts, strict=True)
-    starts = tuple(_nearest(example.context, text, start) for text, start in answers)
-    if -1 in starts:
-        text = example.answers[starts.index(-1)]
-        raise StudyError(
-            f"{place}: the answer {one_line(repr(text), 60)} of question '{example.id}' "
-            "does not occur in its context; correct the text or remove the question"
-        )
-    return starts
-
-
 def _nearest(context: str, text: str, start: int) -> int:
     """The offset of ``text`` nearest to ``start``; −1 where it does not occur."""
     if start >= 0 and context.startswith(text, start):
         return start
-    here = min(max(start, 0), len(context))
-    before, after = context.rfind(text, 0, here + len(text)), context.find(text, here)
-    offsets = [offset for offset in (before, after) if offset >= 0]
+    offsets = (match.start() for match in re.finditer(f"(?={re.escape(text)})", context))
     return min(offsets, key=lambda offset: abs(offset - start), default=-1)

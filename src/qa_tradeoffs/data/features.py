@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Integers = NDArray[np.integer[Any]]
 Int64 = NDArray[np.int64]
+Tokens = NDArray[np.int32]  # (n_tokens, 4): id, type, and as in Windows the two offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +67,6 @@ class Windows:
         return first, first + count
 
 
-@dataclass(frozen=True)
-class _Tokens:
-    """Rows of tokens, flat: ids and types (n,), offsets (n, 2), and where each row begins and ends."""
-
-    ids: NDArray[np.int32]
-    types: NDArray[np.int8]
-    offsets: NDArray[np.int32]
-    splits: Int64
-
-
 def build(
     examples: Sequence[Example],
     tokenizer: PreTrainedTokenizerBase,
@@ -97,34 +88,38 @@ def build(
         raise StudyError(f"tokenizer {type(tokenizer).__name__} gives no offsets: use a fast tokenizer")
     row_of: dict[str, int] = {}
     row = np.array([row_of.setdefault(example.context, len(row_of)) for example in examples])
-    special, question_type, context_type = _special_tokens(tokenizer)
-    questions = _tokenize([example.question.lstrip() for example in examples], tokenizer, question_type)
-    contexts = _tokenize(list(row_of), tokenizer, context_type)
-    questions.offsets[:] = -1  # offsets are character positions in the context only
+    special, (n_before, n_between, n_after), question_type, context_type = _special_tokens(tokenizer)
+    questions, of_question = _tokenize([example.question.lstrip() for example in examples], tokenizer, question_type)
+    contexts, of_context = _tokenize(list(row_of), tokenizer, context_type)
+    questions[:, 2:] = -1  # offsets are character positions in the context only
 
-    asked = np.minimum(np.diff(questions.splits), max_question_tokens)
-    room = max_length - len(special.ids) - asked
-    _check_room(examples, room, max_length, stride)
-    example, first, length = _cut(np.diff(contexts.splits)[row], room, room - stride)
-    n_before, n_between, n_after = np.diff(special.splits)
-    tokens = _side_by_side(
-        len(example),
-        (special, special.splits[0], n_before),
-        (questions, questions.splits[example], asked[example]),
-        (special, special.splits[1], n_between),
-        (contexts, contexts.splits[row[example]] + first, length),
-        (special, special.splits[2], n_after),
-    )
+    asked = np.minimum(np.diff(of_question), max_question_tokens)
+    room = max_length - len(special) - asked
+    tightest = int(room.argmin())
+    if room[tightest] <= stride:
+        raise StudyError(
+            f"max_length {max_length} leaves {room[tightest]} context tokens beside question "
+            f"{examples[tightest].id}, and windows overlap by stride = {stride} of them: max_length must be at "
+            f"least {max_length - room[tightest] + stride + 1}, or stride or max_question_tokens smaller"
+        )
+    example, first, length = _cut(np.diff(of_context)[row], room, room - stride)
+    # A window is made of five ranges of these tokens: special ones, question, special, context, special.
+    tokens = np.concatenate([special, questions, contexts])
+    question = len(special) + of_question[example]
+    context = len(special) + len(questions) + of_context[row[example]] + first
+    begins = np.stack(np.broadcast_arrays(0, question, n_before, context, n_before + n_between), axis=1)
+    lengths = np.stack(np.broadcast_arrays(n_before, asked[example], n_between, length, n_after), axis=1)
+    tokens = tokens.take(_ranges(begins.ravel(), lengths.ravel()), axis=0)  # many times as fast as indexing
 
-    start, end = (answer[example] - first for answer in _answers(examples, contexts, row, list(row_of)))
+    start, end = (answer[example] - first for answer in _answers(examples, contexts, of_context, row, list(row_of)))
     inside = (start >= 0) & (start <= end) & (end < length)
     before_context = n_before + asked[example] + n_between
     return Windows(
-        tokens.ids,
-        tokens.types,
-        tokens.offsets,
-        tokens.splits,
-        example.astype(np.int32),
+        input_ids=tokens[:, 0].copy(),
+        token_type_ids=tokens[:, 1].astype(np.int8),
+        offsets=tokens[:, 2:].copy(),
+        splits=_splits(lengths.sum(axis=1)),
+        example=example.astype(np.int32),
         start_labels=np.where(inside, before_context + start, 0),
         end_labels=np.where(inside, before_context + end, 0),
     )
@@ -139,15 +134,9 @@ def pad(windows: Windows, rows: Integers, pad_token_id: int, multiple_of: int = 
     width = -(-int(lengths.max()) // multiple_of) * multiple_of
     real = np.arange(width) < lengths[:, None]  # (b, L), True on each row's own tokens
     source = _ranges(windows.splits[rows], lengths)
-    input_ids = np.full(real.shape, pad_token_id, np.int64)
-    token_type_ids = np.zeros(real.shape, np.int64)
-    input_ids[real] = windows.input_ids[source]
-    token_type_ids[real] = windows.token_type_ids[source]
-    return {
-        "input_ids": input_ids,
-        "attention_mask": real.astype(np.int64),
-        "token_type_ids": token_type_ids,
-    }
+    input_ids, token_type_ids = np.full(real.shape, pad_token_id, np.int64), np.zeros(real.shape, np.int64)
+    input_ids[real], token_type_ids[real] = windows.input_ids[source], windows.token_type_ids[source]
+    return {"input_ids": input_ids, "attention_mask": real.astype(np.int64), "token_type_ids": token_type_ids}
 
 
 def context_mask(windows: Windows, rows: Integers, width: int) -> NDArray[np.bool_]:
@@ -191,18 +180,8 @@ def parts(lengths: Integers, own_cost: float, multiple_of: int = 1) -> list[Int6
     return cut[::-1]
 
 
-def _check_room(examples: Sequence[Example], room: Int64, max_length: int, stride: int) -> None:
-    tightest = int(room.argmin())
-    if room[tightest] <= stride:
-        raise StudyError(
-            f"max_length {max_length} leaves {room[tightest]} context tokens beside question "
-            f"{examples[tightest].id}, and windows overlap by stride = {stride} of them: max_length must be at "
-            f"least {max_length - room[tightest] + stride + 1}, or stride or max_question_tokens smaller"
-        )
-
-
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[_Tokens, int, int]:
-    """Three rows, before the question, before the context, after it; the question's and the context's type."""
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[Tokens, tuple[int, int, int], int, int]:
+    """All of a pair's, how many are before the question, before the context and after it, and the types of those."""
     pair = tokenizer("question", "context", return_token_type_ids=True)
     part = pair.sequence_ids(0)
     if part[0] is not None or 0 not in part or 1 not in part[part.index(0) :]:
@@ -210,17 +189,15 @@ def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[_Tokens, int, i
             f"tokenizer {type(tokenizer).__name__} does not encode a pair as special token, question, context: "
             "extractive models need the leading special token to mean that a window has no answer"
         )
-    ids, types = np.array(pair["input_ids"], np.int32), np.array(pair["token_type_ids"], np.int8)
+    ids, types = pair["input_ids"], pair["token_type_ids"]
     question, context = part.index(0), part.index(1)
+    special = np.array([(ids[i], types[i], -1, -1) for i, of in enumerate(part) if of is None], np.int32)
     between = part[:context].count(None) - question
-    special = np.array([of is None for of in part])
-    splits = _splits([question, between, int(special.sum()) - question - between])
-    offsets = np.full((int(splits[-1]), 2), -1, np.int32)
-    return _Tokens(ids[special], types[special], offsets, splits), int(types[question]), int(types[context])
+    return special, (question, between, len(special) - question - between), types[question], types[context]
 
 
-def _tokenize(texts: list[str], tokenizer: PreTrainedTokenizerBase, token_type: int) -> _Tokens:
-    """Whole texts without special tokens, with character offsets."""
+def _tokenize(texts: list[str], tokenizer: PreTrainedTokenizerBase, token_type: int) -> tuple[Tokens, Int64]:
+    """The tokens of whole texts, without special ones, and where each text begins and ends among them."""
     encoded = tokenizer(
         texts,
         add_special_tokens=False,
@@ -230,11 +207,11 @@ def _tokenize(texts: list[str], tokenizer: PreTrainedTokenizerBase, token_type: 
         verbose=False,  # else it warns of long texts, which the windows will cut
     )
     splits = _splits([len(ids) for ids in encoded["input_ids"]])
-    n = int(splits[-1])
-    ids = np.fromiter(chain.from_iterable(encoded["input_ids"]), np.int32, n)
+    tokens = np.full((int(splits[-1]), 4), token_type, np.int32)
+    tokens[:, 0] = np.fromiter(chain.from_iterable(encoded["input_ids"]), np.int32, len(tokens))
     spans = chain.from_iterable(chain.from_iterable(encoded["offset_mapping"]))
-    offsets = np.fromiter(spans, np.int32, 2 * n).reshape(n, 2)
-    return _Tokens(ids, np.full(n, token_type, np.int8), offsets, splits)
+    tokens[:, 2:] = np.fromiter(spans, np.int32, 2 * len(tokens)).reshape(-1, 2)
+    return tokens, splits
 
 
 def _cut(totals: Int64, room: Int64, step: Int64) -> tuple[Int64, Int64, Int64]:
@@ -248,22 +225,9 @@ def _cut(totals: Int64, room: Int64, step: Int64) -> tuple[Int64, Int64, Int64]:
     return example, first, np.minimum(room[example], totals[example] - first)
 
 
-def _side_by_side(n_rows: int, *columns: tuple[_Tokens, Int64, Int64]) -> _Tokens:
-    """Rows made of one range of tokens per column: (what to take from, where each row's range begins, length)."""
-    sources, begins, lengths = zip(*columns, strict=True)
-    shifts = _splits([len(tokens.ids) for tokens in sources])[:-1]
-    begin = np.stack([np.broadcast_to(begin, n_rows) for begin in begins], axis=1) + shifts
-    length = np.stack([np.broadcast_to(length, n_rows) for length in lengths], axis=1)  # (n_rows, n_columns)
-    taken = _ranges(begin.ravel(), length.ravel())
-    return _Tokens(
-        np.concatenate([tokens.ids for tokens in sources])[taken],
-        np.concatenate([tokens.types for tokens in sources])[taken],
-        np.concatenate([tokens.offsets for tokens in sources])[taken],
-        _splits(length.sum(axis=1)),
-    )
-
-
-def _answers(examples: Sequence[Example], contexts: _Tokens, row: Int64, texts: list[str]) -> tuple[Int64, Int64]:
+def _answers(
+    examples: Sequence[Example], contexts: Tokens, splits: Int64, row: Int64, texts: list[str]
+) -> tuple[Int64, Int64]:
     """First and last token of each example's first reference answer, counted in its context: two (n_examples,).
 
     The first token that ends after the answer's first character, the last that starts before its end. They
@@ -274,15 +238,15 @@ def _answers(examples: Sequence[Example], contexts: _Tokens, row: Int64, texts: 
     # Laid end to end, all contexts make one text in which token positions only rise: one sorted array serves
     # every search.
     base = _splits([len(text) for text in texts])[:-1]
-    token_start, token_end = (contexts.offsets + np.repeat(base, np.diff(contexts.splits))[:, None]).T
-    first = np.searchsorted(token_end, base[row] + start, side="right") - contexts.splits[row]
-    last = np.searchsorted(token_start, base[row] + start + length) - 1 - contexts.splits[row]
+    token_start, token_end = (contexts[:, 2:] + np.repeat(base, np.diff(splits))[:, None]).T
+    first = np.searchsorted(token_end, base[row] + start, side="right") - splits[row]
+    last = np.searchsorted(token_start, base[row] + start + length) - 1 - splits[row]
     return np.where(start >= 0, first, -1), np.where(start >= 0, last, -1)
 
 
 def _splits(lengths: Sequence[int] | Int64) -> Int64:
     """Where rows of these lengths begin when laid end to end, then where the last one ends."""
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return np.append(0, np.cumsum(lengths, dtype=np.int64))
 
 
 def _ranges(begins: Int64, lengths: Int64) -> Int64:

@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 
-from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data.example import Example
 
 Split = Literal["train", "validation"]
@@ -28,22 +27,17 @@ VALUES = {
     Milan Munich Naples Oslo Oxford Paris Porto Prague Riga Rome Seville Turin Utrecht Vienna York Zurich""".split(),
     "job": [
         "baker", "bank clerk", "bus driver", "carpenter", "chemist", "civil engineer", "dentist", "ferry pilot",
-        "gardener",
-        "glass blower", "judge", "lawyer", "librarian", "marine biologist", "mathematician", "nurse", "painter",
-        "piano tuner", "police officer", "postman", "tailor", "violin maker", "waiter", "weaver",
+        "gardener", "glass blower", "judge", "lawyer", "librarian", "marine biologist", "mathematician", "nurse",
+        "painter", "piano tuner", "police officer", "postman", "tailor", "violin maker", "waiter", "weaver",
     ],
     "colour": [
-        "black", "blue", "brown", "gold", "green", "grey", "pink", "purple", "red", "silver", "white",
-        "yellow",
+        "black", "blue", "brown", "gold", "green", "grey", "pink", "purple", "red", "silver", "white", "yellow",
         "dark blue", "dark green", "light blue", "light grey",
     ],
-    "number": [
-        "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen", "twenty",
-    ],
+    "number": "two three four five six seven eight nine ten eleven twelve fifteen twenty".split(),
     "instrument": [
         "accordion", "bass guitar", "cello", "clarinet", "drums", "flute", "grand piano", "harp", "oboe", "organ",
-        "trumpet",
-        "viola",
+        "trumpet", "viola",
     ],
     "language": "Arabic Czech Danish Dutch Finnish French German Greek Hindi Italian Polish Swedish Welsh".split(),
     "dish": [
@@ -102,39 +96,26 @@ FRAMES = {
         "In what town {aux} {name} {base}?", "{name} {past} in which town?", "{name} {past} where?",
     ),
     "date": (
-        "When {aux} {name} {base}?", "On which date {aux} {name} {base}?",
-        "What was the date on which {name} {past}?",
+        "When {aux} {name} {base}?", "On which date {aux} {name} {base}?", "What was the date on which {name} {past}?",
         "On what day {aux} {name} {base}?", "{name} {past} on which date?", "{name} {past} when?",
     ),
     "job": (
         "What {aux} {name} {base} as?", "As what {aux} {name} {base}?", "Which job {aux} {name} {base} in?",
         "In what job {aux} {name} {base}?", "{name} {past} as what?", "{name} {past} in which job?",
     ),
-    "instrument": (
-        "What {aux} {name} {base}?", "Which instrument {aux} {name} {base}?", "{name} {past} which instrument?",
-        "What instrument {aux} {name} {base}?", "What is the instrument that {name} {past}?",
-        "{name} {past} what instrument?",
-    ),
-    "language": (
-        "What {aux} {name} {base}?", "Which language {aux} {name} {base}?", "{name} {past} which language?",
-        "What language {aux} {name} {base}?", "What is the language that {name} {past}?",
-        "{name} {past} what language?",
-    ),
-    "dish": (
-        "What {aux} {name} {base}?", "Which dish {aux} {name} {base}?", "{name} {past} which dish?",
-        "What dish {aux} {name} {base}?", "What is the dish that {name} {past}?", "{name} {past} what dish?",
-    ),
+    **dict.fromkeys(("instrument", "language", "dish"), (
+        "What {aux} {name} {base}?", "Which {kind} {aux} {name} {base}?", "{name} {past} which {kind}?",
+        "What {kind} {aux} {name} {base}?", "What is the {kind} that {name} {past}?", "{name} {past} what {kind}?",
+    )),
     "colour": (
         "What colour is the {thing} of {name}?", "Which colour is {name}'s {thing}?",
-        "What is the colour of {name}'s {thing}?",
-        "What colour does the {thing} of {name} have?", "The {thing} of {name} has which colour?",
-        "{name}'s {thing} is what colour?",
+        "What is the colour of {name}'s {thing}?", "What colour does the {thing} of {name} have?",
+        "The {thing} of {name} has which colour?", "{name}'s {thing} is what colour?",
     ),
     "number": (
         "How many {thing} does {name} have?", "What is the number of {name}'s {thing}?",
-        "How many are the {thing} of {name}?",
-        "What number of {thing} does {name} have?", "{name} has how many {thing}?",
-        "The {thing} of {name} are how many?",
+        "How many are the {thing} of {name}?", "What number of {thing} does {name} have?",
+        "{name} has how many {thing}?", "The {thing} of {name} are how many?",
     ),
 }  # fmt: skip
 FEWEST_FACTS, MOST_FACTS = 5, 7
@@ -159,8 +140,6 @@ def generate(
     The two splits draw from independent random streams of the same ``seed``. With ``unanswerable_share`` in (0, 1),
     each question is with that probability about something that the passage does not state, and has no answer.
     """
-    if not 1 <= questions_per_passage <= FEWEST_FACTS:
-        raise StudyError(f"data.questions_per_passage: is {questions_per_passage}; it must be from 1 to {FEWEST_FACTS}")
     rng = np.random.default_rng([seed, 0 if split == "train" else 1])
     examples = []
     for passage in range(passages):
@@ -191,7 +170,7 @@ def questions(attribute: int, split: Split) -> list[str]:
     frames = FRAMES[asked.kind]
     held_out = {attribute % 6, (attribute + 3) % 6}  # each kind has six frames
     chosen = [frame for i, frame in enumerate(frames) if (i in held_out) == (split == "validation")]
-    return [frame.format(name="{name}", **asked.words) for frame in chosen]
+    return [frame.format(name="{name}", kind=asked.kind, **asked.words) for frame in chosen]
 
 
 def _facts(name: str, rng: np.random.Generator) -> list[Fact]:

@@ -1,22 +1,24 @@
 """A study's questions from the Hub, from files, or generated."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from qa_tradeoffs.core import hub, squad_json
-from qa_tradeoffs.core.documents import one_line, read_json
+from qa_tradeoffs.core import hub
+from qa_tradeoffs.core.documents import one_line, validated
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.squad_json import Part
+from qa_tradeoffs.core.squad_json import File, Part, Title
 from qa_tradeoffs.data import generated, splitting
 from qa_tradeoffs.data.checks import Row, checked
 from qa_tradeoffs.data.example import Example, fingerprint
 from qa_tradeoffs.study.config import Data, FileData, GeneratedData, HubData
 
+Text = Annotated[str, Field(pattern=r"\S")]
 # What load_dataset can read of a repository on the Hub, after the card, which may say which file is which split.
 _DATA_FILES = ["README.md", "*.parquet", "*.json", "*.jsonl", "*.csv"]
 
@@ -43,10 +45,17 @@ class Splits:
 
 def load(data: Data) -> Splits:
     """Read and check a study's data. Raises StudyError naming file, place and id."""
-    if isinstance(data, GeneratedData):
-        splits = _generate(data)
-    else:
-        splits = _from_hub(data) if isinstance(data, HubData) else _from_files(data)
+    match data:
+        case GeneratedData():
+            each, seed, unanswerable = data.questions_per_passage, data.seed, data.unanswerable_share
+            splits = Splits(
+                generated.generate(data.train_passages, each, "train", seed, unanswerable),
+                generated.generate(data.validation_passages, each, "validation", seed, unanswerable),
+            )
+        case FileData():
+            splits = _from_files(data)
+        case HubData():
+            splits = _from_hub(data)
     if data.threshold_questions is None:
         return splits
     train, threshold = splitting.hold_out(splits.train, data.threshold_questions)
@@ -58,14 +67,13 @@ def summary(splits: Splits) -> dict[str, str]:
     sides = {"training": splits.train, "validation": splits.validation}
     if splits.threshold:
         sides["threshold"] = splits.threshold
-    return {f"{name} questions": _describe(examples) for name, examples in sides.items()} | {
-        "fingerprint": splits.fingerprint[:16]
-    }
+    described = {f"{name} questions": _describe(examples) for name, examples in sides.items()}
+    return described | {"fingerprint": splits.fingerprint[:16]}
 
 
 def read_squad(path: Path, **rules: Any) -> tuple[list[Example], tuple[str, ...]]:
     """Examples of a file in the official nesting, and notes on repairs; ``rules`` are those of checks.checked."""
-    return checked(_nested_rows(read_json(path), str(path)), str(path), **rules)
+    return checked(_rows_of_file(path), str(path), **rules)
 
 
 def _describe(examples: Sequence[Example]) -> str:
@@ -74,27 +82,16 @@ def _describe(examples: Sequence[Example]) -> str:
     return f"{len(examples):,} about {len(contexts):,} passages of {words:.0f} words (median)"
 
 
-def _generate(data: GeneratedData) -> Splits:
-    """The generated set of this study."""
-    each, unanswerable = data.questions_per_passage, data.unanswerable_share
-    return Splits(
-        generated.generate(data.train_passages, each, "train", data.seed, unanswerable),
-        generated.generate(data.validation_passages, each, "validation", data.seed, unanswerable),
-    )
-
-
 def _from_files(data: FileData) -> Splits:
     """Two files, or one split by article."""
-    rules: dict[str, Any] = {"v2": data.v2, "misplaced": data.misplaced_answers}
-    if data.file is not None:
-        examples, notes = read_squad(data.file, **rules)
-        train, validation = splitting.by_article(examples, data.validation_share, data.split_seed)
-    else:
-        assert data.validation is not None
-        train, notes = read_squad(data.train, **rules) if data.train else ([], ())
-        validation, more = read_squad(data.validation, **rules)
-        notes += more
-    return _limited(Splits(train, validation, notes), data, data.split_seed)
+
+    def read(path: Path | None) -> tuple[list[Example], tuple[str, ...]]:
+        return read_squad(path, v2=data.v2, misplaced=data.misplaced_answers) if path else ([], ())
+
+    (whole, notes), (train, of_train), (validation, of_validation) = map(read, (data.file, data.train, data.validation))
+    if whole:
+        train, validation = splitting.by_article(whole, data.validation_share, data.split_seed)
+    return _limited(Splits(train, validation, notes + of_train + of_validation), data, data.split_seed)
 
 
 def _from_hub(data: HubData) -> Splits:
@@ -115,7 +112,7 @@ def _from_hub(data: HubData) -> Splits:
         raise StudyError(f"data: {data.name} has no split '{min(missing)}'; it has {', '.join(splits)}")
     sources = {name: f"{data.name}[{name}]" for name in ("train", "validation")}
     (train, notes), (validation, more) = (
-        checked(_flat_rows(splits[name], source), source, v2=data.v2) for name, source in sources.items()
+        checked(_rows_of_split(splits[name], source), source, v2=data.v2) for name, source in sources.items()
     )
     return _limited(Splits(train, validation, notes + more, revision=folder.name), data, seed=0)
 
@@ -123,44 +120,59 @@ def _from_hub(data: HubData) -> Splits:
 def _limited(splits: Splits, data: HubData | FileData, seed: int) -> Splits:
     """The splits cut to the study's limits, once it is sure that no question is both trained on and scored."""
     if shared := {example.id for example in splits.train} & {example.id for example in splits.validation}:
-        raise StudyError(
-            f"data: {len(shared)} ids are in both train and validation, first '{min(shared)}'; keep them apart"
-        )
-    return replace(
-        splits,
-        train=splitting.sample(splits.train, data.train_limit, seed),
-        validation=splitting.sample(splits.validation, data.validation_limit, seed),
-    )
+        both = f"{len(shared)} ids are in both train and validation, first '{min(shared)}'"
+        raise StudyError(f"data: {both}; keep them apart")
+    train = splitting.sample(splits.train, data.train_limit, seed)
+    return replace(splits, train=train, validation=splitting.sample(splits.validation, data.validation_limit, seed))
 
 
-def _nested_rows(content: Any, source: str) -> Iterator[Row]:
-    """The questions of SQuAD's nesting."""
-    for asked in squad_json.questions(content, source):
-        yield _row(asked.question, asked.title, asked.paragraph.text("context"))
+class _Answer(Part):
+    text: Text
+    answer_start: int
 
 
-def _flat_rows(split: Iterable[dict[str, Any]], source: str) -> Iterator[Row]:
-    """The questions of a Hub data set in SQuAD's columns, where the answers are a list of texts and one of offsets."""
-    for number, columns in enumerate(split):
-        row = Part(columns, f"{source}: ", f"row {number}.")
-        texts, starts = (row.part("answers").values(key) for key in ("text", "answer_start"))
-        if len(texts) != len(starts):
-            counts = f"{len(texts)} text but {len(starts)} answer_start"
-            raise StudyError(f"{row.place}.answers has {counts}; expected pairs")
-        pairs = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
-        nested = row._replace(content=columns | {"answers": pairs})
-        yield _row(nested, str(columns.get("title") or ""), nested.text("context"))
+class _Question(Part):
+    id: Text
+    question: Text
+    answers: list[_Answer]
 
 
-def _row(question: Part, title: str, context: str) -> Row:
-    """One question with its answers, checked for their types only."""
-    answers = question.parts("answers")
-    example = Example(
-        id=question.text("id"),
-        title=title,
-        context=context,
-        question=question.text("question"),
-        answers=tuple(answer.text("text") for answer in answers),
-        answer_starts=tuple(answer.number("answer_start") for answer in answers),
-    )
-    return Row(question.place, example)
+class _Paragraph(Part):
+    context: Text
+    qas: list[_Question]
+
+
+def _rows_of_file(path: Path) -> Iterator[Row]:
+    """The questions of a file in SQuAD's nesting."""
+    for place, title, paragraph in File[_Paragraph].read(path):
+        for i, qa in enumerate(paragraph.qas):
+            texts, starts = [a.text for a in qa.answers], [a.answer_start for a in qa.answers]
+            example = Example(qa.id, title, paragraph.context, qa.question, tuple(texts), tuple(starts))
+            yield f"{place}.qas[{i}]", example
+
+
+class _Answers(Part):
+    text: list[Text]
+    answer_start: list[int]
+
+    @model_validator(mode="after")
+    def _pairs(self) -> "_Answers":
+        texts, starts = len(self.text), len(self.answer_start)
+        if texts != starts:
+            raise ValueError(f"has {texts} text but {starts} answer_start; must be pairs")
+        return self
+
+
+class _Columns(Part):
+    id: Text
+    title: Title = None
+    context: Text
+    question: Text
+    answers: _Answers
+
+
+def _rows_of_split(split: Any, source: str) -> Iterator[Row]:
+    """The questions of a Hub data set in SQuAD's columns."""
+    for i, row in enumerate(validated(dict[str, list[_Columns]], {"rows": list(split)}, source)["rows"]):
+        texts, starts = tuple(row.answers.text), tuple(row.answers.answer_start)
+        yield f"{source}: rows[{i}]", Example(row.id, row.title or "", row.context, row.question, texts, starts)

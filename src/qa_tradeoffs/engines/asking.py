@@ -2,11 +2,11 @@
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from qa_tradeoffs.core.documents import is_unicode
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import read_bytes
 from qa_tradeoffs.data.example import Example
@@ -61,7 +61,7 @@ def ask(
 def _check_text(name: str, text: str, expected: str) -> None:
     if not text.strip():
         raise StudyError(f"{name}: is empty; expected {expected}")
-    if not is_unicode(text):
+    if re.search("[\ud800-\udfff]", text):
         raise StudyError(f"{name}: holds half a surrogate pair; expected valid Unicode")
 
 

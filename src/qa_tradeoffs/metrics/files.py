@@ -6,20 +6,34 @@ from typing import Any
 
 import numpy as np
 
-from qa_tradeoffs.core import squad_json
 from qa_tradeoffs.core.documents import read_json
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.squad_json import File, Part
 from qa_tradeoffs.metrics.squad import Floats, QuestionScores
+
+
+class _Answer(Part):
+    text: str
+
+
+class _Question(Part):
+    id: str
+    answers: list[_Answer]
+
+
+class _Paragraph(Part):
+    qas: list[_Question]
 
 
 def read_references(path: Path) -> dict[str, list[str]]:
     """Reference texts by question id from a file in the official nesting; StudyError names file and key."""
     references: dict[str, list[str]] = {}
-    for _, _, _, question in squad_json.questions(read_json(path), str(path)):
-        question_id = question.text("id")
-        if question_id in references:
-            raise StudyError(f"{question.place}.id repeats {question_id!r}, but each question needs an id of its own")
-        references[question_id] = [answer.text("text") for answer in question.parts("answers")]
+    for place, _, paragraph in File[_Paragraph].read(path):
+        for i, question in enumerate(paragraph.qas):
+            if question.id in references:
+                where = f"{place}.qas[{i}].id"
+                raise StudyError(f"{where} repeats {question.id!r}, but each question needs an id of its own")
+            references[question.id] = [answer.text for answer in question.answers]
     if not references:
         raise StudyError(f"{path}: has no question under data[].paragraphs[].qas[]")
     return references

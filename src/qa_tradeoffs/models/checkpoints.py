@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForQuestionAnswering
 
 from qa_tradeoffs.core import hub
-from qa_tradeoffs.core.documents import one_line, read_json, shown
+from qa_tradeoffs.core.documents import one_line, quoted, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import enough_disk_for, is_file
 from qa_tradeoffs.models import squeezebert
@@ -102,7 +102,7 @@ def _check_settings(path: Path) -> None:
         # An attention named after a repository is compiled code; the weights' name could be that of a pickle.
         if settings.get(key) not in (None, "eager", "sdpa"):
             raise StudyError(
-                f"{path}: {key}: is {shown(settings[key])}, but nothing is loaded that a file names; remove it"
+                f"{path}: {key}: is {quoted(settings[key])}, but nothing is loaded that a file names; remove it"
             )
 
 
@@ -111,7 +111,7 @@ def check_layers(settings: Mapping[str, Any], where: str) -> None:
     for key in ("num_hidden_layers", "n_layers"):
         layers = settings.get(key)
         if isinstance(layers, (int, float)) and not layers <= _MOST_LAYERS:
-            raise StudyError(f"{where}{key}: is {shown(layers)}; networks here have at most {_MOST_LAYERS} layers")
+            raise StudyError(f"{where}{key}: is {quoted(layers)}; networks here have at most {_MOST_LAYERS} layers")
 
 
 @quiet()

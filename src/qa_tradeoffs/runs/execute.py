@@ -17,7 +17,7 @@ from unittest import mock
 from traitlets.config import Config
 
 from qa_tradeoffs.core import progress
-from qa_tradeoffs.core.documents import one_line, parse_yaml, shown
+from qa_tradeoffs.core.documents import one_line, parse_yaml, quoted
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT, enough_disk_for
 from qa_tradeoffs.core.locks import end_with_parent, locked
@@ -89,7 +89,7 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
             raise StudyError(f"{notebook.name}: has no parameter '{name}'; it has {', '.join(known)}")
         kind, said = _KINDS.get(known[name]["inferred_type_name"], (object, ""))
         if type(value) is not kind and kind is not object:
-            raise StudyError(f"{notebook.name}: {name}: must be {said}, not {shown(value)}")
+            raise StudyError(f"{notebook.name}: {name}: must be {said}, not {quoted(value)}")
 
 
 def _signature(path: Path | None) -> tuple[int, int] | None:

@@ -17,11 +17,11 @@ import huggingface_hub
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig
 
-from qa_tradeoffs.core.documents import Section, one_line, read_yaml
+from qa_tradeoffs.core.documents import Section, one_line, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY, ROOT
 from qa_tradeoffs.data import sources
@@ -126,10 +126,7 @@ def _needs(
 
 def assumptions(path: Path) -> Assumptions:
     """The table of assumptions. Raises StudyError."""
-    try:
-        return Assumptions.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise StudyError(f"{path}: {config.first_problem(error, Assumptions)}") from None
+    return validated(Assumptions, read_yaml(path), path)
 
 
 def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> tuple[Split, Split, str]:

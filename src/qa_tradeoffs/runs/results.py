@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
-from qa_tradeoffs.core.documents import Strict, read_json
+from qa_tradeoffs.core.documents import Strict, first_problem, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.runs import inputs
-from qa_tradeoffs.study.config import digest, first_problem
+from qa_tradeoffs.study.config import digest
 
 Kind = TypeVar("Kind", "Results", "Experiment")
 
@@ -155,4 +155,4 @@ def _read(path: Path, kind: type[Kind], advice: str) -> Kind:
     try:
         return kind.model_validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
-        raise StudyError(f"{path}: is not a result file of this program ({first_problem(error, kind)})") from None
+        raise StudyError(f"{path}: is not a result file of this program ({first_problem(error)})") from None

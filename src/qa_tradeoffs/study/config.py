@@ -1,35 +1,266 @@
-"""Read and check a study file; every problem is one sentence that names the file and the key.
-
-The types are those of schema.py, under the same names here.
-"""
+"""The study file as types, and its loading: nothing converted, unknown keys and what does not go together refused."""
 
 import hashlib
 import json
+import math
 import re
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from qa_tradeoffs.core.documents import Section, one_line, read_yaml, shown
+from qa_tradeoffs.core.documents import Section, one_line, quoted, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.study.schema import (
-    Data,
-    Evaluation,
-    FileData,
-    GeneratedData,
-    Grid,
-    HubData,
-    Model,
-    Profile,
-    Study,
-    Training,
-)  # fmt: skip
 
-__all__ = [
-    "Data", "Evaluation", "FileData", "GeneratedData", "Grid", "HubData", "Model", "Profile", "Study", "Training",
-    "check", "digest", "first_problem", "load", "seed", "stage_inputs",
-]  # fmt: skip
+
+def _like(pattern: str, expected: str) -> AfterValidator:
+    """A check that all of a text is of this pattern; ``expected`` is the same in words."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(f"must be {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    """Paths in a study file are relative to its folder, the context of validation."""
+    return (info.context or Path()) / path
+
+
+_SLUG = _like("[a-z0-9][a-z0-9._-]{0,40}", "at most 41 of a-z 0-9 . _ - and begin with a letter or digit")
+_REPOSITORY = _like(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", "owner/name, as the Hub writes it")
+# Section does not convert between types; YAML has no paths, so texts are converted to these.
+File = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
+
+
+# What else lies in a run's folder, beside the folders of models.
+_TAKEN = frozenset({"rules.mk", "4-analysis.ipynb", "partial-4-analysis.ipynb"})
+# v2.0: training questions, of whole articles, to choose the no-answer threshold on instead. Left out of what a stage
+# depends on where it is not used, so that results of studies without it stay valid.
+ThresholdQuestions = Annotated[int | None, Field(gt=0, exclude_if=lambda value: value is None)]
+
+
+class GeneratedData(Section):
+    """A generated reading-comprehension set: needs no network and no licence."""
+
+    source: Literal["generated"]
+    train_passages: int = Field(gt=0, le=1_000_000)
+    validation_passages: int = Field(gt=0, le=1_000_000)
+    questions_per_passage: int = Field(default=5, gt=0, le=5, description="a passage states five facts or more")
+    unanswerable_share: float = Field(default=0.0, ge=0, lt=1, exclude_if=lambda value: value == 0)
+    threshold_questions: ThresholdQuestions = None
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def v2(self) -> bool:
+        """Whether questions may have no answer."""
+        return self.unanswerable_share > 0
+
+
+class HubData(Section):
+    """A data set on the Hub in SQuAD's columns, with splits named train and validation."""
+
+    source: Literal["hub"]
+    name: Annotated[str, _REPOSITORY]
+    revision: str = Field(min_length=1, description="commit hash; a branch name works but is not reproducible")
+    v2: bool = False
+    threshold_questions: ThresholdQuestions = None
+    train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with seed 0")
+    validation_limit: int | None = Field(default=None, gt=0)
+
+
+class FileData(Section):
+    """Files in the official SQuAD JSON nesting.
+
+    Either ``train`` and ``validation``, or one ``file`` that is split by article, so that no passage is on both sides.
+    """
+
+    source: Literal["files"]
+    train: File | None = None
+    validation: File | None = None
+    file: File | None = None
+    validation_share: float = Field(default=0.25, gt=0, lt=1, description="share of the articles of `file`")
+    split_seed: int = Field(default=0, ge=0)
+    v2: bool = False
+    threshold_questions: ThresholdQuestions = None
+    misplaced_answers: Literal["repair", "refuse"] = "repair"
+    train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with split_seed")
+    validation_limit: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_way_to_name_files(self) -> "FileData":
+        if self.file is not None and (self.train or self.validation):
+            raise ValueError("gives both `file` and `train`/`validation`; give one `file` to split, or both others")
+        if self.file is None and self.validation is None:
+            raise ValueError("names no data; give `train` and `validation`, or one `file` to split by article")
+        return self
+
+
+Data = Annotated[GeneratedData | HubData | FileData, Field(discriminator="source")]
+
+
+class Model(Section):
+    """One row of the study: exactly one of ``hub``, ``path``, ``architecture`` says where its weights come from."""
+
+    label: str = Field(min_length=1, description="name in tables and charts")
+    hub: str | None = Field(default=None, min_length=1)
+    revision: str | None = Field(default=None, min_length=1)
+    path: File | None = None
+    architecture: Literal["bert", "distilbert", "squeezebert"] | None = None
+    config: dict[str, Any] = Field(default_factory=dict, description="single values, with transformers' names")
+    fine_tuned: bool = False
+    grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Model":
+        sources = [name for name in ("hub", "path", "architecture") if getattr(self, name) is not None]
+        if len(sources) != 1:
+            raise ValueError(f"must name exactly one of `hub`, `path`, `architecture`, not {len(sources)}")
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("`hub` and `revision` go together: name the commit hash of the checkpoint")
+        if self.config and self.architecture is None:
+            raise ValueError("`config` only goes with `architecture`; a checkpoint brings its own")
+        if self.fine_tuned and self.architecture:
+            raise ValueError("an `architecture` has random weights and cannot be `fine_tuned` already")
+        if self.grouped_matmul and self.architecture not in (None, "squeezebert"):
+            raise ValueError(f"`grouped_matmul` rewrites SqueezeBERT's convolutions; a {self.architecture} has none")
+        return self
+
+    @field_validator("config")
+    @classmethod
+    def _plain_values_and_no_code(cls, config: dict[str, Any]) -> dict[str, Any]:
+        for key, value in config.items():
+            if key in ("auto_map", "trust_remote_code"):
+                raise ValueError(f"`{key}` is not allowed: code from checkpoints is never run")
+            if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"`{key}` must be one finite number, text, true or false, not {quoted(value)}")
+        return config
+
+
+class Training(Section):
+    """The recipe, one for all models of the study; the defaults are those of the original study of 2021."""
+
+    learning_rate: float = Field(default=2e-5, gt=0)
+    epochs: float = Field(default=3, gt=0, le=10_000)
+    batch_size: int = Field(default=16, gt=0, le=100_000, description="questions' windows per update, over all devices")
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_ratio: float = Field(default=0.0, ge=0, lt=1, description="share of the updates with rising rate")
+    max_length: int = Field(default=384, ge=16, le=8192, description="tokens per window")
+    stride: int = Field(default=128, ge=0, description="tokens that neighbouring windows share")
+    dropout: float | None = Field(default=None, ge=0, lt=1, description="None: what the checkpoint's config says")
+    fast_dropout: bool = Field(default=False, description="on a CPU: masks from a faster generator than torch's")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    save_minutes: float = Field(default=10, gt=0, description="minutes between checkpoints to resume from")
+    # That share every update, each on a GPU or on a share of the cores.
+    processes: int = Field(default=1, gt=0, le=1024, exclude_if=lambda value: value == 1)
+
+    @property
+    def too_large(self) -> str:
+        """What to say where memory runs out."""
+        size = self.batch_size
+        advice = f"try {size // 2}" if size > 1 else "try a lower training.max_length, or a machine with more memory"
+        return f"training.batch_size: a batch of {size} is too much for this machine's memory; {advice}"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Training":
+        if self.stride >= self.max_length:
+            raise ValueError(f"`stride` {self.stride} must be smaller than `max_length` {self.max_length}")
+        if self.batch_size % self.processes:
+            raise ValueError(f"`processes` {self.processes} must divide `batch_size` {self.batch_size}")
+        return self
+
+
+class Evaluation(Section):
+    """How answers are read off the logits."""
+
+    max_answer_tokens: int = Field(default=30, gt=0, le=8192)
+    batch_tokens: int = Field(default=16_384, gt=0, le=2**31, description="rows × longest row of an evaluation batch")
+    no_answer_threshold: float = Field(default=0.0, description="v2.0: no answer where its lead in logits exceeds this")
+
+
+BatchSizes = Annotated[tuple[Annotated[int, Field(gt=0, le=100_000)], ...], Field(min_length=1, strict=False)]
+
+
+class Grid(Section):
+    """Every batch size with every length, in tokens."""
+
+    batch_sizes: BatchSizes
+    lengths: tuple[Annotated[int, Field(ge=8, le=8192)], ...] = Field(min_length=1, strict=False)
+
+
+class Profile(Section):
+    """What is measured, and for how long: grids of the study's own network, then those of the full-size one."""
+
+    forward: Grid
+    training_step: Grid
+    passes: int = Field(default=5, ge=3, le=1000, description="over all points, each timed a little in each of them")
+    warmup: int = Field(default=2, ge=1, le=1000, description="calls in each pass before the clock starts")
+    min_repeats: int = Field(default=10, ge=3, le=100_000, description="of a point, in all passes together")
+    min_seconds: float = Field(default=1.0, gt=0, le=3600, description="for a point, in all passes together")
+    memory: tuple[Grid, ...] = Field(default=(), strict=False, description="forward passes, a process for each")
+    full_size_forward: Grid = Grid(batch_sizes=(1, 4), lengths=(128,))
+    full_size_training_step: Grid = Grid(batch_sizes=(4,), lengths=(128,))
+    full_size_memory: tuple[Grid, ...] = Field(default=(), strict=False)
+    full_size_min_repeats: int = Field(default=5, ge=3, le=100_000)
+    questions: int = Field(default=200, gt=0, description="validation questions of the scenarios and phases")
+    full_size_questions: int = Field(default=16, gt=0)
+    offline_batch_sizes: BatchSizes = (8, 32)
+    precisions: tuple[Literal["fp32", "tf32", "bf16"], ...] = Field(
+        default=(), strict=False, description="besides the recipe's; tf32 and bf16 only on a GPU that has them"
+    )
+
+
+class Study(Section):
+    """One study: data, models, recipe, seeds, what is measured, and the price it is costed at."""
+
+    title: str = Field(min_length=1)
+    about: str = Field(min_length=1, description="one or two sentences for the top of the report")
+    data: Data
+    models: dict[Annotated[str, _SLUG], Model] = Field(min_length=1)
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(default=(0,), min_length=1, strict=False)
+    profile: Profile
+    price: str
+
+    _file: Path = PrivateAttr(default=Path("study"))  # for messages
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Study":
+        repeated, times = Counter(self.seeds).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"`seeds` has {repeated} twice; name each seed once")
+        label, times = Counter(model.label for model in self.models.values()).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"two `models` have the label '{label}'; charts could not tell them apart")
+        if taken := [slug for slug in self.models if slug in _TAKEN]:
+            raise ValueError(f"no model can be named '{taken[0]}': a run keeps something else under it; rename it")
+        data, untrained = self.data, [slug for slug, model in self.models.items() if not model.fine_tuned]
+        nothing_to_train_on = isinstance(data, FileData) and not (data.train or data.file)
+        if nothing_to_train_on and untrained:
+            raise ValueError(f"`data` has no `train`, but models.{untrained[0]} has to be trained")
+        if data.threshold_questions is None:
+            return self
+        if not data.v2:
+            needed = "unanswerable_share" if isinstance(data, GeneratedData) else "v2: true"
+            raise ValueError(f"`data.threshold_questions` is for questions that may have no answer; needs `{needed}`")
+        if nothing_to_train_on:
+            raise ValueError("`data.threshold_questions` are training questions, but `data` has no `train`")
+        if "no_answer_threshold" in self.evaluation.model_fields_set:
+            raise ValueError(
+                "gives both `evaluation.no_answer_threshold` and `data.threshold_questions`; give the threshold, or "
+                "the number of questions to choose it on"
+            )
+        return self
+
+    def model(self, slug: str) -> Model:
+        """The model with this slug; a StudyError names the known ones."""
+        if slug not in self.models:
+            raise StudyError(f"{self._file}: models: there is no model '{slug}'; it has {', '.join(self.models)}")
+        return self.models[slug]
 
 
 def load(path: Path | str) -> Study:
@@ -40,34 +271,9 @@ def load(path: Path | str) -> Study:
 
 def check(content: Any, path: Path) -> Study:
     """The Study that a YAML file's content describes. Raises StudyError naming the file and the first wrong key."""
-    if not isinstance(content, dict):
-        raise StudyError(f"{path}: must be a mapping of keys (title, data, models, ...), not {type(content).__name__}")
-    try:
-        study = Study.model_validate(content)
-    except ValidationError as error:
-        raise StudyError(f"{path}: {first_problem(error, Study)}") from None
-    study = _with_absolute_paths(study, path.resolve().parent)
+    study = validated(Study, content, path, context=path.resolve().parent)
     study._file = path
     return study
-
-
-def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem that pydantic names, as 'key: what is wrong; what would be right'."""
-    # A misspelt key is two problems, one unknown and one missing: the first says more.
-    problem = min(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
-    location = problem["loc"]
-    tags = {1} if location[:1] == ("data",) else set()  # pydantic puts the source there: data.files.train
-    path = ".".join(str(part) for i, part in enumerate(location) if i not in tags and part != "[key]")
-    where = f"{one_line(path)}: " if path else ""
-    if problem["type"] == "extra_forbidden":
-        section = _section(model, location)
-        keys = [field.alias or name for name, field in section.model_fields.items()] if section else []
-        return f"{where}unknown key" + (f"; the keys here are {', '.join(keys)}" if keys else "")
-    own_words = problem["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    message = _MESSAGES.get(problem["type"], own_words)
-    given = problem["input"]
-    quoted = f" (it is {shown(given)})" if isinstance(given, (str, int, float)) else ""
-    return f"{where}{message}{quoted}"
 
 
 def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
@@ -92,52 +298,3 @@ def seed(text: str) -> int:
 def digest(content: Any) -> str:
     """SHA-256 of plain JSON content, independent of key order and layout."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _with_absolute_paths(study: Study, base: Path) -> Study:
-    """The same study with every path resolved against the study file's folder."""
-
-    def resolve(part: Any, names: tuple[str, ...]) -> Any:
-        changes = {name: base / value for name in names if (value := getattr(part, name)) is not None}
-        return part.model_copy(update=changes)
-
-    data = resolve(study.data, ("train", "validation", "file")) if isinstance(study.data, FileData) else study.data
-    models = {slug: resolve(model, ("path",)) for slug, model in study.models.items()}
-    return study.model_copy(update={"data": data, "models": models})
-
-
-# Where pydantic speaks of its own types, what the writer of a file needs to know.
-_MESSAGES = {
-    "missing": "is missing",
-    "model_type": "must be a mapping of keys",
-    "model_attributes_type": "must be a mapping of keys",
-    "dict_type": "must be a mapping of keys",
-    "tuple_type": "must be a list, as in [0, 1]",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
-    "string_type": "must be a text, in quotes if it looks like a number",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "path_type": "must be the path of a file",
-    "union_tag_not_found": "needs `source`, one of generated, hub, files",
-    "union_tag_invalid": "`source` must be one of generated, hub, files",
-    "string_pattern_mismatch": "must be at most 41 of a-z 0-9 . _ - and begin with a letter or digit",
-}
-_SOURCES: dict[str | int, type[Section]] = {"generated": GeneratedData, "hub": HubData, "files": FileData}
-_SECTIONS: dict[str | int, type[Section]] = {"training": Training, "evaluation": Evaluation, "profile": Profile}
-
-
-def _section(top: type[BaseModel], location: tuple[str | int, ...]) -> type[BaseModel] | None:
-    """The part of a ``top`` whose key is at this location, where people write such parts."""
-    match location:
-        case (_,):
-            return top
-        case ("data", source, _):
-            return _SOURCES[source]
-        case ("models", _, _):
-            return Model
-        case ("profile", _, _):
-            return Grid
-        case (name, _):
-            return _SECTIONS.get(name)
-    return None

@@ -4,11 +4,11 @@ import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from qa_tradeoffs.core.documents import Section, read_yaml, shown
+from qa_tradeoffs.core.documents import Section, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.study.config import Study, first_problem
+from qa_tradeoffs.study.config import Study
 
 Usd = Annotated[float, Field(ge=0)]
 
@@ -47,19 +47,7 @@ class Price(Section):
 
 def load(path: Path | str) -> dict[str, Price]:
     """The price table, slug → Price. Raises StudyError."""
-    path = Path(path)
-    content = read_yaml(path)
-    if not isinstance(content, dict) or not content:
-        raise StudyError(f"{path}: must be a mapping from price names to prices")
-    prices = {}
-    for slug, row in content.items():
-        if not isinstance(slug, str):
-            raise StudyError(f"{path}: the name of a price must be a text, not {shown(slug)}; put it in quotes")
-        try:
-            prices[slug] = Price.model_validate(row)
-        except ValidationError as error:
-            raise StudyError(f"{path}: {slug}: {first_problem(error, Price)}") from None
-    return prices
+    return validated(dict[str, Price], read_yaml(Path(path)), path)
 
 
 def of(study: Study, prices: dict[str, Price]) -> Price:

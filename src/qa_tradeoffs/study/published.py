@@ -4,13 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from qa_tradeoffs.core import documents
-from qa_tradeoffs.core.documents import Section
-from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.documents import Section, read_yaml, validated
 from qa_tradeoffs.core.files import ROOT
-from qa_tradeoffs.study import config
 
 T = TypeVar("T")
 Positive = Annotated[float, Field(gt=0)]
@@ -34,6 +31,17 @@ class OfEach(Section, Generic[T]):
         """That of one model."""
         value: T = getattr(self, model)
         return value
+
+
+class OnEach(Section, Generic[T]):
+    """Something of each of the original study's GPUs."""
+
+    p100: T
+    k80: T
+
+    def of(self, machine: MachineName) -> T:
+        """That of one machine."""
+        return self.p100 if machine == "p100" else self.k80
 
 
 class Score(Section):
@@ -70,29 +78,21 @@ class FineTuning(Section):
     windows_source: Source
 
 
-class Grid(Section, Generic[T]):
+class Grid(OnEach[OfEach[Annotated[tuple[T, ...], Field(strict=False)]]], Generic[T]):
     """One value per point (batch size, tokens per row), model and machine, and how it was measured."""
 
     source: Source
     method: Source
     points: tuple[Point, ...] = Field(min_length=1, strict=False)
-    p100: OfEach[Annotated[tuple[T, ...], Field(strict=False)]]
-    k80: OfEach[Annotated[tuple[T, ...], Field(strict=False)]]
 
     @model_validator(mode="after")
     def _a_value_for_every_point(self) -> "Grid[T]":
         for machine in MACHINES:
             for model in MODELS:
                 n = len(self.of(machine).of(model))
-                if n != len(self.points):
-                    raise ValueError(
-                        f"{machine}.{model} has {n} values; give one for each of {len(self.points)} points"
-                    )
+                if n != (points := len(self.points)):
+                    raise ValueError(f"{machine}.{model} has {n} values; give one for each of {points} points")
         return self
-
-    def of(self, machine: MachineName) -> OfEach[tuple[T, ...]]:
-        """The values on one machine."""
-        return self.p100 if machine == "p100" else self.k80
 
     def rows(self) -> Iterator[tuple[MachineName, ModelName, int, int, T]]:
         """(machine, model, batch size, length, value), machine by machine, model by model."""
@@ -154,32 +154,14 @@ class Machine(Section):
     note: str = ""
 
 
-class Machines(Section):
-    """The original study's GPUs."""
-
-    p100: Machine
-    k80: Machine
-
-    def of(self, machine: MachineName) -> Machine:
-        """One of them."""
-        return self.p100 if machine == "p100" else self.k80
-
-
 class Published(Section):
     """All of the file."""
 
     original: Original
     papers: Papers
-    machines: Machines
+    machines: OnEach[Machine]
 
 
 def load(path: Path | str = ROOT / "studies" / "published.yaml") -> Published:
     """Read and check the file of published figures. Raises StudyError naming the file and the first wrong key."""
-    path = Path(path)
-    content = documents.read_yaml(path)
-    if not isinstance(content, dict):
-        raise StudyError(f"{path}: must be a mapping with the keys {', '.join(Published.model_fields)}")
-    try:
-        return Published.model_validate(content)
-    except ValidationError as error:
-        raise StudyError(f"{path}: {config.first_problem(error, Published)}") from None
+    return validated(Published, read_yaml(Path(path)), path)
