@@ -46,7 +46,7 @@ def sentence(error: pytest.ExceptionInfo[StudyError]) -> str:
 
 def test_the_nesting_of_squad_is_read_in_order(file):
     content = squad(("People", [qa(1), qa(2, "Bob", 8)]), ("More", [qa(3, "left", 17)]))
-    examples, notes = sources.read_squad(file(content))
+    examples, notes = sources.read_files(file(content))
     assert notes == ()
     assert examples == [
         Example("q1", "People", CONTEXT, "Who?", ("Ada",), (0,)),
@@ -58,7 +58,7 @@ def test_the_nesting_of_squad_is_read_in_order(file):
 def test_articles_without_a_title_are_told_apart_by_their_number(file):
     content = squad(("", [qa(1)]), ("Named", [qa(2)]))
     del content["data"][0]["title"]
-    assert [example.title for example in sources.read_squad(file(content))[0]] == ["article 0", "Named"]
+    assert [example.title for example in sources.read_files(file(content))[0]] == ["article 0", "Named"]
 
 
 QA = ("data", 0, "paragraphs", 0, "qas", 0)
@@ -84,7 +84,7 @@ AT_QA = "data[0].paragraphs[0].qas[0]"
 def test_what_is_not_squad_is_refused_with_file_place_and_id(file, change, message):
     path = file(replaced(squad(("People", [qa(1)])), change[:-1], change[-1]))
     with pytest.raises(StudyError) as error:
-        sources.read_squad(path)
+        sources.read_files(path)
     assert sentence(error).startswith(f"{path}: {message}")
 
 

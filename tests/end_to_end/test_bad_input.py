@@ -120,7 +120,7 @@ def again_squad(examples: list[Any], path: Path) -> None:
         for e in examples
     ]  # fmt: skip
     path.write_bytes(as_json({"data": nested}))
-    assert sources.read_squad(path) == (examples, ())
+    assert sources.read_files(path) == (examples, ())
 
 
 def is_valid(found: BaseModel) -> bool:
@@ -140,7 +140,7 @@ BORDERS = {
     "prices": Border(prices.load, as_yaml, lambda table, _: all(map(is_valid, table.values()))),
     "published": Border(published.load, as_yaml, lambda found, _: is_valid(found)),
     "assumptions": Border(forecast.assumptions, as_yaml, lambda found, _: is_valid(found)),
-    "squad": Border(lambda path: sources.read_squad(path)[0], as_json, again_squad),
+    "squad": Border(lambda path: sources.read_files(path)[0], as_json, again_squad),
     "references": Border(
         files.read_references, as_json, lambda found, _: all(type(text) is str for texts in found.values() for text in texts)
     ),

@@ -86,7 +86,9 @@ def _metadata(spec: config.Model, data: config.Data, evaluation: Results, name: 
                 task_name="Extractive question answering",
                 dataset_type=dataset or data.source,
                 dataset_name=dataset or _DATA[data.source],
-                dataset_split="validation",
+                dataset_split=data.validation_split
+                if isinstance(data, config.HubData) and not data.split
+                else "validation",
                 dataset_revision=evaluation.provenance.data_revision,
                 metric_type=metric,
                 metric_value=round(record.value, 2),

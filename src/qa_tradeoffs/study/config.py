@@ -8,7 +8,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from qa_tradeoffs.core.documents import Section, one_line, quoted, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
@@ -34,6 +42,11 @@ _SLUG = _like("[a-z0-9][a-z0-9._-]{0,40}", "at most 41 of a-z 0-9 . _ - and begi
 _REPOSITORY = _like(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", "owner/name, as the Hub writes it")
 # Section does not convert between types; YAML has no paths, so texts are converted to these.
 File = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
+Files = Annotated[
+    tuple[File, ...],
+    Field(min_length=1, strict=False),
+    BeforeValidator(lambda named: named if isinstance(named, (list, tuple)) else [named]),
+]
 
 
 # What else lies in a run's folder, beside the folders of models.
@@ -60,35 +73,58 @@ class GeneratedData(Section):
         return self.unanswerable_share > 0
 
 
-class HubData(Section):
-    """A data set on the Hub in SQuAD's columns, with splits named train and validation."""
+class _GivenData(Section):
+    """What may be said of data that are not generated, wherever they come from."""
+
+    validation_share: float = Field(
+        default=0.25, gt=0, lt=1, description="where one set is split: share of its articles"
+    )
+    split_seed: int = Field(default=0, ge=0, description="of that split, and of the limits' draws")
+    v2: bool = False
+    threshold_questions: ThresholdQuestions = None
+    misplaced_answers: Literal["repair", "drop", "refuse"] = "repair"
+    offsets: Literal["detect", "characters", "utf-16", "bytes"] = Field(
+        default="detect", description="in what answer_start is counted; detect: what fits most answers of a file"
+    )
+    train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with split_seed")
+    validation_limit: int | None = Field(default=None, gt=0)
+
+
+class HubData(_GivenData):
+    """A data set on the Hub in SQuAD's columns.
+
+    Either the splits ``train_split`` and ``validation_split``, or one ``split`` that is split by article.
+    """
 
     source: Literal["hub"]
     name: Annotated[str, _REPOSITORY]
     revision: str = Field(min_length=1, description="commit hash; a branch name works but is not reproducible")
-    v2: bool = False
-    threshold_questions: ThresholdQuestions = None
-    train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with seed 0")
-    validation_limit: int | None = Field(default=None, gt=0)
+    config: str | None = Field(default=None, min_length=1, description="where the data set has several")
+    train_split: str = Field(default="train", min_length=1)
+    validation_split: str = Field(default="validation", min_length=1)
+    split: str | None = Field(default=None, min_length=1, description="the only one, to be split by article")
+
+    @model_validator(mode="after")
+    def _one_way_to_name_splits(self) -> "HubData":
+        if self.split and {"train_split", "validation_split"} & self.model_fields_set:
+            raise ValueError("gives both `split` and `train_split`/`validation_split`; give one to split, or two")
+        if not self.split and self.train_split == self.validation_split:
+            raise ValueError(
+                f"trains and validates on '{self.train_split}'; `split: {self.train_split}` parts it by article"
+            )
+        return self
 
 
-class FileData(Section):
-    """Files in the official SQuAD JSON nesting.
+class FileData(_GivenData):
+    """Files in SQuAD's nesting or as flat rows; ``train``, ``validation``, ``file``: a file, several, or their folder.
 
     Either ``train`` and ``validation``, or one ``file`` that is split by article, so that no passage is on both sides.
     """
 
     source: Literal["files"]
-    train: File | None = None
-    validation: File | None = None
-    file: File | None = None
-    validation_share: float = Field(default=0.25, gt=0, lt=1, description="share of the articles of `file`")
-    split_seed: int = Field(default=0, ge=0)
-    v2: bool = False
-    threshold_questions: ThresholdQuestions = None
-    misplaced_answers: Literal["repair", "refuse"] = "repair"
-    train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with split_seed")
-    validation_limit: int | None = Field(default=None, gt=0)
+    train: Files | None = None
+    validation: Files | None = None
+    file: Files | None = None
 
     @model_validator(mode="after")
     def _one_way_to_name_files(self) -> "FileData":
