@@ -90,6 +90,7 @@ def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, messa
 
 
 FILES = {"source": "files", "file": "dev.json"}
+HUB = {"source": "hub", "name": "some/squad", "revision": "0123abc"}
 ONLY_DEV = {"source": "files", "validation": "dev.json"}
 FINE_TUNED = {"only": {"label": "Only", "path": "checkpoint", "fine_tuned": True}}
 HELD_OUT = (("data.unanswerable_share", 0.5), ("data.threshold_questions", 9))
@@ -105,7 +106,7 @@ THRESHOLD = "`data.threshold_questions`"
         ([("training.rate", 1)], "training.rate: unknown key; the keys here are learning_rate, epochs, batch_size, "),
         ([("evaluation.x", 1)], "evaluation.x: unknown key; the keys here are max_answer_tokens, batch_tokens, "),
         ([("data.file", "x")], "data.file: unknown key; the keys here are source, train_passages, validation_passages"),
-        ([("data", FILES | {"name": "x"})], "data.name: unknown key; the keys here are source, train, validation, "),
+        ([("data", FILES | {"name": "x"})], "data.name: unknown key; the keys here are validation_share, "),
         ([("models.bert.size", 1)], "models.bert.size: unknown key; the keys here are label, hub, revision, path, "),
         ([("models.hub", {"x": 1})], "models.hub.x: unknown key; the keys here are label, hub, revision, "),
         ([("models.training", {"x": 1})], "models.training.x: unknown key; the keys here are label, hub, revision, "),
@@ -127,7 +128,7 @@ THRESHOLD = "`data.threshold_questions`"
         ([("training.epochs", True)], "training.epochs: must be a number (it is True)"),
         ([("seeds", 3)], "seeds: must be a list, as in [0, 1] (it is 3)"),
         ([("seeds", [0, True])], "seeds[1]: must be a whole number (it is True)"),
-        ([("data", FILES | {"file": 3})], "data.file: must be the path of a file (it is 3)"),
+        ([("data", FILES | {"file": 3})], "data.file[0]: must be the path of a file (it is 3)"),
         # values out of range
         ([("training.learning_rate", float("inf"))], "training.learning_rate: must be a finite number (it is inf)"),
         ([("training.epochs", -1)], "training.epochs: must be greater than 0 (it is -1)"),
@@ -159,6 +160,12 @@ THRESHOLD = "`data.threshold_questions`"
         ([("data", {"source": "files"})], "data: names no data; give `train` and `validation`, or one `file`"),
         ([("data", {"source": "files", "train": "x"})], "data: names no data; give `train` and `validation`, or"),
         ([("data", FILES | {"train": "x"})], "data: gives both `file` and `train`/`validation`; give one `file`"),
+        ([("data", FILES | {"file": []})], "data.file: must not be empty"),
+        ([("data", HUB | {"split": "dev", "train_split": "dev"})], "data: gives both `split` and `train_split`/"),
+        (
+            [("data", HUB | {"validation_split": "train"})],
+            "data: trains and validates on 'train'; `split: train` parts",
+        ),
         ([("data", ONLY_DEV)], "`data` has no `train`, but models.bert has to be trained"),
         ([("data.threshold_questions", 9)], f"{THRESHOLD} is for questions that may have no answer; needs `unanswera"),
         ([("data", FILES | {"threshold_questions": 9})], f"{THRESHOLD} is for questions that may have no answer; n"),
@@ -170,7 +177,10 @@ THRESHOLD = "`data.threshold_questions`"
             [*HELD_OUT, ("evaluation.no_answer_threshold", 0.0)],
             f"gives both `evaluation.no_answer_threshold` and {THRESHOLD}; give the threshold, or the number",
         ),
-        ([("data", FILES | {"misplaced_answers": "fix"})], "data.misplaced_answers: must be 'repair' or 'refuse'"),
+        (
+            [("data", FILES | {"misplaced_answers": "fix"})],
+            "data.misplaced_answers: must be 'repair', 'drop' or 'refuse'",
+        ),
     ],
 )
 def test_a_wrong_study_is_one_sentence_that_names_file_and_key(tmp_path, changes, message):
@@ -201,7 +211,7 @@ def test_relative_paths_start_from_the_folder_of_the_study_file_and_absolute_one
     data = {"source": "files", "train": "/data/train.json", "validation": "dev.json"}
     study = loaded(tmp_path, changed(("data", data), ("models.local", local)))
     assert isinstance(study.data, config.FileData)
-    assert (study.data.train, study.data.validation) == (Path("/data/train.json"), tmp_path / "dev.json")
+    assert (study.data.train, study.data.validation) == ((Path("/data/train.json"),), (tmp_path / "dev.json",))
     assert study.models["local"].path == tmp_path / "../checkpoint"
 
 

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -111,6 +112,8 @@ def _literal(text: Any) -> Any:
     """
     if not isinstance(text, str) or not text.lstrip().startswith(("{", "[")):
         return text
+    if re.fullmatch(r"\[[\d\s]*\]", text.strip()):  # as numpy prints integers
+        return [int(number) for number in text.strip("[] \n").split()]
     with contextlib.suppress(ValueError, RecursionError):
         return json.loads(text)
     with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
