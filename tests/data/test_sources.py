@@ -119,7 +119,7 @@ def test_a_study_reads_two_files_and_gathers_their_notes(file):
     train, validation = file(squad(("A", [qa(1, "Bob", 0)])), "a.json"), file(squad(("B", [qa(2)])), "b.json")
     splits = sources.load(FileData(source="files", train=train, validation=validation))
     assert [example.id for example in splits.train + splits.validation] == ["q1", "q2"]
-    assert [note.split(":")[0] for note in splits.notes] == [str(train), "data"]
+    assert [note.split(":")[0] for note in splits.notes] == ["a.json", "data"]
     assert splits.notes[1].startswith("data: 1 of 1 validation passage also stand on the training side")
 
 

@@ -133,6 +133,15 @@ THRESHOLD = "`data.threshold_questions`"
         ([("training.learning_rate", float("inf"))], "training.learning_rate: must be a finite number (it is inf)"),
         ([("training.epochs", -1)], "training.epochs: must be greater than 0 (it is -1)"),
         ([("training.precision", "fp\n16")], "training.precision: must be 'auto', 'fp32' or 'bf16' (it is 'fp\\n16')"),
+        (
+            [("models.bert.training", {"rate": 1})],
+            "models.bert.training.rate: unknown key; the keys here are learning_r",
+        ),
+        ([("models.bert.training", {"epochs": -1})], "models.bert.training.epochs: must be greater than 0 (it is -1)"),
+        (
+            [("models.bert.training", {"max_length": 128})],
+            "`models.bert.training`: with the study's `training`, `stride` 128 must be smaller than `max_length` 128",
+        ),
         ([("training.stride", 384)], "training: `stride` 384 must be smaller than `max_length` 384"),
         ([("training.processes", 3)], "training: `processes` 3 must divide `batch_size` 16"),
         ([("seeds", [])], "seeds: must not be empty"),
@@ -205,6 +214,15 @@ def test_an_unknown_slug_is_refused_with_the_known_ones(tmp_path):
         study.model("bart")
 
 
+def test_a_model_s_own_recipe_is_the_study_s_but_for_what_it_gives(tmp_path):
+    own = {"learning_rate": 1.0e-4, "max_length": 128, "stride": 32}
+    study = loaded(tmp_path, changed(("training.epochs", 2), ("models.mini.training", own)))
+    assert study.recipe("mini").model_dump() == study.training.model_dump() | own
+    assert study.recipe("bert") == study.of("bert").training == study.training
+    assert study.of("mini").training == study.of("mini").recipe("mini") == study.recipe("mini")
+    assert config.check(study.model_dump(mode="json"), tmp_path / "again.yaml").recipe("mini") == study.recipe("mini")
+
+
 def test_relative_paths_start_from_the_folder_of_the_study_file_and_absolute_ones_stay(tmp_path, monkeypatch):
     monkeypatch.chdir(STUDIES)
     local = {"label": "Local", "path": "../checkpoint"}
@@ -223,6 +241,9 @@ def test_relative_paths_start_from_the_folder_of_the_study_file_and_absolute_one
         (("price", "server"), set()),
         (("seeds", [4]), set()),
         (("models.bert.label", "Bert"), set()),
+        (("models.mini.training", {"learning_rate": 1.0e-3}), set()),
+        (("models.bert.training", {"learning_rate": 1.0e-3}), {"train", "evaluate", "profile"}),
+        (("models.bert.training", {"learning_rate": 2.0e-5}), set()),  # the study's own
         (("models.mini.revision", "4567def"), set()),
         (("models.bert.config.hidden_size", 32), {"train", "evaluate", "profile"}),
         (("data.seed", 1), {"train", "evaluate", "profile"}),

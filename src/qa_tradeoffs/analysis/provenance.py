@@ -12,6 +12,7 @@ import pandas as pd
 from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes
+from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.runs.paths import RunPaths
 
@@ -31,10 +32,26 @@ def facts(collected: Collected, study: str) -> dict[str, str]:
         "study file as shown below, SHA-256": hashlib.sha256(read_bytes(ROOT / study)).hexdigest(),
         "questions, SHA-256": _each(origin.data_sha256 for origin in origins),
         "seeds": ", ".join(map(str, collected.seeds)),
+        **{f"recipe of {label}": recipe for label, recipe in own_recipes(collected).items()},
         "machine": _each(f"{o.device['name']}, {o.device['software']}, {o.device['threads']} threads" for o in origins),
         "Python": _each(origin.python for origin in origins),
         **packages,
     }
+
+
+def own_recipes(collected: Collected) -> dict[str, str]:
+    """By label, what of its recipe each model has of its own, as in 'learning_rate 5e-05 (the study's: 2e-05)'."""
+    study = collected.study
+    found: dict[str, str] = {}
+    for slug in collected.slugs:
+        own, others = study.recipe(slug).model_dump(), study.training.model_dump()
+        different = [
+            f"{key} {_plain(own[key])} (the study's: {_plain(others[key])})"
+            for key in others
+            if own[key] != others[key]
+        ]
+        found |= {collected.label(slug): listed(different)} if different else {}
+    return found
 
 
 def files(collected: Collected) -> pd.DataFrame:
@@ -93,6 +110,11 @@ def _notebooks(collected: Collected, run: RunPaths, slug: str) -> list[Path]:
     """A model's executed notebooks, in the order in which they ran."""
     seeds = evaluation_seeds(collected.study, slug, collected.seeds)
     return run.notebooks(slug, seeds, trained=not collected.study.models[slug].fine_tuned)
+
+
+def _plain(value: Any) -> str:
+    """A setting as people write it."""
+    return f"{value:g}" if isinstance(value, float) else "the network's" if value is None else str(value)
 
 
 def _each(values: Iterable[str]) -> str:

@@ -27,8 +27,8 @@ def load(folder: Path, data: HubData) -> Any:
     except Exception as error:  # the library has some ten types for files that it cannot read
         reason, kinds = one_line(error.__cause__ or error), ", ".join(_KINDS)
         raise StudyError(
-            f"data: {at} is no data set that can be loaded ({reason}); expected files with SQuAD's columns, named after "
-            f"their splits, as {kinds}"
+            f"data: {at} is no data set that can be loaded ({reason}); expected files with SQuAD's columns, named "
+            f"after their splits, as {kinds}"
         ) from None
     named = {"split": data.split} if data.split else {}
     named = named or {"train_split": data.train_split, "validation_split": data.validation_split}

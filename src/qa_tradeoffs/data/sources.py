@@ -81,7 +81,10 @@ def read_files(*named: Path, **rules: Any) -> Read:
         for path, found in zip(paths, contents, strict=True)
     ]
     more = f" and {counted(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""
-    return _checked(contents, places, places[0] + more, **rules)
+    examples, notes = _checked(contents, places, places[0] + more, **rules)
+    for folder in {path.parent for path in paths}:  # notes go with results, which are read elsewhere
+        notes = tuple(note.replace(f"{folder}/", "") for note in notes)
+    return examples, notes
 
 
 def _describe(examples: Sequence[Example]) -> str:

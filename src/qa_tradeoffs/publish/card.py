@@ -24,7 +24,11 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
 
     ``repository`` is its name on the Hub, ``model_type`` what its config calls the architecture.
     """
-    study, training, evaluation = collected.study, collected.trainings[slug, seed], collected.evaluations[slug, seed]
+    study, training, evaluation = (
+        collected.study.of(slug),
+        collected.trainings[slug, seed],
+        collected.evaluations[slug, seed],
+    )
     made, spent, price = training.provenance, training.find("train_seconds"), collected.price
     (row,) = accuracy.models(collected).to_dict("records")
     seeds = [other for model, other in collected.evaluations if model == slug]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qa_tradeoffs.analysis import health
+from qa_tradeoffs.analysis import health, provenance
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.report import display
@@ -17,6 +17,8 @@ def notices(collected: Collected, run: RunPaths) -> display.Html:
         kind_of_study(study, collected.slugs),
         study.about,
         *left_out(study, collected.slugs, collected.seeds),
+        *own_recipes(collected),
+        *data_notes(collected),
         *health.stopped(collected, run),
         *health.notices(collected),
     ]
@@ -42,6 +44,19 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
     models = [model.label for slug, model in study.models.items() if slug not in slugs]
     parts = [*models, *(f"seed {seed}" for seed in study.seeds if seed not in seeds)]
     return [f"Part of the study is left out of this report: {listed(parts)}."] if parts else []
+
+
+def own_recipes(collected: Collected) -> list[str]:
+    """Which models were not trained as the others were."""
+    recipes = provenance.own_recipes(collected)
+    parts = [f"{label} with {recipe}" for label, recipe in recipes.items()]
+    return [f"Not all models were trained alike: {'; '.join(parts)}."] if parts else []
+
+
+def data_notes(collected: Collected) -> list[str]:
+    """What was mended, left out or noticed while the questions were read, each once."""
+    notes = dict.fromkeys(note for file in collected.evaluations.values() for note in file.notes)
+    return [f"{note}." for note in notes]
 
 
 def _weights(models: list[config.Model]) -> str:

@@ -67,7 +67,9 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
             raise StudyError(f"{name}: {error.ename}: {said}; the notebook as far as it came is {partial}") from None
         except DeadKernelError:
             training = notebook.stem == "1-train" and "study" in parameters
-            advice = f"; {config.load(ROOT / parameters['study']).training.too_large}" if training else ""
+            advice = (
+                f"; {config.load(ROOT / parameters['study']).recipe(parameters['model']).too_large}" if training else ""
+            )
             raise StudyError(
                 f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}{advice}"
             ) from None
