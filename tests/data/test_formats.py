@@ -161,8 +161,6 @@ def test_ids_that_are_missing_are_made_from_the_content_and_said_once(tmp_path):
     for name, content in (("a", rows), ("b", [rows[0] | {"question": "Where?"}, *rows])):
         (tmp_path / name).write_bytes(as_json(content))
     (first, notes), (second, _) = (sources.read_files(tmp_path / name) for name in "ab")
-    assert notes == (
-        f"{tmp_path}/a (JSON, flat rows): 3 of 3 questions came without an id; each got one from its text",
-    )
+    assert notes == ("a (JSON, flat rows): 3 of 3 questions came without an id; each got one from its text",)
     assert [e.id for e in first] == [e.id for e in second[1:]]
     assert len({e.id for e in second}) == 4

@@ -105,9 +105,10 @@ NO_TEXT = {"id": "q2", "answers": [{"text": "x"}, {"answer_start": 0}]}
             "predictions.json: is not JSON ('utf-8' codec can't decode byte 0xe9 in position 11",
         ),
         (GOOD, b"[" * 100_000, "predictions.json: is not JSON"),
-        ([], {}, "dataset.json: must be a mapping of keys"),
+        ("data", {}, "dataset.json: must be a mapping of keys"),
+        ([], {}, "dataset.json: has no question"),
         ({"data": []}, {}, "dataset.json: has no question"),
-        (dataset({"id": 7, "answers": []}), {}, "data[0].paragraphs[0].qas[0].id: must be a text"),
+        (dataset({"id": True, "answers": []}), {}, "data[0].paragraphs[0].qas[0].id: must be a text"),
         (
             dataset(question("q1", "x"), {"id": "q2"}),
             {},
