@@ -60,7 +60,7 @@ def test_what_cannot_be_scored_is_counted_with_the_first_three_ids_and_refused_o
 
 def test_a_question_without_an_answer_is_never_left_out_silently():
     with pytest.raises(
-        StudyError, match=r"^dev\.json: 1 of 2 questions have no answer, first 'q2' \(row 1\); SQuAD v1.1 "
+        StudyError, match=r"^dev\.json: 1 of 2 questions has no answer, first 'q2' \(row 1\); SQuAD v1.1 "
     ):
         check(ADA, replace(BOB, answers=(), answer_starts=()), misplaced="drop")
 

@@ -120,7 +120,7 @@ def test_a_study_reads_two_files_and_gathers_their_notes(file):
     splits = sources.load(FileData(source="files", train=train, validation=validation))
     assert [example.id for example in splits.train + splits.validation] == ["q1", "q2"]
     assert [note.split(":")[0] for note in splits.notes] == ["a.json", "data"]
-    assert splits.notes[1].startswith("data: 1 of 1 validation passage also stand on the training side")
+    assert splits.notes[1].startswith("data: 1 of 1 validation passage also stands on the training side")
 
 
 def test_without_training_questions_a_study_still_reads_the_others(file):

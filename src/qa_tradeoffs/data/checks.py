@@ -90,7 +90,7 @@ def _said(having: Sequence[Row], of: int, fault: str, source: str) -> str:
     inside = place.removeprefix(source).lstrip(": ")
     absent = [text for text in example.answers if fault == _ABSENT and text not in example.context]
     at = f"{inside}: {one_line(repr(absent[0]), 60)}" if absent else inside
-    verb = "has" if of == 1 else "have"
+    verb = "has" if len(having) == 1 else "have"
     names = first_three([row.example.id for row in having])
     return f"{source}: {len(having):,} of {counted(of, 'question')} {verb} {fault}, {names} ({at})"
 
