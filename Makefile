@@ -111,7 +111,7 @@ test-slow: $(READY) ## run the tests that take minutes
 	@$(PY) -m pytest -m slow
 test-cluster: $(READY) ## run a small study on a Slurm of this machine (as root, where Slurm is installed)
 	@$(PY) -m pytest -m cluster -rs tests/end_to_end/test_cluster.py
-coverage: $(READY)  ## run the tests and hold the share of lines that they run above a floor
+coverage: $(READY)  ## run the tests and measure which lines they run; too few are an error
 	@$(PYTEST) -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
 
 lint: $(READY)      ## check style, which wing imports which, and that notebooks are stored without outputs

@@ -219,16 +219,22 @@ def predictions_of(scores: list[float]) -> pd.DataFrame:
     return found.iloc[::-1]
 
 
+def write_beside(path: Path, result: results.Results, table: Path) -> None:
+    """Write a result whose table is there already."""
+    results.write(path, result.model_copy(update={"beside": results.fingerprints(table.parent, table)}))
+
+
 @pytest.fixture
 def written_study(study_of: Callable[..., config.Study], tmp_path: Path) -> tuple[config.Study, RunPaths]:
     """A study of two models and one seed, with all its result files."""
     study, run = study_of(), RunPaths(tmp_path)
     for slug in ("bert", "distilbert"):
-        results.write(run.training(slug, 0), training_results(study, slug, 0, 60))
-        results.write(run.evaluation(slug, 0), evaluation_results(study, slug, 0, 50, 2))
-        results.write(run.profile(slug), profile_results(study, slug, 1e6, 0.1))
+        run.seed_folder(slug, 0).mkdir(parents=True)
         predictions_of([1, 0]).to_parquet(run.predictions(slug, 0))
         pd.DataFrame({"step": [1], "epoch": [1.0], "loss": [2.0]}).to_parquet(run.history(slug, 0))
+        write_beside(run.training(slug, 0), training_results(study, slug, 0, 60), run.history(slug, 0))
+        write_beside(run.evaluation(slug, 0), evaluation_results(study, slug, 0, 50, 2), run.predictions(slug, 0))
+        results.write(run.profile(slug), profile_results(study, slug, 1e6, 0.1))
     return study, run
 
 

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 
 from qa_tradeoffs.analysis import accuracy
@@ -23,7 +22,6 @@ def test_a_model_has_one_row_with_all_its_figures(collected_of):
     assert row["train_seconds"] == 3600
     assert row["train_usd_low"] == row["train_usd_high"] == 1.55
     assert row["million_usd_low"] == row["million_usd_high"] == pytest.approx(0.2e6 / 3600 * 1.55)
-    assert row["train_windows_per_second"] == 0.1
 
 
 def test_scores_of_several_seeds_are_averaged_question_by_question(collected_of):
@@ -33,9 +31,6 @@ def test_scores_of_several_seeds_are_averaged_question_by_question(collected_of)
     # Means over seeds are ½, ½, 1, 0: a resample of four of them lies between 0 and 100, seldom at either.
     assert 0 < row["f1_low"] < 50 < row["f1_high"] < 100
     assert (row["f1_seed_low"], row["f1_seed_high"]) == (50, 50)
-
-
-def test_the_spread_of_seeds_is_that_of_their_records(collected_of):
     row = accuracy.models(collected_of({"bert": [[1, 1], [1, 0.5]]})).iloc[0]
     assert (row["f1_seed_low"], row["f1_seed_high"]) == (75, 100)
 
@@ -100,22 +95,9 @@ def test_p_values_are_corrected_for_all_pairs_together(collected_of):
     ],
 )
 def test_the_verdict_names_the_significantly_higher_one_whatever_the_order(collected_of, bert, distilbert, verdict):
-    scores = {"bert": [right_of_100(bert)] * 2, "distilbert": [right_of_100(distilbert)] * 2}
+    right = {"bert": bert, "distilbert": distilbert}
+    scores = {slug: [[1.0] * n + [0.0] * (100 - n)] * 2 for slug, n in right.items()}
     assert accuracy.differences(collected_of(scores))["verdict"].tolist() == [verdict]
-
-
-def right_of_100(right: int) -> list[float]:
-    return [1.0] * right + [0.0] * (100 - right)
-
-
-def test_chance_is_not_called_significant_more_often_than_promised(collected_of):
-    """Forty studies of two models that are equally good: a difference is significant in few of them."""
-    rng = np.random.default_rng(0)
-    significant = 0
-    for _ in range(40):
-        scores = {slug: [(rng.random(60) < 0.7).astype(float).tolist()] for slug in ("bert", "distilbert")}
-        significant += "higher" in accuracy.differences(collected_of(scores))["verdict"][0]
-    assert significant <= 5
 
 
 def test_one_model_has_no_differences(collected_of):

@@ -76,14 +76,6 @@ def test_the_summary_has_each_time_beside_the_ratio_to_what_is_published():
     }  # fmt: skip
 
 
-def test_one_change_at_a_time_leaves_out_what_holds_several():
-    found = anomaly.one_at_a_time(records())
-    assert found[["variant", "seconds", "ratio"]].to_numpy().tolist() == [
-        ["matrix products", 12, 0.75],
-        ["no dropout", 8, 0.5],
-    ]
-
-
 def test_aims_are_held_against_the_ratios_of_their_work_and_dropout():
     found = anomaly.aims([*records(), *records(dropout=0.0), *records(dropout=0.3)])
     columns = ["dropout", "over", "ratio", "at most", "reached"]
@@ -115,6 +107,6 @@ def test_tables_and_variants_call_things_by_the_same_names():
 
 def test_the_command_prints_every_table_of_a_result_file(capsys):
     anomaly.main([str(ANOMALY)])
-    printed = capsys.readouterr().out
-    assert all(title in printed for title in anomaly.TABLES)
-    assert "convolutions as matrix products" in printed
+    _, *tables = capsys.readouterr().out.split("\n\n")
+    assert len(tables) == 5
+    assert "convolutions as matrix products" in tables[0] and "at most" in tables[3] and "gflop" in tables[4]

@@ -22,15 +22,10 @@ def test_bert_at_128_tokens_ran_at_nearly_the_peak_of_a_p100():
     assert rate.peak_share == pytest.approx(8.906 / 9.3, abs=0.001)
 
 
-def test_every_distilbert_time_on_the_p100_is_impossible():
-    found = rates("distilbert", "p100")
-    assert [round(rate.tflops, 1) for rate in found] == [12.0, 12.7, 13.6, 11.3]
-    assert not any(rate.possible for rate in found)
-
-
-def test_no_other_published_time_is():
-    impossible = {(rate.machine, rate.model) for rate in audit.rates(PUBLISHED) if not rate.possible}
-    assert impossible == {("p100", "distilbert")}
+def test_every_distilbert_time_on_the_p100_is_impossible_and_no_other():
+    assert [round(rate.tflops, 1) for rate in rates("distilbert", "p100")] == [12.0, 12.7, 13.6, 11.3]
+    impossible = [(rate.machine, rate.model) for rate in audit.rates(PUBLISHED) if not rate.possible]
+    assert impossible == [("p100", "distilbert")] * 4
 
 
 def test_half_of_the_layers_took_a_third_of_the_time_on_both_gpus():
@@ -70,7 +65,6 @@ def test_the_gap_between_the_small_models_is_within_its_standard_error():
     # √(0.7695 · 0.2305 / 10570) = 0.00410, √(0.7731 · 0.2269 / 10570) = 0.00407; their root of squares 0.00578.
     gap = audit.exact_match_gap(PUBLISHED, "distilbert", "squeezebert")
     assert gap.points == pytest.approx(0.36)
-    assert gap.error_of_one == pytest.approx((0.410, 0.407), abs=0.0005)
     assert gap.error_of_difference == pytest.approx(0.578, abs=0.0005)
     assert not gap.significant  # 0.36 < 1.96 · 0.578
     assert audit.exact_match_gap(PUBLISHED, "squeezebert", "bert").significant

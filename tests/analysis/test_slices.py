@@ -99,12 +99,6 @@ def test_a_slice_with_too_few_questions_has_no_score():
     assert table[table["slicing"] == "answer length"]["f1"].tolist() == [100, 100]
 
 
-def test_several_seeds_count_with_a_question_s_mean():
-    answers = two_kinds(50, [[1.0] * 100, [0.0] * 100], [[1.0] * 100])
-    rows = slices.scores(answers).query("slice == 'what' and model == 'A'").iloc[0]
-    assert (rows["f1"], rows["f1_low"], rows["f1_high"]) == (50, 50, 50)
-
-
 def test_a_difference_in_one_slice_is_found_and_the_others_are_corrected_for():
     first, second = [[1.0] * 120], [[1.0] * 60 + [0.0] * 30 + [1.0] * 30]
     table = slices.differences(two_kinds(60, first, second)).set_index("slice")

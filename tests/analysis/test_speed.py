@@ -8,31 +8,19 @@ import pytest
 
 from qa_tradeoffs.analysis import speed
 from qa_tradeoffs.metrics.records import Record
-from tests.analysis.conftest import BERT, DISTILBERT, forward, record, scenarios, sized
+from tests.analysis.conftest import BERT, DISTILBERT, forward, record, sized
 
 TWIN = {"network": "full size"}
 
 
-def test_a_study_of_published_models_is_itself_full_size(profiled):
-    collected = profiled({"bert": [*sized(BERT), forward(0.2)]})
-    assert collected.full_size == "study"
-    (network,) = speed.full_size(collected)
-    assert (network.parameters, network.forward.bounds) == (BERT, pytest.approx((0.18, 0.22)))
-
-
-def test_a_study_of_small_models_has_full_size_twins(profiled):
-    collected = profiled({"bert": [*sized(BERT, "full size"), forward(0.001), forward(0.2, **TWIN)]})
-    assert collected.full_size == "full size"
-    (network,) = speed.full_size(collected)
-    assert (network.parameters, network.forward.value) == (BERT, 0.2)
-
-
-def test_a_published_model_beside_small_ones_is_its_own_twin(profiled):
-    small = [*sized(DISTILBERT, "full size"), forward(0.001), forward(0.1, **TWIN)]
-    collected = profiled({"bert": [*sized(BERT), forward(0.2), *scenarios(0.1)], "distilbert": small})
-    assert collected.full_size == "full size"
-    assert [network.parameters for network in speed.full_size(collected)] == [BERT, DISTILBERT]
-    assert [network.forward.value for network in speed.full_size(collected)] == [0.2, 0.1]
+def test_a_network_of_published_size_is_full_size_and_a_small_one_has_a_twin(profiled):
+    large, small = [*sized(BERT), forward(0.2)], [*sized(DISTILBERT, "full size"), forward(0.001), forward(0.1, **TWIN)]
+    both, alone = profiled({"bert": large, "distilbert": small}), profiled({"bert": large})
+    assert (both.full_size, alone.full_size) == ("full size", "study")
+    networks = speed.full_size(both)
+    assert [network.parameters for network in networks] == [BERT, DISTILBERT]
+    assert [network.forward.value for network in networks] == [0.2, 0.1]
+    assert networks[0] == speed.full_size(alone)[0]
 
 
 def test_the_point_is_the_smallest_batch_and_the_longest_rows_in_the_recipe_s_precision(profiled):

@@ -80,13 +80,14 @@ def begins(make: subprocess.Popen[str], notebook: str) -> bool:
 
 def work(make: subprocess.Popen[str]) -> str:
     """What a make is at: the notebook, and how far it says that it is."""
-    notebook, told = "between notebooks", ""
+    notebook, progressed = "between notebooks", ""
     for process in processes(make):
         if found := re.search(r"runs\.execute.*?/(\d-\w+)\.ipynb", command(process)):
             notebook = found[1]
         with contextlib.suppress(psutil.Error, OSError, ValueError, KeyError):
-            told = f", {progress.line(json.loads(Path(process.environ()[progress.VARIABLE]).read_text()))}"
-    return notebook + told
+            state = json.loads(Path(process.environ()[progress.VARIABLE]).read_text())
+            progressed = ", {label} {done}/{total}".format(**state)
+    return notebook + progressed
 
 
 def seconds_of(notebook: Path) -> float:

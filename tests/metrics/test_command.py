@@ -56,34 +56,28 @@ def test_the_command_reports_missing_and_unknown_predictions_on_stderr(tmp_path:
     assert done.returncode == 0
 
 
+def run_v2(folder: Path, predictions: Any, no_answer: Any, *options: str) -> dict[str, float]:
+    """The summary of an answerable question, q1, and an unanswerable one, q2."""
+    (folder / "na.json").write_text(json.dumps(no_answer), encoding="utf-8")
+    questions = dataset(question("q1", "cat"), question("q2"))
+    done = run_cli(folder, questions, predictions, "--v2", "--na-prob-file", "na.json", *options)
+    return json.loads(done.stdout)
+
+
 def test_the_command_prints_the_v2_summary_with_the_best_thresholds(tmp_path: Path) -> None:
-    (tmp_path / "na.json").write_text('{"q1": 0.2, "q2": 0.7}', encoding="utf-8")
-    done = run_cli(
-        tmp_path, dataset(question("q1", "cat"), question("q2")), {"q1": "cat", "q2": "x"}, "--v2",
-        "--na-prob-file", "na.json",
-    )  # fmt: skip
-    summary = json.loads(done.stdout)
-    assert summary["exact"] == 50.0
-    assert summary["NoAns_f1"] == 0.0
+    summary = run_v2(tmp_path, {"q1": "cat", "q2": "x"}, {"q1": 0.2, "q2": 0.7})
+    assert (summary["exact"], summary["NoAns_f1"]) == (50.0, 0.0)
     assert list(summary)[-4:] == ["best_exact", "best_exact_thresh", "best_f1", "best_f1_thresh"]
     assert list(summary.values())[-4:] == [100.0, 0.2, 100.0, 0.2]
 
 
 def test_the_command_applies_a_given_threshold(tmp_path: Path) -> None:
-    (tmp_path / "na.json").write_text('{"q1": 0.2, "q2": 0.7}', encoding="utf-8")
-    done = run_cli(
-        tmp_path, dataset(question("q1", "cat"), question("q2")), {"q1": "cat", "q2": "x"}, "--v2",
-        "--na-prob-file", "na.json", "--na-prob-thresh", "0.5",
-    )  # fmt: skip
-    assert json.loads(done.stdout)["exact"] == 100.0
+    summary = run_v2(tmp_path, {"q1": "cat", "q2": "x"}, {"q1": 0.2, "q2": 0.7}, "--na-prob-thresh", "0.5")
+    assert summary["exact"] == 100.0
 
 
 def test_a_missing_prediction_counts_zero_at_every_threshold(tmp_path: Path) -> None:
-    (tmp_path / "na.json").write_text('{"q1": 0.2}', encoding="utf-8")
-    done = run_cli(
-        tmp_path, dataset(question("q1", "cat"), question("q2")), {"q1": "cat"}, "--v2", "--na-prob-file", "na.json"
-    )
-    summary = json.loads(done.stdout)
+    summary = run_v2(tmp_path, {"q1": "cat"}, {"q1": 0.2})
     assert (summary["exact"], summary["NoAns_exact"], summary["NoAns_total"]) == (50.0, 0.0, 1)
     assert (summary["best_exact"], summary["best_exact_thresh"]) == (50.0, 0.2)
 
@@ -109,16 +103,8 @@ NO_TEXT = {"id": "q2", "answers": [{"text": "x"}, {"answer_start": 0}]}
         ([], {}, "dataset.json: has no question"),
         ({"data": []}, {}, "dataset.json: has no question"),
         (dataset({"id": True, "answers": []}), {}, "data[0].paragraphs[0].qas[0].id: must be a text"),
-        (
-            dataset(question("q1", "x"), {"id": "q2"}),
-            {},
-            "data[0].paragraphs[0].qas[1].answers: is missing",
-        ),
-        (
-            dataset(question("q1", "x"), NO_TEXT),
-            {},
-            "data[0].paragraphs[0].qas[1].answers[1].text: is missing",
-        ),
+        (dataset(question("q1", "x"), {"id": "q2"}), {}, "data[0].paragraphs[0].qas[1].answers: is missing"),
+        (dataset(question("q1", "x"), NO_TEXT), {}, "data[0].paragraphs[0].qas[1].answers[1].text: is missing"),
         (dataset(question("q1", "x"), question("q1", "y")), {}, "data[0].paragraphs[0].qas[1].id repeats 'q1'"),
         (dataset(question("q1")), {}, "question 'q1' has no reference answer"),
         (GOOD, ["cat"], "predictions.json: must be one JSON object"),

@@ -31,13 +31,13 @@ def generator(seed: int = 0) -> np.random.Generator:
 def test_clusters_are_drawn_whole() -> None:
     alike = np.repeat([[1.0], [2.0], [3.0]], 50, axis=1)
     # Three clusters of equal values are three values; as 150 independent ones they would seem to say much more.
-    assert bootstrap_median(alike, generator()) == bootstrap_median([1, 2, 3], generator()) == Interval(1.0, 3.0, 0.95)
-    assert bootstrap_median(alike.ravel(), generator()) == Interval(2.0, 2.0, 0.95)
+    assert bootstrap_median(alike, generator()) == bootstrap_median([1, 2, 3], generator()) == Interval(1.0, 3.0)
+    assert bootstrap_median(alike.ravel(), generator()) == Interval(2.0, 2.0)
 
 
 @pytest.mark.parametrize("interval_of", [bootstrap_mean, bootstrap_median])
 def test_constant_values_have_an_interval_of_no_width(interval_of: Callable[..., Interval]) -> None:
-    assert interval_of([0.5] * 7, generator(), level=0.9) == Interval(0.5, 0.5, 0.9)
+    assert interval_of([0.5] * 7, generator()) == Interval(0.5, 0.5)
 
 
 def exact_matches(rng: np.random.Generator, n: int) -> Floats:
@@ -59,14 +59,6 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_its_level_says(scores: Sco
     assert 0.93 <= coverage <= 0.97
 
 
-def test_the_interval_of_a_mean_has_the_width_of_the_normal_approximation() -> None:
-    scores = np.repeat([1.0, 0.0], [8000, 2000])
-    interval = bootstrap_mean(scores, generator())
-    half_width = 1.96 * np.sqrt(0.8 * 0.2 / 10_000)  # 0.0078
-    assert interval.low == pytest.approx(0.8 - half_width, abs=0.0008)
-    assert interval.high == pytest.approx(0.8 + half_width, abs=0.0008)
-
-
 @pytest.mark.parametrize(("ours", "statistic"), [(bootstrap_mean, np.mean), (bootstrap_median, np.median)])
 def test_intervals_agree_with_scipy(ours: Callable[..., Interval], statistic: Callable[..., Any]) -> None:
     values = generator(2).exponential(size=101)
@@ -74,23 +66,8 @@ def test_intervals_agree_with_scipy(ours: Callable[..., Interval], statistic: Ca
     theirs = stats.bootstrap(
         (values,), statistic, n_resamples=20_000, method="percentile", rng=generator(3)
     ).confidence_interval
-    interval = ours(values, generator(4), resamples=20_000)
     tolerance = 0.03 * (theirs.high - theirs.low)
-    assert interval.low == pytest.approx(theirs.low, abs=tolerance)
-    assert interval.high == pytest.approx(theirs.high, abs=tolerance)
-
-
-def test_a_higher_level_gives_a_wider_interval() -> None:
-    values = generator(5).random(50)
-    narrow = bootstrap_mean(values, generator(), level=0.5)
-    wide = bootstrap_mean(values, generator(), level=0.99)
-    assert wide.low < narrow.low < narrow.high < wide.high
-
-
-def test_one_slow_repeat_moves_the_interval_of_the_mean_but_not_of_the_median() -> None:
-    seconds = [1.0] * 30 + [100.0]
-    assert bootstrap_median(seconds, generator()) == Interval(1.0, 1.0, 0.95)
-    assert bootstrap_mean(seconds, generator()).high > 5
+    assert ours(values, generator(4), resamples=20_000) == pytest.approx((theirs.low, theirs.high), abs=tolerance)
 
 
 @pytest.mark.parametrize("interval_of", [bootstrap_mean, bootstrap_median])
@@ -114,23 +91,12 @@ def test_memory_does_not_grow_with_the_number_of_resamples() -> None:
 # A few independent values
 
 
-def test_the_t_interval_by_hand() -> None:
+def test_the_t_interval_by_hand_and_by_scipy() -> None:
     # Mean 80, deviation 10, t table at 2 degrees of freedom: 80 ± 4.3027 × 10 / √3.
     interval = t_interval([70, 80, 90])
-    assert (interval.low, interval.high) == pytest.approx((80 - 24.841, 80 + 24.841), abs=0.001)
-
-
-def test_the_t_interval_agrees_with_scipy_at_another_level() -> None:
-    stats = pytest.importorskip("scipy.stats")
-    values = [3.0, 4.5, 4.0, 7.0]
-    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.9)
-    ours = t_interval(values, level=0.9)
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high))
-
-
-def test_one_value_has_no_t_interval() -> None:
-    with pytest.raises(ValueError, match="at least two"):
-        t_interval([1.0])
+    assert interval == pytest.approx((80 - 24.841, 80 + 24.841), abs=0.001)
+    theirs = pytest.importorskip("scipy.stats").ttest_1samp([70, 80, 90], 0).confidence_interval()
+    assert interval == pytest.approx((theirs.low, theirs.high))
 
 
 # Paired differences
@@ -138,16 +104,13 @@ def test_one_value_has_no_t_interval() -> None:
 
 def test_the_difference_of_equal_scores_is_zero_with_p_value_one() -> None:
     scores = generator(10).random(20)
-    difference = paired_difference(scores, scores, generator())
-    assert (difference.estimate, difference.interval, difference.p_value) == (0.0, Interval(0.0, 0.0, 0.95), 1.0)
+    assert paired_difference(scores, scores, generator()) == (0.0, 0.0, 0.0, 1.0)
 
 
 def test_a_constant_difference_is_estimated_without_width() -> None:
     b = np.arange(30.0)
-    difference = paired_difference(b + 0.25, b, generator(), resamples=999)
-    assert difference.estimate == 0.25
-    assert difference.interval == Interval(0.25, 0.25, 0.95)
-    assert difference.p_value == 0.001  # (1 + none) / (1 + 999): all 30 swapped alike has probability 2 / 2^30
+    # The p value is (1 + none) / (1 + 999): all 30 swapped alike has probability 2 / 2^30.
+    assert paired_difference(b + 0.25, b, generator(), resamples=999) == (0.25, 0.25, 0.25, 0.001)
 
 
 def test_the_p_value_of_three_wins_is_near_a_quarter() -> None:
@@ -178,16 +141,6 @@ def test_models_without_a_difference_differ_significantly_as_often_as_the_level_
     assert 0.035 <= np.mean(np.array(p_values) <= 0.05) <= 0.065
 
 
-def test_pairing_finds_a_difference_that_two_separate_intervals_hide() -> None:
-    a = np.repeat([1.0, 0.0], [804, 196])
-    b = np.repeat([1.0, 0.0], [790, 210])  # wrong on 14 more questions, all right by a
-    assert bootstrap_mean(a, generator()).low < bootstrap_mean(b, generator()).high
-    difference = paired_difference(a, b, generator())
-    assert difference.estimate == pytest.approx(0.014)
-    assert difference.interval.low > 0
-    assert difference.p_value < 0.01
-
-
 # Several comparisons
 
 
@@ -216,7 +169,7 @@ def test_intervals_refuse_values_that_are_not_a_list_of_finite_numbers(
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        ([], [1.0], "^a must be a one-dimensional"),
+        ([], [1.0], "^a must be an array of at least one value"),
         ([1.0], [np.nan], "^b must be finite, but has NaN or infinity at 0"),
         ([1.0, 2.0], [1.0], "^b must have as many values as a"),
     ],
@@ -224,18 +177,6 @@ def test_intervals_refuse_values_that_are_not_a_list_of_finite_numbers(
 def test_a_paired_difference_names_the_argument_that_is_wrong(a: Any, b: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         paired_difference(a, b, generator())
-
-
-@pytest.mark.parametrize("settings", [{"level": 0.0}, {"level": 1.0}, {"level": 95}, {"resamples": 0}])
-def test_a_level_outside_zero_and_one_or_no_resamples_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"^{min(settings)} must"):
-        bootstrap_mean([1.0], generator(), **settings)
-
-
-@pytest.mark.parametrize("p_values", [[], [0.5, np.nan], [-0.1], [1.1]])
-def test_holm_refuses_what_is_no_p_value(p_values: list[float]) -> None:
-    with pytest.raises(ValueError, match=r"^p_values must"):
-        holm(p_values)
 
 
 # Many columns at once
@@ -246,7 +187,7 @@ def test_intervals_of_many_columns_agree_with_those_of_one() -> None:
     low, high = bootstrap_means(values, generator(21), resamples=20_000)
     for column in range(3):
         one = bootstrap_mean(values[:, column], generator(22), resamples=20_000)
-        assert (low[column], high[column]) == pytest.approx((one.low, one.high), abs=0.003)
+        assert (low[column], high[column]) == pytest.approx(one, abs=0.003)
 
 
 def test_every_resample_has_as_many_values_as_there_are() -> None:

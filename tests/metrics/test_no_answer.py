@@ -30,21 +30,16 @@ def test_a_threshold_between_two_scores_gives_what_the_lower_one_gives(threshold
     assert no_answer.curve(EXACT, F1, SCORES, HAS_ANSWER).at(threshold) == point
 
 
-def test_the_threshold_chosen_has_the_best_f1():
-    assert no_answer.choose(F1, SCORES, HAS_ANSWER) == no_answer.Threshold(-2.0, 5, 60.0)
-    assert no_answer.curve(EXACT, F1, SCORES, HAS_ANSWER).best == 1
-
-
-def test_of_equally_good_thresholds_the_lowest_is_chosen():
-    both_right = np.array([1, 0, 1, 0, 0])  # 3 of 5 with threshold -2 and with threshold 0
-    assert no_answer.choose(both_right, SCORES, HAS_ANSWER) == no_answer.Threshold(-2.0, 5, 60.0)
-    assert no_answer.curve(EXACT, both_right, SCORES, HAS_ANSWER).best == 1
+@pytest.mark.parametrize("f1", [F1, np.array([1, 0, 1, 0, 0])])  # the latter: 3 of 5 with threshold -2 and with 0
+def test_the_best_threshold_is_the_lowest_of_those_with_the_best_f1(f1):
+    assert squad.best_threshold(f1, SCORES, HAS_ANSWER) == (60.0, -2.0)
+    assert no_answer.curve(EXACT, f1, SCORES, HAS_ANSWER).best == 1
 
 
 def test_a_question_without_any_span_does_not_make_the_threshold_infinite():
     f1, has_answer = np.append(F1, [0, 0]), np.append(HAS_ANSWER, [True, False])
     scores = np.append(SCORES, [np.inf, np.inf])
-    assert no_answer.choose(f1, scores, has_answer).value == -2
+    assert squad.best_threshold(f1, scores, has_answer)[1] == -2
     assert no_answer.curve(np.append(EXACT, [0, 0]), f1, scores, has_answer).thresholds[-1] == np.inf
 
 

@@ -97,10 +97,6 @@ def test_the_tables_can_be_made_of_the_records(network, rounds, unattributed):
     assert steps["seconds"].tolist() == [8, 6, 6, 4, 11, 10]
     assert steps["change"].tolist()[1:] == [-2, 0, -2, 7, -1]
     assert steps["ratio"].tolist()[1:] == pytest.approx([3 / 4, 1, 2 / 3, 5.5 / 2, 5 / 5.5])
-    alone = tables.one_at_a_time(records)
-    assert alone["variant"].tolist() == [
-        *["matrix products", "fused attention"] * 2, "no dropout", "fast dropout masks",
-    ]  # fmt: skip
     aims = tables.aims(records)
     assert len(aims) == len(tables.AIMS)
     assert aims["reached"].all()  # 2 / 4 and 2 / 5

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from conftest import write_beside
 
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.errors import StudyError
@@ -28,10 +29,10 @@ def trained(collected_of, network_of, tokenizer, tmp_path):
     run = RunPaths(tmp_path / "run")
     for seed in (0, 1):
         run.seed_folder("bert", seed).mkdir(parents=True)
-        results.write(run.training("bert", seed), collected.trainings["bert", seed])
-        results.write(run.evaluation("bert", seed), collected.evaluations["bert", seed])
         collected.predictions["bert", seed].to_parquet(run.predictions("bert", seed))
         collected.histories["bert", seed].to_parquet(run.history("bert", seed))
+        write_beside(run.training("bert", seed), collected.trainings["bert", seed], run.history("bert", seed))
+        write_beside(run.evaluation("bert", seed), collected.evaluations["bert", seed], run.predictions("bert", seed))
         checkpoints.save(network_of("bert", seed), tokenizer, run.checkpoint("bert", seed))
     results.write(run.profile("bert"), collected.profiles["bert"])
     return study_file, run

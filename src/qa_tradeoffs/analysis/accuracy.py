@@ -1,6 +1,5 @@
 """How well each model answers: scores, paired differences, spread over training runs, loss histories."""
 
-from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -9,11 +8,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from qa_tradeoffs.analysis import money
-from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.analysis.collected import Collected, bounded, of_model
 from qa_tradeoffs.analysis.speed import smallest_batch
 from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.metrics import costs, intervals
 from qa_tradeoffs.metrics.pareto import Gap
+
+_VERDICTS = {
+    "better": "{0} significantly higher", "worse": "{1} significantly higher", "equal": "equal on every question",
+    "not significant": "not significant",
+}  # fmt: skip
 
 
 def models(collected: Collected) -> pd.DataFrame:
@@ -45,16 +49,15 @@ def differences(collected: Collected, metric: str = "f1") -> pd.DataFrame:
     a metric.
     """
     rng = np.random.default_rng(0)
-    scores = {slug: _per_question(collected, slug, metric) for slug in collected.slugs}
-    pairs = list(combinations(collected.slugs, 2))
-    compared = [intervals.paired_difference(scores[a], scores[b], rng, resamples=10_000) for a, b in pairs]
-    adjusted = intervals.holm([difference.p_value for difference in compared]).tolist() if compared else []
+    scores = {collected.label(slug): 100 * collected.scores(slug, metric).mean(axis=0) for slug in collected.slugs}
     rows = [
-        (*map(collected.label, pair), difference.estimate, difference.interval.low, difference.interval.high, p)
-        for pair, difference, p in zip(pairs, compared, adjusted, strict=True)
+        (a, b, *intervals.paired_difference(scores[a], scores[b], rng, resamples=10_000))
+        for a, b in combinations(scores, 2)
     ]
     table = pd.DataFrame(rows, columns=["model", "other", f"{metric}_difference", "low", "high", "p_holm"])
-    return table.assign(verdict=[_verdict(a, b, Gap(*gap)) for a, b, *gap in rows])
+    table["p_holm"] = intervals.holm(table["p_holm"])
+    verdicts = [_VERDICTS[Gap(*gap).verdict].format(a, b) for a, b, *gap in table.itertuples(index=False)]
+    return table.assign(verdict=verdicts)
 
 
 def runs(collected: Collected) -> pd.DataFrame:
@@ -66,77 +69,54 @@ def runs(collected: Collected) -> pd.DataFrame:
     """
     rows = []
     for metric in ("f1", "exact_match"):
-        scores = {collected.label(slug): _of_runs(collected, slug, metric) for slug in collected.slugs}
-        rows += [_spread(model, metric, scores) for model, several in scores.items() if len(several) > 1]
+        scores = {
+            collected.label(slug): [100 * frame[metric].mean() for frame in of_model(slug, collected.predictions)]
+            for slug in collected.slugs
+        }
+        for model, ours in scores.items():
+            if len(ours) > 1:
+                others = {other: values for other, values in scores.items() if other != model}
+                overlaps = [o for o, theirs in others.items() if min(theirs) <= max(ours) and min(ours) <= max(theirs)]
+                interval = np.clip(intervals.t_interval(ours), 0, 100)
+                spread = np.mean(ours), np.std(ours, ddof=1), *interval, min(ours), max(ours)
+                rows.append((model, metric, len(ours), *spread, listed(overlaps) if overlaps else "none"))
     columns = ["model", "metric", "runs", "mean", "sd", "low", "high", "lowest", "highest", "overlaps"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def losses(collected: Collected) -> pd.DataFrame:
     """The loss histories one below the other: model, seed, step, epoch, loss."""
-    frames = [
-        history.assign(model=collected.label(slug), seed=seed) for (slug, seed), history in collected.histories.items()
-    ]
     columns = ["model", "seed", "step", "epoch", "loss"]
+    frames = [
+        frame.assign(model=collected.label(slug), seed=seed) for (slug, seed), frame in collected.histories.items()
+    ]
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
 def _model(collected: Collected, slug: str) -> dict[str, Any]:
-    """One model's row in the table of models."""
     rng = np.random.default_rng(0)
     latency = smallest_batch(collected.measured(slug, "forward_seconds"))
-    million_low, million_high = (
-        costs.usd_per_million_questions(latency.value, price) for price in collected.price.range_usd_per_hour
-    )
-    row: dict[str, Any] = {
+    f1_by_seed = [file.find("f1").value for file in of_model(slug, collected.evaluations)]
+    million = costs.usd_per_million(latency.value, collected.price.range_usd_per_hour)
+    return {
         "slug": slug,
         "model": collected.label(slug),
         "parameters": collected.measured(slug, "parameters")[0].value,
         "bytes": collected.measured(slug, "bytes_on_disk")[0].value,
-        "latency": latency.value,
-        "latency_low": latency.bounds[0],
-        "latency_high": latency.bounds[1],
+        **bounded("latency", latency.value, latency.bounds),
         "latency_batch": latency.conditions["batch_size"],
         "latency_at": latency.conditions["length"],
-        "million_usd_low": million_low,
-        "million_usd_high": million_high,
+        "million_usd_low": million[0],
+        "million_usd_high": million[1],
+        **estimated("exact_match", 100 * collected.scores(slug, "exact_match").mean(axis=0), rng),
+        **estimated("f1", 100 * collected.scores(slug, "f1").mean(axis=0), rng),
+        "seeds": len(f1_by_seed),
+        "f1_seed_low": min(f1_by_seed),
+        "f1_seed_high": max(f1_by_seed),
+        **money.training(collected, slug),
     }
-    for metric in ("exact_match", "f1"):
-        scores = _per_question(collected, slug, metric)
-        interval = intervals.bootstrap_mean(scores, rng)
-        row |= {metric: scores.mean(), f"{metric}_low": interval.low, f"{metric}_high": interval.high}
-    by_seed = [file.find("f1").value for (s, _), file in collected.evaluations.items() if s == slug]
-    row |= {"seeds": len(by_seed), "f1_seed_low": min(by_seed), "f1_seed_high": max(by_seed)}
-    return row | money.training(collected, slug)
 
 
-def _verdict(model: str, other: str, gap: Gap) -> str:
-    """Which of two models scores higher, if the difference is significant over questions."""
-    return {
-        "better": f"{model} significantly higher",
-        "worse": f"{other} significantly higher",
-        "equal": "equal on every question",
-    }.get(gap.verdict, "not significant")
-
-
-def _of_runs(collected: Collected, slug: str, metric: str) -> npt.NDArray[np.float64]:
-    """(n_runs,): the score of each training run of a model, in points."""
-    frames = [frame for (s, _), frame in collected.predictions.items() if s == slug]
-    return 100 * np.array([frame[metric].mean() for frame in frames], dtype=np.float64)
-
-
-def _spread(model: str, metric: str, scores: Mapping[str, npt.NDArray[np.float64]]) -> tuple[Any, ...]:
-    """A row of ``runs``; ``scores`` are those of every model's runs."""
-    ours = scores[model]
-    lowest, highest, interval = ours.min(), ours.max(), intervals.t_interval(ours)
-    overlaps = [m for m, other in scores.items() if m != model and other.min() <= highest and lowest <= other.max()]
-    cut = max(0.0, interval.low), min(100.0, interval.high)
-    names = listed(overlaps) if overlaps else "none"
-    return model, metric, len(ours), ours.mean(), ours.std(ddof=1), *cut, lowest, highest, names
-
-
-def _per_question(collected: Collected, slug: str, metric: str) -> npt.NDArray[np.float64]:
-    """(n_questions,): each question's score in points, mean over seeds, questions in the order of their ids."""
-    seeds = [seed for s, seed in collected.predictions if s == slug]
-    mean: npt.NDArray[np.float64] = np.mean([collected.scores(slug, seed, metric) for seed in seeds], axis=0)
-    return 100 * mean
+def estimated(name: str, values: npt.NDArray[np.float64], rng: np.random.Generator) -> dict[str, float]:
+    """Columns of the mean of ``values`` (n,) and its bootstrap interval over them."""
+    return bounded(name, values.mean(), intervals.bootstrap_mean(values, rng))

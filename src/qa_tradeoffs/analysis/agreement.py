@@ -13,9 +13,8 @@ from qa_tradeoffs.metrics.squad import normalize
 Floats = npt.NDArray[np.float64]
 SHARES = ["both", "first", "second", "neither", "either", "equal"]
 
-# One model with one seed: which questions it answers right (n,), and a number for each answer (n,), equal where the
-# normalised answers are.
-_Run = tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]
+# One model with one seed: which questions it answers right (n,), and its normalised answers (n,).
+_Run = tuple[npt.NDArray[np.bool_], npt.NDArray[np.object_]]
 
 
 def table(answers: Answers) -> pd.DataFrame:
@@ -27,37 +26,25 @@ def table(answers: Answers) -> pd.DataFrame:
     ``better``, the EM of the better of the two alone. With several seeds a question counts with its mean over all
     pairings of a seed of the one with a seed of the other.
     """
-    runs = _runs(answers)
-    pairs = [*answers.pairs, *((label, label) for label in answers.labels if len(runs[label]) > 1)]
-    columns = ["model", "other", *SHARES, *(f"{name}_{end}" for end in ("low", "high") for name in SHARES), "better"]
+    runs = {label: [_run(table) for table in tables] for label, tables in answers.tables.items()}
+    pairs = [(a, b, list(product(runs[a], runs[b]))) for a, b in answers.pairs]
+    pairs += [(label, label, list(combinations(several, 2))) for label, several in runs.items() if len(several) > 1]
+    columns = ["model", "other", *(f"{name}{end}" for name in SHARES for end in ("", "_low", "_high")), "better"]
+    shares = [100 * np.mean([_shares(*pairing) for pairing in pairings], axis=0) for *_, pairings in pairs]
     if not pairs:
         return pd.DataFrame(columns=columns)
-    shares = [100 * _shares(runs[a], runs[b], same=a == b) for a, b in pairs]
-    low, high = intervals.bootstrap_means(np.hstack(shares), np.random.default_rng(0))
-    figures = np.hstack([part.reshape(len(pairs), -1) for part in (np.mean(shares, axis=1), low, high)])
-    better = [max(answers.score(label, "exact_match").mean() for label in pair) for pair in pairs]
-    rows = [(*pair, *row, best) for pair, row, best in zip(pairs, figures, better, strict=True)]
+    bounds = intervals.bootstrap_means(np.hstack(shares), np.random.default_rng(0))
+    figures = np.stack([np.mean(shares, axis=1).ravel(), *bounds], axis=1).reshape(len(pairs), -1)
+    better = [max(answers.score(label, "exact_match").mean() for label in pair[:2]) for pair in pairs]
+    rows = [(*pair[:2], *row, best) for pair, row, best in zip(pairs, figures, better, strict=True)]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _runs(answers: Answers) -> dict[str, list[_Run]]:
-    """By a model's label its runs."""
-    tables = [table for several in answers.tables.values() for table in several]
-    texts = [normalize(text) for table in tables for text in table["prediction"]]
-    codes, _ = pd.factorize(np.array(texts, dtype=object))
-    named = iter(np.split(codes, len(tables)))
-    return {
-        label: [(table["exact_match"].to_numpy() == 1, next(named)) for table in several]
-        for label, several in answers.tables.items()
-    }
+def _run(table: pd.DataFrame) -> _Run:
+    return table["exact_match"].to_numpy() == 1, np.array(list(map(normalize, table["prediction"])), dtype=object)
 
 
-def _shares(ours: list[_Run], theirs: list[_Run], *, same: bool) -> Floats:
-    """(n, 6): how far each question belongs to each of ``SHARES``, mean over pairings; of one model every two seeds."""
-    pairings = combinations(ours, 2) if same else product(ours, theirs)
-    shares = [
-        np.column_stack([a & b, a & ~b, ~a & b, ~a & ~b, a | b, text == other_text]).astype(np.float64)
-        for (a, text), (b, other_text) in pairings
-    ]
-    mean: Floats = np.mean(shares, axis=0)
-    return mean
+def _shares(ours: _Run, theirs: _Run) -> Floats:
+    """(n, 6): of each question whether it belongs to each of ``SHARES``."""
+    (a, text), (b, other_text) = ours, theirs
+    return np.column_stack([a & b, a & ~b, ~a & b, ~a & ~b, a | b, text == other_text]).astype(np.float64)

@@ -4,7 +4,8 @@ python -m qa_tradeoffs.analysis.anomaly FILE prints them all.
 """
 
 import argparse
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs import results
 
-Records = Iterable[Record]
+Records = Sequence[Record]
 
 PUBLISHED, REWRITTEN, BERT = "as published", "rewritten", "BERT"
 # The most that a ratio may be if the rewriting does what it is for: (work, variant, over, dropout).
@@ -71,17 +72,9 @@ def summary(records: Records) -> pd.DataFrame:
 
     ``alone``: it differs from what is published in one thing only.
     """
-    records = list(records)
-    ratios = _ratios(records).query("over == @PUBLISHED").drop(columns="over")
-    seconds = _flat(records, "seconds").drop(columns=["low", "high"])
-    compared = seconds.merge(ratios, how="left", on=[*_POINT, "variant"])
+    ratios = _ratios(records).query("over == @PUBLISHED")
+    compared = _seconds(records).merge(ratios, how="left", on=[*_POINT, "variant"])
     return compared[[*_POINT, "variant", "alone", "seconds", "ratio", "low", "high"]]
-
-
-def one_at_a_time(records: Records) -> pd.DataFrame:
-    """The part of the summary in which one thing was changed of what is published."""
-    variants = summary(records)
-    return variants[variants["alone"]].drop(columns="alone").reset_index(drop=True)
 
 
 def waterfall(records: Records) -> pd.DataFrame:
@@ -89,42 +82,26 @@ def waterfall(records: Records) -> pd.DataFrame:
 
     At each point the changes add up to the difference between the last step and the first.
     """
-    records = list(records)
-    steps = _flat(records, "seconds").dropna(subset="position").sort_values([*_POINT, "position"])
+    steps = _seconds(records).dropna(subset="position").sort_values([*_POINT, "position"])
     before = steps.groupby(_POINT)
     steps["change"], steps["over"] = before["seconds"].diff(), before["variant"].shift()
-    steps = steps.drop(columns=["low", "high"]).merge(_ratios(records), how="left", on=[*_POINT, "variant", "over"])
+    steps = steps.merge(_ratios(records), how="left", on=[*_POINT, "variant", "over"])
     return steps[[*_POINT, "step", "seconds", "change", "ratio", "low", "high"]]
 
 
 def aims(records: Records) -> pd.DataFrame:
     """The ratios that the rewriting is for, the most that they may be, and whether they are."""
     ratios = _ratios(records)
-    keys = zip(ratios["work"], ratios["variant"], ratios["over"], ratios["dropout"], strict=True)
-    ratios["at most"] = [AIMS.get(key) for key in keys]
-    ratios = ratios.dropna(subset="at most").reset_index(drop=True)
+    keys = ratios[["work", "variant", "over", "dropout"]].itertuples(index=False, name=None)
+    ratios = ratios.assign(**{"at most": list(map(AIMS.get, keys))}).dropna(subset="at most").reset_index(drop=True)
     return ratios.assign(reached=ratios["ratio"] <= ratios["at most"])
 
 
 def operators(records: Records) -> pd.DataFrame:
     """Where the time goes: one row per model, work and class of operation, with its seconds, share and GFLOP."""
-    measured = pd.DataFrame(
-        [{**record.conditions, "seconds": record.value} for record in records if record.metric == "operator_seconds"],
-        columns=[*_POINT, "model", "operators", "seconds", "unprofiled_seconds", "flops"],
-    )
-    table = measured.assign(
-        share=measured["seconds"] / measured["unprofiled_seconds"], gflop=measured["flops"] / 1e9
-    ).rename(columns={"operators": "operations"})
+    table = _table(records, "operator_seconds", "seconds").rename(columns={"operators": "operations"})
+    table = table.assign(share=table["seconds"] / table["unprofiled_seconds"], gflop=table["flops"] / 1e9)
     return table[[*_POINT, "model", "operations", "seconds", "share", "gflop"]]
-
-
-TABLES = {
-    "From SqueezeBERT as published to BERT, step by step (change and ratio: to the step before)": waterfall,
-    "One change at a time (ratio: to what is published)": one_at_a_time,
-    "All variants (ratio: to what is published)": summary,
-    "What the rewriting is for": aims,
-    "Where the seconds go, by class of operation": operators,
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -132,13 +109,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Print the tables of a measurement of SqueezeBERT's anomaly.")
     parser.add_argument("file", type=Path, nargs="?", default=OWN_ANOMALY, help="what runs.anomaly has written")
     experiment = results.read_experiment(parser.parse_args(arguments).file)
-    rounds = next(record.n for record in experiment.records if record.metric == "variant_ratio")
-    device = experiment.origin.device
+    records, device = experiment.records, experiment.origin.device
+    rounds = next(record.n for record in records if record.metric == "variant_ratio")
     print(f"Full size, random weights, {device['name']}, {device['threads']} threads.")
     print(f"Medians of {rounds} rounds; low and high bound the ratio, at 95 %, over rounds.")
-    for title, table in TABLES.items():
-        rows = table(experiment.records).to_string(index=False, float_format="{:.3g}".format, na_rep="")
-        print(f"\n{title}\n{rows}")
+    variants = summary(records)
+    tables = {
+        "From SqueezeBERT as published to BERT, step by step (change and ratio: to the step before)": waterfall(
+            records
+        ),
+        "One change at a time (ratio: to what is published)": variants[variants["alone"]].drop(columns="alone"),
+        "All variants (ratio: to what is published)": variants,
+        "What the rewriting is for": aims(records),
+        "Where the seconds go, by class of operation": operators(records),
+    }
+    for title, table in tables.items():
+        print(f"\n{title}\n{table.to_string(index=False, float_format='{:.3g}'.format, na_rep='')}")
 
 
 def _largest(rows: pd.DataFrame, work: str) -> pd.DataFrame:
@@ -150,16 +136,20 @@ def _largest(rows: pd.DataFrame, work: str) -> pd.DataFrame:
 
 
 def _ratios(records: Records) -> pd.DataFrame:
-    return _flat(records, "ratio")[[*_POINT, "variant", "over", "ratio", "low", "high"]]
+    return _table(records, "variant_ratio", "ratio")[[*_POINT, "variant", "over", "ratio", "low", "high"]]
 
 
-def _flat(records: Records, kind: str) -> pd.DataFrame:
-    """The records whose metric ends in ``kind``: conditions, value and the interval's bounds as columns."""
+def _seconds(records: Records) -> pd.DataFrame:
+    return _table(records, r"variant_\w+_seconds", "seconds").drop(columns=["low", "high"])
+
+
+def _table(records: Records, metric: str, value: str) -> pd.DataFrame:
+    """The records of a metric, a regular expression: conditions, value and the interval's bounds as columns."""
     return pd.DataFrame(
         [
-            {**record.conditions, kind: record.value, "low": record.bounds[0], "high": record.bounds[1]}
+            {**record.conditions, value: record.value, "low": record.bounds[0], "high": record.bounds[1]}
             for record in records
-            if record.metric.startswith("variant_") and record.metric.endswith(f"_{kind}")
+            if re.fullmatch(metric, record.metric)
         ]
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.analysis.collected import Collected, of_model
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
@@ -56,20 +56,18 @@ def load(collected: Collected) -> Answers:
             f"(fingerprint {splits.fingerprint[:10]}, not {evaluation.provenance.data_sha256[:10]}); run make all"
         )
     answered = set(collected.predictions[key]["id"])
-    examples = tuple(example for example in splits.validation if example.id in answered)
-    if len(examples) < len(answered):
-        unknown = min(answered - {example.id for example in examples})
-        raise StudyError(f"data: the question '{unknown}' was answered but is not in the study's data; run make all")
-    return side_by_side(collected, examples)
-
-
-def side_by_side(collected: Collected, examples: tuple[Example, ...]) -> Answers:
-    """The answers of all models in the order of ``examples``."""
-    ids = [example.id for example in examples]
-    tables: dict[str, tuple[pd.DataFrame, ...]] = {collected.label(slug): () for slug in collected.slugs}
-    for (slug, _), frame in collected.predictions.items():
-        tables[collected.label(slug)] += (frame.set_index("id").loc[ids].reset_index(),)
-    return Answers(examples, tables)
+    examples = {example.id: example for example in splits.validation if example.id in answered}
+    if unknown := answered - set(examples):
+        raise StudyError(
+            f"data: the question '{min(unknown)}' was answered but is not in the study's data; run make all"
+        )
+    tables = {
+        collected.label(slug): tuple(
+            frame.set_index("id").loc[list(examples)].reset_index() for frame in of_model(slug, collected.predictions)
+        )
+        for slug in collected.slugs
+    }
+    return Answers(tuple(examples.values()), tables)
 
 
 def by_passage(answers: Answers) -> pd.DataFrame:
@@ -78,15 +76,13 @@ def by_passage(answers: Answers) -> pd.DataFrame:
     One row per model's F1 (``other`` is '') and one per difference in F1 of two models: model, other, width (NaN where
     all scores are equal), verdict, and the numbers of questions and passages.
     """
-    passage, _ = pd.factorize(np.array([example.context for example in answers.examples], dtype=object))
-    scores = {label: answers.score(label, "f1") for label in answers.labels}
-    values = {(label, ""): f1 for label, f1 in scores.items()}
-    values |= {(a, b): scores[a] - scores[b] for a, b in answers.pairs}
-    sizes = len(passage), int(passage.max()) + 1
-    rows = [(*names, design_factor(f1, passage), *sizes) for names, f1 in values.items()]
-    table = pd.DataFrame(rows, columns=["model", "other", "width", "questions", "passages"])
+    passage, contexts = pd.factorize(np.array([example.context for example in answers.examples], dtype=object))
+    f1 = {label: answers.score(label, "f1") for label in answers.labels}
+    values = {(label, ""): scores for label, scores in f1.items()} | {(a, b): f1[a] - f1[b] for a, b in answers.pairs}
+    rows = [(*names, design_factor(scores, passage)) for names, scores in values.items()]
+    table = pd.DataFrame(rows, columns=["model", "other", "width"])
     verdicts = np.where(table["width"] > _ALIKE, "intervals too narrow", "intervals wide enough")
-    return table.assign(verdict=verdicts)
+    return table.assign(verdict=verdicts, questions=len(passage), passages=len(contexts))
 
 
 def design_factor(values: Floats, cluster: npt.NDArray[np.intp]) -> float:

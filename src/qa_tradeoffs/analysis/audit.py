@@ -1,7 +1,7 @@
 """What the published figures imply, in numbers: FLOP/s, ratios, prices, seconds per step, standard errors."""
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA
@@ -17,8 +17,7 @@ _SHAPES: dict[ModelName, flops.Shape] = {
 LAYERS_RATIO = flops.BERT_BASE.layers / flops.DISTILBERT_BASE.layers
 
 
-@dataclass(frozen=True)
-class Rate:
+class Rate(NamedTuple):
     """What one published inference time implies: FLOP/s, over the peak of the data sheet in fp32, and BERT's time."""
 
     machine: MachineName
@@ -36,22 +35,18 @@ class Rate:
         return self.peak_share <= 1
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """What the published hours imply for one training step of a full batch, all rows padded to the length."""
 
-    model: ModelName
     seconds: float
     tflops: float
     peak_share: float
 
 
-@dataclass(frozen=True)
-class Gap:
-    """Two models' difference in EM (points) with standard errors as if each had answered questions of its own."""
+class Gap(NamedTuple):
+    """Two models' difference in EM, in points, with its standard error as if each had answered questions of its own."""
 
     points: float
-    error_of_one: tuple[float, float]
     error_of_difference: float
 
     @property
@@ -65,9 +60,9 @@ def rates(published: Published) -> list[Rate]:
     times = {row[:4]: row[4] for row in published.original.inference.rows()}
     rows = []
     for (machine, model, batch_size, length), seconds in times.items():
-        bert = times[machine, "bert", batch_size, length]
         tflops = flops.encoder_flops(_SHAPES[model], batch_size, length) / seconds / TERA
         share = tflops / published.machines.of(machine).fp32_tflops
+        bert = times[machine, "bert", batch_size, length]
         rows.append(Rate(machine, model, batch_size, length, seconds, tflops, share, bert / seconds))
     return rows
 
@@ -85,14 +80,14 @@ def usd_per_hour(published: Published) -> dict[ModelName, float]:
 
 def training_steps(published: Published) -> dict[ModelName, Step]:
     """What the hours imply for one step of each model, if all of them were training steps."""
-    recipe = published.original.fine_tuning
+    recipe, peak = published.original.fine_tuning, published.machines.p100.fp32_tflops
     n_steps = recipe.epochs * math.ceil(recipe.windows / recipe.batch_size)
     steps: dict[ModelName, Step] = {}
     for model in MODELS:
         seconds = recipe.by_model.of(model).hours * 3600 / n_steps
         forward = flops.encoder_flops(_SHAPES[model], recipe.batch_size, recipe.length)
         tflops = flops.TRAINING_OVER_FORWARD * forward / seconds / TERA
-        steps[model] = Step(model, seconds, tflops, tflops / published.machines.p100.fp32_tflops)
+        steps[model] = Step(seconds, tflops, tflops / peak)
     return steps
 
 
@@ -100,8 +95,9 @@ def exact_match_gap(published: Published, model: ModelName, other: ModelName) ->
     """``other`` minus ``model``. The standard error of a share p of n questions is √(p·(1−p)/n)."""
     scores = published.original.scores
     one, two = (scores.by_model.of(name).exact_match for name in (model, other))
-    errors = [100 * math.sqrt(em / 100 * (1 - em / 100) / scores.questions) for em in (one, two)]
-    return Gap(two - one, (errors[0], errors[1]), math.hypot(*errors))
+    return Gap(
+        two - one, math.hypot(*(100 * math.sqrt(em / 100 * (1 - em / 100) / scores.questions) for em in (one, two)))
+    )
 
 
 def memory_offsets(published: Published) -> list[float]:

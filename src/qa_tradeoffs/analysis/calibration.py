@@ -1,6 +1,7 @@
 """Every model's confidence against its answers: calibration, and accuracy at partial coverage."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from qa_tradeoffs.analysis.answers import Answers
+from qa_tradeoffs.analysis.collected import bounded
 from qa_tradeoffs.analysis.slices import FEWEST
 from qa_tradeoffs.metrics import calibration, intervals
 
@@ -62,17 +64,11 @@ def calibration_of(answers: Answers) -> Calibration:
     runs = {label: [_Run.of(frame) for frame in frames] for label, frames in answers.tables.items()}
     rng = np.random.default_rng(0)
     drawn: dict[str, list[dict[str, Floats]]] = {label: [] for label in runs}
-    for counts in intervals.resample_counts(n, rng, _RESAMPLES):
+    for counts in chain([np.ones((1, n))], intervals.resample_counts(n, rng, _RESAMPLES)):  # the sample itself first
         for label, seeds in runs.items():
             drawn[label].append(_mean([run.figures(counts) for run in seeds]))
     alpha = 0.05 / len(runs)
-    parts = []
-    for label, seeds in runs.items():
-        figures = _mean([run.figures(calibration.once(n)) for run in seeds])
-        sample = {name: values[0] for name, values in figures.items()}
-        sample |= _mean([run.of_the_sample(rng, alpha) for run in seeds])
-        resamples = {name: np.concatenate([part[name] for part in drawn[label]]) for name in drawn[label][0]}
-        parts.append(_tables(label, len(seeds), n, sample, resamples, alpha))
+    parts = [_tables(label, seeds, drawn[label], rng, alpha) for label, seeds in runs.items()]
     return Calibration(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)))
 
 
@@ -107,7 +103,7 @@ class _Run:
 
     def of_the_sample(self, rng: np.random.Generator, alpha: float) -> dict[str, Floats]:
         """What has none."""
-        once = calibration.once(len(self.correct))
+        once = np.ones((1, len(self.correct)))
         errors = calibration.calibrated_error(self.tenths, self.confidence, rng, _DRAWS)
         return {
             "confidence": self.confidence.mean(),
@@ -125,28 +121,27 @@ def _mean(seeds: list[dict[str, Floats]]) -> dict[str, Floats]:
 
 
 def _tables(
-    label: str, seeds: int, n: int, sample: dict[str, Floats], resamples: dict[str, Floats], alpha: float
+    label: str, seeds: list[_Run], drawn: list[dict[str, Floats]], rng: np.random.Generator, alpha: float
 ) -> Calibration:
-    """One model's rows."""
+    """One model's rows; of the figures ``drawn`` the first are those of the sample."""
+    figures = {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
 
-    def rows(index: dict[str, Any], names: list[str], intervals_of: dict[str, float]) -> pd.DataFrame:
-        columns = {name: np.atleast_1d(sample[name]) for name in names}
-        for name, level in intervals_of.items():
-            bounds = np.nanquantile(resamples[name], [level / 2, 1 - level / 2], axis=0)
-            columns |= {f"{name}_{end}": np.atleast_1d(b) for end, b in zip(("low", "high"), bounds, strict=True)}
-        return pd.DataFrame({"model": label, **index, **columns})
+    def of(name: str, level: float = 0.05) -> dict[str, Any]:
+        ends = np.nanquantile(figures[name][1:], [level / 2, 1 - level / 2], axis=0)
+        return bounded(name, figures[name][0], ends)
 
-    means = ["confidence", "accuracy", "gap", "ece", "ece_chance", "aurc", "aurc_best", "aurc_random"]
+    sample = _mean([run.of_the_sample(rng, alpha) for run in seeds])
+    bins = {"bin": np.arange(1, BINS + 1), "bin_confidence": sample.pop("bin_confidence")}
+    models = {"n": len(seeds[0].correct), "seeds": len(seeds), **sample, **of("gap", alpha), **of("ece"), **of("aurc")}
+    kinds = {
+        "overconfident": models["gap_low"] > 0,
+        "underconfident": models["gap_high"] < 0,
+        "miscalibrated": models["ece"] > models["ece_chance"],
+        "calibrated within chance": True,
+    }
+    models["verdict"] = next(kind for kind, holds in kinds.items() if holds)
     return Calibration(
-        _judged(rows({"n": n, "seeds": seeds}, means, {"gap": alpha, "ece": 0.05, "aurc": 0.05})),
-        rows({"bin": np.arange(1, BINS + 1)}, ["bin_confidence", "bin_accuracy"], {"bin_accuracy": 0.05}),
-        rows({"coverage": 100 * COVERAGES}, ["em", "gain"], {"em": 0.05, "gain": alpha}),
+        pd.DataFrame([{"model": label, **models}]),
+        pd.DataFrame({"model": label, **bins, **of("bin_accuracy")}),
+        pd.DataFrame({"model": label, "coverage": 100 * COVERAGES, **of("em"), **of("gain", alpha)}),
     )
-
-
-def _judged(models: pd.DataFrame) -> pd.DataFrame:
-    """The rows of models with their verdicts."""
-    over, under = models["gap_low"] > 0, models["gap_high"] < 0
-    kinds = ["overconfident", "underconfident", "miscalibrated"]
-    chosen = np.select([over, under, models["ece"] > models["ece_chance"]], kinds, "calibrated within chance")
-    return models.assign(verdict=chosen)

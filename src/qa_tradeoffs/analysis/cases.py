@@ -1,6 +1,5 @@
 """Questions that one model answers right and another wrong: how many there are, and some of them to read."""
 
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,12 +87,15 @@ def excerpt(text: str, spans: Mapping[str, Sequence[Span]], around: int = 120) -
     Spans may overlap, nest and be empty; a long one loses its middle. Without any the text's beginning is given.
     """
     marked = [(name, begin, end) for name, several in spans.items() for begin, end in several if begin < end]
-    ranges = _ranges(text, [end for _, *ends in marked for end in ends], around)
+    ends = sorted({end for _, *ends in marked for end in ends})
+    ranges = _ranges(text, ends or [0], around)
     pieces: list[Piece] = []
     for begin, end in ranges:
         if begin > 0:
             pieces.append(Piece(f" {ELLIPSIS} " if pieces else f"{ELLIPSIS} "))
-        pieces += _pieces(text, begin, end, marked)
+        for a, b in pairwise([begin, *(cut for cut in ends if begin < cut < end), end]):
+            names = dict.fromkeys(name for name, first, last in marked if first <= a and b <= last)
+            pieces.append(Piece(text[a:b], tuple(names)))
     return [*pieces, Piece(f" {ELLIPSIS}")] if ranges[-1][1] < len(text) else pieces
 
 
@@ -104,21 +106,13 @@ def _answer(table: pd.DataFrame, row: int) -> Answer:
     return Answer(text, (begin, end) if text and begin >= 0 else None, float(values["confidence"]))
 
 
-def _pieces(text: str, begin: int, end: int, marked: Sequence[tuple[str, int, int]]) -> list[Piece]:
-    """``text[begin:end]`` cut wherever a span begins or ends."""
-    inside = {cut for _, *ends in marked for cut in ends if begin < cut < end}
-    cuts = [begin, *sorted(inside), end]
-    return [
-        Piece(text[a:b], tuple(dict.fromkeys(name for name, first, last in marked if first <= a and b <= last)))
-        for a, b in pairwise(cuts)
-    ]
-
-
 def _ranges(text: str, ends: Sequence[int], around: int) -> list[Span]:
     """The ranges of ``text`` to show, in order, apart by more than is worth an ellipsis."""
     ranges: list[Span] = []
-    for at in sorted(ends) or [0]:
-        begin, end = _word_begin(text, at, around), _word_end(text, at, around)
+    near = min(around, _BLANK_WITHIN)
+    for at in ends:
+        begin = _cut(text, range(at - around, at - around + near), at)
+        end = _cut(text, range(at + around, at + around - near, -1), len(text))
         if ranges and begin - ranges[-1][1] <= _NOT_WORTH:
             ranges[-1] = ranges[-1][0], max(ranges[-1][1], end)
         else:
@@ -128,27 +122,17 @@ def _ranges(text: str, ends: Sequence[int], around: int) -> list[Span]:
     return ranges
 
 
-def _word_begin(text: str, at: int, around: int) -> int:
-    """Where the first whole word begins in the ``around`` code points before ``at``; all of them where none is near."""
-    begin = at - around
-    if begin <= 0:
-        return 0
-    blank = re.compile(r"\s").search(text, begin, begin + min(around, _BLANK_WITHIN))
-    return blank.end() if blank else min(_after_marks(text, begin), at)
+def _cut(text: str, near: range, most: int) -> int:
+    """Where to cut the text: at the first blank of the places ``near``, or at the first place, but not in a letter.
 
-
-def _word_end(text: str, at: int, around: int) -> int:
-    """Where the last whole word ends in the ``around`` code points after ``at``; all of them where none is near."""
-    end = at + around
-    if end >= len(text):
-        return len(text)
-    near = range(end, end - min(around, _BLANK_WITHIN), -1)
-    blank = next((i for i in near if text[i].isspace()), None)
-    return _after_marks(text, end) if blank is None else blank
-
-
-def _after_marks(text: str, at: int) -> int:
-    """``at``, or after the combining marks there: they belong to the letter before."""
-    while at < len(text) and unicodedata.category(text[at]).startswith("M"):
+    Within the text, and not after ``most``. Going up, the cut is after the blank, which is not shown.
+    """
+    if not 0 < near[0] < len(text):
+        return min(max(near[0], 0), len(text))
+    blank = next((i for i in near if text[i : i + 1].isspace()), None)
+    if blank is not None:
+        return blank + (near.step > 0)
+    at = near[0]
+    while at < most and unicodedata.category(text[at]).startswith("M"):  # a combining mark belongs to the letter before
         at += 1
     return at

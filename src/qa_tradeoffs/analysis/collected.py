@@ -1,24 +1,27 @@
 """Every result file of a study, read and checked: what the other modules of the analysis compute from."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from qa_tradeoffs.core import documents
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
-from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config, prices
 
+T = TypeVar("T")
+
 FULL_SIZE = "full size"  # how a profile calls the network of the published size, where the study's own is smaller
-_HISTORY = {"step": "number", "epoch": "number", "loss": "number"}
+_HISTORY = ["step", "epoch", "loss"]
+_ANSWERS = "id prediction probability no_answer_score char_start char_end exact_match f1".split()
+_OF_V2 = ["span_exact_match", "span_f1", "has_answer"]  # what it takes to move the no-answer threshold
 
 
 @dataclass(frozen=True)
@@ -49,40 +52,33 @@ class Collected:
         """Number of questions that each model was scored on."""
         return next(iter(self.evaluations.values())).find("f1").n
 
-    def scores(self, slug: str, seed: int, metric: str) -> npt.NDArray[np.float64]:
-        """(n_questions,): each question's score in [0, 1], in the order of the questions' ids."""
-        column = self.predictions[slug, seed].set_index("id")[metric].sort_index()
-        shares: npt.NDArray[np.float64] = column.to_numpy(dtype=np.float64)
-        return shares
+    def scores(self, slug: str, metric: str) -> npt.NDArray[np.float64]:
+        """(n_seeds, n_questions): each question's score in [0, 1] by seed, in the order of the questions' ids."""
+        columns = [frame.set_index("id")[metric].sort_index() for frame in of_model(slug, self.predictions)]
+        return np.stack([column.to_numpy(dtype=np.float64) for column in columns])
 
-    def measured(self, slug: str, metric: str, network: str = "study") -> list[Record]:
-        """The profile's records of a metric for the study's own network, or for 'full size', as the study runs it.
+    def measured(self, slug: str, metric: str, network: str = "study", **at: Condition) -> list[Record]:
+        """The profile's records of a metric for the study's own network, or for 'full size', under conditions ``at``.
 
-        That is in the recipe's precision, which is measured first, and with the network's own attention.
+        As the study runs it: in the recipe's precision, which is measured first, and with the network's own attention.
         """
-        records = [
-            record
-            for record in self.profiles[slug].all(metric)
-            if record.conditions.get("network", "study") == network and not record.conditions.get("eager_control")
-        ]
-        return [r for r in records if r.conditions.get("precision") == records[0].conditions.get("precision")]
+        records = [r for r in self.profiles[slug].all(metric) if r.conditions.get("network", "study") == network]
+        records = [r for r in records if not r.conditions.get("eager_control")]
+        recipe = [r.conditions.get("precision") for r in records[:1]]
+        return [r for r in records if r.conditions.get("precision") in recipe and at.items() <= r.conditions.items()]
 
     def full_size_of(self, slug: str) -> str:
         """Which of a model's networks is full size: 'full size', or 'study' where its own is not smaller."""
-        sizes = self.profiles[slug].all("parameters")
-        return FULL_SIZE if any(record.conditions.get("network") == FULL_SIZE for record in sizes) else "study"
+        return FULL_SIZE if self.measured(slug, "parameters", FULL_SIZE) else "study"
 
     @property
     def full_size(self) -> str:
         """The networks that are as large as the published ones: 'study' where every model's own is."""
-        return FULL_SIZE if any(self.full_size_of(slug) == FULL_SIZE for slug in self.slugs) else "study"
+        return FULL_SIZE if FULL_SIZE in map(self.full_size_of, self.slugs) else "study"
 
 
 def for_analysis(study: str, slugs: str = "", seeds: str = "", run: str = "") -> tuple[Collected, RunPaths]:
-    """All results of a study and the folder they are in; ``slugs`` and ``seeds``, separated by blanks, choose some.
-
-    Raises StudyError naming what is missing.
-    """
+    """All results of a study and the folder they are in; ``slugs`` and ``seeds``, separated by blanks, choose some."""
     study_file = ROOT / study
     checked = config.load(study_file)
     price = prices.of(checked, prices.load(ROOT / "studies" / "prices.yaml"))
@@ -101,29 +97,38 @@ def collect(
     """Read every result file that the report needs.
 
     Raises StudyError naming the first file that is missing, that was made from other inputs than the study now has, or
-    whose questions are not those of the others.
+    that is not the one written with its result: so all are of the same questions.
     """
+
+    def fresh(path: Path, stage: inputs.Stage, slug: str, seed: int | None = None) -> results.Results:
+        return results.read_fresh(path, inputs.digest(study, stage, slug, seed))
+
     trained = [(slug, seed) for slug in slugs for seed in seeds if not study.model(slug).fine_tuned]
     evaluated = [(slug, seed) for slug in slugs for seed in evaluation_seeds(study, slug, seeds)]
-    collected = Collected(
+    trainings = {key: fresh(run.training(*key), "train", *key) for key in trained}
+    evaluations = {key: fresh(run.evaluation(*key), "evaluate", *key) for key in evaluated}
+    columns = _ANSWERS + _OF_V2 if study.data.v2 else _ANSWERS
+    return Collected(
         study=study,
         price=price,
         slugs=tuple(slugs),
         seeds=tuple(seeds),
-        trainings={key: _fresh(study, run.training(*key), "train", *key) for key in trained},
-        evaluations={key: _fresh(study, run.evaluation(*key), "evaluate", *key) for key in evaluated},
-        predictions={key: _parquet(run.predictions(*key), _columns(study)) for key in evaluated},
-        profiles={slug: _fresh(study, run.profile(slug), "profile", slug, None) for slug in slugs},
-        histories={key: _parquet(run.history(*key), _HISTORY) for key in trained},
+        trainings=trainings,
+        evaluations=evaluations,
+        predictions={k: _table(run.predictions(*k), columns, run.evaluation(*k), f) for k, f in evaluations.items()},
+        profiles={slug: fresh(run.profile(slug), "profile", slug) for slug in slugs},
+        histories={k: _table(run.history(*k), _HISTORY, run.training(*k), f) for k, f in trainings.items()},
     )
-    for key in trained:
-        results.check_beside(run.training(*key), collected.trainings[key], run.history(*key))
-    for key in evaluated:
-        results.check_beside(run.evaluation(*key), collected.evaluations[key], run.predictions(*key))
-    _check_questions(collected, run)
-    _check_scores(collected, run)
-    _check_data(collected, run)
-    return collected
+
+
+def bounded(name: str, value: Any, bounds: Sequence[Any]) -> dict[str, Any]:
+    """Columns of an estimate and its interval: name, name_low, name_high."""
+    return {name: value, f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
+
+
+def of_model(slug: str, files: Mapping[tuple[str, int], T]) -> list[T]:
+    """What there is of one model, seed by seed."""
+    return [file for (other, _), file in files.items() if other == slug]
 
 
 def evaluation_seeds(study: config.Study, slug: str, seeds: Sequence[int]) -> Sequence[int]:
@@ -131,80 +136,10 @@ def evaluation_seeds(study: config.Study, slug: str, seeds: Sequence[int]) -> Se
     return seeds[:1] if study.model(slug).fine_tuned else seeds
 
 
-def _fresh(study: config.Study, path: Path, stage: inputs.Stage, slug: str, seed: int | None) -> results.Results:
-    """The result file, refused when what it was made from has changed since."""
-    return results.read_fresh(path, inputs.digest(study, stage, slug, seed))
-
-
-def _check_questions(collected: Collected, run: RunPaths) -> None:
-    """Refuse predictions that cannot be compared question by question."""
-    first = next(iter(collected.predictions))
-    reference = set(collected.predictions[first]["id"])
-    for key, frame in collected.predictions.items():
-        ids = frame["id"]
-        if twice := sorted(ids[ids.duplicated()]):
-            raise StudyError(f"{run.predictions(*key)}: has question {twice[0]} twice; run make all")
-        if differing := sorted(reference.symmetric_difference(ids)):
-            raise StudyError(
-                f"{run.predictions(*key)}: its questions are not those of {run.predictions(*first)} ({differing[0]} is "
-                "only in one); run make all"
-            )
-
-
-def _check_scores(collected: Collected, run: RunPaths) -> None:
-    """Refuse predictions whose mean F1 is not the one of the result file beside them."""
-    for key, file in collected.evaluations.items():
-        mean, stated = 100 * float(collected.predictions[key]["f1"].mean()), file.find("f1").value
-        if not math.isclose(mean, stated, rel_tol=1e-9, abs_tol=1e-9):
-            raise StudyError(
-                f"{run.predictions(*key)}: its mean F1 is {mean:.4f}, but {run.evaluation(*key)} says {stated:.4f}; "
-                "run make all"
-            )
-
-
-def _check_data(collected: Collected, run: RunPaths) -> None:
-    """Refuse files that were made from different data."""
-    first, reference = next(iter(collected.evaluations.items()))
-    files = [(run.training(*key), file) for key, file in collected.trainings.items()]
-    files += [(run.evaluation(*key), file) for key, file in collected.evaluations.items()]
-    for path, file in files:
-        if file.provenance.data_sha256 != reference.provenance.data_sha256:
-            raise StudyError(f"{path}: was made from other data than {run.evaluation(*first)}; run make all")
-
-
-def _columns(study: config.Study) -> dict[str, str]:
-    """What is read of each question's row; of SQuAD v2.0 also what it takes to move the no-answer threshold."""
-    answer = {
-        "id": "text", "prediction": "text", "probability": "share", "no_answer_score": "score",
-        "char_start": "number", "char_end": "number", "exact_match": "share", "f1": "share",
-    }  # fmt: skip
-    moved = {"span_exact_match": "share", "span_f1": "share", "has_answer": "share"}
-    return answer | moved if study.data.v2 else answer
-
-
-def _parquet(path: Path, columns: dict[str, str]) -> pd.DataFrame:
-    """These columns of a table, each checked for what it must hold: 'text', 'number', 'share' or 'score'."""
-    try:
-        frame = pd.read_parquet(path, columns=list(columns), page_checksum_verification=True)
-    except FileNotFoundError:
-        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)") from None
-    except Exception as error:  # each layer below raises types of its own for a broken file
-        raise StudyError(f"{path}: is not a table of this program ({documents.one_line(error)})") from None
-    if frame.empty:
-        raise StudyError(f"{path}: has no row; run the stage that writes it again")
-    for name, kind in columns.items():
-        if not _holds(frame[name], kind):
-            raise StudyError(f"{path}: {name}: must hold a {kind} in every row; run the stage that writes it again")
-    return frame
-
-
-def _holds(column: pd.Series, kind: str) -> bool:
-    """Whether each value is a text, a finite number, a share (from 0 to 1), or a score (a number or infinite)."""
-    if kind == "text":
-        return all(isinstance(value, str) for value in column)
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
-        return False
-    values = column.to_numpy(dtype=float, na_value=np.nan)
-    finite = np.finfo(float).max
-    highest = {"share": 1.0, "number": finite, "score": np.inf}[kind]
-    return bool(((values >= (0.0 if kind == "share" else -highest)) & (values <= highest)).all())
+def _table(path: Path, columns: list[str], result_path: Path, result: results.Results) -> pd.DataFrame:
+    """These columns of a table, which must be the one that was written with its result."""
+    if not path.is_file():
+        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)")
+    if results.fingerprints(path.parent, path) != {path.name: result.beside.get(path.name)}:
+        raise StudyError(f"{path}: is not what was written together with {result_path}; run make all")
+    return pd.read_parquet(path, columns=columns)

@@ -19,10 +19,9 @@ def notices(collected: Collected) -> list[str]:
     """A sentence for each run that did not learn, with every reason; none where all is well."""
     sentences = []
     for slug, seed in collected.evaluations:
+        model = collected.study.models[slug]
         if reasons := [*_of_loss(collected, slug, seed), *_of_answers(collected, slug, seed)]:
-            trained = not collected.study.models[slug].fine_tuned
-            label = collected.label(slug)
-            run = f"{label}, seed {seed}, did not learn" if trained else f"{label} fails"
+            run = f"{model.label} fails" if model.fine_tuned else f"{model.label}, seed {seed}, did not learn"
             sentences.append(f"{run}: {'; '.join(reasons)}. Its figures are in the tables all the same.")
     return sentences
 
@@ -36,8 +35,7 @@ def stopped(collected: Collected, run: RunPaths) -> list[str]:
     for slug, model in study.models.items():
         for seed in evaluation_seeds(study, slug, study.seeds):
             included = slug in collected.slugs if model.fine_tuned else (slug, seed) in collected.evaluations
-            error = None if included else _last_error(run.seed_folder(slug, seed))
-            if error:
+            if not included and (error := _last_error(run.seed_folder(slug, seed))):
                 sentences.append(f"{model.label}, seed {seed}, was stopped and is not in this report: {error}.")
     return sentences
 
@@ -73,11 +71,12 @@ def _of_answers(collected: Collected, slug: str, seed: int) -> list[str]:
         return [f"all its {len(frame):,} answers are empty"]
     if frame["f1"].max() == 0:
         return [f"none of its {len(frame):,} answers shares a word with a reference"]
-    f1 = {other: 100 * collected.scores(s, other, "f1") for s, other in collected.predictions if s == slug}
+    seeds = [other for s, other in collected.predictions if s == slug]
+    f1 = dict(zip(seeds, 100 * collected.scores(slug, "f1"), strict=True))
     best = max(f1, key=lambda other: f1[other].mean())
     if f1[best].mean() - f1[seed].mean() <= _FAR_BELOW:
         return []
-    gap = intervals.paired_difference(f1[seed], f1[best], np.random.default_rng(0), resamples=2000)
-    if gap.interval.high > -_FAR_BELOW:
+    gap = intervals.paired_difference(f1[seed], f1[best], np.random.default_rng(0))
+    if gap.high > -_FAR_BELOW:
         return []
     return [f"its F1 of {f1[seed].mean():.1f} is far below the {f1[best].mean():.1f} of seed {best}"]

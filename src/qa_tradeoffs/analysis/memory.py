@@ -1,9 +1,9 @@
 """How much memory forward passes take."""
 
+import numpy as np
 import pandas as pd
 
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.metrics.records import Record
 
 
 def peaks(collected: Collected) -> pd.DataFrame:
@@ -12,16 +12,25 @@ def peaks(collected: Collected) -> pd.DataFrame:
     A point at which the memory did not suffice has a row for each measure that there is at others.
     """
     records = [
-        (slug, record) for slug in collected.slugs for record in collected.profiles[slug].records if _of_memory(record)
+        (slug, record)
+        for slug in collected.slugs
+        for record in collected.profiles[slug].records
+        # A measurement of time that ran out of memory has inputs as well.
+        if record.metric == "peak_memory_bytes"
+        or (record.metric == "out_of_memory" and "inputs" not in record.conditions)
     ]
-    measures = dict.fromkeys(str(r.conditions["measure"]) for _, r in records if "measure" in r.conditions)
+    measures = list(dict.fromkeys(str(r.conditions["measure"]) for _, r in records if "measure" in r.conditions))
     rows = []
     for slug, record in records:
-        at = {key: record.conditions[key] for key in ("network", "precision", "batch_size", "length")}
-        ran_out = record.metric == "out_of_memory"
-        for measure in (measures or ["any"]) if ran_out else [str(record.conditions["measure"])]:
-            mib = float("nan") if ran_out else record.value / 2**20
-            rows.append({"model": collected.label(slug), **at, "measure": measure.replace("_", " "), "mib": mib})
+        at = record.conditions
+        peaks = (
+            {str(at["measure"]): record.value / 2**20}
+            if "measure" in at
+            else dict.fromkeys(measures or ["any"], np.nan)
+        )
+        for measure, mib in peaks.items():
+            point = at["network"], at["precision"], at["batch_size"], at["length"]
+            rows.append((collected.label(slug), *point, measure.replace("_", " "), mib))
     columns = ["model", "network", "precision", "batch_size", "length", "measure", "mib"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -29,11 +38,6 @@ def peaks(collected: Collected) -> pd.DataFrame:
 def of_network(peaks: pd.DataFrame, network: str) -> pd.DataFrame:
     """The peaks of one network that a chart has room for: those of the first measure and the first precision."""
     chosen = peaks[peaks["network"] == network]
-    first = [chosen[column].isin(chosen[column].head(1)) for column in ("measure", "precision")]
-    return chosen[first[0] & first[1]]
-
-
-def _of_memory(record: Record) -> bool:
-    """Whether a record is of a measurement of memory; one of time that ran out of memory has inputs as well."""
-    ran_out = record.metric == "out_of_memory" and "inputs" not in record.conditions
-    return ran_out or record.metric == "peak_memory_bytes"
+    for column in ("measure", "precision"):
+        chosen = chosen[chosen[column].isin(chosen[column].head(1))]
+    return chosen

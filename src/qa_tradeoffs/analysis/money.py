@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from qa_tradeoffs.analysis import serving
-from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.analysis.collected import Collected, of_model
 from qa_tradeoffs.metrics import costs
 from qa_tradeoffs.metrics.records import Record
 
@@ -25,28 +25,19 @@ def costs_of(collected: Collected, models: pd.DataFrame) -> pd.DataFrame:
     low, high = collected.price.range_usd_per_hour
     price = (low + high) / 2
     served = serving.scenarios(collected, "study").set_index("model").loc[models["model"]].reset_index()
-    training = models["train_paid_seconds"].map(lambda seconds: costs.usd(seconds, price))
-    smallest = models["parameters"].argmin()
-    paid, f1 = training.fillna(0.0), models["f1"]
-    question = {
-        name: [costs.usd(seconds, price) for seconds in served[name]] for name in ("p50", "p50_low", "p50_high")
-    }
-    return pd.DataFrame(
-        {
-            "model": list(models["model"]),
-            "f1": list(models["f1"]),
-            "training_usd": list(training),
-            "question_usd": question["p50"],
-            "question_low": question["p50_low"],
-            "question_high": question["p50_high"],
-            "single_usd": [costs.usd_per_million_questions(seconds, price) for seconds in served["p50"]],
-            "offline_usd": [costs.usd_per_million_offline(n, price) for n in served["questions_per_second"]],
-            "usd_per_point": pd.Series(
-                map(costs.usd_per_point, paid - paid.iloc[smallest], f1 - f1.iloc[smallest]), dtype=float
-            ),
-            "cheapest": low / price if price else 1.0,
-            "dearest": high / price if price else 1.0,
-        }
+    models = models.reset_index(drop=True)
+    table = models[["model", "f1"]].assign(training_usd=costs.usd(models["train_paid_seconds"], price))
+    paid, smallest = table["training_usd"].fillna(0.0), models["parameters"].argmin()
+    extra, gained = (column - column.iloc[smallest] for column in (paid, table["f1"]))
+    return table.assign(
+        question_usd=costs.usd(served["p50"], price),
+        question_low=costs.usd(served["p50_low"], price),
+        question_high=costs.usd(served["p50_high"], price),
+        single_usd=costs.usd(served["p50"] * costs.MILLION, price),
+        offline_usd=costs.usd(1 / served["questions_per_second"] * costs.MILLION, price),
+        usd_per_point=extra / gained.where(gained > 0),
+        cheapest=low / price if price else 1.0,
+        dearest=high / price if price else 1.0,
     )
 
 
@@ -55,9 +46,8 @@ def utilisation(collected: Collected, network: str) -> pd.DataFrame:
 
     One row per model and utilisation, a share of the paid time: model, utilisation, usd_low, usd_high.
     """
-    prices = collected.price.range_usd_per_hour
     rows = [
-        (row.model, share, *(costs.usd_per_million_questions(row.p50, price, share) for price in prices))
+        (row.model, share, *costs.usd_per_million(row.p50, collected.price.range_usd_per_hour, share))
         for row in serving.scenarios(collected, network).itertuples()
         for share in UTILISATIONS
     ]
@@ -71,31 +61,22 @@ def break_even(money: pd.DataFrame) -> pd.DataFrame:
     fine-tuned has no training to pay for.
     """
     rows = []
-    for (_, one), (_, other) in permutations(money.fillna({"training_usd": 0.0}).iterrows(), 2):
-        if one["question_usd"] < other["question_usd"]:
-            a, b = (costs.Costs(row["training_usd"], row["question_usd"]) for row in (one, other))
-            significant = one["question_high"] < other["question_low"]
-            rows.append((one["model"], other["model"], costs.break_even(a, b) if significant else float("nan")))
+    for one, other in permutations(money.fillna({"training_usd": 0.0}).itertuples(), 2):
+        if (saved := other.question_usd - one.question_usd) > 0:
+            questions = costs.break_even(one.training_usd - other.training_usd, saved)
+            rows.append((one.model, other.model, questions if one.question_high < other.question_low else np.nan))
     return pd.DataFrame(rows, columns=["cheaper to serve", "than", "questions"])
 
 
 def training(collected: Collected, slug: str) -> dict[str, float]:
-    """Seconds to fine-tune, mean over seeds, their cost, and windows per second; NaN where it came fine-tuned."""
-    files = [file for (s, _), file in collected.trainings.items() if s == slug]
-    if not files:
-        names = ("train_seconds", "train_paid_seconds", "train_usd_low", "train_usd_high", "train_windows_per_second")
-        return dict.fromkeys(names, np.nan)
-    paid = float(np.mean([paid_seconds(file.find("train_seconds")) for file in files]))
-    spent = float(np.mean([file.find("train_seconds").value for file in files]))
-    windows = float(np.mean([file.find("train_windows").value for file in files]))
+    """Seconds to fine-tune and seconds to pay for, means over seeds, and their cost; NaN where it came fine-tuned."""
+    records = [file.find("train_seconds") for file in of_model(slug, collected.trainings)]
+    spent, paid = (
+        float(np.mean(seconds)) if seconds else np.nan
+        for seconds in ([record.value for record in records], [paid_seconds(record) for record in records])
+    )
     low, high = costs.usd_range(paid, collected.price.range_usd_per_hour)
-    return {
-        "train_seconds": spent,
-        "train_paid_seconds": paid,
-        "train_usd_low": low,
-        "train_usd_high": high,
-        "train_windows_per_second": windows / spent,
-    }
+    return {"train_seconds": spent, "train_paid_seconds": paid, "train_usd_low": low, "train_usd_high": high}
 
 
 def paid_seconds(training: Record) -> float:

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.metrics import intervals, no_answer
+from qa_tradeoffs.analysis.accuracy import estimated
+from qa_tradeoffs.analysis.collected import Collected, of_model
+from qa_tradeoffs.metrics import no_answer
 
 Curves = dict[tuple[str, int], no_answer.Curve]
+_VALUES = ["answered", "f1", "has_exact_match", "has_f1", "no_f1"]  # of a curve
 
 
 def has_answer(collected: Collected) -> "pd.Series[bool]":
@@ -36,11 +38,9 @@ def marks(collected: Collected, curves: Curves) -> pd.DataFrame:
         best = float(curve.thresholds[curve.best])
         for mark, threshold in (("used", used), ("at 0", 0.0), ("best afterwards", best)):
             at = curve.at(threshold)
-            names = ("answered", "f1", "has_exact_match", "has_f1", "no_f1")
-            values = {name: float(getattr(curve, name)[at]) for name in names}
-            named = {"slug": slug, "model": collected.label(slug), "seed": seed, "mark": mark}
-            rows.append(named | {"threshold": threshold} | values)
-    return pd.DataFrame(rows)
+            values = [getattr(curve, name)[at] for name in _VALUES]
+            rows.append((slug, collected.label(slug), seed, mark, threshold, *values))
+    return pd.DataFrame(rows, columns=["slug", "model", "seed", "mark", "threshold", *_VALUES])
 
 
 def models(collected: Collected, marks: pd.DataFrame) -> pd.DataFrame:
@@ -59,19 +59,18 @@ def _model(collected: Collected, marks: pd.DataFrame, slug: str) -> dict[str, An
     """The row of one model."""
     rng = np.random.default_rng(0)
     mine = marks[marks["slug"] == slug]
-    used = mine[mine["mark"] == "used"]
-    frames = [frame.set_index("id").sort_index() for (s, _), frame in collected.predictions.items() if s == slug]
-    has = frames[0]["has_answer"].to_numpy()
-    everything = np.ones(len(has), dtype=bool)
-    row: dict[str, Any] = {"slug": slug, "model": collected.label(slug), "thresholds": tuple(used["threshold"])}
-    for name, column, rows in (
-        ("f1", "f1", everything), ("has_f1", "f1", has), ("has_exact_match", "exact_match", has), ("no_f1", "f1", ~has)
-    ):  # fmt: skip
-        scores = 100 * np.mean([frame[column].to_numpy(dtype=float)[rows] for frame in frames], axis=0)
-        interval = intervals.bootstrap_mean(scores, rng)
-        row |= {name: scores.mean(), f"{name}_low": interval.low, f"{name}_high": interval.high}
+    f1, exact_match = (collected.scores(slug, metric) for metric in ("f1", "exact_match"))
+    has = collected.scores(slug, "has_answer")[0] == 1
+    scores = {"f1": f1, "has_f1": f1[:, has], "has_exact_match": exact_match[:, has], "no_f1": f1[:, ~has]}
     by_mark = mine.groupby("mark")["f1"].mean()
-    first = collected.evaluations[slug, int(used["seed"].iloc[0])].find("no_answer_threshold")
-    chosen_on = first.n if first.conditions["chosen_on"] else 0
-    best = by_mark["best afterwards"]
-    return row | {"f1_at_0": by_mark["at 0"], "f1_best": best, "lost": best - row["f1"], "chosen_on": chosen_on}
+    first = of_model(slug, collected.evaluations)[0].find("no_answer_threshold")
+    row: dict[str, Any] = {"slug": slug, "model": collected.label(slug)}
+    for name, by_seed in scores.items():
+        row |= estimated(name, 100 * by_seed.mean(axis=0), rng)
+    return row | {
+        "thresholds": tuple(mine.loc[mine["mark"] == "used", "threshold"]),
+        "chosen_on": first.n if first.conditions["chosen_on"] else 0,
+        "f1_at_0": by_mark["at 0"],
+        "f1_best": by_mark["best afterwards"],
+        "lost": by_mark["best afterwards"] - row["f1"],
+    }

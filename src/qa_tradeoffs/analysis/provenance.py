@@ -3,7 +3,6 @@
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,21 @@ def study_text(study: str) -> str:
 def facts(collected: Collected, study: str) -> dict[str, str]:
     """What made the result files: each value once, several where the files differ."""
     origins = [file.provenance for file in collected.files]
-    packages = {name: _each(o.versions.get(name, "none") for o in origins) for name in sorted(origins[0].versions)}
-    return {
-        "code, git commit": _each(_commit(origin, 40) for origin in origins),
-        "study file, SHA-256": _each(origin.study_sha256 for origin in origins),
-        "study file as shown below, SHA-256": hashlib.sha256(read_bytes(ROOT / study)).hexdigest(),
-        "questions, SHA-256": _each(origin.data_sha256 for origin in origins),
-        "seeds": ", ".join(map(str, collected.seeds)),
-        **{f"recipe of {label}": recipe for label, recipe in own_recipes(collected).items()},
-        "machine": _each(f"{o.device['name']}, {o.device['software']}, {o.device['threads']} threads" for o in origins),
-        "Python": _each(origin.python for origin in origins),
-        **packages,
-    }
+    table = pd.DataFrame(
+        {
+            "code, git commit": _commit(o, 40),
+            "study file, SHA-256": o.study_sha256,
+            "study file as shown below, SHA-256": hashlib.sha256(read_bytes(ROOT / study)).hexdigest(),
+            "questions, SHA-256": o.data_sha256,
+            "seeds": ", ".join(map(str, collected.seeds)),
+            "machine": f"{o.device['name']}, {o.device['software']}, {o.device['threads']} threads",
+            "Python": o.python,
+            **{name: o.versions.get(name, "none") for name in sorted(origins[0].versions)},
+        }
+        for o in origins
+    )
+    recipes = {f"recipe of {label}": recipe for label, recipe in own_recipes(collected).items()}
+    return {name: "; ".join(table[name].unique()) for name in table} | recipes
 
 
 def own_recipes(collected: Collected) -> dict[str, str]:
@@ -56,22 +58,21 @@ def own_recipes(collected: Collected) -> dict[str, str]:
 
 def files(collected: Collected) -> pd.DataFrame:
     """Where each result file came from, one row per file."""
-    return pd.DataFrame(
-        [
-            {
-                "stage": file.stage,
-                "model": collected.label(file.model),
-                "seed": "" if origin.seed is None else str(origin.seed),
-                "checkpoint": f"{origin.checkpoint} {origin.revision or ''}".strip(),
-                "device": f"{origin.device['name']}, {origin.device['threads']} threads",
-                "code": _commit(origin, 10),
-                "data": origin.data_sha256[:10],
-                "study": origin.study_sha256[:10],
-            }
-            for file in collected.files
-            if (origin := file.provenance)
-        ]
-    )
+    rows = [
+        {
+            "stage": file.stage,
+            "model": collected.label(file.model),
+            "seed": "" if origin.seed is None else str(origin.seed),
+            "checkpoint": f"{origin.checkpoint} {origin.revision or ''}".strip(),
+            "device": f"{origin.device['name']}, {origin.device['threads']} threads",
+            "code": _commit(origin, 10),
+            "data": origin.data_sha256[:10],
+            "study": origin.study_sha256[:10],
+        }
+        for file in collected.files
+        if (origin := file.provenance)
+    ]
+    return pd.DataFrame(rows)
 
 
 def pages(collected: Collected, run: RunPaths) -> dict[str, list[tuple[str, str]]]:
@@ -94,10 +95,9 @@ def durations(collected: Collected, run: RunPaths) -> pd.DataFrame:
     rows = []
     for slug in collected.slugs:
         for notebook in _notebooks(collected, run, slug):
-            folder, noted = notebook.parent.name, _noted(notebook)
-            seed = folder.removeprefix("seed-") if folder.startswith("seed-") else ""
-            row = (notebook.stem, collected.label(slug), seed, noted.get("start_time"), noted.get("duration"))
-            rows.append(row)
+            folder, noted = notebook.parent, _noted(notebook)
+            seed = "" if folder == run.folder / slug else folder.name.removeprefix("seed-")
+            rows.append((notebook.stem, collected.label(slug), seed, noted.get("start_time"), noted.get("duration")))
     return pd.DataFrame(rows, columns=["notebook", "model", "seed", "started", "seconds"])
 
 
@@ -115,11 +115,6 @@ def _notebooks(collected: Collected, run: RunPaths, slug: str) -> list[Path]:
 def _plain(value: Any) -> str:
     """A setting as people write it."""
     return f"{value:g}" if isinstance(value, float) else "the network's" if value is None else str(value)
-
-
-def _each(values: Iterable[str]) -> str:
-    """'a', or 'a; b' where the files differ."""
-    return "; ".join(dict.fromkeys(values))
 
 
 def _commit(origin: results.Provenance, digits: int) -> str:

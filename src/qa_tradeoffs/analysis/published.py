@@ -1,11 +1,13 @@
 """What others published of the same models, beside what was measured here."""
 
+import math
+
 import pandas as pd
 
 from qa_tradeoffs.analysis import serving
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.study import config
-from qa_tradeoffs.study.published import MODELS, ModelName, Published
+from qa_tradeoffs.study.published import MACHINES, MODELS, MachineName, ModelName, Published
 
 # Of the published base models with the head for answers: what tells them from others that are named after them.
 PARAMETERS: dict[ModelName, float] = {"bert": 108.9e6, "distilbert": 66.4e6, "squeezebert": 51.1e6}
@@ -17,16 +19,16 @@ def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd
     The verdict is where the published F1 lies: 'below', 'within' or 'above' the interval over questions. Only of
     published checkpoints that were fine-tuned here and scored on the questions of the original study; no row else.
     """
-    data, columns = collected.study.data, ["f1", "f1_low", "f1_high"]
+    data, columns = collected.study.data, ["model", "f1", "f1_low", "f1_high"]
     squad = isinstance(data, config.HubData) and data.name.split("/")[-1] == "squad" and not data.v2
     comparable = squad and collected.n_questions == figures.original.scores.questions
     rows = [
-        (row["model"], *row[columns], f1, source, _place(f1, row["f1_low"], row["f1_high"]))
+        (*row[columns], f1, source, "below" if f1 < row["f1_low"] else "above" if f1 > row["f1_high"] else "within")
         for _, row in models.iterrows()
         if comparable and (spec := collected.study.models[row["slug"]]).hub is not None and not spec.fine_tuned
         for f1, source in _published(figures, architecture(collected, row["slug"]))
     ]
-    return pd.DataFrame(rows, columns=["model", *columns, "published", "source", "verdict"])
+    return pd.DataFrame(rows, columns=[*columns, "published", "source", "verdict"])
 
 
 def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
@@ -38,27 +40,15 @@ def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
     """
     served = serving.scenarios(collected, collected.full_size).set_index("model")
     known = {slug: name for slug in collected.slugs if (name := architecture(collected, slug))}
-    times = {slug: served["p50"][collected.label(slug)] for slug in known}
-    bert = next((times[slug] for slug, name in known.items() if name == "bert"), float("nan"))
+    bert = next((served["p50"][collected.label(slug)] for slug, name in known.items() if name == "bert"), math.nan)
     rows = []
     for slug, name in known.items():
-        low, high = served["single_usd"][collected.label(slug)]
-        rewritten = collected.study.models[slug].grouped_matmul
-        rows.append(
-            {
-                "model": collected.label(slug),
-                "f1": published.original.scores.by_model.of(name).f1,
-                "usd": (low + high) / 2,
-                "usd_low": low,
-                "usd_high": high,
-                "relative": times[slug] / bert,
-                **{
-                    machine: float("nan") if rewritten else _relative(published, machine, name)
-                    for machine in ("p100", "k80")
-                },
-            }
-        )
-    return pd.DataFrame(rows, columns=["model", "f1", "usd", "usd_low", "usd_high", "relative", "p100", "k80"])
+        label, rewritten = collected.label(slug), collected.study.models[slug].grouped_matmul
+        low, high = served["single_usd"][label]
+        theirs = [math.nan if rewritten else _over_bert(published, machine, name) for machine in MACHINES]
+        f1 = published.original.scores.by_model.of(name).f1
+        rows.append((label, f1, (low + high) / 2, low, high, served["p50"][label] / bert, *theirs))
+    return pd.DataFrame(rows, columns=["model", "f1", "usd", "usd_low", "usd_high", "relative", *MACHINES])
 
 
 def architecture(collected: Collected, slug: str) -> ModelName | None:
@@ -75,20 +65,16 @@ def _published(figures: Published, name: ModelName | None) -> list[tuple[float, 
     if name is None:
         return []
     original = figures.original.scores
-    papers = [score for score in figures.papers.scores if score.model == name]
-    return [
-        (original.by_model.of(name).f1, original.source),
-        *((score.f1, ", ".join(filter(None, [score.name, score.source, score.note]))) for score in papers),
+    papers = [
+        (score.f1, ", ".join(filter(None, [score.name, score.source, score.note])))
+        for score in figures.papers.scores
+        if score.model == name
     ]
+    return [(original.by_model.of(name).f1, original.source), *papers]
 
 
-def _place(value: float, low: float, high: float) -> str:
-    return "below" if value < low else "above" if value > high else "within"
-
-
-def _relative(published: Published, machine: str, model: ModelName) -> float:
+def _over_bert(published: Published, machine: MachineName, model: ModelName) -> float:
     """The original's inference time over BERT's, mean over its lengths."""
-    times = {(row[1], row[3]): row[4] for row in published.original.inference.rows() if row[0] == machine}
-    lengths = sorted({length for _, length in times})
-    ratios = [times[model, length] / times["bert", length] for length in lengths]
+    times = published.original.inference.of(machine)
+    ratios = [ours / berts for ours, berts in zip(times.of(model), times.bert, strict=True)]
     return sum(ratios) / len(ratios)

@@ -4,9 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs.analysis.collected import FULL_SIZE, Collected
+from qa_tradeoffs.analysis.collected import FULL_SIZE, Collected, bounded
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import costs
+from qa_tradeoffs.metrics.records import Record
 
 
 def scenarios(collected: Collected, network: str) -> pd.DataFrame:
@@ -34,27 +35,24 @@ def phases(collected: Collected) -> pd.DataFrame:
 
 def _scenario(collected: Collected, slug: str, network: str) -> dict[str, Any]:
     network = collected.full_size_of(slug) if network == FULL_SIZE else network
-    single = collected.measured(slug, "single_stream_seconds", network)
-    if not single:
+
+    def measured(metric: str) -> list[Record]:
+        return collected.measured(slug, metric, network)
+
+    if not (single := measured("single_stream_seconds")):
         raise StudyError(f"profile of {slug}: has no SingleStream time of the {network} network; profile it again")
-    p90, p99 = (collected.measured(slug, f"single_stream_seconds_{p}", network)[0].value for p in ("p90", "p99"))
-    low, high = single[0].bounds
-    offline = collected.measured(slug, "offline_questions_per_second", network)
-    best = max(offline, key=lambda record: record.value, default=None)
+    best = max(measured("offline_questions_per_second"), key=lambda record: record.value, default=None)
     per_second = best.value if best else float("nan")
-    energy = collected.measured(slug, "single_stream_joules", network)
-    prices = collected.price.range_usd_per_hour
+    energy = measured("single_stream_joules")
     return {
         "model": collected.label(slug),
-        "p50": single[0].value,
-        "p50_low": low,
-        "p50_high": high,
-        "p90": p90,
-        "p99": p99,
+        **bounded("p50", single[0].value, single[0].bounds),
+        "p90": measured("single_stream_seconds_p90")[0].value,
+        "p99": measured("single_stream_seconds_p99")[0].value,
         "repeats": single[0].n,
         "questions_per_second": per_second,
         "offline_batch": best.conditions["batch_size"] if best else None,
-        "single_usd": tuple(costs.usd_per_million_questions(single[0].value, price) for price in prices),
-        "offline_usd": tuple(costs.usd_per_million_offline(per_second, price) for price in prices),
+        "single_usd": costs.usd_per_million(single[0].value, collected.price.range_usd_per_hour),
+        "offline_usd": costs.usd_per_million(1 / per_second, collected.price.range_usd_per_hour),
         "joules": energy[0].value if energy else float("nan"),
     }

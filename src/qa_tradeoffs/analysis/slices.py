@@ -16,11 +16,8 @@ from qa_tradeoffs.metrics.squad import normalize
 # is known to draw it too narrow.
 FEWEST = 50
 
-_WORDS = {
-    "what": "what", "who": "who", "whom": "who", "whose": "who", "when": "when", "where": "where", "why": "why",
-    "which": "which", "how": "how",
-}  # fmt: skip
 _ORDER = ["what", "who", "when", "where", "why", "which", "how", "how many", "other"]
+_WORDS = {word: word for word in _ORDER[:7]} | {"whom": "who", "whose": "who"}
 _LENGTHS = ["1 word", "2 words", "3–4 words", "5 words or more", "no answer"]
 _THIRDS = ["first third", "middle third", "last third"]
 
@@ -68,16 +65,14 @@ def scores(answers: Answers) -> pd.DataFrame:
     A question's score is its mean over seeds. Scores and ``*_low``, ``*_high`` are NaN where n is below ``FEWEST``.
     """
     rng = np.random.default_rng(0)
-    columns = [(label, metric) for label in answers.labels for metric in ("exact_match", "f1")]
-    table = np.column_stack([answers.score(*column) for column in columns])
+    table = np.column_stack([answers.score(label, m) for label in answers.labels for m in ("exact_match", "f1")])
     rows = []
     for slicing, name, chosen in _slices(answers):
-        figures = np.full((3, len(columns)), np.nan)
+        figures = np.full((3, table.shape[1]), np.nan)
         if len(chosen) >= FEWEST:
             figures = np.stack([table[chosen].mean(axis=0), *intervals.bootstrap_means(table[chosen], rng)])
         for i, label in enumerate(answers.labels):
-            em, f1 = figures[:, 2 * i], figures[:, 2 * i + 1]
-            rows.append((slicing, name, len(chosen), label, *em, *f1))
+            rows.append((slicing, name, len(chosen), label, *figures[:, 2 * i], *figures[:, 2 * i + 1]))
     bounds = [f"{metric}{end}" for metric in ("exact_match", "f1") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=["slicing", "slice", "n", "model", *bounds])
 
@@ -90,25 +85,20 @@ def differences(answers: Answers) -> pd.DataFrame:
     and ``verdict``, that of metrics.pareto.Gap.
     """
     rng = np.random.default_rng(0)
-    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "runs_overlap"]
-    large = [(slicing, name, chosen) for slicing, name, chosen in _slices(answers) if len(chosen) >= FEWEST]
-    if not large or not answers.pairs:
-        return pd.DataFrame(columns=[*columns, "p_holm", "verdict"])
-    gaps = np.column_stack([answers.score(a, "f1") - answers.score(b, "f1") for a, b in answers.pairs])
+    gaps = np.array([answers.score(a, "f1") - answers.score(b, "f1") for a, b in answers.pairs]).T
     rows, p_values = [], []
-    for slicing, name, chosen in large:
+    for slicing, name, chosen in _slices(answers):
+        if len(chosen) < FEWEST or not answers.pairs:
+            continue
         low, high = intervals.bootstrap_means(gaps[chosen], rng)
         # Of so many comparisons that the smallest p value must be far below 0.05 to remain so once it is adjusted.
         p_values += intervals.swap_p_values(gaps[chosen], rng, resamples=10_000).tolist()
         for pair, *figures in zip(answers.pairs, gaps[chosen].mean(axis=0), low, high, strict=True):
             rows.append((slicing, name, len(chosen), *pair, *figures, _runs_overlap(answers, *pair, chosen)))
+    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "runs_overlap"]
     table = pd.DataFrame(rows, columns=columns).assign(p_holm=intervals.holm(p_values))
-    return table.assign(
-        verdict=[
-            pareto.Gap(row.f1_difference, row.low, row.high, row.p_holm, row.runs_overlap).verdict
-            for row in table.itertuples()
-        ]
-    )
+    tested = table[["f1_difference", "low", "high", "p_holm", "runs_overlap"]].itertuples(index=False)
+    return table.assign(verdict=[pareto.Gap(*gap).verdict for gap in tested])
 
 
 def _runs_overlap(answers: Answers, a: str, b: str, chosen: np.ndarray) -> bool:
@@ -129,14 +119,9 @@ def _slices(answers: Answers) -> list[tuple[str, str, np.ndarray]]:
 
 def _thirds_of(lengths: Sequence[int]) -> pd.Categorical:
     """Three slices with about a third of the questions each, named by their range; fewer where lengths are equal."""
-    words = np.asarray(lengths)
+    words = pd.Series(lengths)
     edges = np.unique(np.quantile(words, [1 / 3, 2 / 3], method="higher"))
-    codes = np.searchsorted(edges, words, side="left")
-    groups = [words[codes == code] for code in np.unique(codes)]
-    names = {code: _range(group) for code, group in zip(np.unique(codes), groups, strict=True)}
-    return pd.Categorical([names[code] for code in codes], list(names.values()))
-
-
-def _range(words: np.ndarray) -> str:
-    low, high = words.min(), words.max()
-    return f"{low} words" if low == high else f"{low}–{high} words"
+    thirds = pd.cut(words, [-np.inf, *edges, np.inf]).cat.remove_unused_categories()
+    ranges = words.groupby(thirds, observed=True).agg(["min", "max"])
+    names = [f"{low} words" if low == high else f"{low}–{high} words" for low, high in ranges.itertuples(index=False)]
+    return pd.Categorical(thirds.cat.rename_categories(names))

@@ -1,16 +1,13 @@
 """How long forward passes and training steps take: every timed point, the full-size networks, the savings."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.metrics.pareto import Time
 from qa_tradeoffs.metrics.records import Record
-
-PARTS = ("forward", "backward", "optimizer")  # of a training step
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,7 @@ def savings(models: pd.DataFrame) -> pd.DataFrame:
     """
     large = models.loc[models["parameters"].idxmax()]
     others = models[models["model"] != large["model"]].reset_index(drop=True)
+    faster, slower = others["latency_high"] < large["latency_low"], others["latency_low"] > large["latency_high"]
     return pd.DataFrame(
         {
             "model": others["model"],
@@ -64,7 +62,7 @@ def savings(models: pd.DataFrame) -> pd.DataFrame:
             "seconds": others["latency"],
             "other_seconds": large["latency"],
             "times_as_fast": large["latency"] / others["latency"],
-            "verdict": [_verdict(row, large) for _, row in others.iterrows()],
+            "verdict": np.select([faster, slower], ["faster", "slower"], "not significant"),
             "train_seconds": others["train_seconds"],
             "other_train_seconds": large["train_seconds"],
             "train_times_as_fast": large["train_seconds"] / others["train_seconds"],
@@ -82,15 +80,15 @@ def invalid(collected: Collected) -> list[tuple[str, Record]]:
     ]
 
 
-def smallest_batch(records: Iterable[Record]) -> Record:
+def smallest_batch(records: Sequence[Record]) -> Record:
     """The point with the smallest batch, and of these the longest rows."""
     return min(records, key=lambda r: (int(r.conditions["batch_size"] or 0), -int(r.conditions["length"] or 0)))
 
 
 def _full_size(collected: Collected, slug: str) -> FullSize:
     network = collected.full_size_of(slug)
-    forwards, steps = (collected.measured(slug, f"{work}_seconds", network) for work in ("forward", "training_step"))
-    forward, step = (smallest_batch(records) if records else None for records in (forwards, steps))
+    passes, steps = (collected.measured(slug, f"{work}_seconds", network) for work in ("forward", "training_step"))
+    forward, step = (smallest_batch(records) if records else None for records in (passes, steps))
     return FullSize(
         model=collected.label(slug),
         parameters=collected.measured(slug, "parameters", network)[0].value,
@@ -105,25 +103,15 @@ def _eager(collected: Collected, slug: str, forward: Record) -> Record | None:
     """The same forward pass without fused attention; itself where it has no other."""
     if forward.conditions["attention"] == "eager":
         return forward
-    controls = [r for r in collected.profiles[slug].all("forward_seconds") if r.conditions.get("eager_control")]
-    return next((r for r in controls if _same(r, forward, "network", "precision", "batch_size", "length")), None)
+    at = {key: forward.conditions[key] for key in ("network", "precision", "batch_size", "length")}
+    at |= {"eager_control": True}
+    passes = collected.profiles[slug].all("forward_seconds")
+    return next((record for record in passes if at.items() <= record.conditions.items()), None)
 
 
 def _parts(collected: Collected, slug: str, network: str, step: Record) -> tuple[float, ...]:
     """Shares of a training step's parts: of the sum of their medians, so that they add up."""
-    seconds = [
-        next(r.value for r in collected.measured(slug, f"training_{part}_seconds", network)
-             if _same(r, step, "batch_size", "length"))
-        for part in PARTS
-    ]  # fmt: skip
+    at = {key: step.conditions[key] for key in ("batch_size", "length")}
+    metrics = [f"training_{part}_seconds" for part in ("forward", "backward", "optimizer")]
+    seconds = [collected.measured(slug, metric, network, **at)[0].value for metric in metrics]
     return tuple(value / sum(seconds) for value in seconds)
-
-
-def _same(one: Record, other: Record, *keys: str) -> bool:
-    return all(one.conditions[key] == other.conditions[key] for key in keys)
-
-
-def _verdict(row: Any, large: Any) -> str:
-    """Whether a model's forward pass is faster than the largest one's."""
-    ours, theirs = (Time(r["latency"], r["latency_low"], r["latency_high"]) for r in (row, large))
-    return {"better": "faster", "worse": "slower"}.get(ours.against(theirs), "not significant")

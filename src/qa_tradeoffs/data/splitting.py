@@ -36,8 +36,8 @@ def on_both_sides(train: Sequence[Example], validation: Sequence[Example]) -> st
     stand = "stands" if len(shared) == 1 else "stand"
     named = ", ".join(f"'{one_line(example.context, 40)}' ({one_line(example.title, 40)})" for example in shared[:3])
     return (
-        f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {stand} on the training side, first "
-        f"{named}; scores on these are of texts that were trained on"
+        f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {stand} on the training side, "
+        f"first {named}; scores on these are of texts that were trained on"
     )
 
 

@@ -11,7 +11,7 @@ from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import baseline
 from qa_tradeoffs.evaluation.answers import Predictions
-from qa_tradeoffs.metrics import no_answer, squad
+from qa_tradeoffs.metrics import squad
 from qa_tradeoffs.metrics.no_answer import Threshold
 from qa_tradeoffs.metrics.records import Record
 
@@ -54,7 +54,8 @@ def threshold(
         return Threshold(given)
     predictions = answer(held_out)
     scores = _scores(predictions.text, held_out, v2=True)
-    return no_answer.choose(scores.f1, predictions.no_answer_score, scores.has_answer)
+    f1, value = squad.best_threshold(scores.f1, predictions.no_answer_score, scores.has_answer)
+    return Threshold(value, len(held_out), f1)
 
 
 def threshold_records(threshold: Threshold, *, v2: bool) -> list[Record]:

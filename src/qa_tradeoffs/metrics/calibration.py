@@ -1,19 +1,14 @@
 """Whether a model knows when it is right: calibration, and accuracy when the least sure questions stay unanswered.
 
 A function takes n questions, ``confidence`` (n,) in [0, 1] and ``correct`` (n,) in {0, 1}, and ``counts`` (r, n), how
-often each question is in each of r resamples; ``once(n)`` are those of the sample itself. Questions of equal confidence
-have no order: each is spread evenly over the ranks that they share, which gives the mean over all their orderings.
+often each question is in each of r resamples: in the sample itself, once. Questions of equal confidence have no order:
+each is spread evenly over the ranks that they share, which gives the mean over all their orderings.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-
-
-def once(n: int) -> Floats:
-    """The counts of the sample itself, (1, n)."""
-    return np.ones((1, n))
 
 
 def bins(confidence: Floats, edges: npt.ArrayLike) -> Floats:

@@ -1,11 +1,11 @@
 """Bootstrap intervals, paired differences and the correction for several comparisons.
 
-The uncertainty is that of the values passed in: of the questions for scores per question, of the repeats for
-timings. Every function that draws takes a numpy Generator, so the same seed gives the same result.
+Every interval is at 95 %. The uncertainty is that of the values passed in: of the questions for scores per question, of
+the repeats for timings. Every function that draws takes a numpy Generator, so the same seed gives the same result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,62 +13,54 @@ from scipy import special
 
 Floats = npt.NDArray[np.float64]
 
+_ENDS = [(1 - 0.95) / 2, (1 + 0.95) / 2]  # of an interval, as quantiles
 # Values drawn at a time, so that memory (16 MiB) depends on neither the questions nor the resamples.
 _CHUNK = 2**20
 
 
-@dataclass(frozen=True)
-class Interval:
-    """``low`` to ``high`` in the unit of the values, at confidence ``level`` in (0, 1)."""
+class Interval(NamedTuple):
+    """``low`` to ``high`` in the unit of the values."""
 
     low: float
     high: float
-    level: float
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """Mean of a - b over n pairs, its interval, and the two-sided p value of no difference."""
 
     estimate: float
-    interval: Interval
+    low: float
+    high: float
     p_value: float
 
 
-def bootstrap_mean(
-    values: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000, level: float = 0.95
-) -> Interval:
+def bootstrap_mean(values: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000) -> Interval:
     """Percentile bootstrap interval of the mean of ``values`` (n,) (Efron and Tibshirani, 1993, chapter 13)."""
-    return _bootstrap(_checked(values, "values"), np.mean, rng, resamples, level)
+    return _bootstrap(_checked(values, "values"), np.mean, rng, resamples)
 
 
-def bootstrap_median(
-    values: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000, level: float = 0.95
-) -> Interval:
+def bootstrap_median(values: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000) -> Interval:
     """Percentile bootstrap interval of the median of ``values`` (n,) or (clusters, n).
 
     Values of one cluster, such as the repeats of a timing within one pass, are alike; clusters are drawn whole, so that
     the interval holds how they differ (Davison and Hinkley, 1997, section 3.8).
     """
-    clustered = np.ndim(values) == 2
-    flat = _checked(np.ravel(values) if clustered else values, "values")
-    return _bootstrap(flat.reshape(np.shape(values)), np.median, rng, resamples, level)
+    return _bootstrap(_checked(values, "values", dimensions=2), np.median, rng, resamples)
 
 
-def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
+def t_interval(values: npt.ArrayLike) -> Interval:
     """Student's (1908) interval of the mean of a few independent ``values`` (n,), n at least 2, such as training runs.
 
     A bootstrap of three values would be far too narrow; this one holds if they are about normal.
     """
     array = _checked(values, "values")
-    if len(array) < 2:
-        raise ValueError("values must be at least two: one does not show how far others may lie from it")
-    half = float(special.stdtrit(len(array) - 1, (1 + level) / 2) * array.std(ddof=1) / np.sqrt(len(array)))
-    return Interval(float(array.mean()) - half, float(array.mean()) + half, level)
+    mean = float(array.mean())
+    half = float(special.stdtrit(len(array) - 1, _ENDS[1]) * array.std(ddof=1) / np.sqrt(len(array)))
+    return Interval(mean - half, mean + half)
 
 
 def paired_difference(
-    a: npt.ArrayLike, b: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000, level: float = 0.95
+    a: npt.ArrayLike, b: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000
 ) -> Difference:
     """Mean difference of ``a`` (n,) from ``b`` (n,), row i of both being the same question.
 
@@ -81,24 +73,28 @@ def paired_difference(
     if len(first) != len(second):
         raise ValueError(f"b must have as many values as a, one per question: {len(second)} instead of {len(first)}")
     differences = first - second
-    interval = _bootstrap(differences, np.mean, rng, resamples, level)
-    return Difference(float(differences.mean()), interval, _swap_p_value(differences, rng, resamples))
+    interval = _bootstrap(differences, np.mean, rng, resamples)
+    nonzero = differences[differences != 0]  # swapping equal scores changes nothing
+    # Sums that are equal but for rounding count as equal.
+    reached = abs(nonzero.sum()) - 1e-9 * np.abs(nonzero).sum()
+    count = 0
+    for rows in _chunks(resamples, len(nonzero)):
+        swapped = rng.integers(2, size=(rows, len(nonzero)), dtype=np.int8)
+        count += int(np.count_nonzero(np.abs(nonzero.sum() - 2 * (swapped @ nonzero)) >= reached))
+    return Difference(float(differences.mean()), *interval, (1 + count) / (1 + resamples))
 
 
-def bootstrap_means(
-    values: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000, level: float = 0.95
-) -> tuple[Floats, Floats]:
+def bootstrap_means(values: Floats, rng: np.random.Generator, resamples: int = 2000) -> tuple[Floats, Floats]:
     """``bootstrap_mean`` of every column of ``values`` (n, k): lower and upper bounds (k,) each.
 
     Every resample draws whole rows, for all columns at once.
     """
-    table = np.asarray(values, dtype=np.float64)
-    means = np.concatenate([counts @ table for counts in resample_counts(len(table), rng, resamples)]) / len(table)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    means = np.concatenate([counts @ values for counts in resample_counts(len(values), rng, resamples)]) / len(values)
+    low, high = np.quantile(means, _ENDS, axis=0)
     return low, high
 
 
-def swap_p_values(differences: npt.ArrayLike, rng: np.random.Generator, resamples: int = 2000) -> Floats:
+def swap_p_values(differences: npt.ArrayLike, rng: np.random.Generator, resamples: int) -> Floats:
     """The p value of ``paired_difference`` for every column of ``differences`` (n, k): (k,).
 
     A draw swaps the same questions in all columns.
@@ -117,21 +113,19 @@ def swap_p_values(differences: npt.ArrayLike, rng: np.random.Generator, resample
     return p_values
 
 
-def resample_counts(n: int, rng: np.random.Generator, resamples: int = 2000) -> Iterator[Floats]:
+def resample_counts(n: int, rng: np.random.Generator, resamples: int) -> Iterator[Floats]:
     """How often each of n values is in each bootstrap resample, some resamples at a time: (rows, n) float64."""
     for rows in _chunks(resamples, n):
         drawn = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
         yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
-def holm(p_values: Sequence[float] | npt.ArrayLike) -> Floats:
+def holm(p_values: npt.ArrayLike) -> Floats:
     """Holm's (1979) adjusted p values (m,) of m comparisons made together, in the order given.
 
     Rejecting where the adjusted value is at most alpha keeps the chance of any false rejection at alpha.
     """
-    p = _checked(p_values, "p_values")
-    if p.min() < 0 or p.max() > 1:
-        raise ValueError("p_values must lie in [0, 1]")
+    p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p)
     stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
@@ -139,11 +133,7 @@ def holm(p_values: Sequence[float] | npt.ArrayLike) -> Floats:
     return adjusted
 
 
-def _bootstrap(
-    values: Floats, statistic: Callable[..., Floats], rng: np.random.Generator, resamples: int, level: float
-) -> Interval:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, not {level}")
+def _bootstrap(values: Floats, statistic: Callable[..., Floats], rng: np.random.Generator, resamples: int) -> Interval:
     n = len(values)
     estimates = np.concatenate(
         [
@@ -151,36 +141,21 @@ def _bootstrap(
             for rows in _chunks(resamples, values.size)
         ]
     )
-    low, high = np.quantile(estimates, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), level)
-
-
-def _swap_p_value(differences: Floats, rng: np.random.Generator, resamples: int) -> float:
-    nonzero = differences[differences != 0]  # swapping equal scores changes nothing
-    observed = abs(nonzero.sum())
-    # Sums that are equal but for rounding count as equal.
-    reached = observed - 1e-9 * np.abs(nonzero).sum()
-    count = 0
-    for rows in _chunks(resamples, len(nonzero)):
-        swapped = rng.integers(2, size=(rows, len(nonzero)), dtype=np.int8)
-        sums = nonzero.sum() - 2 * (swapped @ nonzero)
-        count += int(np.count_nonzero(np.abs(sums) >= reached))
-    return (1 + count) / (1 + resamples)
+    low, high = np.quantile(estimates, _ENDS)
+    return Interval(float(low), float(high))
 
 
 def _chunks(resamples: int, n: int) -> Iterator[int]:
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, not {resamples}")
     most = max(1, _CHUNK // max(1, n))
     while resamples > 0:
         yield min(most, resamples)
         resamples -= most
 
 
-def _checked(values: npt.ArrayLike, name: str) -> Floats:
+def _checked(values: npt.ArrayLike, name: str, dimensions: int = 1) -> Floats:
     array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name} must be a one-dimensional array of at least one value, not of shape {array.shape}")
+    if not 1 <= array.ndim <= dimensions or array.size == 0:
+        raise ValueError(f"{name} must be an array of at least one value, not of shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, but has NaN or infinity at {int(np.argmin(np.isfinite(array)))}")
     return array

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qa_tradeoffs.metrics.squad import Bools, Floats, best_threshold
+from qa_tradeoffs.metrics.squad import Bools, Floats
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,6 @@ class Curve:
     def best(self) -> int:
         """The point with the highest F1, the lowest threshold of equals."""
         return int(self.f1.argmax())
-
-
-def choose(f1: Floats, no_answer_scores: Floats, has_answer: Bools) -> Threshold:
-    """The threshold with the best mean F1 on these n questions: F1 of their best spans in [0, 1] (n,)."""
-    reached, value = best_threshold(f1, no_answer_scores, has_answer)
-    return Threshold(value, len(f1), reached)
 
 
 def curve(exact_match: Floats, f1: Floats, no_answer_scores: Floats, has_answer: Bools) -> Curve:

@@ -40,27 +40,17 @@ class Record(Strict):
     conditions: dict[str, Condition] = Field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls,
-        metric: str,
-        value: float,
-        unit: str,
-        n: int = 1,
-        *,
-        interval: Interval | None = None,
-        conditions: Mapping[str, Condition] | None = None,
-    ) -> "Record":
-        """A number that was counted, or computed elsewhere from ``n`` observations."""
-        return cls(
-            metric=metric, value=float(value), unit=unit, n=n, interval=interval, conditions=dict(conditions or {})
-        )
+    def of(cls, metric: str, value: float, unit: str, n: int = 1, **settings: Any) -> "Record":
+        """A number that was counted, or computed elsewhere from ``n`` observations; ``settings`` are other fields."""
+        return cls(metric=metric, value=float(value), unit=unit, n=n, **settings)
 
     @classmethod
     def mean(cls, metric: str, values: npt.ArrayLike, unit: str, rng: np.random.Generator, **settings: Any) -> "Record":
         """The mean of one value per question (n,), with its bootstrap interval over questions."""
         found = np.asarray(values, dtype=float)
-        interval = bounds(intervals.bootstrap_mean(found, rng), "questions")
-        return cls.of(metric, float(found.mean()), unit, found.size, interval=interval, **settings)
+        low, high = intervals.bootstrap_mean(found, rng)
+        interval = Interval(low=low, high=high, over="questions")
+        return cls.of(metric, found.mean(), unit, found.size, interval=interval, **settings)
 
     @classmethod
     def median(
@@ -68,8 +58,9 @@ class Record(Strict):
     ) -> "Record":
         """The median of (n_passes, n_repeats) or (n_passes,) values, with its bootstrap interval over passes."""
         found = np.asarray(values, dtype=float)
-        interval = bounds(intervals.bootstrap_median(found, rng), "passes")
-        return cls.of(metric, float(np.median(found)), unit, found.size, interval=interval, **settings)
+        low, high = intervals.bootstrap_median(found, rng)
+        interval = Interval(low=low, high=high, over="passes")
+        return cls.of(metric, np.median(found), unit, found.size, interval=interval, **settings)
 
     def under(self, conditions: Mapping[str, Condition]) -> "Record":
         """The same number, taken under these conditions as well; its own come on top."""
@@ -79,8 +70,3 @@ class Record(Strict):
     def bounds(self) -> tuple[float, float]:
         """The interval's low and high; the value itself twice where there is none."""
         return (self.interval.low, self.interval.high) if self.interval else (self.value, self.value)
-
-
-def bounds(interval: intervals.Interval, over: Over) -> Interval:
-    """An interval of the arithmetic, with the uncertainty that it is over."""
-    return Interval(low=interval.low, high=interval.high, level=interval.level, over=over)

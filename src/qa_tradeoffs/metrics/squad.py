@@ -57,35 +57,21 @@ def normalize(text: str) -> str:
     return " ".join(_ARTICLE.sub(" ", _PUNCTUATION.sub("", lowered)).split())
 
 
-def exact_match(prediction: str, references: Sequence[str], v2: bool = False) -> float:
-    """1.0 if the normalised prediction equals one of the normalised references, else 0.0."""
-    return _score(prediction, references, v2)[0]
+def score(prediction: str, references: Sequence[str], v2: bool = False) -> tuple[float, float]:
+    """Exact match (0 or 1) and F1 (0 to 1) of a prediction with that of the references which gives it the most.
 
-
-def f1(prediction: str, references: Sequence[str], v2: bool = False) -> float:
-    """The best F1, in [0, 1], of the prediction's bag of tokens against that of any one reference."""
-    return _score(prediction, references, v2)[1]
-
-
-def _score(prediction: str, references: Sequence[str], v2: bool) -> tuple[float, float]:
-    """Exact match and F1."""
+    v1.1 needs at least one reference. F1 compares bags of tokens.
+    """
     if prediction in references and _LONG_WORD.search(prediction):  # so it is for most questions
         return 1.0, 1.0
     predicted = normalize(prediction)
-    expected = _distinct(references, v2)
+    expected = set(map(normalize, set(references)))  # annotators agree
+    if v2:
+        expected = expected - {""} or {""}
     if predicted in expected:
         return 1.0, float(v2 or predicted != "")
     tokens = predicted.split()
     return 0.0, max([_token_f1(tokens, reference.split()) for reference in expected])
-
-
-def _distinct(references: Sequence[str], v2: bool) -> set[str]:
-    normalized = set(map(normalize, set(references)))  # annotators agree
-    if v2:
-        return normalized - {""} or {""}
-    if not normalized:
-        raise ValueError("references must not be empty under the rules of SQuAD v1.1")
-    return normalized
 
 
 def _token_f1(predicted: list[str], reference: list[str]) -> float:
@@ -118,7 +104,7 @@ def score_questions(
     exact, f1_scores = np.zeros(n), np.zeros(n)
     for row, (question_id, texts) in enumerate(references.items()):
         if question_id in predictions:
-            exact[row], f1_scores[row] = _score(predictions[question_id], texts, v2)
+            exact[row], f1_scores[row] = score(predictions[question_id], texts, v2)
     return QuestionScores(
         ids=tuple(references),
         exact_match=exact,

@@ -75,12 +75,6 @@ def summary(collected: Collected) -> Summary:
     )
 
 
-def chart(collected: Collected) -> bytes:
-    """The report's first chart, as SVG."""
-    charts.use_style()
-    return choice.chart(_choices(collected)[0]).svg
-
-
 def read(path: Path) -> Summary:
     """Read a committed summary back, checked. Raises StudyError naming the file."""
     return validated(Summary, read_json(path, "is missing; run make publish"), path)
@@ -99,7 +93,8 @@ def publish(run: RunPaths, pages: Path, collected: Collected, notebooks: list[Pa
             most = report.MOST_BYTES / 1e6
             raise StudyError(f"{pages}: index.html has {size / 1e6:.1f} MB, at most {most:.0f}; publish fewer models")
         write_text(new / SUMMARY, summary(collected).model_dump_json(indent=1) + "\n")
-        (new / CHART).write_bytes(chart(collected))
+        charts.use_style()
+        (new / CHART).write_bytes(choice.chart(_choices(collected)[0]).svg)
         shutil.rmtree(pages, ignore_errors=True)
         new.rename(pages)
     return pages / "index.html"

@@ -145,13 +145,17 @@ def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> 
             "studies/assumptions.yaml"
         )
     texts = known.datasets[source.name]
+    questions: tuple[float, float] = (texts.train_questions, texts.validation_questions)
+    if source.split:  # whole articles go to each side, so this is about right
+        whole = questions[source.split != "train"]
+        questions = whole * (1 - source.validation_share), whole * source.validation_share
     tokens, longest = texts.tokens_per_window, recipe.max_length
     # Shorter windows are full ones, and as many as it takes to move over the text by all but the stride.
     more = (tokens - recipe.stride) / (longest - recipe.stride) if longest < texts.max_length else 1
     train, validation = (
         Split(math.ceil(min(count, limit or count) * texts.windows_per_question * max(1, more)), min(tokens, longest))
         for count, limit in (
-            (texts.train_questions, source.train_limit), (texts.validation_questions, source.validation_limit)
+            (questions[0], source.train_limit), (questions[1], source.validation_limit)
         )
     )  # fmt: skip
     return train, validation, f"{source.name} as in studies/assumptions.yaml"
