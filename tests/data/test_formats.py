@@ -60,6 +60,7 @@ FORMS = {
     "one article": as_json(NESTED["data"][0]),
     "an article on one line": as_lines(NESTED["data"]),
     "rows": as_json(ROWS),
+    "offsets as floats": as_json([row | {"answers": row["answers"] | {"answer_start": [0.0, 11.0]}} for row in ROWS]),
     "rows under data": as_json({"version": 2, "data": ROWS}),
     "ids and titles as numbers": as_json(BY_NUMBER),
     "rows as lines": as_lines(ROWS),
@@ -76,6 +77,12 @@ def test_the_form_of_a_file_is_recognised_by_its_content_alone(tmp_path, form):
     path = tmp_path / "questions"
     path.write_bytes(content)
     assert sources.read_files(path) == (EXAMPLES, ())
+
+
+def test_one_answer_is_a_text_even_where_it_looks_like_a_list(tmp_path):
+    row = {"id": "1", "title": "t", "context": "See [1].", "question": "What?", "answer_text": "[1]", "answer_start": 4}
+    (tmp_path / "a").write_bytes(as_json([row]))
+    assert sources.read_files(tmp_path / "a")[0] == [Example("1", "t", "See [1].", "What?", ("[1]",), (4,))]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
