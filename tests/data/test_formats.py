@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,34 @@ def test_nothing_that_a_table_holds_is_run(tmp_path, monkeypatch, answers):
     with pytest.raises(StudyError, match="answers"):
         sources.read_files(tmp_path / "a.csv")
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_spoilt_file_is_refused_or_holds_answers_where_they_say(tmp_path, form):
+    whole, path, rng = FORMS[form] or written(form, tmp_path), tmp_path / "spoilt", random.Random(0)
+    for _ in range(60):
+        content = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(content))
+            content[at : at + rng.choice((0, 1, 1, 20))] = rng.choice(
+                (b"", b"0", b'"', b"{", b"]", b",", b"\xff", b"\0", b"\n")
+            )
+        path.write_bytes(content[: rng.choice((None, None, len(content) // 2))])
+        try:
+            examples, _ = sources.read_files(path)
+        except StudyError as error:
+            assert "\n" not in str(error)
+            continue
+        for e in examples:
+            assert [
+                e.context[start:][: len(text)] for text, start in zip(e.answers, e.answer_starts, strict=True)
+            ] == list(e.answers)
+
+
+def test_a_row_that_ends_early_lacks_what_it_lacks(tmp_path):
+    (tmp_path / "a").write_text("context,question,answers,is_impossible\nAda.,Who?,[]\nAda.\n")
+    with pytest.raises(StudyError, match=r"\(CSV, flat rows\): rows\[1\]\.answers: is missing"):
+        sources.read_files(tmp_path / "a", v2=True)
 
 
 def test_a_folder_and_a_list_of_files_are_read_in_order_and_their_untitled_articles_told_apart(tmp_path):

@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import io
 import json
+import re
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,7 +78,10 @@ def recognised(content: Any, form: str, place: object) -> Contents:
                 raise StudyError(f"{place}: the columns context and {uneven[0]} are of different length")
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             return Contents(f"{form}, columns", rows=rows)
-        case [{"data": list()}, *_]:  # a file in SQuAD's nesting, as the datasets library reads it
+        case [{"data": list()}, *_] if all(
+            isinstance(whole, dict) and isinstance(whole.get("data"), list) for whole in content
+        ):
+            # Files in SQuAD's nesting, as the datasets library reads them.
             return recognised([part for whole in content for part in whole["data"]], form, place)
         case [{"paragraphs": _}, *_]:
             return Contents(f"{form}, a list of articles", articles=content)
@@ -123,25 +127,25 @@ def _is_json(line: str) -> bool:
 
 def _of_csv(text: str, header: str, path: Path) -> Contents:
     """A table with a header; all that its cells hold is text, from which ids and titles are to be taken as they are."""
-    separator = next((mark for mark in ",\t;|" if {name.strip('"\r ') for name in header.split(mark)} >= _COLUMNS), "")
+    separator = next((mark for mark in ",\t;|" if {name.strip('"\r') for name in header.split(mark)} >= _COLUMNS), "")
     if not separator:
         begins = f"begins with {one_line(header, 40)!r}" if header else "is empty"
         raise StudyError(f"{path}: {begins}, which is neither JSON nor the header of a table; {_EXPECTED}")
     try:
-        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
+        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
     except ValueError as error:  # pandas' own errors are of this type
         raise StudyError(f"{path}: is a CSV table that cannot be read ({one_line(error)})") from None
     rows = [{key: _cell(key, value) for key, value in row.items()} for row in table.to_dict("records")]
     return Contents(f"CSV, {FLAT}", rows=rows)
 
 
-def _cell(column: str, value: str) -> Any:
+def _cell(column: str, value: Any) -> Any:
     """What a cell of a table stands for: a text, but for the columns that hold no text; None where it is empty."""
-    if column == "is_impossible":
-        return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value or None)
-    if value == "" and column not in _COLUMNS:
+    if not isinstance(value, str) or (value == "" and column not in _COLUMNS):  # no text: the row ends before
         return None
-    if column == "answer_start" and value.removesuffix(".0").isdecimal():
+    if column == "is_impossible":
+        return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
+    if column == "answer_start" and re.fullmatch(r"[0-9]{1,18}(\.0)?", value):
         return int(value.removesuffix(".0"))
     return value
 

@@ -82,7 +82,8 @@ def read_files(*named: Path, **rules: Any) -> Read:
     ]
     more = f" and {counted(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""
     examples, notes = _checked(contents, places, places[0] + more, **rules)
-    for folder in {path.parent for path in paths}:  # notes go with results, which are read elsewhere
+    parents = {str(path.parent) for path in paths}
+    for folder in sorted(parents, key=len, reverse=True):  # notes go with results, which are read elsewhere
         notes = tuple(note.replace(f"{folder}/", "") for note in notes)
     return examples, notes
 
