@@ -11,6 +11,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.models.weights import Conversion
 from qa_tradeoffs.runs.paths import RunPaths
 from tests.analysis.conftest import FINE_TUNED
+from tests.conftest import MODELS
 
 STUDY = "studies/smoke.yaml"
 SCORES = {"bert": [[1, 0], [0, 0]], "distilbert": [[1, 1], [0, 1]]}
@@ -20,6 +21,16 @@ def note(run: RunPaths, name: str, **papermill: object) -> None:
     file = run.folder / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"metadata": {"papermill": papermill} if papermill else {}, "cells": []}))
+
+
+def test_facts_name_what_a_model_has_of_its_own_in_its_recipe(collected_of):
+    own = {"learning_rate": 1.0e-4, "epochs": 3}  # three is the study's too
+    collected = collected_of(
+        {"bert": [[1.0]], "distilbert": [[0.0]]},
+        models=MODELS | {"distilbert": MODELS["distilbert"] | {"training": own}},
+    )
+    assert provenance.own_recipes(collected) == {"DistilBERT": "learning_rate 0.0001 (the study's: 2e-05)"}
+    assert provenance.facts(collected, STUDY)["recipe of DistilBERT"] == "learning_rate 0.0001 (the study's: 2e-05)"
 
 
 def test_facts_name_each_value_once_and_all_where_files_differ(collected_of):

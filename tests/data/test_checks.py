@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.data.checks import checked
+from qa_tradeoffs.data.checks import Row, checked
 from qa_tradeoffs.data.example import Example
 
 CONTEXT = "Ada met Bob. Bob left."
@@ -14,8 +14,9 @@ ADA = Example("q1", "People", CONTEXT, "Who?", ("Ada",), (0,))
 BOB = replace(ADA, id="q2", answers=("Bob",), answer_starts=(8,))
 
 
-def check(*examples: Example, **rules: Any) -> tuple[list[Example], tuple[str, ...]]:
-    return checked([(f"dev.json: row {i}", example) for i, example in enumerate(examples)], "dev.json", **rules)
+def check(*examples: Example, impossible: bool = False, **rules: Any) -> tuple[list[Example], tuple[str, ...]]:
+    rows = [Row(f"dev.json: row {i}", example, impossible) for i, example in enumerate(examples)]
+    return checked(rows, "dev.json", **rules)
 
 
 def test_what_is_right_stays_as_it_is():
@@ -32,17 +33,52 @@ def test_offsets_count_characters_not_bytes():
     assert check(replace(BOB, context="Zoë 😀 Bob", answer_starts=(6,)))[1] == ()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"answers": (), "answer_starts": ()}, "question 'q1' has no answer; SQuAD v1.1 needs one, v2.0 needs `v2: tr"),
-        ({"answers": ("Eve",)}, "the answer 'Eve' of question 'q1' does not occur in its context"),
-    ],
-)
-def test_a_question_that_cannot_be_scored_is_refused_with_its_place_and_id(change, message):
+FAULTS = {
+    "has a blank question": {"question": " \n"},
+    "has an empty context": {"context": ""},
+    "has an answer that does not occur in the context": {"answers": ("Eve",)},
+    "has an answer that is not at its answer_start": {"answer_starts": (1,)},
+}
+
+
+@pytest.mark.parametrize(("fault", "change"), FAULTS.items(), ids=FAULTS)
+@pytest.mark.parametrize("misplaced", ["repair", "refuse", "drop"])
+def test_what_cannot_be_scored_is_counted_with_the_first_three_ids_and_refused_or_left_out(fault, change, misplaced):
+    bad = [replace(ADA, id=name, **change) for name in "abcd"]
+    counted = f"dev.json: 4 of 5 questions {fault.replace('has', 'have', 1)}, first 'a', 'b', 'c' (row 1"
+    if misplaced == "drop":
+        examples, notes = check(BOB, *bad, misplaced="drop")
+        assert examples == [BOB]
+        assert [note.startswith(counted) and note.endswith("; left out") for note in notes] == [True]
+        return
+    if misplaced == "repair" and fault.endswith("answer_start"):
+        return  # moved, see below
     with pytest.raises(StudyError) as error:
-        check(BOB, replace(ADA, **change))
-    assert str(error.value).startswith(f"dev.json: row 1: {message}")
+        check(BOB, *bad, misplaced=misplaced)
+    assert str(error.value).startswith(counted)
+
+
+def test_a_question_without_an_answer_is_never_left_out_silently():
+    with pytest.raises(
+        StudyError, match=r"^dev\.json: 1 of 2 questions has no answer, first 'q2' \(row 1\); SQuAD v1.1 "
+    ):
+        check(ADA, replace(BOB, answers=(), answer_starts=()), misplaced="drop")
+
+
+def test_where_all_is_left_out_there_is_no_data():
+    with pytest.raises(
+        StudyError, match=r"^dev\.json: has no question that is left of 1 question; expected at least one$"
+    ):
+        check(replace(ADA, question=""), misplaced="drop")
+
+
+@pytest.mark.parametrize(("v2", "answers"), [(True, ()), (False, ("Ada",))])
+def test_answers_of_an_impossible_question_are_named_and_count_only_in_version_1(v2, answers):
+    examples, (note,) = check(ADA, impossible=True, v2=v2)
+    assert examples[0].answers == answers
+    assert note.startswith(
+        "dev.json: 1 of 1 question has an answer but `is_impossible: true`, first 'q1' (row 0); taken "
+    )
 
 
 def test_ids_are_unique_and_there_is_a_question():
@@ -62,11 +98,9 @@ def test_a_misplaced_answer_moves_to_its_nearest_occurrence(given, right):
     assert examples == [replace(BOB, answer_starts=(right,))]
 
 
-def test_misplaced_answers_are_counted_in_a_note_or_refused_where_the_study_says_so():
+def test_moved_answers_are_counted_in_a_note():
     rows = [ADA, *(replace(BOB, id=name, answer_starts=(0,)) for name in ("q2", "q3"))]
-    (note,) = check(*rows)[1]
-    counted = "dev.json: 2 of 3 questions have an answer that is not at its answer_start, first 'q2'; "
-    assert note.startswith(counted)
-    with pytest.raises(StudyError) as error:
-        check(*rows, misplaced="refuse")
-    assert str(error.value).startswith(counted)
+    assert check(*rows)[1] == (
+        "dev.json: 2 of 3 questions have an answer that is not at its answer_start, first 'q2', 'q3' (row 1); each was "
+        "moved to the nearest place where its text occurs",
+    )

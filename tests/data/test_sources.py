@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from qa_tradeoffs.core.errors import StudyError
@@ -46,7 +48,7 @@ def sentence(error: pytest.ExceptionInfo[StudyError]) -> str:
 
 def test_the_nesting_of_squad_is_read_in_order(file):
     content = squad(("People", [qa(1), qa(2, "Bob", 8)]), ("More", [qa(3, "left", 17)]))
-    examples, notes = sources.read_squad(file(content))
+    examples, notes = sources.read_files(file(content))
     assert notes == ()
     assert examples == [
         Example("q1", "People", CONTEXT, "Who?", ("Ada",), (0,)),
@@ -58,7 +60,7 @@ def test_the_nesting_of_squad_is_read_in_order(file):
 def test_articles_without_a_title_are_told_apart_by_their_number(file):
     content = squad(("", [qa(1)]), ("Named", [qa(2)]))
     del content["data"][0]["title"]
-    assert [example.title for example in sources.read_squad(file(content))[0]] == ["article 0", "Named"]
+    assert [example.title for example in sources.read_files(file(content))[0]] == ["article 0", "Named"]
 
 
 QA = ("data", 0, "paragraphs", 0, "qas", 0)
@@ -68,15 +70,18 @@ AT_QA = "data[0].paragraphs[0].qas[0]"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("data", 0, "title", 5), "data[0].title: must be a text"),
+        (("data", 0, "title", []), "data[0].title: must be a text"),
         (("data", 0, "paragraphs", 0, "context", 5), "data[0].paragraphs[0].context: must be a text"),
-        (("data", 0, "paragraphs", 0, "context", " \n"), "data[0].paragraphs[0].context: must not be empty"),
-        ((*QA, "id", 7), f"{AT_QA}.id: must be a text"),
+        (
+            ("data", 0, "paragraphs", 0, "context", " \n"),
+            f"1 of 1 question has an empty context, first 'q1' ({AT_QA});",
+        ),
+        ((*QA, "id", True), f"{AT_QA}.id: must be a text"),
         ((*QA, "question", REMOVED), f"{AT_QA}.question: is missing"),
-        ((*QA, "question", " "), f"{AT_QA}.question: must not be empty"),
+        ((*QA, "question", " "), f"1 of 1 question has a blank question, first 'q1' ({AT_QA}); correct them, or"),
         ((*QA, "question", "Who \ud83d?"), f"{AT_QA}.question: must be valid Unicode, without half a surrogate pair"),
         ((*QA, "answers", 0, "text", REMOVED), f"{AT_QA}.answers[0].text: is missing"),
-        ((*QA, "answers", 0, "text", ""), f"{AT_QA}.answers[0].text: must not be empty"),
+        ((*QA, "answers", 0, "text", ""), "1 of 1 question has an answer that does not occur in the context, first"),
         ((*QA, "answers", 0, "answer_start", "0"), f"{AT_QA}.answers[0].answer_start: must be a whole number"),
         (("data", 0, "paragraphs", []), "has no question"),
     ],
@@ -84,7 +89,7 @@ AT_QA = "data[0].paragraphs[0].qas[0]"
 def test_what_is_not_squad_is_refused_with_file_place_and_id(file, change, message):
     path = file(replaced(squad(("People", [qa(1)])), change[:-1], change[-1]))
     with pytest.raises(StudyError) as error:
-        sources.read_squad(path)
+        sources.read_files(path)
     assert sentence(error).startswith(f"{path}: {message}")
 
 
@@ -102,7 +107,8 @@ def test_a_study_neither_trains_nor_scores_the_questions_of_its_threshold():
 
 
 def test_a_study_splits_one_file_by_article(file):
-    path = file(squad(("A", [qa(1), qa(2)]), ("B", [qa(3), qa(4)])))
+    content = squad(("A", [qa(1), qa(2)]), ("B", [qa(3), qa(4)]))
+    path = file(replaced(content, ("data", 1, "paragraphs", 0, "context"), "Ada left."))
     splits = sources.load(FileData(source="files", file=path, validation_share=0.5, validation_limit=1))
     assert len(splits.train) == 2
     assert len(splits.validation) == 1
@@ -113,7 +119,8 @@ def test_a_study_reads_two_files_and_gathers_their_notes(file):
     train, validation = file(squad(("A", [qa(1, "Bob", 0)])), "a.json"), file(squad(("B", [qa(2)])), "b.json")
     splits = sources.load(FileData(source="files", train=train, validation=validation))
     assert [example.id for example in splits.train + splits.validation] == ["q1", "q2"]
-    assert [note.split(":")[0] for note in splits.notes] == [str(train)]
+    assert [note.split(":")[0] for note in splits.notes] == ["a.json", "data"]
+    assert splits.notes[1].startswith("data: 1 of 1 validation passage also stands on the training side")
 
 
 def test_without_training_questions_a_study_still_reads_the_others(file):
@@ -161,23 +168,21 @@ def row(number: int, **columns: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A function that puts these rows where the Hub's data set would be."""
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """A function that puts these rows where the Hub's data set would be fetched to, as a parquet file a split."""
+    folder = tmp_path / "0123abc"
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+    def fetch(name: str, revision: str, files: list[str], kind: str) -> Path:
+        assert (name, revision, kind) == ("some/squad", "main", "dataset")
+        return folder
 
     def serve(**splits: list[dict[str, Any]]) -> None:
-        served = datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in splits.items()})
+        (folder / "data").mkdir(parents=True)
+        for name, rows in splits.items():
+            pq.write_table(pa.Table.from_pylist(rows), folder / "data" / f"{name}-00000-of-00001.parquet")
 
-        def fetch(name: str, revision: str, files: list[str], kind: str) -> Path:
-            assert (name, revision, kind) == ("some/squad", "main", "dataset")
-            return Path("cache/snapshots/0123abc")
-
-        def load_dataset(folder: str) -> datasets.DatasetDict:
-            assert folder == "cache/snapshots/0123abc"
-            return served
-
-        monkeypatch.setattr(sources.hub, "fetch", fetch)
-        monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-
+    monkeypatch.setattr(sources.hub, "fetch", fetch)
     return serve
 
 
@@ -187,7 +192,7 @@ def test_a_data_set_of_the_hub_is_read_at_its_revision(hub):
     assert splits.train[1] == Example("q2", "t", CONTEXT, "Who?", ("Ada",), (0,))
     assert splits.validation[0].answer_starts == (8,)
     assert splits.revision == "0123abc"
-    assert splits.notes[0].startswith("some/squad[validation]: 1 of 1 questions have an answer that is not at its ")
+    assert splits.notes[0].startswith("some/squad[validation]: 1 of 1 question has an answer that is not at its ")
 
 
 def test_limits_draw_from_each_split_of_the_hub(hub):
@@ -199,25 +204,76 @@ def test_limits_draw_from_each_split_of_the_hub(hub):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"id": 1}, "rows[0].id: must be a text"),
-        ({"context": None}, "rows[0].context: must be a text"),
-        ({"answers": ["Ada"]}, "rows[0].answers: must be a mapping of keys"),
-        ({"answers": {"text": ["Ada"]}}, "rows[0].answers.answer_start: is missing"),
+        ({"id": True}, "rows[0].id: must be a text"),
+        ({"context": None}, "rows[0].context: is missing"),
+        ({"answers": ["Ada"]}, "rows[0].answers[0]: must be a mapping of keys"),
+        ({"answers": {"text": ["Ada"]}}, "rows[0].answers: has no answer_start; each answer needs one"),
         ({"answers": {"text": ["Ada"], "answer_start": []}}, "rows[0].answers: has 1 text but 0 answer_start"),
-        ({"answers": {"text": ["Ada"], "answer_start": ["0"]}}, "rows[0].answers.answer_start[0]: must be a whole"),
-        ({"answers": {"text": [], "answer_start": []}}, "rows[0]: question 'q1' has no answer"),
+        ({"answers": {"text": ["Ada"], "answer_start": ["0"]}}, "rows[0].answers[0].answer_start: must be a whole"),
+        (
+            {"answers": {"text": [], "answer_start": []}},
+            "1 of 1 question has no answer, first 'q1' (rows[0]); SQuAD v1.1",
+        ),
     ],
 )
 def test_columns_that_are_not_those_of_squad_are_refused_with_row_and_column(hub, columns, message):
-    hub(train=[row(1, **columns)], validation=[row(2)])
+    hub(train=[row(1, **columns)], validation=[row(2, **columns)])
     with pytest.raises(StudyError) as error:
         sources.load(HUB)
     assert sentence(error).startswith(f"some/squad[train]: {message}")
 
 
-def test_a_data_set_without_the_split_is_refused(hub):
-    hub(train=[row(1)], test=[row(2)])
-    with pytest.raises(StudyError, match=r"^data: some/squad has no split 'validation'; it has train, test$"):
+def test_the_splits_of_the_hub_may_have_other_names(hub):
+    hub(train=[row(1)], test=[row(2, context="Ada left.")])
+    with pytest.raises(
+        StudyError, match=r"^data: some/squad has no split 'validation', it has train, test; name one of"
+    ):
+        sources.load(HUB)
+    splits = sources.load(HUB.model_copy(update={"validation_split": "test"}))
+    assert [[example.id for example in side] for side in (splits.train, splits.validation)] == [["q1"], ["q2"]]
+
+
+def test_the_only_split_of_the_hub_may_be_split_by_article(hub):
+    hub(validation=[row(n, title=f"t{n // 2}", context=f"Ada met {n // 2}.") for n in range(8)])
+    splits = sources.load(HubData(source="hub", name="some/squad", revision="main", split="validation"))
+    assert (len(splits.train), len(splits.validation), splits.revision) == (6, 2, "0123abc")
+    assert not {e.title for e in splits.train} & {e.title for e in splits.validation}
+
+
+def test_a_data_set_of_the_hub_may_be_in_the_nesting_of_squad(hub, tmp_path):
+    hub()
+    for name, number in (("train", 1), ("validation", 2)):
+        (tmp_path / "0123abc" / "data" / f"{name}.json").write_text(json.dumps(squad(("People", [qa(number)]))))
+    assert sources.load(HUB).train == [Example("q1", "People", CONTEXT, "Who?", ("Ada",), (0,))]
+
+
+def two_configs(folder: Path, card: bool) -> None:
+    for config, number in (("en", 1), ("de", 3)):
+        for name, n in (("train", number), ("validation", number + 1)):
+            path = folder / config / name / "0000.parquet"
+            path.parent.mkdir(parents=True)
+            pq.write_table(pa.Table.from_pylist([row(n)]), path)
+    if card:
+        configs = [f"- config_name: {name}\n  data_dir: {name}\n" for name in ("en", "de")]
+        (folder / "README.md").write_text("---\nconfigs:\n" + "".join(configs) + "---\n")
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_one_of_several_configs_of_the_hub_is_read(hub, tmp_path, card):
+    hub()
+    two_configs(tmp_path / "0123abc", card)
+    splits = sources.load(HUB.model_copy(update={"config": "de"}))
+    assert [example.id for example in splits.train + splits.validation] == ["q3", "q4"]
+    with pytest.raises(StudyError, match=r"^data\.config: some/squad has no config 'fr'; it has "):
+        sources.load(HUB.model_copy(update={"config": "fr"}))
+    with pytest.raises(StudyError, match=r"^data\.config: some/squad has no config '\.\.'; it has "):
+        sources.load(HUB.model_copy(update={"config": ".."}))
+
+
+def test_where_the_hub_has_several_configs_one_has_to_be_named(hub, tmp_path):
+    hub()
+    two_configs(tmp_path / "0123abc", card=True)
+    with pytest.raises(StudyError, match=r"^data: some/squad has the configs en, de; name one as `data\.config`$"):
         sources.load(HUB)
 
 

@@ -11,7 +11,7 @@ CONTEXT = "Ada met Bob. Bob left."
 
 def articles(count: int, questions: int) -> list[Example]:
     return [
-        Example(f"{a}-{q}", f"title {a}", CONTEXT, "Who?", ("Ada",), (0,))
+        Example(f"{a}-{q}", f"title {a}", f"{CONTEXT} {a}", "Who?", ("Ada",), (0,))
         for a in range(count)
         for q in range(questions)
     ]
@@ -26,6 +26,27 @@ def test_a_split_by_article_holds_out_the_share_of_articles_but_at_least_one_on_
     assert sorted(train + validation, key=lambda example: example.id) == examples
 
 
+def test_articles_with_a_context_in_common_are_on_one_side():
+    # Of eight articles, 0 and 1 share a context, 1 and 2 another but for its white space: five sides to choose.
+    pairs = [(0, "a"), (1, "a"), (1, "b\n b"), (2, " b b"), *((n, f"c{n}") for n in range(3, 8))]
+    examples = [Example(f"{i}", f"title {n}", text, "?", (), ()) for i, (n, text) in enumerate(pairs)]
+    for seed in range(20):
+        train, validation = splitting.by_article(examples, 0.5, seed)
+        together = [{example.id for example in side} & {"0", "1", "2", "3"} for side in (train, validation)]
+        assert sorted(map(len, together)) == [0, 4]
+        assert splitting.on_both_sides(train, validation) == ""
+
+
+def test_passages_on_both_sides_are_counted_and_named():
+    train, validation = articles(6, 2), articles(5, 3)
+    assert splitting.on_both_sides(train, validation) == (
+        "data: 5 of 5 validation passages also stand on the training side, first 'Ada met Bob. Bob left. 0' (title 0), "
+        "'Ada met Bob. Bob left. 1' (title 1), 'Ada met Bob. Bob left. 2' (title 2); scores on these are of texts that "
+        "were trained on"
+    )
+    assert splitting.on_both_sides(train, articles(9, 1)[6:]) == splitting.on_both_sides([], validation) == ""
+
+
 def test_a_split_depends_on_its_seed_only():
     examples = articles(20, 1)
     held_out = [splitting.by_article(examples, 0.5, seed)[1] for seed in (0, 0, 1)]
@@ -33,7 +54,9 @@ def test_a_split_depends_on_its_seed_only():
 
 
 def test_one_article_cannot_be_split():
-    with pytest.raises(StudyError, match=r"^data\.file: has 1 article, but a split by article needs at least 2$"):
+    with pytest.raises(
+        StudyError, match=r"^data: has 1 article \(those with a context in common are one\), but a split by"
+    ):
         splitting.by_article(articles(1, 5), 0.5, 0)
 
 

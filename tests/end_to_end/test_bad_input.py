@@ -119,7 +119,7 @@ def again_squad(examples: list[Any], path: Path) -> None:
         for e in examples
     ]  # fmt: skip
     path.write_bytes(as_json({"data": nested}))
-    assert sources.read_squad(path) == (examples, ())
+    assert sources.read_files(path)[0] == examples
 
 
 def is_valid(found: BaseModel) -> bool:
@@ -139,7 +139,7 @@ BORDERS = {
     "prices": Border(prices.load, as_yaml, lambda table, _: all(map(is_valid, table.values()))),
     "published": Border(published.load, as_yaml, lambda found, _: is_valid(found)),
     "assumptions": Border(forecast.assumptions, as_yaml, lambda found, _: is_valid(found)),
-    "squad": Border(lambda path: sources.read_squad(path)[0], as_json, again_squad),
+    "squad": Border(lambda path: sources.read_files(path)[0], as_json, again_squad),
     "references": Border(
         files.read_references, as_json, lambda found, _: all(type(text) is str for texts in found.values() for text in texts)
     ),
@@ -263,16 +263,16 @@ CASES: list[tuple[str, str, Spoil, str]] = [
     ("assumptions as a list", "assumptions", raw(lambda b: b"[]"), "must be a mapping with the keys datasets, checkpoints, "),
     ("published as a list", "published", raw(lambda b: b"[]"), "must be a mapping with the keys original, papers, machines"),
     ("a key twice", "squad", said('"context"', '"context": "another", "context"'), "has the key 'context' twice in one object; each must be there once"),
-    ("latin-1 questions", "squad", raw(lambda b: b.decode("unicode-escape").encode("latin-1", "replace")), "is not JSON ('utf-8' codec can't decode byte 0xeb"),
+    ("latin-1 questions", "squad", raw(lambda b: b.decode("unicode-escape").encode("latin-1", "replace")), "is text in the encoding "),
     ("cut in a question", "squad", raw(lambda b: b[: len(b) // 2]), "is not JSON ("),
     ("lists without end", "squad", raw(lambda b: b"[" * 10**6), "is not JSON (maximum recursion depth exceeded"),
-    ("an offset of 400 digits where nothing is", "squad", put(*QA, "answers", 0, {"text": "Eve", "answer_start": HUGE}), f"{AT}: the answer 'Eve' of question 'a0' does not occur in its context"),
+    ("an offset of 400 digits where nothing is", "squad", put(*QA, "answers", 0, {"text": "Eve", "answer_start": HUGE}), f"1 of 4 questions has an answer that does not occur in the context, first 'a0' ({AT}: 'Eve'); "),
     ("an offset of 5,000 digits", "squad", said('"answer_start": 0', '"answer_start": ' + "9" * 5000), "is not JSON (Exceeds the limit (4300 digits) for integer string"),
     ("an offset that is NaN", "squad", put(*QA, "answers", 0, "answer_start", float("nan")), "is not JSON (NaN is no finite number)"),
     ("an offset with a point", "squad", put(*QA, "answers", 0, "answer_start", 0.5), f"{AT}.answers[0].answer_start: must be a whole number (it is 0.5)"),
     ("a title that is a list", "squad", put("data", 0, "title", ["a"]), "data[0].title: must be a text, in quotes if it looks like a number"),
     ("half a character in a title", "squad", put("data", 0, "title", "\ud83d"), "data[0].title: must be valid Unicode, without half a surrogate pair (it is '\\ud83d')"),
-    ("combining marks taken apart", "squad", put(*QA, "answers", 0, "text", "\u00e9."), f"{AT}: the answer 'é.' of question 'a0' does not occur in its context"),
+    ("combining marks taken apart", "squad", put(*QA, "answers", 0, "text", "\u00e9."), f"1 of 4 questions has an answer that does not occur in the context, first 'a0' ({AT}: 'é.'); "),
     ("references with a key twice", "references", said('"id"', '"id": "x", "id"'), "has the key 'id' twice in one object; each must be there once"),
     ("a question twice", "references", put(*QA, "id", "a1"), "data[0].paragraphs[0].qas[1].id repeats 'a1', but each question needs an id of its own"),
     ("a question predicted twice", "predictions", said('"a1"', '"a0"'), "has the key 'a0' twice in one object; each must be there once"),
@@ -308,7 +308,7 @@ def test_what_is_valid_is_read(tmp_path, valid, border):
 PATHS = {
     "a path that holds a NUL": ("a\0b", r"'.*a\\x00b': cannot be read \(embedded null byte\)"),
     "a path too long": ("x" * 5000, r".*: cannot be read \(File name too long\)"),
-    "a folder": (".", r".*: cannot be read \(Is a directory\)"),
+    "a folder": (".", r".*: (cannot be read \(Is a directory\)|has no file that ends in .*)"),
     "a device without end": ("/dev/zero", r"/dev/zero: is a device, which may never end; give a file"),
     "a file below a file": ("file/below", r".*: cannot be read \(Not a directory\)"),
 }

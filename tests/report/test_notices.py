@@ -1,5 +1,6 @@
 """What a reader must know before the first number."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -59,3 +60,16 @@ def test_failed_and_stopped_runs_are_among_the_notices(collected_of, tmp_path):
     markup = notices.notices(collected_of({"bert": [[0.0] * 50]}), RunPaths(tmp_path)).markup
     assert markup.count("<p>") == 4  # the kind, what it is about, DistilBERT is left out, BERT did not learn
     assert "did not learn" in markup
+
+
+def test_models_that_were_not_trained_alike_and_notes_on_the_data_are_named(collected_of):
+    own = MODELS | {"distilbert": MODELS["distilbert"] | {"training": {"epochs": 1}}}
+    collected = collected_of({"bert": [[1.0]], "distilbert": [[0.0]]}, models=own)
+    assert notices.own_recipes(collected) == [
+        "Not all models were trained alike: DistilBERT with epochs 1 (the study's: 3)."
+    ]
+    assert notices.data_notes(collected) == []
+    noted = {
+        key: file.model_copy(update={"notes": ("2 were left out",)}) for key, file in collected.evaluations.items()
+    }
+    assert notices.data_notes(replace(collected, evaluations=noted)) == ["2 were left out."]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from conftest import results_of
 from huggingface_hub import constants
 from transformers import AutoConfig
@@ -166,6 +167,25 @@ def test_squad_s_windows_are_its_questions_times_the_windows_of_the_development_
     # Full windows of 128 tokens that move on by 96, over texts of 176: one and a half of them.
     shorter = forecast.splits(data, config.Training(max_length=128, stride=32), KNOWN)[0]
     assert (shorter.windows, shorter.tokens) == (134_053, 128)
+
+
+def test_one_split_of_the_hub_is_shared_out():
+    data = config.HubData(source="hub", name="rajpurkar/squad", revision="a" * 40, split="train", validation_share=0.25)
+    train, validation, _ = forecast.splits(data, config.Training(), KNOWN)
+    assert (train.windows, validation.windows) == (67_027, 22_343)  # 65,699.25 and 21,899.75, × 1.0202
+
+
+def test_a_model_is_forecast_with_its_own_recipe(selection):
+    content = yaml.safe_load(SQUAD.read_text())
+    content["models"]["bert"]["training"] = {"epochs": 6, "max_length": 128, "stride": 32}
+    table, said = forecast.forecast(selection(config.check(content, SQUAD), models=("bert", "distilbert")), tflops=5)
+    plain, _ = forecast.forecast(selection(models=("bert", "distilbert")), tflops=5)
+    # Twice the epochs, of 134,053 windows of 128 tokens instead of 89,369 of 176.
+    shorter, longer = (n * flops.encoder_flops(flops.BERT_BASE, 1, at) for n, at in ((134_053, 128), (89_369, 176)))
+    ours, others = table["train"] - START, plain["train"] - START
+    assert ours["bert"] / others["bert"] == pytest.approx(2 * shorter / longer, rel=1e-3)
+    assert ours["distilbert"] == others["distilbert"]
+    assert re.findall(r"[\d,]+(?= windows to train on)", said) == ["134,053", "89,369"]
 
 
 def test_bert_on_squad_by_hand(bert):

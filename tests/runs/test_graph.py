@@ -118,6 +118,16 @@ def test_a_study_that_was_moved_with_its_files_and_results_is_not_stale(chosen, 
     assert stale(again) == set()
 
 
+def test_a_recipe_of_its_own_makes_stale_that_model_alone(chosen, tmp_path):
+    finish(chosen)
+    models = STUDY["models"] | {"ready": STUDY["models"]["ready"] | {"training": {"max_length": 128, "stride": 32}}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"models": models}))
+    again = Selection(
+        tmp_path / "study.yaml", config.load(tmp_path / "study.yaml"), chosen.run, chosen.models, chosen.seeds
+    )
+    assert stale(again) == OF_READY
+
+
 def test_what_changed_is_named_and_what_is_not_there_refused(chosen, tmp_path):
     finish(chosen)
     (tmp_path / "train.json").write_text("[]")

@@ -5,6 +5,7 @@ Data and checkpoints are those of test_graph.py, edits of the code those of end_
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from conftest import training_results
@@ -108,3 +109,16 @@ def test_weights_of_another_training_are_not_evaluated(tmp_path, study_of):
     results.write(job.paths.training("distilbert", 0), training_results(study_of(), "distilbert", 0, 1.0))
     with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data, code or"):
         job.trained_network()
+
+
+def test_a_study_depends_on_every_file_of_its_folders_and_on_its_names_without_their_folders(study_of, tmp_path):
+    for name in ("b.jsonl", "a.csv.gz", "notes.txt"):
+        (tmp_path / name).write_text(name)
+    study = study_of(data={"source": "files", "train": [tmp_path], "validation": "dev.json"})
+    assert inputs.files(study, "bert") == {
+        "data.train[0]": tmp_path / "a.csv.gz",
+        "data.train[1]": tmp_path / "b.jsonl",
+        "data.validation[0]": Path("dev.json"),
+    }
+    kept = inputs.without_folders(config.stage_inputs(study, "train", "bert"))["data"]
+    assert (kept["train"], kept["validation"], kept["file"]) == ([tmp_path.name], ["dev.json"], None)

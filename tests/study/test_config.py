@@ -90,6 +90,7 @@ def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, messa
 
 
 FILES = {"source": "files", "file": "dev.json"}
+HUB = {"source": "hub", "name": "some/squad", "revision": "0123abc"}
 ONLY_DEV = {"source": "files", "validation": "dev.json"}
 FINE_TUNED = {"only": {"label": "Only", "path": "checkpoint", "fine_tuned": True}}
 HELD_OUT = (("data.unanswerable_share", 0.5), ("data.threshold_questions", 9))
@@ -105,7 +106,7 @@ THRESHOLD = "`data.threshold_questions`"
         ([("training.rate", 1)], "training.rate: unknown key; the keys here are learning_rate, epochs, batch_size, "),
         ([("evaluation.x", 1)], "evaluation.x: unknown key; the keys here are max_answer_tokens, batch_tokens, "),
         ([("data.file", "x")], "data.file: unknown key; the keys here are source, train_passages, validation_passages"),
-        ([("data", FILES | {"name": "x"})], "data.name: unknown key; the keys here are source, train, validation, "),
+        ([("data", FILES | {"name": "x"})], "data.name: unknown key; the keys here are validation_share, "),
         ([("models.bert.size", 1)], "models.bert.size: unknown key; the keys here are label, hub, revision, path, "),
         ([("models.hub", {"x": 1})], "models.hub.x: unknown key; the keys here are label, hub, revision, "),
         ([("models.training", {"x": 1})], "models.training.x: unknown key; the keys here are label, hub, revision, "),
@@ -127,11 +128,20 @@ THRESHOLD = "`data.threshold_questions`"
         ([("training.epochs", True)], "training.epochs: must be a number (it is True)"),
         ([("seeds", 3)], "seeds: must be a list, as in [0, 1] (it is 3)"),
         ([("seeds", [0, True])], "seeds[1]: must be a whole number (it is True)"),
-        ([("data", FILES | {"file": 3})], "data.file: must be the path of a file (it is 3)"),
+        ([("data", FILES | {"file": 3})], "data.file[0]: must be the path of a file (it is 3)"),
         # values out of range
         ([("training.learning_rate", float("inf"))], "training.learning_rate: must be a finite number (it is inf)"),
         ([("training.epochs", -1)], "training.epochs: must be greater than 0 (it is -1)"),
         ([("training.precision", "fp\n16")], "training.precision: must be 'auto', 'fp32' or 'bf16' (it is 'fp\\n16')"),
+        (
+            [("models.bert.training", {"rate": 1})],
+            "models.bert.training.rate: unknown key; the keys here are learning_r",
+        ),
+        ([("models.bert.training", {"epochs": -1})], "models.bert.training.epochs: must be greater than 0 (it is -1)"),
+        (
+            [("models.bert.training", {"max_length": 128})],
+            "`models.bert.training`: with the study's `training`, `stride` 128 must be smaller than `max_length` 128",
+        ),
         ([("training.stride", 384)], "training: `stride` 384 must be smaller than `max_length` 384"),
         ([("evaluation.language", "xx")], "evaluation.language: must be one of ar, bn, ca, "),
         ([("training.max_question_tokens", 0)], "training.max_question_tokens: must be greater than 0 (it is 0)"),
@@ -161,6 +171,12 @@ THRESHOLD = "`data.threshold_questions`"
         ([("data", {"source": "files"})], "data: names no data; give `train` and `validation`, or one `file`"),
         ([("data", {"source": "files", "train": "x"})], "data: names no data; give `train` and `validation`, or"),
         ([("data", FILES | {"train": "x"})], "data: gives both `file` and `train`/`validation`; give one `file`"),
+        ([("data", FILES | {"file": []})], "data.file: must not be empty"),
+        ([("data", HUB | {"split": "dev", "train_split": "dev"})], "data: gives both `split` and `train_split`/"),
+        (
+            [("data", HUB | {"validation_split": "train"})],
+            "data: trains and validates on 'train'; `split: train` parts",
+        ),
         ([("data", ONLY_DEV)], "`data` has no `train`, but models.bert has to be trained"),
         ([("data.threshold_questions", 9)], f"{THRESHOLD} is for questions that may have no answer; needs `unanswera"),
         ([("data", FILES | {"threshold_questions": 9})], f"{THRESHOLD} is for questions that may have no answer; n"),
@@ -172,7 +188,10 @@ THRESHOLD = "`data.threshold_questions`"
             [*HELD_OUT, ("evaluation.no_answer_threshold", 0.0)],
             f"gives both `evaluation.no_answer_threshold` and {THRESHOLD}; give the threshold, or the number",
         ),
-        ([("data", FILES | {"misplaced_answers": "fix"})], "data.misplaced_answers: must be 'repair' or 'refuse'"),
+        (
+            [("data", FILES | {"misplaced_answers": "fix"})],
+            "data.misplaced_answers: must be 'repair', 'drop' or 'refuse'",
+        ),
     ],
 )
 def test_a_wrong_study_is_one_sentence_that_names_file_and_key(tmp_path, changes, message):
@@ -197,13 +216,22 @@ def test_an_unknown_slug_is_refused_with_the_known_ones(tmp_path):
         study.model("bart")
 
 
+def test_a_model_s_own_recipe_is_the_study_s_but_for_what_it_gives(tmp_path):
+    own = {"learning_rate": 1.0e-4, "max_length": 128, "stride": 32}
+    study = loaded(tmp_path, changed(("training.epochs", 2), ("models.mini.training", own)))
+    assert study.recipe("mini").model_dump() == study.training.model_dump() | own
+    assert study.recipe("bert") == study.of("bert").training == study.training
+    assert study.of("mini").training == study.of("mini").recipe("mini") == study.recipe("mini")
+    assert config.check(study.model_dump(mode="json"), tmp_path / "again.yaml").recipe("mini") == study.recipe("mini")
+
+
 def test_relative_paths_start_from_the_folder_of_the_study_file_and_absolute_ones_stay(tmp_path, monkeypatch):
     monkeypatch.chdir(STUDIES)
     local = {"label": "Local", "path": "../checkpoint"}
     data = {"source": "files", "train": "/data/train.json", "validation": "dev.json"}
     study = loaded(tmp_path, changed(("data", data), ("models.local", local)))
     assert isinstance(study.data, config.FileData)
-    assert (study.data.train, study.data.validation) == (Path("/data/train.json"), tmp_path / "dev.json")
+    assert (study.data.train, study.data.validation) == ((Path("/data/train.json"),), (tmp_path / "dev.json",))
     assert study.models["local"].path == tmp_path / "../checkpoint"
 
 
@@ -215,6 +243,9 @@ def test_relative_paths_start_from_the_folder_of_the_study_file_and_absolute_one
         (("price", "server"), set()),
         (("seeds", [4]), set()),
         (("models.bert.label", "Bert"), set()),
+        (("models.mini.training", {"learning_rate": 1.0e-3}), set()),
+        (("models.bert.training", {"learning_rate": 1.0e-3}), {"train", "evaluate", "profile"}),
+        (("models.bert.training", {"learning_rate": 2.0e-5}), set()),  # the study's own
         (("models.mini.revision", "4567def"), set()),
         (("models.bert.config.hidden_size", 32), {"train", "evaluate", "profile"}),
         (("data.seed", 1), {"train", "evaluate", "profile"}),

@@ -11,6 +11,7 @@ import pandas as pd
 from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes
+from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.runs.paths import RunPaths
 
@@ -36,7 +37,23 @@ def facts(collected: Collected, study: str) -> dict[str, str]:
         }
         for o in origins
     )
-    return {name: "; ".join(table[name].unique()) for name in table}
+    recipes = {f"recipe of {label}": recipe for label, recipe in own_recipes(collected).items()}
+    return {name: "; ".join(table[name].unique()) for name in table} | recipes
+
+
+def own_recipes(collected: Collected) -> dict[str, str]:
+    """By label, what of its recipe each model has of its own, as in 'learning_rate 5e-05 (the study's: 2e-05)'."""
+    study = collected.study
+    found: dict[str, str] = {}
+    for slug in collected.slugs:
+        own, others = study.recipe(slug).model_dump(), study.training.model_dump()
+        different = [
+            f"{key} {_plain(own[key])} (the study's: {_plain(others[key])})"
+            for key in others
+            if own[key] != others[key]
+        ]
+        found |= {collected.label(slug): listed(different)} if different else {}
+    return found
 
 
 def files(collected: Collected) -> pd.DataFrame:
@@ -102,6 +119,11 @@ def _checkpoint(origin: results.Provenance) -> str:
         for made in origin.converted
     ]
     return " ".join([origin.checkpoint, *filter(None, [origin.revision]), *converted])
+
+
+def _plain(value: Any) -> str:
+    """A setting as people write it."""
+    return f"{value:g}" if isinstance(value, float) else "the network's" if value is None else str(value)
 
 
 def _commit(origin: results.Provenance, digits: int) -> str:

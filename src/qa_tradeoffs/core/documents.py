@@ -111,19 +111,23 @@ def parse_yaml(content: bytes | str) -> Any:
 
 def read_json(path: Path, missing: str = "no such file") -> Any:
     """The content of a JSON file, in UTF-8, -16 or -32. Raises StudyError, also for a key that is there twice."""
+    return parse_json(read_bytes(path, missing), path)
+
+
+def parse_json(content: bytes | str, place: object) -> Any:
+    """The content of JSON that was at this place, as ``read_json``."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
         if len(content) < len(pairs):
             repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
-            raise StudyError(f"{path}: has the key {quoted(repeated)} twice in one object; each must be there once")
+            raise StudyError(f"{place}: has the key {quoted(repeated)} twice in one object; each must be there once")
         return content
 
-    content = read_bytes(path, missing)
     try:
         return json.loads(content, object_pairs_hook=once, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
-        raise StudyError(f"{path}: is not JSON ({one_line(error)})") from None
+        raise StudyError(f"{place}: is not JSON ({one_line(error)})") from None
 
 
 def _finite(text: str) -> float:

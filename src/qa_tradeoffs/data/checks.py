@@ -1,57 +1,117 @@
-"""Whether questions can be asked and scored: answers that are there and where they say, unique ids."""
+"""Whether questions can be asked and scored: texts that are there, answers where they say, unique ids."""
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.data.example import Example
 
-Row = tuple[str, Example]  # where a question is, as in 'dev.json: data[0].paragraphs[2].qas[1]', and the question
+Misplaced = Literal["repair", "drop", "refuse"]
+
+
+class Row(NamedTuple):
+    """A question, where it is, as in 'dev.json: data[0].paragraphs[2].qas[1]', and whether it is marked impossible."""
+
+    place: str
+    example: Example
+    impossible: bool = False
+
+
+# What may be wrong with a question, after "has" or "have".
+_BLANK, _EMPTY = "a blank question", "an empty context"
+_ABSENT, _MISPLACED = "an answer that does not occur in the context", "an answer that is not at its answer_start"
+_NONE = "no answer"
 
 
 def checked(
-    rows: Iterable[Row], source: str, *, v2: bool = False, misplaced: str = "repair"
+    rows: Iterable[Row], source: str, *, v2: bool = False, misplaced: Misplaced = "repair"
 ) -> tuple[list[Example], tuple[str, ...]]:
-    """The examples in order, every answer at its offset, and a note on those that were moved there.
+    """The examples in order, every answer at its offset, and notes on those that were moved there or left out.
 
-    Without ``v2`` every question needs an answer. An answer that is not at its ``answer_start`` is moved to the nearest
-    place where its text occurs (``misplaced='repair'``) or refused ('refuse'). Raises StudyError.
+    Without ``v2`` every question needs an answer; with it, one that is marked impossible has none, whatever is given.
+    An answer that is not at its ``answer_start`` is moved to the nearest place where its text occurs
+    (``misplaced='repair'``). What cannot be moved so, blank questions and empty contexts are refused. All of these are
+    left out with 'drop', and refused with 'refuse'. Raises StudyError with how many there are and the first.
     """
-    examples, moved = [], []
-    for place, example in rows:
-        if not example.answers and not v2:
-            name = f"question '{example.id}'"
-            raise StudyError(f"{place}: {name} has no answer; SQuAD v1.1 needs one, v2.0 needs `v2: true`")
-        answers = zip(example.answers, example.answer_starts, strict=True)
-        starts = tuple(_nearest(example.context, text, start) for text, start in answers)
-        if -1 in starts:
-            text = one_line(repr(example.answers[starts.index(-1)]), 60)
-            problem = f"the answer {text} of question '{example.id}' does not occur in its context"
-            raise StudyError(f"{place}: {problem}; correct the text or remove the question")
-        if starts != example.answer_starts:
-            moved.append(example.id)
-            example = replace(example, answer_starts=starts)
-        examples.append(example)
+    examples: list[Example] = []
+    faulty: dict[str, list[Row]] = {}
+    rows = list(rows)
+    contradicting = [row for row in rows if row.impossible and row.example.answers]
+    for row in rows:
+        example = row.example
+        if v2 and row.impossible:
+            example = replace(example, answers=(), answer_starts=())
+        starts = tuple(map(_nearest, [example.context] * len(example.answers), example.answers, example.answer_starts))
+        if fault := _fault(example, starts, v2):
+            faulty.setdefault(fault, []).append(row)
+        if not fault or (fault == _MISPLACED and misplaced == "repair"):
+            examples.append(replace(example, answer_starts=starts))
+    for fault, having in faulty.items():
+        if fault == _NONE or misplaced == "refuse" or (misplaced == "repair" and fault != _MISPLACED):
+            raise StudyError(f"{_said(having, len(rows), fault, source)}; {_advice(fault)}")
     if not examples:
-        raise StudyError(f"{source}: has no question; expected at least one")
+        left = f" that is left of {counted(len(rows), 'question')}" if rows else ""
+        raise StudyError(f"{source}: has no question{left}; expected at least one")
+    _check_ids(examples, source)
+    done = "each was moved to the nearest place where its text occurs" if misplaced == "repair" else "left out"
+    notes = [f"{_said(having, len(rows), fault, source)}; {done}" for fault, having in faulty.items()]
+    if contradicting:
+        taken = "taken as without an answer" if v2 else "taken as answered, since the study has no `v2: true`"
+        notes.append(f"{_said(contradicting, len(rows), 'an answer but `is_impossible: true`', source)}; {taken}")
+    return examples, tuple(notes)
+
+
+def first_three(names: Sequence[str]) -> str:
+    """The first three of several, as in \"first 'a', 'b', 'c'\"."""
+    return "first " + ", ".join(f"'{one_line(name, 40)}'" for name in names[:3])
+
+
+def _fault(example: Example, starts: Sequence[int], v2: bool) -> str:
+    """What is wrong with a question, '' where nothing is; ``starts`` is where its answers occur."""
+    if not example.question.strip():
+        return _BLANK
+    if not example.context.strip():
+        return _EMPTY
+    if not example.answers and not v2:
+        return _NONE
+    if -1 in starts:
+        return _ABSENT
+    return _MISPLACED if tuple(starts) != example.answer_starts else ""
+
+
+def _said(having: Sequence[Row], of: int, fault: str, source: str) -> str:
+    """How many questions have a fault, and the first of them with the place and the answer of the very first."""
+    place, example, _ = having[0]
+    inside = place.removeprefix(source).lstrip(": ")
+    absent = [text for text in example.answers if fault == _ABSENT and text not in example.context]
+    at = f"{inside}: {one_line(repr(absent[0]), 60)}" if absent else inside
+    verb = "has" if len(having) == 1 else "have"
+    names = first_three([row.example.id for row in having])
+    return f"{source}: {len(having):,} of {counted(of, 'question')} {verb} {fault}, {names} ({at})"
+
+
+def _advice(fault: str) -> str:
+    if fault == _NONE:
+        return "SQuAD v1.1 needs one, v2.0 needs `v2: true`"
+    other = "repair or drop" if fault == _MISPLACED else "drop"
+    return f"correct them, or set data.misplaced_answers to {other}"
+
+
+def _check_ids(examples: Sequence[Example], source: str) -> None:
     repeated, count = Counter(example.id for example in examples).most_common(1)[0]
     if count > 1:
         raise StudyError(f"{source}: the id '{repeated}' is there {count} times; ids must be unique")
-    if not moved:
-        return examples, ()
-    problem = (
-        f"{len(moved)} of {len(examples)} questions have an answer that is not at its answer_start, first '{moved[0]}'"
-    )
-    if misplaced == "refuse":
-        raise StudyError(f"{source}: {problem}; correct them, or set data.misplaced_answers to repair")
-    return examples, (f"{source}: {problem}; each was moved to the nearest place where its text occurs",)
 
 
 def _nearest(context: str, text: str, start: int) -> int:
-    """The offset of ``text`` nearest to ``start``; −1 where it does not occur."""
+    """The offset of ``text`` nearest to ``start``; −1 where it does not occur, or is blank."""
+    if not text.strip():
+        return -1
     if start >= 0 and context.startswith(text, start):
         return start
     offsets = (match.start() for match in re.finditer(f"(?={re.escape(text)})", context))

@@ -1,26 +1,24 @@
 """A study's questions from the Hub, from files, or generated."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from qa_tradeoffs.core import hub
-from qa_tradeoffs.core.documents import one_line, validated
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.squad_json import File, Part, Title
-from qa_tradeoffs.data import generated, splitting
+from qa_tradeoffs.core.words import counted
+from qa_tradeoffs.data import folders, formats, generated, hub_sets, rows, splitting, units
 from qa_tradeoffs.data.checks import Row, checked
 from qa_tradeoffs.data.example import Example, fingerprint
+from qa_tradeoffs.data.formats import Contents
+from qa_tradeoffs.data.units import Offsets
 from qa_tradeoffs.study.config import Data, FileData, GeneratedData, HubData
 
-Text = Annotated[str, Field(pattern=r"\S")]
-# What load_dataset can read of a repository on the Hub, after the card, which may say which file is which split.
-_DATA_FILES = ["README.md", "*.parquet", "*.json", "*.jsonl", "*.csv"]
+Read = tuple[list[Example], tuple[str, ...]]  # the questions, and notes on what was mended
 
 
 @dataclass(frozen=True)
@@ -71,9 +69,23 @@ def summary(splits: Splits) -> dict[str, str]:
     return described | {"fingerprint": splits.fingerprint[:16]}
 
 
-def read_squad(path: Path, **rules: Any) -> tuple[list[Example], tuple[str, ...]]:
-    """Examples of a file in the official nesting, and notes on repairs; ``rules`` are those of checks.checked."""
-    return checked(_rows_of_file(path), str(path), **rules)
+def read_files(*named: Path, **rules: Any) -> Read:
+    """Examples of files, or of a folder's files, and notes on repairs.
+
+    ``rules`` are those of checks.checked, and ``offsets`` as in a study file. Raises StudyError.
+    """
+    paths = folders.files(named)
+    contents = [formats.read(path) for path in paths]
+    places = [
+        str(path) if found.is_official else f"{path} ({found.form})"
+        for path, found in zip(paths, contents, strict=True)
+    ]
+    more = f" and {counted(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""
+    examples, notes = _checked(contents, places, places[0] + more, **rules)
+    parents = {str(path.parent) for path in paths}
+    for folder in sorted(parents, key=len, reverse=True):  # notes go with results, which are read elsewhere
+        notes = tuple(note.replace(f"{folder}/", "") for note in notes)
+    return examples, notes
 
 
 def _describe(examples: Sequence[Example]) -> str:
@@ -83,96 +95,71 @@ def _describe(examples: Sequence[Example]) -> str:
 
 
 def _from_files(data: FileData) -> Splits:
-    """Two files, or one split by article."""
+    """Two sets of files, or one split by article."""
 
-    def read(path: Path | None) -> tuple[list[Example], tuple[str, ...]]:
-        return read_squad(path, v2=data.v2, misplaced=data.misplaced_answers) if path else ([], ())
+    def read(files: Sequence[Path] | None) -> Read:
+        return read_files(*files, **_rules(data)) if files else ([], ())
 
-    (whole, notes), (train, of_train), (validation, of_validation) = map(read, (data.file, data.train, data.validation))
-    if whole:
-        train, validation = splitting.by_article(whole, data.validation_share, data.split_seed)
-    return _limited(Splits(train, validation, notes + of_train + of_validation), data, data.split_seed)
+    if data.file:
+        return _one_split(*read(data.file), data)
+    (train, notes), (validation, more) = read(data.train), read(data.validation)
+    return _limited(Splits(train, validation, notes + more), data)
+
+
+def _one_split(examples: list[Example], notes: tuple[str, ...], data: FileData | HubData) -> Splits:
+    train, validation = splitting.by_article(examples, data.validation_share, data.split_seed)
+    return _limited(Splits(train, validation, notes), data)
 
 
 def _from_hub(data: HubData) -> Splits:
     """A data set of the Hub at its pinned revision."""
-    import datasets
-
-    datasets.disable_progress_bars()
     # Asked for a name and a revision, load_dataset takes, without a word, the newest one it has when it is offline.
-    folder = hub.fetch(data.name, data.revision, _DATA_FILES, "dataset")
-    try:
-        splits = datasets.load_dataset(str(folder))
-    except Exception as error:  # the library has some ten types for files that it cannot read
-        raise StudyError(
-            f"data: {data.name} at {data.revision} is no data set that can be loaded ({one_line(error)}); expected "
-            f"files of SQuAD's columns named train and validation, as {', '.join(_DATA_FILES[1:])}"
-        ) from None
-    if missing := {"train", "validation"} - splits.keys():
-        raise StudyError(f"data: {data.name} has no split '{min(missing)}'; it has {', '.join(splits)}")
-    sources = {name: f"{data.name}[{name}]" for name in ("train", "validation")}
-    (train, notes), (validation, more) = (
-        checked(_rows_of_split(splits[name], source), source, v2=data.v2) for name, source in sources.items()
-    )
-    return _limited(Splits(train, validation, notes + more, revision=folder.name), data, seed=0)
+    folder = hub.fetch(data.name, data.revision, hub_sets.FILES, "dataset")
+    splits = hub_sets.load(folder, data)
+
+    def read(split: str) -> Read:
+        source = f"{data.name}[{split}]"
+        contents = formats.recognised(list(splits[split]), "a data set", source)
+        return _checked([contents], [source], source, **_rules(data))
+
+    if data.split:
+        found = _one_split(*read(data.split), data)
+    else:
+        (train, notes), (validation, more) = read(data.train_split), read(data.validation_split)
+        found = _limited(Splits(train, validation, notes + more), data)
+    return replace(found, revision=folder.name)
 
 
-def _limited(splits: Splits, data: HubData | FileData, seed: int) -> Splits:
-    """The splits cut to the study's limits, once it is sure that no question is both trained on and scored."""
-    if shared := {example.id for example in splits.train} & {example.id for example in splits.validation}:
+def _rules(data: FileData | HubData) -> dict[str, Any]:
+    return {"v2": data.v2, "misplaced": data.misplaced_answers, "offsets": data.offsets}
+
+
+def _checked(
+    files: Sequence[Contents], places: Sequence[str], source: str, *, offsets: Offsets = "detect", **given: Any
+) -> Read:
+    """The questions of all files together; in what a file counts its offsets is a matter of that file."""
+    found: list[Row] = []
+    notes: tuple[str, ...] = ()
+    for of_file, place in zip(rows.typed(files, places), places, strict=True):
+        examples, note = units.in_characters([row.example for row in of_file], offsets)
+        found += [row._replace(example=example) for row, example in zip(of_file, examples, strict=True)]
+        notes += (f"{place}: {note}",) if note else ()
+    made = sum(row.example.id.startswith(rows.MADE) for row in found)
+    if made:
+        notes += (
+            f"{source}: {made:,} of {counted(len(found), 'question')} came without an id; each got one from its text",
+        )
+    examples, more = checked(found, source, **given)
+    return examples, notes + more
+
+
+def _limited(splits: Splits, data: HubData | FileData) -> Splits:
+    """The splits cut to the study's limits, with a note on passages of both; no question may be on both sides."""
+    shared = {example.id for example in splits.train} & {example.id for example in splits.validation}
+    if shared := {key for key in shared if not key.startswith(rows.MADE)}:
         both = f"{len(shared)} ids are in both train and validation, first '{min(shared)}'"
         raise StudyError(f"data: {both}; keep them apart")
-    train = splitting.sample(splits.train, data.train_limit, seed)
-    return replace(splits, train=train, validation=splitting.sample(splits.validation, data.validation_limit, seed))
-
-
-class _Answer(Part):
-    text: Text
-    answer_start: int
-
-
-class _Question(Part):
-    id: Text
-    question: Text
-    answers: list[_Answer]
-
-
-class _Paragraph(Part):
-    context: Text
-    qas: list[_Question]
-
-
-def _rows_of_file(path: Path) -> Iterator[Row]:
-    """The questions of a file in SQuAD's nesting."""
-    for place, title, paragraph in File[_Paragraph].read(path):
-        for i, qa in enumerate(paragraph.qas):
-            texts, starts = [a.text for a in qa.answers], [a.answer_start for a in qa.answers]
-            example = Example(qa.id, title, paragraph.context, qa.question, tuple(texts), tuple(starts))
-            yield f"{place}.qas[{i}]", example
-
-
-class _Answers(Part):
-    text: list[Text]
-    answer_start: list[int]
-
-    @model_validator(mode="after")
-    def _pairs(self) -> "_Answers":
-        texts, starts = len(self.text), len(self.answer_start)
-        if texts != starts:
-            raise ValueError(f"has {texts} text but {starts} answer_start; must be pairs")
-        return self
-
-
-class _Columns(Part):
-    id: Text
-    title: Title = None
-    context: Text
-    question: Text
-    answers: _Answers
-
-
-def _rows_of_split(split: Any, source: str) -> Iterator[Row]:
-    """The questions of a Hub data set in SQuAD's columns."""
-    for i, row in enumerate(validated(dict[str, list[_Columns]], {"rows": list(split)}, source)["rows"]):
-        texts, starts = tuple(row.answers.text), tuple(row.answers.answer_start)
-        yield f"{source}: rows[{i}]", Example(row.id, row.title or "", row.context, row.question, texts, starts)
+    train = splitting.sample(splits.train, data.train_limit, data.split_seed)
+    validation = splitting.sample(splits.validation, data.validation_limit, data.split_seed)
+    note = splitting.on_both_sides(train, validation)
+    return replace(splits, train=train, validation=validation, notes=splits.notes + ((note,) if note else ()))

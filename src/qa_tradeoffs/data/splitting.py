@@ -1,23 +1,44 @@
 """Which questions are trained on, which are scored, and which choose a threshold: whole articles, seeded draws."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
 
+from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.data.example import Example
 
 
 def by_article(examples: Sequence[Example], validation_share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """(train, validation) with every article wholly on one side, so that no passage is on both."""
-    titles = list(dict.fromkeys(example.title for example in examples))
-    if len(titles) < 2:
-        raise StudyError(f"data.file: has {len(titles)} article, but a split by article needs at least 2")
-    shuffled = np.random.default_rng(seed).permutation(len(titles))
-    n_validation = min(max(round(len(titles) * validation_share), 1), len(titles) - 1)
-    return _parted(examples, {titles[i] for i in shuffled[:n_validation]})
+    """(train, validation) with every article wholly on one side, and with it those that share a context with it."""
+    groups = _articles(examples)
+    names = list(dict.fromkeys(groups))
+    if len(names) < 2:
+        raise StudyError(
+            f"data: has {counted(len(names), 'article')} (those with a context in common are one), but a split by "
+            "article needs at least 2"
+        )
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    n_validation = min(max(round(len(names) * validation_share), 1), len(names) - 1)
+    return _parted(examples, groups, {names[i] for i in shuffled[:n_validation]})
+
+
+def on_both_sides(train: Sequence[Example], validation: Sequence[Example]) -> str:
+    """How many passages are both trained on and scored, and the first of them; '' where none is."""
+    trained, scored = ({_same(example.context): example for example in side} for side in (train, validation))
+    shared = [example for context, example in scored.items() if context in trained]
+    if not shared:
+        return ""
+    stand = "stands" if len(shared) == 1 else "stand"
+    named = ", ".join(f"'{one_line(example.context, 40)}' ({one_line(example.title, 40)})" for example in shared[:3])
+    return (
+        f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {stand} on the training side, "
+        f"first {named}; scores on these are of texts that were trained on"
+    )
 
 
 def hold_out(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
@@ -26,17 +47,18 @@ def hold_out(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list[Exam
     Whole articles, since none of the validation split's articles is trained on either: what is chosen on the held-out
     questions is chosen under the conditions under which it will be used.
     """
-    sizes = Counter(example.title for example in train)
-    titles = list(sizes)
-    shuffled = [titles[i] for i in np.random.default_rng(seed).permutation(len(titles))]
-    before = np.cumsum([0, *(sizes[title] for title in shuffled)])[:-1]
-    chosen = {title for title, count in zip(shuffled, before, strict=True) if count < n}
-    if len(chosen) == len(titles):
+    groups = _articles(train)
+    sizes = Counter(groups)
+    names = list(sizes)
+    shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    before = np.cumsum([0, *(sizes[name] for name in shuffled)])[:-1]
+    chosen = {name for name, count in zip(shuffled, before, strict=True) if count < n}
+    if len(chosen) == len(names):
         raise StudyError(
             f"data.threshold_questions: is {n}, but the training split has {len(train)} questions of "
-            f"{counted(len(titles), 'article')}; whole articles are held out, and some must be left to train on"
+            f"{counted(len(names), 'article')}; whole articles are held out, and some must be left to train on"
         )
-    rest, held_out = _parted(train, chosen)
+    rest, held_out = _parted(train, groups, chosen)
     if len({bool(example.answers) for example in held_out}) < 2:
         raise StudyError(
             f"data.threshold_questions: the {len(held_out)} held-out questions are not of both kinds, with and without "
@@ -53,7 +75,28 @@ def sample(examples: list[Example], limit: int | None, seed: int) -> list[Exampl
     return [examples[row] for row in rows]
 
 
-def _parted(examples: Sequence[Example], titles: set[str]) -> tuple[list[Example], list[Example]]:
-    """The questions about other articles, and those about the articles of these titles."""
-    others = [example for example in examples if example.title not in titles]
-    return others, [example for example in examples if example.title in titles]
+def _parted(
+    examples: Sequence[Example], groups: Sequence[int], chosen: set[int]
+) -> tuple[list[Example], list[Example]]:
+    """The questions of other groups, and those of the chosen ones."""
+    sides: tuple[list[Example], list[Example]] = [], []
+    for example, group in zip(examples, groups, strict=True):
+        sides[group in chosen].append(example)
+    return sides
+
+
+def _articles(examples: Sequence[Example]) -> list[int]:
+    """For each example the number of its article; articles that have a context in common are one."""
+    groups = DisjointSet()
+    for example in examples:
+        title, context = ("title", example.title), ("context", _same(example.context))
+        groups.add(title)
+        groups.add(context)
+        groups.merge(title, context)
+    numbers: dict[tuple[str, str], int] = {}
+    return [numbers.setdefault(groups[("title", example.title)], len(numbers)) for example in examples]
+
+
+def _same(context: str) -> str:
+    """The context without what makes no difference to a reader."""
+    return " ".join(unicodedata.normalize("NFC", context).split())

@@ -8,7 +8,7 @@ import numpy as np
 
 from qa_tradeoffs.core.documents import read_json
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.squad_json import File, Part
+from qa_tradeoffs.core.squad_json import Answers, File, Id, Part
 from qa_tradeoffs.metrics.squad import Floats, QuestionScores
 
 
@@ -17,8 +17,8 @@ class _Answer(Part):
 
 
 class _Question(Part):
-    id: str
-    answers: list[_Answer]
+    id: Id
+    answers: Answers[_Answer]
 
 
 class _Paragraph(Part):

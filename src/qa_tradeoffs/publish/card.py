@@ -24,7 +24,11 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
 
     ``repository`` is its name on the Hub, ``model_type`` what its config calls the architecture.
     """
-    study, training, evaluation = collected.study, collected.trainings[slug, seed], collected.evaluations[slug, seed]
+    study, training, evaluation = (
+        collected.study.of(slug),
+        collected.trainings[slug, seed],
+        collected.evaluations[slug, seed],
+    )
     made, spent, price = training.provenance, training.find("train_seconds"), collected.price
     (row,) = accuracy.models(collected).to_dict("records")
     seeds = [other for model, other in collected.evaluations if model == slug]
@@ -87,7 +91,9 @@ def _metadata(spec: config.Model, data: config.Data, evaluation: Results, name: 
                 task_name="Extractive question answering",
                 dataset_type=dataset or data.source,
                 dataset_name=dataset or _DATA[data.source],
-                dataset_split="validation",
+                dataset_split=data.validation_split
+                if isinstance(data, config.HubData) and not data.split
+                else "validation",
                 dataset_revision=evaluation.provenance.data_revision,
                 metric_type=metric,
                 metric_value=round(record.value, 2),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from qa_tradeoffs.analysis import health
+from qa_tradeoffs.analysis import health, provenance
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.report import ceilings, display, lettering
@@ -17,6 +17,8 @@ def notices(collected: Collected, run: RunPaths) -> display.Html:
         kind_of_study(study, collected.slugs),
         study.about,
         *left_out(study, collected.slugs, collected.seeds),
+        *own_recipes(collected),
+        *data_notes(collected),
         *health.stopped(collected, run),
         *health.notices(collected),
         *ceilings.notices(collected),
@@ -50,6 +52,19 @@ def names_in_charts(labels: Mapping[str, str]) -> list[str]:
     """What charts write in place of labels, given by slug, that they cannot write; nothing where there is none."""
     pairs = [f"{name} for {label}" for label, name in lettering.of(labels)[1].items() if name != label]
     return [f"Charts write {listed(pairs)}: no font here has its characters, or it is too long."] if pairs else []
+
+
+def own_recipes(collected: Collected) -> list[str]:
+    """Which models were not trained as the others were."""
+    recipes = provenance.own_recipes(collected)
+    parts = [f"{label} with {recipe}" for label, recipe in recipes.items()]
+    return [f"Not all models were trained alike: {'; '.join(parts)}."] if parts else []
+
+
+def data_notes(collected: Collected) -> list[str]:
+    """What was mended, left out or noticed while the questions were read, each once."""
+    notes = dict.fromkeys(note for file in collected.evaluations.values() for note in file.notes)
+    return [f"{note}." for note in notes]
 
 
 def _weights(models: list[config.Model]) -> str:

@@ -67,10 +67,16 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
             raise StudyError(f"{name}: {error.ename}: {said}; the notebook as far as it came is {partial}") from None
         except DeadKernelError:
             training = notebook.stem == "1-train" and "study" in parameters
-            advice = f"; {config.load(ROOT / parameters['study']).training.too_large}" if training else ""
+            advice = f"; {_recipe(parameters).too_large}" if training else ""
             raise StudyError(
                 f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}{advice}"
             ) from None
+
+
+def _recipe(parameters: Mapping[str, Any]) -> config.Training:
+    """The recipe of the model that a training is of."""
+    study = config.load(ROOT / parameters["study"])
+    return study.recipe(parameters["model"]) if "model" in parameters else study.training
 
 
 _KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}

@@ -79,20 +79,23 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     gradients, Adam's moments, and the activations of one batch of the longest windows.
     """
     known = assumptions(ROOT / "studies" / "assumptions.yaml")
-    train, validation, source = splits(chosen.study.data, chosen.study.training, known)
-    rows = {slug: _needs(chosen, slug, known, train, validation, tflops) for slug in chosen.models}
+    recipes = {slug: chosen.study.recipe(slug) for slug in chosen.models}
+    cuts = {slug: (recipe.max_length, recipe.stride) for slug, recipe in recipes.items()}
+    counted = {cut: splits(chosen.study.data, recipes[slug], known) for slug, cut in cuts.items()}
+    rows = {slug: _needs(chosen, slug, known, *counted[cut][:2], tflops) for slug, cut in cuts.items()}
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="model")
     found["seconds"] = found["trainings"] * found["train"] + found["evaluations"] * found["evaluate"] + found["profile"]
-    return found, (
+    return found, "; or ".join(
         f"{train.windows:,} windows to train on, {train.tokens:.0f} tokens each on average; "
         f"{validation.windows:,} to evaluate on ({source})"
+        for train, validation, source in counted.values()
     )
 
 
 def _needs(
     chosen: Selection, slug: str, known: Assumptions, train: Split, validation: Split, tflops: float
 ) -> dict[str, Any]:
-    recipe, spec = chosen.study.training, chosen.study.model(slug)
+    recipe, spec = chosen.study.recipe(slug), chosen.study.model(slug)
     network = build(spec, known)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     weights, trainings = _BYTES_PER_WEIGHT * parameters, 0 if spec.fine_tuned else len(chosen.seeds)
@@ -143,13 +146,17 @@ def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> 
             "studies/assumptions.yaml"
         )
     texts = known.datasets[source.name]
+    questions: tuple[float, float] = (texts.train_questions, texts.validation_questions)
+    if source.split:  # whole articles go to each side, so this is about right
+        whole = questions[source.split != "train"]
+        questions = whole * (1 - source.validation_share), whole * source.validation_share
     tokens, longest = texts.tokens_per_window, recipe.max_length
     # Shorter windows are full ones, and as many as it takes to move over the text by all but the stride.
     more = (tokens - recipe.stride) / (longest - recipe.stride) if longest < texts.max_length else 1
     train, validation = (
         Split(math.ceil(min(count, limit or count) * texts.windows_per_question * max(1, more)), min(tokens, longest))
         for count, limit in (
-            (texts.train_questions, source.train_limit), (texts.validation_questions, source.validation_limit)
+            (questions[0], source.train_limit), (questions[1], source.validation_limit)
         )
     )  # fmt: skip
     return train, validation, f"{source.name} as in studies/assumptions.yaml"

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from qa_tradeoffs.core.documents import read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, RUNS, is_file, read_bytes, write_text
+from qa_tradeoffs.data import folders
 from qa_tradeoffs.study import config
 
 Stage = Literal["train", "evaluate", "profile"]
@@ -61,25 +62,26 @@ def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> st
 def without_folders(content: dict[str, Any]) -> dict[str, Any]:
     """The content with paths cut to their names: a study that was moved with its files is the same study."""
     nested = {key: without_folders(value) for key, value in content.items() if isinstance(value, dict)}
-    return content | {key: Path(content[key]).name for key in _PATHS if isinstance(content.get(key), str)} | nested
+    named = {key: content[key] for key in _PATHS if isinstance(content.get(key), (str, list))}
+    names = {
+        key: [Path(path).name for path in ([paths] if isinstance(paths, str) else paths)]
+        for key, paths in named.items()
+    }
+    return content | names | nested
 
 
 def files(study: config.Study, slug: str) -> dict[str, Path]:
     """The data files of a study and the checkpoint files of a model on this machine, by their key in the study."""
-    named = {f"data.{key}": getattr(study.data, key, None) for key in ("train", "validation", "file")}
+    named: dict[str, Path] = {}
+    for key in ("train", "validation", "file"):
+        data_files = folders.files(getattr(study.data, key, None) or ())
+        named |= {f"data.{key}[{i}]": path for i, path in enumerate(data_files)}
     folder = study.model(slug).path
-    checkpoint = [path for path in (sorted(folder.glob("*")) if folder else []) if is_file(path)]
-    of_weights = [path for path in checkpoint if path.suffix == ".safetensors"] or [
-        path
-        for path in checkpoint
-        if path.match("pytorch_model*.bin")  # which is not read beside safetensors
-    ]
-    named |= {
-        f"models.{slug}.path/{path.name}": path
-        for path in checkpoint
-        if path.suffix in _OF_A_CHECKPOINT or path in of_weights
-    }
-    return {key: path for key, path in named.items() if path is not None}
+    there = [path for path in (sorted(folder.glob("*")) if folder else []) if is_file(path)]
+    # Pickles are not read beside safetensors.
+    weights = [p for p in there if p.suffix == ".safetensors"] or [p for p in there if p.match("pytorch_model*.bin")]
+    read = [path for path in there if path.suffix in _OF_A_CHECKPOINT or path in weights]
+    return named | {f"models.{slug}.path/{path.name}": path for path in read}
 
 
 def versions() -> dict[str, str]:

@@ -25,7 +25,7 @@ from qa_tradeoffs.study import config
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of one model (and, but for profiling, one seed) of a study."""
+    """One stage of one model (and, but for profiling, one seed) of a study, whose recipe is that model's."""
 
     name: inputs.Stage
     study_file: Path
@@ -149,8 +149,7 @@ def start(
     ``run`` is the folder of results, by default ``runs/<name of the study file>``. Raises StudyError.
     """
     study_file = ROOT / study
-    checked = config.load(study_file)
-    checked.model(model)
+    checked = config.load(study_file).of(model)
     if seed is not None and not 0 <= seed < 2**31:
         raise StudyError(f"seed: {seed} is no seed; give a whole number from 0 to 2147483647")
     if progress.VARIABLE in os.environ:  # headless: nobody would see that it goes on, nor end it

@@ -8,9 +8,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from qa_tradeoffs.core.documents import Section, one_line, quoted, read_yaml, validated
+from qa_tradeoffs.core.documents import Section, first_problem, one_line, quoted, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.languages import LANGUAGES
 
@@ -36,6 +47,11 @@ _LANGUAGE = _like("|".join(LANGUAGES), f"one of {', '.join(LANGUAGES)}")
 _REPOSITORY = _like(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", "owner/name, as the Hub writes it")
 # Section does not convert between types; YAML has no paths, so texts are converted to these.
 File = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
+Files = Annotated[
+    tuple[File, ...],
+    Field(min_length=1, strict=False),
+    BeforeValidator(lambda named: named if isinstance(named, (list, tuple)) else [named]),
+]
 
 
 # What else lies in a run's folder, beside the folders of models.
@@ -62,35 +78,58 @@ class GeneratedData(Section):
         return self.unanswerable_share > 0
 
 
-class HubData(Section):
-    """A data set on the Hub in SQuAD's columns, with splits named train and validation."""
+class _GivenData(Section):
+    """What may be said of data that are not generated, wherever they come from."""
+
+    validation_share: float = Field(
+        default=0.25, gt=0, lt=1, description="where one set is split: share of its articles"
+    )
+    split_seed: int = Field(default=0, ge=0, description="of that split, and of the limits' draws")
+    v2: bool = False
+    threshold_questions: ThresholdQuestions = None
+    misplaced_answers: Literal["repair", "drop", "refuse"] = "repair"
+    offsets: Literal["detect", "characters", "utf-16", "bytes"] = Field(
+        default="detect", description="in what answer_start is counted; detect: what fits most answers of a file"
+    )
+    train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with split_seed")
+    validation_limit: int | None = Field(default=None, gt=0)
+
+
+class HubData(_GivenData):
+    """A data set on the Hub in SQuAD's columns.
+
+    Either the splits ``train_split`` and ``validation_split``, or one ``split`` that is split by article.
+    """
 
     source: Literal["hub"]
     name: Annotated[str, _REPOSITORY]
     revision: str = Field(min_length=1, description="commit hash; a branch name works but is not reproducible")
-    v2: bool = False
-    threshold_questions: ThresholdQuestions = None
-    train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with seed 0")
-    validation_limit: int | None = Field(default=None, gt=0)
+    config: str | None = Field(default=None, min_length=1, description="where the data set has several")
+    train_split: str = Field(default="train", min_length=1)
+    validation_split: str = Field(default="validation", min_length=1)
+    split: str | None = Field(default=None, min_length=1, description="the only one, to be split by article")
+
+    @model_validator(mode="after")
+    def _one_way_to_name_splits(self) -> "HubData":
+        if self.split and {"train_split", "validation_split"} & self.model_fields_set:
+            raise ValueError("gives both `split` and `train_split`/`validation_split`; give one to split, or two")
+        if not self.split and self.train_split == self.validation_split:
+            raise ValueError(
+                f"trains and validates on '{self.train_split}'; `split: {self.train_split}` parts it by article"
+            )
+        return self
 
 
-class FileData(Section):
-    """Files in the official SQuAD JSON nesting.
+class FileData(_GivenData):
+    """Files in SQuAD's nesting or as flat rows; ``train``, ``validation``, ``file``: a file, several, or their folder.
 
     Either ``train`` and ``validation``, or one ``file`` that is split by article, so that no passage is on both sides.
     """
 
     source: Literal["files"]
-    train: File | None = None
-    validation: File | None = None
-    file: File | None = None
-    validation_share: float = Field(default=0.25, gt=0, lt=1, description="share of the articles of `file`")
-    split_seed: int = Field(default=0, ge=0)
-    v2: bool = False
-    threshold_questions: ThresholdQuestions = None
-    misplaced_answers: Literal["repair", "refuse"] = "repair"
-    train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with split_seed")
-    validation_limit: int | None = Field(default=None, gt=0)
+    train: Files | None = None
+    validation: Files | None = None
+    file: Files | None = None
 
     @model_validator(mode="after")
     def _one_way_to_name_files(self) -> "FileData":
@@ -112,51 +151,8 @@ Architecture = Literal[
 ]  # fmt: skip
 
 
-class Model(Section):
-    """One row of the study: exactly one of ``hub``, ``path``, ``architecture`` says where its weights come from."""
-
-    label: str = Field(min_length=1, description="name in tables and charts")
-    hub: str | None = Field(default=None, min_length=1)
-    revision: str | None = Field(default=None, min_length=1)
-    path: File | None = None
-    architecture: Architecture | None = None
-    config: dict[str, Any] = Field(default_factory=dict, description="values, with transformers' names")
-    fine_tuned: bool = False
-    grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> "Model":
-        sources = [name for name in ("hub", "path", "architecture") if getattr(self, name) is not None]
-        if len(sources) != 1:
-            raise ValueError(f"must name exactly one of `hub`, `path`, `architecture`, not {len(sources)}")
-        if (self.hub is None) != (self.revision is None):
-            raise ValueError("`hub` and `revision` go together: name the commit hash of the checkpoint")
-        if self.config and self.architecture is None:
-            raise ValueError("`config` only goes with `architecture`; a checkpoint brings its own")
-        if self.fine_tuned and self.architecture:
-            raise ValueError("an `architecture` has random weights and cannot be `fine_tuned` already")
-        if self.grouped_matmul and self.architecture not in (None, "squeezebert"):
-            raise ValueError(f"`grouped_matmul` rewrites SqueezeBERT's convolutions; a {self.architecture} has none")
-        return self
-
-    @field_validator("config")
-    @classmethod
-    def _plain_values_and_no_code(cls, config: dict[str, Any]) -> dict[str, Any]:
-        for key, value in config.items():
-            if key in ("auto_map", "trust_remote_code"):
-                raise ValueError(f"`{key}` is not allowed: code from checkpoints is never run")
-            if isinstance(value, list) and value and all(type(part) is int for part in value):
-                continue  # such as Funnel's block_sizes
-            if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
-                raise ValueError(
-                    f"`{key}` must be one finite number, text, true or false, or a list of whole numbers, "
-                    f"not {quoted(value)}"
-                )
-        return config
-
-
 class Training(Section):
-    """The recipe, one for all models of the study; the defaults are those of the original study of 2021."""
+    """The recipe of all models that do not give their own; the defaults are those of the original study of 2021."""
 
     learning_rate: float = Field(default=2e-5, gt=0)
     epochs: float = Field(default=3, gt=0, le=10_000)
@@ -187,6 +183,64 @@ class Training(Section):
         if self.batch_size % self.processes:
             raise ValueError(f"`processes` {self.processes} must divide `batch_size` {self.batch_size}")
         return self
+
+
+class OwnTraining(Training):
+    """What of the recipe is another for one model; only what is given counts."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "OwnTraining":
+        return self  # what goes together is a matter of the whole recipe
+
+    @model_serializer(mode="wrap")
+    def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in dump(self).items() if key in self.model_fields_set}
+
+
+class Model(Section):
+    """One row of the study: exactly one of ``hub``, ``path``, ``architecture`` says where its weights come from."""
+
+    label: str = Field(min_length=1, description="name in tables and charts")
+    hub: str | None = Field(default=None, min_length=1)
+    revision: str | None = Field(default=None, min_length=1)
+    path: File | None = None
+    architecture: Architecture | None = None
+    config: dict[str, Any] = Field(default_factory=dict, description="values, with transformers' names")
+    fine_tuned: bool = False
+    grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
+    training: OwnTraining | None = Field(
+        default=None, exclude_if=lambda value: value is None, description="where its recipe is not the study's"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Model":
+        sources = [name for name in ("hub", "path", "architecture") if getattr(self, name) is not None]
+        if len(sources) != 1:
+            raise ValueError(f"must name exactly one of `hub`, `path`, `architecture`, not {len(sources)}")
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("`hub` and `revision` go together: name the commit hash of the checkpoint")
+        if self.config and self.architecture is None:
+            raise ValueError("`config` only goes with `architecture`; a checkpoint brings its own")
+        if self.fine_tuned and self.architecture:
+            raise ValueError("an `architecture` has random weights and cannot be `fine_tuned` already")
+        if self.grouped_matmul and self.architecture not in (None, "squeezebert"):
+            raise ValueError(f"`grouped_matmul` rewrites SqueezeBERT's convolutions; a {self.architecture} has none")
+        return self
+
+    @field_validator("config")
+    @classmethod
+    def _plain_values_and_no_code(cls, config: dict[str, Any]) -> dict[str, Any]:
+        for key, value in config.items():
+            if key in ("auto_map", "trust_remote_code"):
+                raise ValueError(f"`{key}` is not allowed: code from checkpoints is never run")
+            if isinstance(value, list) and value and all(type(part) is int for part in value):
+                continue  # such as Funnel's block_sizes
+            if not isinstance(value, (int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(
+                    f"`{key}` must be one finite number, text, true or false, or a list of whole numbers, "
+                    f"not {quoted(value)}"
+                )
+        return config
 
 
 class Evaluation(Section):
@@ -257,6 +311,13 @@ class Study(Section):
             raise ValueError(f"two `models` have the label '{label}'; charts could not tell them apart")
         if taken := [slug for slug in self.models if slug in _TAKEN]:
             raise ValueError(f"no model can be named '{taken[0]}': a run keeps something else under it; rename it")
+        for slug in self.models:
+            try:
+                self.recipe(slug)
+            except ValidationError as error:
+                raise ValueError(
+                    f"`models.{slug}.training`: with the study's `training`, {first_problem(error)}"
+                ) from None
         data, untrained = self.data, [slug for slug, model in self.models.items() if not model.fine_tuned]
         nothing_to_train_on = isinstance(data, FileData) and not (data.train or data.file)
         if nothing_to_train_on and untrained:
@@ -274,6 +335,16 @@ class Study(Section):
                 "the number of questions to choose it on"
             )
         return self
+
+    def recipe(self, slug: str) -> Training:
+        """How this model is trained: the study's recipe, but for what the model gives itself."""
+        own = self.models[slug].training
+        return Training.model_validate(self.training.model_dump() | own.model_dump()) if own else self.training
+
+    def of(self, slug: str) -> "Study":
+        """The study as it is for this model: its ``training`` is the model's recipe. Raises StudyError."""
+        self.model(slug)
+        return self.model_copy(update={"training": self.recipe(slug)})
 
     def model(self, slug: str) -> Model:
         """The model with this slug; a StudyError names the known ones."""
@@ -297,13 +368,13 @@ def check(content: Any, path: Path) -> Study:
 
 def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
     """What of the study a stage's result depends on, as plain JSON: if this is unchanged, so is the result."""
-    content = study.model_dump(mode="json")
+    content = study.of(slug).model_dump(mode="json")
     keys = {
         "train": ("data", "training"),
         "evaluate": ("data", "training", "evaluation"),
         "profile": ("data", "training", "evaluation", "profile"),
     }[stage]
-    model = {key: value for key, value in content["models"][slug].items() if key != "label"}
+    model = {key: value for key, value in content["models"][slug].items() if key not in ("label", "training")}
     return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys}
 
 

@@ -1,0 +1,134 @@
+"""Questions as types, from the nesting or the rows of a file, with what may stand in for a missing id or title."""
+
+import ast
+import contextlib
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, model_validator
+
+from qa_tradeoffs.core.documents import validated
+from qa_tradeoffs.core.squad_json import Answers, File, Id, Part, Text, Title
+from qa_tradeoffs.data.checks import Row
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.formats import Contents
+
+MADE = "made-"  # ids that were made from content begin so: that two of them are equal says nothing
+
+
+def _whole(number: Any) -> Any:
+    """16 for 16.0: a table whose column has gaps holds floats."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+class _Answer(Part):
+    text: Text
+    answer_start: Annotated[int, BeforeValidator(_whole)]
+
+
+class _Question(Part):
+    id: Id | None = None
+    question: Text
+    answers: Answers[_Answer]
+    is_impossible: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _answers_in_one_place(cls, row: Any) -> Any:
+        return answers_of(row)
+
+
+class _Paragraph(Part):
+    context: Text
+    qas: list[_Question]
+
+
+class _Row(_Question):
+    title: Title = None
+    context: Text
+
+
+def typed(files: Sequence[Contents], places: Sequence[str]) -> Iterator[list[Row]]:
+    """The questions of each file in order. Raises StudyError naming the place and the first key that is wrong."""
+    made: Counter[str] = Counter()
+    for number, (contents, place) in enumerate(zip(files, places, strict=True)):
+        found = []
+        for where, title, context, question in _parts(contents, place, f" of file {number}" if len(files) > 1 else ""):
+            texts, starts = [a.text for a in question.answers], [a.answer_start for a in question.answers]
+            key = question.id or _id_of(context, question, made)
+            example = Example(key, title, context, question.question, tuple(texts), tuple(starts))
+            found.append(Row(where, example, question.is_impossible))
+        yield found
+
+
+def _parts(contents: Contents, place: str, of: str) -> Iterator[tuple[str, str, str, _Question]]:
+    """Place, title, context and question. Where rows have no title, those about one context are an article.
+
+    ``of`` tells the articles without a title of one file from those of others.
+    """
+    if contents.articles is not None:
+        for where, title, paragraph in File[_Paragraph].walk({"data": contents.articles}, place, of):
+            for i, question in enumerate(paragraph.qas):
+                yield f"{where}.qas[{i}]", title, paragraph.context, question
+        return
+    untitled: dict[str, str] = {}
+    for i, row in enumerate(validated(dict[str, list[_Row]], {"rows": contents.rows}, place)["rows"]):
+        title = row.title or untitled.setdefault(row.context, f"article {len(untitled)}{of}")
+        yield f"{place}: rows[{i}]", title, row.context, row
+
+
+def _id_of(context: str, question: _Question, made: Counter[str]) -> str:
+    """An id from the content, with a number where the same question was there before."""
+    content = [context, question.question, [[answer.text, answer.answer_start] for answer in question.answers]]
+    key = MADE + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    made[key] += 1
+    return key if made[key] == 1 else f"{key}-{made[key]}"
+
+
+def answers_of(row: Any) -> Any:
+    """A flat row or a question with its answers under ``answers``, whichever columns they were in.
+
+    One answer may be in columns of its own, several in the columns ``answers.text`` and ``answers.answer_start`` of a
+    table, and in a CSV file they are a text, as JSON or as Python prints them.
+    """
+    if not isinstance(row, dict):
+        return row
+    row = {key: value for key, value in row.items() if value is not None}  # what a table has for missing keys
+    if "answers" not in row:
+        alone = next((row[key] for key in ("answer_text", "text", "answer") if key in row), None)
+        if {"answers.text", "answers.answer_start"} <= row.keys():
+            row["answers"] = {key: _literal(row[f"answers.{key}"]) for key in ("text", "answer_start")}
+        elif alone is not None and "answer_start" in row:
+            row["answers"] = {"text": alone, "answer_start": row["answer_start"]}
+        elif row.get("is_impossible") is True:
+            row["answers"] = []
+    elif isinstance(row["answers"], str):
+        row["answers"] = _literal(row["answers"])
+    return row
+
+
+def _literal(text: Any) -> Any:
+    """The value of a text in JSON or in Python's notation, where numpy's arrays are lists; the text if it is neither.
+
+    The notation is parsed and never run.
+    """
+    if not isinstance(text, str) or not text.lstrip().startswith(("{", "[")):
+        return text
+    if re.fullmatch(r"\[[\d\s]{,10000}\]", text.strip()):  # as numpy prints integers
+        text = re.sub(r"(?<=\d)\s+(?=\d)", ",", text)
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text)
+    with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        return ast.literal_eval(_WithoutCalls().visit(ast.parse(text.strip(), mode="eval")))
+    return text
+
+
+class _WithoutCalls(ast.NodeTransformer):
+    """`array(['a'], dtype=object)` and `np.int64(3)` as what is inside the brackets."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        return self.visit(node.args[0]) if node.args else node
