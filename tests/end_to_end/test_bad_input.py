@@ -248,7 +248,7 @@ CASES: list[tuple[str, str, Spoil, str]] = [
     ("a data set that is a folder", "study", put("data", {"source": "hub", "name": "../data", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is '../data')"),
     ("a data set that is a loader", "study", put("data", {"source": "hub", "name": "pandas", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is 'pandas')"),
     ("code in a config", "study", put("models", "bert", "config", "auto_map", "x.Y"), "models.bert.config: `auto_map` is not allowed: code from"),
-    ("a list in a config", "study", put("models", "bert", "config", "hidden_size", [1] * 999), "models.bert.config: `hidden_size` must be one finite number, text, true or false, not [1, 1, 1, "),
+    ("a list in a config", "study", put("models", "bert", "config", "hidden_size", [0.5] * 999), "models.bert.config: `hidden_size` must be one finite number, text, true or false, or a list of whole numbers, not [0.5, 0.5, "),
     ("a price without a name", "prices", put(3, PRICES["laptop"]), "[3]: must be a text, in quotes if it looks like a number (it is 3)"),
     ("a negative price", "prices", put("laptop", "usd_per_hour", -1), "laptop.usd_per_hour[0]: must be greater than or equal to 0 (it is -1)"),
     ("an endless price", "prices", put("laptop", "usd_per_hour", float("inf")), "laptop.usd_per_hour[0]: must be a finite number (it is inf)"),

@@ -119,6 +119,7 @@ def check_nothing_is_half_there(run: Path) -> None:
         assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_training_of_which_everybody_is_killed_in_turn_goes_on_from_its_checkpoints(finished, checkout):
     run = checkout.folder / "runs/tiny"
     folder = run / "bert/seed-0"

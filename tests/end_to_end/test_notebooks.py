@@ -196,6 +196,14 @@ def test_a_number_of_processes_reaches_the_trainings(checkout):
     assert "-p processes" not in checkout.make("-n", "train", "STUDY=tiny").stdout
 
 
+def test_a_launcher_stands_in_front_of_every_notebook_and_another_in_front_of_profiles(checkout):
+    checkout.edit("src/qa_tradeoffs/runs/stage.py")
+    launch = ["LAUNCH=srun --gpus=1", "LAUNCH_PROFILE=srun --exclusive"]
+    jobs = [line for line in checkout.make("-n", "all", "STUDY=tiny", *launch).stdout.splitlines() if "srun" in line]
+    assert sum("srun --gpus=1" in job for job in jobs) == 5  # two trainings, two evaluations, the analysis
+    assert sum("srun --exclusive" in job for job in jobs) == 2
+
+
 # In place of a cluster's launcher: notes what it is given; the two trainings each wait for the other to have begun.
 LAUNCHER = """
 echo "${ALONE:-shared} $*" >> launched
@@ -207,6 +215,7 @@ exec "$@"
 """
 
 
+@pytest.mark.slow
 def test_behind_a_launcher_every_notebook_is_a_job_and_jobs_run_at_once(checkout):
     (checkout.folder / "launcher.sh").write_text(LAUNCHER)
     os.mkfifo(checkout.folder / "meet")

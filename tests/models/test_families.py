@@ -170,7 +170,7 @@ WITHOUT_TYPES = {
 def scores(network: Any, tokenizer: Any, batch_tokens: int) -> Any:
     """Of questions about shorter and longer texts, in batches of so many tokens."""
     texts = [Example(f"{n}", "", "Ada is in Rome. " * n, "Where is Ada?", (), ()) for n in range(1, 5)]
-    reading = answers.Reading(64, 8, 30, batch_tokens)
+    reading = answers.Reading(max_length=64, stride=8, batch_tokens=batch_tokens)
     engine = pytorch.Engine(network, tokenizer.pad_token_id, "cpu")
     return answers.answer(engine, tokenizer, [*QUESTIONS, *texts], reading).score
 
