@@ -44,13 +44,9 @@ def special_tokens(defaults: dict[str, Any]) -> dict[str, int]:
 
 
 def head(network: Module) -> set[str]:
-    """Names of the parameters above the encoder, the part that holds the embeddings of tokens."""
-    try:
-        embeddings = network.get_input_embeddings()  # type: ignore[operator]
-    except NotImplementedError:  # CANINE's are several
-        embeddings = network.base_model
-    encoders = [name for name, child in network.named_children() if any(m is embeddings for m in child.modules())]
-    return {name for name, _ in network.named_parameters() if name.partition(".")[0] not in encoders}
+    """Names of the parameters above the encoder."""
+    encoder = f"{network.base_model_prefix}."
+    return {name for name, _ in network.named_parameters() if not name.startswith(encoder)}
 
 
 def one_at_a_time(network: Any) -> bool:
