@@ -37,6 +37,15 @@ SIZES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def processor_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `precision: auto` comes down to in a test does not hang on the machine that runs it."""
+    if "torch" in sys.modules:  # tests that need no torch do not load it
+        from qa_tradeoffs.models import precisions
+
+        monkeypatch.setattr(precisions, "native_bf16", lambda device_type: False)
+
+
 @pytest.fixture(scope="session")
 def one_thread() -> None:
     """Bit-equal results need a fixed order of sums; tiny networks gain nothing from more threads."""

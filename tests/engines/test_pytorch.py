@@ -15,6 +15,7 @@ from qa_tradeoffs.data.features import Windows, build
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.evaluation.answers import Predictions, Reading
+from qa_tradeoffs.models import inputs
 from tests.slow_answers import all_spans, log_sum_exp, questions, tokenizer
 
 
@@ -93,6 +94,21 @@ def test_half_precision_logits_are_added_in_single_precision():
             return SimpleNamespace(start_logits=256 * ones, end_logits=ones)
 
     assert answered(Half(), [Example("id", "title", "w0", "w9", (), ())]).score.tolist() == [257.0]
+
+
+def test_in_bf16_the_logits_are_those_of_autocast_whichever_thread_computes_them():
+    examples, network = questions(12), tiny_bert()
+    reading = Reading(max_length=64, stride=16, batch_tokens=64)  # a window a batch, as here
+    windows = reading.windows(examples, tokenizer())
+    engine = pytorch.Engine(network, 0, "cpu", "bf16")
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.inference_mode():
+        rows = [np.array([row]) for row in range(len(windows.lengths))]
+        batches = [inputs.of(network).batch(windows, row, 0) for row in rows]
+        expected = [network(**batch).start_logits[0].float().numpy() for batch in batches]
+    with pytorch.side_by_side(2) as each:
+        found = [start[0] for start, _ in each(lambda row: engine.logits(windows, row), rows)]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_network_without_token_types_is_given_none():

@@ -72,12 +72,12 @@ def study(study_of):
 def measured(study, examples, tokenizer, monkeypatch):
     """A function that measures four questions with so many threads: the network and the seconds by phase."""
 
-    def measure(threads):
+    def measure(threads, precision="fp32"):
         ours = Clock(threads)
         monkeypatch.setattr(clock, "time", ours)
         network = Network(ours)
         torch.set_num_threads(threads)
-        setting = replace(SETTING, formats=("bf16",))  # the recipe's
+        setting = replace(SETTING, formats=(precision,))
         timings = phases.measure(subject(network, questions=4), study, examples, tokenizer, setting)
         return network, timings, ours.now
 
@@ -104,10 +104,11 @@ def test_phases_add_up_to_the_time_that_passed_however_many_threads_answer(threa
     assert shown["share"].tolist() == ["0 %", "83 %", "17 %", "0 %"]
 
 
-def test_phases_are_in_the_precision_of_notebook_2_whatever_the_recipes_is(measured):
-    network, timings, _ = measured(threads=1)
-    assert set(network.dtypes) == {torch.float32}
-    assert {timing.conditions["precision"] for timing in timings} == {"fp32"}
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_phases_are_in_the_recipes_precision_as_notebook_2_is(measured, precision, kind):
+    network, timings, _ = measured(threads=1, precision=precision)
+    assert set(network.dtypes) == {kind}
+    assert {timing.conditions["precision"] for timing in timings} == {precision}
 
 
 def test_the_networks_hooks_are_gone_after_the_phases(measured):

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.models import networks, squeezebert
+from qa_tradeoffs.models import networks, precisions, squeezebert
 from qa_tradeoffs.models.squeezebert import convert
 from qa_tradeoffs.profiling import variants
 from qa_tradeoffs.profiling.variants import BERT, EAGER_BERT, PUBLISHED, REWRITTEN, WATERFALL, Variant
@@ -171,9 +171,7 @@ def test_only_a_squeezebert_has_variants(network_of):
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(
-        variants.devices, "precision", lambda asked, device: "bf16" if device.type == "cuda" else "fp32"
-    )
+    monkeypatch.setattr(precisions, "native_bf16", lambda device_type: device_type == "cuda")
     monkeypatch.setattr(variants, "shutil", SimpleNamespace(which=lambda name: f"/usr/bin/{name}"))
     return monkeypatch
 

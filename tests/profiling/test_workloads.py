@@ -11,7 +11,7 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import flops
-from qa_tradeoffs.models import counting, devices, dropout_rates, networks, squeezebert
+from qa_tradeoffs.models import counting, dropout_rates, networks, precisions, squeezebert
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import Study
@@ -30,9 +30,7 @@ from tests.profiling.conftest import CPU, CUDA, PROFILE, SETTING
 def test_the_recipes_precision_comes_first_and_others_only_where_the_device_has_them(
     own, named, has_bf16, expected, study_of, monkeypatch
 ):
-    monkeypatch.setattr(
-        devices, "precision", lambda asked, device: ("bf16" if has_bf16 else "fp32") if asked == "auto" else asked
-    )
+    monkeypatch.setattr(precisions, "native_bf16", lambda device_type: has_bf16)
     study = study_of(training={"precision": own}, profile=PROFILE | {"precisions": named})
     assert workloads.setting(study, CUDA, seed=3) == workloads.Setting(CUDA, expected, seed=3)
 

@@ -9,6 +9,7 @@ import torch
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.models import precisions
 from qa_tradeoffs.profiling.anomaly import Plan
 from qa_tradeoffs.profiling.workloads import Setting
 from qa_tradeoffs.runs import anomaly, results
@@ -49,7 +50,7 @@ def test_the_command_writes_what_can_be_read_back(measured, tmp_path, capsys):
 def test_a_gpu_is_measured_at_a_larger_point_and_in_the_precisions_it_has(measured, monkeypatch, tmp_path):
     gpu = torch.device("cuda", 0)
     monkeypatch.setattr(anomaly.devices, "choose", lambda name: gpu)
-    monkeypatch.setattr(anomaly.devices, "precision", lambda asked, device: "bf16")
+    monkeypatch.setattr(precisions, "native_bf16", lambda device_type: True)
     monkeypatch.setattr(anomaly.devices, "describe", lambda device: {"name": "a GPU"})
     anomaly.main(["--out", str(tmp_path / "anomaly.json")])
     assert measured == [(Plan(((16, 384),), (0.0, 0.1), rounds=20), Setting(gpu, ("fp32", "bf16"), seed=0))]

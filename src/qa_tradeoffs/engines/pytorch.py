@@ -1,4 +1,4 @@
-"""A trained network in PyTorch, as it is trained: eager, in its own number type."""
+"""A trained network in PyTorch, as it is trained: eager, in mixed precision where it was trained so."""
 
 import threading
 from collections.abc import Iterator
@@ -10,14 +10,20 @@ import torch
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.evaluation.answers import Map
 from qa_tradeoffs.evaluation.spans import Floats, Int64
-from qa_tradeoffs.models import families, inputs
+from qa_tradeoffs.models import families, inputs, precisions
 
 
 class Engine:
-    """``network`` on ``device``, left there in eval mode; ``pad_token_id`` is its tokenizer's."""
+    """``network`` on ``device``, left there in eval mode; ``pad_token_id`` is its tokenizer's.
 
-    def __init__(self, network: torch.nn.Module, pad_token_id: int, device: str | torch.device) -> None:
+    ``precision``: 'fp32', or 'bf16' for mixed precision.
+    """
+
+    def __init__(
+        self, network: torch.nn.Module, pad_token_id: int, device: str | torch.device, precision: str = "fp32"
+    ) -> None:
         self._network, self._pad_token_id, self._device = network.to(device).eval(), pad_token_id, torch.device(device)
+        self._precision = precision
         self._inputs, on_cpu = inputs.of(network), self._device.type == "cpu"
         alone = families.one_at_a_time(network)
         # An accelerator's memory is for one batch at a time: the other thread meanwhile searches the spans of the last.
@@ -28,7 +34,7 @@ class Engine:
     def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
         """Start and end logits of the windows ``rows`` (b,), padded to the longest: (b, L) float32 or float64 each."""
         batch = self._inputs.batch(windows, rows, self._pad_token_id)
-        with self._turn:
+        with self._turn, precisions.autocast(self._device, self._precision):  # autocast is a thread's own
             output = self._network(**{name: values.to(self._device) for name, values in batch.items()})
         start, end = output.start_logits, output.end_logits
         wide = torch.promote_types(start.dtype, torch.float32)  # half precision would round the sums

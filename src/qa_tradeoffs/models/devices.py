@@ -1,4 +1,4 @@
-"""The machine at hand: which device runs, in which precision, and how it is named in results."""
+"""The machine at hand: which device runs, and how it is named in results."""
 
 import os
 import platform
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.models import precisions
 
 
 def choose(requested: str) -> torch.device:
@@ -23,14 +24,6 @@ def choose(requested: str) -> torch.device:
     return torch.device("cuda", 0) if cuda else torch.device("cpu")
 
 
-def precision(requested: str, device: torch.device) -> str:
-    """'fp32' or 'bf16'; 'auto' is bf16 on a GPU whose hardware has it, else fp32."""
-    if requested != "auto":
-        return requested
-    has_bf16 = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-    return "bf16" if has_bf16 else "fp32"
-
-
 def synchronize(device: torch.device) -> None:
     """Wait until the device has done all it was told: both sides of a clock need it on CUDA."""
     if device.type == "cuda":
@@ -38,11 +31,11 @@ def synchronize(device: torch.device) -> None:
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Name of the device, its software, and how many threads it runs on, for the provenance of results."""
+    """Name of the device, its CUDA version or instruction sets, and its threads, for the provenance of results."""
     if device.type == "cuda":
         name, software = torch.cuda.get_device_name(device), f"CUDA {torch.version.cuda}"
     else:
-        name, software = _processor(), torch.backends.cpu.get_cpu_capability()
+        name, software = _processor(), " ".join(precisions.instruction_sets())
     return {"type": device.type, "name": name, "software": software, "threads": torch.get_num_threads()}
 
 

@@ -24,7 +24,6 @@ from qa_tradeoffs.profiling.workloads import Setting, Subject, placed
 from qa_tradeoffs.study.config import Study
 
 _PASSES = 3  # of all questions, at least
-_PRECISION = "fp32"  # notebook 2 predicts without autocast, and leaves torch's own choice of tf32 as it is
 Passes = Mapping[int, Sequence[Sequence[float]]]  # of each thread: when each of its forward passes began and ended
 
 
@@ -33,6 +32,7 @@ def measure(
 ) -> list[Timing]:
     """Seconds per question of each phase on a sample of the examples; together they are the time from text to score."""
     chosen, device = sample(examples, subject.questions, setting.seed), setting.device
+    precision = setting.formats[0]  # the recipe's, in which notebook 2 predicts
     reading, language = answers.Reading.of(study), scoring.language(study, chosen)
     of_each: list[Passes] = []  # the forward passes of each predicting
     windows: Any = None
@@ -44,7 +44,7 @@ def measure(
 
     def predict() -> None:
         nonlocal predicted
-        engine = pytorch.Engine(network, tokenizer.pad_token_id, device)
+        engine = pytorch.Engine(network, tokenizer.pad_token_id, device, precision)
         with _forward_passes(network, device) as passes:
             predicted = answers.predict(engine, windows, chosen, reading)
         of_each.append(passes)
@@ -60,7 +60,7 @@ def measure(
     tokenised, predicted_in, scored = repeats.seconds.T
     in_turn = device.type != "cpu"
     forward = np.array([forward_seconds(passes, in_turn=in_turn) for passes in of_each[1:]])  # the first is warm-up
-    conditions = subject.conditions(setting, _PRECISION) | {"questions": len(chosen)}
+    conditions = subject.conditions(setting, precision) | {"questions": len(chosen)}
     parts = {"tokenise": tokenised, "forward": forward, "post-process": predicted_in - forward, "score": scored}
     return [
         Timing("phase", seconds[:, None] / len(chosen), conditions | {"phase": name, "inputs": "validation questions"})

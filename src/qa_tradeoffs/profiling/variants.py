@@ -18,8 +18,8 @@ from transformers import AutoConfig
 from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder, SqueezeBertSelfAttention
 
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.models import devices, squeezebert
 from qa_tradeoffs.models import networks as models
+from qa_tradeoffs.models import precisions, squeezebert
 from qa_tradeoffs.models.dropout import fast_masks
 from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.models.squeezebert import convert
@@ -130,7 +130,7 @@ def others(device: torch.device, precision: str, dropout: float) -> tuple[Varian
             Variant("cuDNN off", around=switched(cudnn, enabled=False), alone=True),
             Variant("cuDNN benchmark", around=switched(cudnn, benchmark=True), alone=True),
         ]
-    if precision != "bf16" and devices.precision("auto", device) == "bf16":
+    if precision != "bf16" and precisions.chosen("auto", device) == "bf16":
         found.append(Variant("bf16", precision="bf16", alone=True))
     if cuda and any(map(shutil.which, ("gcc", "clang"))):  # torch.compile needs one, and not every machine has it
         found.append(Variant("torch.compile", lambda network: network.compile(), alone=True))

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig
 
 from qa_tradeoffs.metrics.records import Condition
-from qa_tradeoffs.models import devices, inputs, networks, squeezebert
+from qa_tradeoffs.models import devices, inputs, networks, precisions, squeezebert
 from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.study.config import Grid, Model, Profile, Study
@@ -36,18 +36,20 @@ class Setting:
     def machine(self) -> Conditions:
         """What every figure of the run was taken on."""
         described = devices.describe(self.device)
-        return {"device": described["name"], "threads": described["threads"]}
+        return {"device": described["name"], "threads": described["threads"], "software": described["software"]}
 
 
 def setting(study: Study, device: torch.device, seed: int) -> Setting:
     """The recipe's number format, then the others that the study file names and the device has."""
-    own, available = devices.precision(study.training.precision, device), available_formats(device)
+    own, available = precisions.chosen(study.training.precision, device), available_formats(device)
     return Setting(device, (own, *(p for p in study.profile.precisions if p != own and p in available)), seed)
 
 
 def available_formats(device: torch.device) -> tuple[str, ...]:
     """fp32, then those that the device multiplies faster in; the GPUs with bf16 are those with tf32."""
-    return ("fp32", "bf16", "tf32") if devices.precision("auto", device) == "bf16" else ("fp32",)
+    if not precisions.native_bf16(device.type):
+        return ("fp32",)
+    return ("fp32", "bf16", "tf32") if device.type == "cuda" else ("fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def forward_pass(network: Any, batch: Batch, precision: str) -> Callable[[], tor
     given = {name: values for name, values in batch.items() if not name.endswith("_positions")}
 
     def call() -> torch.Tensor:
-        with torch.inference_mode(), autocast(network.device, precision):
+        with torch.inference_mode(), precisions.autocast(network.device, precision):
             logits: torch.Tensor = network(**given).start_logits
             return logits
 
@@ -152,7 +154,7 @@ def phases(
     losses: list[torch.Tensor] = []
 
     def forward() -> None:
-        with autocast(network.device, precision):
+        with precisions.autocast(network.device, precision):
             losses.append(network(**batch).loss)
 
     def backward() -> None:
@@ -213,11 +215,6 @@ def switched(backend: Any, **flags: bool) -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(backend, name, value)
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision where bf16 was asked for: weights stay fp32, as in training."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def _subject(name: str, network: Any, weights: str, plan: Profile) -> Subject:

@@ -17,7 +17,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.metrics.records import Condition, Record
-from qa_tradeoffs.models import checkpoints, devices, networks, tokenizers, trial, weights
+from qa_tradeoffs.models import checkpoints, devices, networks, precisions, tokenizers, trial, weights
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
@@ -47,13 +47,19 @@ class Stage:
             "study": self.study.title,
             "model": self.model.label,
             "seed": self.seed,
-            "device": f"{machine['name']}, {machine['threads']} threads",
+            "device": f"{machine['name']}, {machine['threads']} threads, {machine['software']}",
+            "precision": precisions.in_words(self.study.training.precision, self.device),
         }
 
     @cached_property
     def inputs(self) -> str:
         """Digest of all that this stage's result depends on."""
         return inputs.digest(self.study, self.name, self.slug, self.seed)
+
+    @property
+    def precision(self) -> str:
+        """'fp32' or 'bf16': what the recipe's precision comes down to on this device."""
+        return precisions.chosen(self.study.training.precision, self.device)
 
     @cached_property
     def splits(self) -> sources.Splits:
@@ -93,6 +99,11 @@ class Stage:
         every = (*self.splits.train, *self.splits.validation, *self.splits.threshold)
         trial.check_windows(network, tokenizer, every, self.study.training)
         return network
+
+    def _warnings(self) -> list[str]:
+        requested = self.study.training.precision
+        slow = precisions.emulated(requested, self.device)
+        return [f"{self.model.label}: training.precision {requested} is {precisions.SLOWER}"] if slow else []
 
     @cached_property
     def trained_folder(self) -> Path:
@@ -136,7 +147,7 @@ class Stage:
             model=self.slug,
             provenance=provenance,
             records=results.records(rows, **conditions),
-            notes=self.splits.notes,
+            notes=(*self.splits.notes, *self._warnings()),
             beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
 

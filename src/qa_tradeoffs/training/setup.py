@@ -14,7 +14,7 @@ from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.metrics.records import Condition, Record
-from qa_tradeoffs.models import devices, inputs
+from qa_tradeoffs.models import inputs, precisions
 from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.study.config import Training
 
@@ -42,11 +42,16 @@ class Setup:
     @property
     def precision(self) -> str:
         """What the recipe's precision comes down to on this device."""
-        return devices.precision(self.recipe.precision, self.device)
+        return precisions.chosen(self.recipe.precision, self.device)
 
     def conditions(self, network: Any) -> dict[str, Condition]:
-        """The recipe, flat, with the precision that it came down to, and the network's highest dropout."""
-        return self.recipe.model_dump() | {"precision": self.precision, "dropout": dropout(network)}
+        """The recipe, flat, with the precision it came down to, whether that was chosen, and the network's dropout."""
+        own = {
+            "precision": self.precision,
+            "precision_chosen": self.recipe.precision == "auto",
+            "dropout": dropout(network),
+        }
+        return self.recipe.model_dump() | own
 
     def check(self, network: Any) -> None:
         """Refuse processes that cannot share the updates or have too few GPUs, and windows too long for the network."""

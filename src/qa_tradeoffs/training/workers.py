@@ -38,7 +38,8 @@ def train(network: Any, setup: Setup) -> Fitted:
     folder = (setup.workspace / "exchange").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    torch.save((network, replace(setup, workspace=folder.parent)), folder / _TASK)
+    alike = setup.recipe.model_copy(update={"precision": setup.precision})  # whatever each machine would choose
+    torch.save((network, replace(setup, recipe=alike, workspace=folder.parent)), folder / _TASK)
     threads = max(1, torch.get_num_threads() // setup.processes)
     here = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines=1", "--main_process_port=0"]
     launcher = shlex.split(os.environ.get(LAUNCHER, "")) or [*here, f"--num_cpu_threads_per_process={threads}"]

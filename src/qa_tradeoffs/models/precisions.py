@@ -1,0 +1,82 @@
+"""Number formats: what this machine multiplies natively, and what `precision: auto` comes down to."""
+
+import time
+from functools import cache
+
+import torch
+
+# Short names, and what torch calls the instructions on x86 and on Arm.
+_INSTRUCTIONS = {
+    "avx2": ("avx2",),
+    "avx512": ("avx512_f",),
+    "vnni": ("avx512_vnni", "avx_vnni"),
+    "bf16": ("avx512_bf16", "bf16"),
+    "amx": ("amx_bf16", "amx_int8"),
+    "neon": ("neon",),
+    "sve": ("sve",),
+}
+_SIDE, _SECONDS = 512, 0.25
+# Native bf16 products were measured to take about half the time of fp32's, emulated ones several times as long.
+_FASTER_BY = 1.1
+SLOWER = "slower than fp32 here, where the device only emulates it"
+
+
+def chosen(requested: str, device: torch.device) -> str:
+    """'fp32' or 'bf16': what was requested; for 'auto' bf16 where the device multiplies it natively."""
+    if requested != "auto":
+        return requested
+    return "bf16" if native_bf16(device.type) else "fp32"
+
+
+def in_words(requested: str, device: torch.device) -> str:
+    """The precision and how it came to be, with a warning where it is slower than fp32 here."""
+    found = chosen(requested, device)
+    if requested == "auto":
+        return f"{found} (chosen: the device {'has' if found == 'bf16' else 'lacks'} native bf16)"
+    return f"{found} (as the study says{'; ' + SLOWER if emulated(requested, device) else ''})"
+
+
+def emulated(requested: str, device: torch.device) -> bool:
+    """Whether bf16 was requested of a device that has no instructions for it."""
+    return requested == "bf16" and not native_bf16(device.type)
+
+
+@cache
+def native_bf16(device_type: str) -> bool:
+    """Whether the device has instructions for bf16 products and, on a processor, they are faster than fp32's now.
+
+    The flags of a processor do not say whether the matrix library uses them; a quarter of a second of products does.
+    """
+    if device_type == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    return bool({"bf16", "amx"} & {*instruction_sets()}) and bf16_speedup() >= _FASTER_BY
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """The processor's instruction sets that decide how fast which number format is, in a fixed order."""
+    has = torch.cpu.get_capabilities()
+    return tuple(name for name, flags in _INSTRUCTIONS.items() if any(has.get(flag) for flag in flags))
+
+
+def bf16_speedup() -> float:
+    """Time of a product of square matrices in fp32 over its time in bf16, the shortest of each, taken in turn."""
+    matrices = [torch.ones(_SIDE, _SIDE, dtype=kind) for kind in (torch.float32, torch.bfloat16)]
+    fp32: list[float] = []
+    bf16: list[float] = []
+    ends = time.perf_counter() + _SECONDS
+    while len(fp32) < 3 or time.perf_counter() < ends:
+        for found, matrix in zip((fp32, bf16), matrices, strict=True):
+            found.append(_seconds(matrix))
+    return min(fp32) / min(bf16)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision where it is bf16: weights stay fp32, and so do sums."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _seconds(matrix: torch.Tensor) -> float:
+    began = time.perf_counter()
+    with torch.inference_mode():
+        matrix @ matrix
+    return time.perf_counter() - began
