@@ -1,9 +1,11 @@
 """Tiny checkpoints of the encoder families, each with a tokenizer of its own kind, as pretraining leaves them."""
 
+import io
 import string
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 import tokenizers
 import transformers
 
@@ -155,4 +157,29 @@ def checkpoint_of(family: str, folder: Path, kind: str = "AutoModel", **settings
     config = config_of(family, tokenizer, **settings)
     getattr(transformers, kind).from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+_FAIRSEQ = {"unk_id": 0, "bos_id": 1, "eos_id": 2}
+# As some checkpoints have their tokenizer, without tokenizer.json: the file's name, and which pieces come first.
+PIECES: dict[str, tuple[str, dict[str, Any]]] = {
+    "deberta-v2": ("spm.model", {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]",
+                                 "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}),
+    "xlm-roberta": ("sentencepiece.bpe.model", _FAIRSEQ),
+    "camembert": ("sentencepiece.bpe.model", _FAIRSEQ),
+    "albert": ("spiece.model", {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1,
+                                "control_symbols": "[CLS],[SEP],[MASK]"}),
+}  # fmt: skip
+
+
+def with_pieces_alone(family: str, folder: Path) -> Path:
+    """The checkpoint of the family in this folder with a SentencePiece model, of TEXTS, for all of its tokenizer."""
+    for path in folder.glob("*token*.json"):
+        path.unlink()
+    name, first = PIECES[family]
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS), model_writer=model, vocab_size=60, hard_vocab_limit=False, minloglevel=2, **first
+    )
+    (folder / name).write_bytes(model.getvalue())
     return folder

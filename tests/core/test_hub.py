@@ -23,7 +23,7 @@ from qa_tradeoffs.study.config import HubData, Model
 from tests import hub_server
 
 WEIGHTS = bytes(range(250)) * 20  # 5,000 bytes
-CHECKPOINT = {"config.json": b"{}", "model.safetensors": WEIGHTS, "vocab.txt": b"[PAD]\n"}
+CHECKPOINT = {"config.json": b"{}", "model.safetensors": WEIGHTS, "vocab.txt": b"[PAD]\n", "spm.model": b"pieces"}
 PATTERNS = checkpoints.FILES
 
 
@@ -145,7 +145,8 @@ class TestFetch:
 
     def test_a_pickle_is_fetched_only_where_there_are_no_safetensors(self, server, monkeypatch):
         monkeypatch.setattr(weights, "conversions", lambda folder: [])
-        old = {"config.json": b"{}", "pytorch_model.bin": WEIGHTS, "vocab.txt": b"[PAD]\n"}
+        old = {name: file for name, file in CHECKPOINT.items() if name != "model.safetensors"}
+        old["pytorch_model.bin"] = WEIGHTS
         sha = server.add("models/some/bert", old | {"tf_model.h5": b"", "training_args.bin": b"", "modeling.py": b""})
         folder = checkpoints.locate(spec())
         assert (content(folder), folder.name) == (old, sha)

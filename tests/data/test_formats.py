@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,30 @@ def test_what_is_no_form_of_questions_is_refused_by_what_it_is(tmp_path, content
     with pytest.raises(StudyError) as error:
         formats.read(path)
     assert str(error.value).startswith(f"{path}: {message}")
+
+
+def test_a_gzip_bomb_is_refused_within_bounded_memory(tmp_path):
+    bomb = 100 * gzip.compress(bytes(2**20))  # 100 MiB of zeros: such files may follow each other in one
+    path = tmp_path / "bomb.json.gz"
+    path.write_bytes(bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(StudyError) as error:
+            formats.read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert str(error.value) == (
+        f"{path}: is a gzip file of {len(bomb):,} bytes that unpacks to more than {2**24:,}, which no text does; give "
+        "the questions unpacked"
+    )
+    assert peak < 3 * 2**24
+
+
+def test_a_large_file_may_be_packed_as_far_as_text_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "_ANYWAY_UNPACKED", 0)
+    (tmp_path / "a").write_bytes(gzip.compress(as_lines(ROWS)))
+    assert sources.read_files(tmp_path / "a") == (EXAMPLES, ())
 
 
 def test_a_table_that_prints_several_answers_without_commas_is_refused(tmp_path):

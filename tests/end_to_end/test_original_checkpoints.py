@@ -37,10 +37,10 @@ def study(tmp_path: Path) -> tuple[Checkout, config.Study]:
     return checkout, config.load(file)
 
 
-def questions(examples: list[Any]) -> hub_server.Files:
-    """The examples as both splits of a data set in SQuAD's columns."""
+def questions(examples: list[Any], folder: str = "plain_text", held_out: str = "validation") -> hub_server.Files:
+    """The examples as both splits, ``train`` and ``held_out``, of a data set in SQuAD's columns."""
     files = {}
-    for split in ("train", "validation"):
+    for split in ("train", held_out):
         rows = [
             {
                 "id": f"{split}-{example.id}",
@@ -53,7 +53,7 @@ def questions(examples: list[Any]) -> hub_server.Files:
         ]
         buffer = io.BytesIO()
         pd.DataFrame(rows).to_parquet(buffer)
-        files[f"plain_text/{split}-00000-of-00001.parquet"] = buffer.getvalue()
+        files[f"{folder}/{split}-00000-of-00001.parquet"] = buffer.getvalue()
     return files
 
 
@@ -115,12 +115,25 @@ def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
     assert "not trained" in report
 
 
-def test_a_repository_as_in_2020_goes_from_training_to_the_report(network_of, tokenizer, tmp_path):
-    """SqueezeBERT as it was uploaded: weights in fp16 as a pickle, with heads of its pretraining, and vocab.txt."""
+CARD = b"""---
+configs:
+- {config_name: en, data_files: [{split: train, path: en/train-*}, {split: test, path: en/test-*}]}
+- {config_name: other, data_files: [{split: train, path: other/train-*}]}
+---
+"""
+
+
+def test_a_repository_as_in_2020_goes_from_training_to_the_report(network_of, tokenizer, examples, tmp_path):
+    """SqueezeBERT as it was uploaded: weights in fp16 as a pickle, with heads of its pretraining, and vocab.txt.
+
+    Its questions are one of two configs of a data set of the Hub, which has a test split in place of validation.
+    """
     (tmp_path / "checkout").mkdir()
     checkout = Checkout(tmp_path / "checkout")
     content = yaml.safe_load((checkout.folder / "studies" / "tiny.yaml").read_text())
     content["models"] = {"squeezebert": {"label": "SqueezeBERT", "hub": "squeezebert/uncased", "revision": "main"}}
+    splits = {"config": "en", "train_split": "train", "validation_split": "test"}
+    content["data"] = {"source": "hub", "name": "some/languages", "revision": "main", **splits}
     (checkout.folder / "studies" / "old.yaml").write_text(yaml.safe_dump(content))
 
     network = network_of("squeezebert", max_position_embeddings=192)
@@ -130,6 +143,8 @@ def test_a_repository_as_in_2020_goes_from_training_to_the_report(network_of, to
     files = as_in_2020(network, tokenizer, encoder | pretraining)
     with hub_server.running() as hub:
         commit = hub.add("models/squeezebert/uncased", files)
+        data = questions(examples, "en", "test") | questions(examples[:1], "other") | {"README.md": CARD}
+        data_commit = hub.add("datasets/some/languages", data)
         make = functools.partial(finished, checkout, hub, tmp_path / "home", "all", "STUDY=old")
         names = ("seed-0/1-train", "seed-0/2-evaluate", "3-profile")
         each = [f"done: runs/old/squeezebert/{name}.ipynb" for name in names]
@@ -143,7 +158,10 @@ def test_a_repository_as_in_2020_goes_from_training_to_the_report(network_of, to
         origin = results.read(checkout.folder / "runs" / "old" / "squeezebert" / name).provenance
         (made,) = origin.converted
         assert (origin.checkpoint, origin.revision) == ("squeezebert/uncased", commit)
+        assert origin.data_revision == data_commit
         assert (made.file, made.sha256, made.safetensors_sha256) == ("pytorch_model.bin", sha256, safe.stem)
+    evaluation = results.read(checkout.folder / "runs" / "old" / "squeezebert" / "seed-0" / "evaluation.json")
+    assert evaluation.find("f1").n == len(examples)
     trained = load_file(checkout.folder / "runs/old/squeezebert/seed-0/checkpoint/model.safetensors")
     assert {tensor.dtype for tensor in trained.values()} == {torch.float32}
     assert set(trained) == set(network.state_dict())

@@ -1,3 +1,5 @@
+"""The metric of the evaluate library: SQuAD's official rules by default, and those of a language that is named."""
+
 import json
 import logging
 import os
@@ -23,7 +25,8 @@ def refuse(*args, **kwargs):
 
 socket.socket.connect = socket.create_connection = refuse
 rows = json.loads(sys.argv[2])
-print(json.dumps(evaluate.load(sys.argv[1]).compute(**rows)))
+metric = evaluate.load(sys.argv[1])
+print(json.dumps([metric.compute(**rows), metric.compute(**rows, language="de")]))
 """
 
 
@@ -46,7 +49,7 @@ def test_evaluate_loads_the_metric_by_path_offline_and_writes_only_to_its_cache(
         "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]),
     }
     script = SOURCE / "qa_tradeoffs" / "evaluation" / "squad_metric.py"
-    questions = rows({"q1": "The cat!", "q2": "big dog"}, {"q1": ["bird", "cat"], "q2": ["dog"]})
+    questions = rows({"q1": "The cat!", "q2": "big Hund"}, {"q1": ["bird", "cat"], "q2": ["der Hund"]})
     done = subprocess.run(
         [sys.executable, "-c", OFFLINE, str(script), json.dumps(questions)],
         cwd=home,
@@ -56,7 +59,10 @@ def test_evaluate_loads_the_metric_by_path_offline_and_writes_only_to_its_cache(
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == pytest.approx({"exact_match": 50.0, "f1": 250 / 3})
+    # big hund against der hund: F1 1/2; against hund, without the German article, 2/3; but then the counts as a word.
+    official, german = json.loads(done.stdout)
+    assert official == pytest.approx({"exact_match": 50.0, "f1": 100 * (1 + 1 / 2) / 2})
+    assert german == pytest.approx({"exact_match": 0.0, "f1": 100 * (2 / 3 + 2 / 3) / 2})
     assert list(home.iterdir()) == []
 
 
@@ -82,3 +88,42 @@ def test_a_repeated_id_is_refused(metric):
     questions = {name: twice * 2 for name, twice in rows({"q1": "cat"}, {"q1": ["cat"]}).items()}
     with pytest.raises(StudyError, match="predictions have the id 'q1' 2 times"):
         metric.compute(**questions)
+
+
+# Predicted, expected: by the official rules, then by those of the language: EM and F1 in points.
+CASES = {
+    "zh": [
+        ("三百户人", "三百户", (0.0, 0.0), (0.0, 600 / 7)),  # 3 of 4 characters, 3 of 3
+        ("李木匠。", "李木匠", (0.0, 0.0), (100.0, 100.0)),  # the full stop is none of ASCII
+        ("1791年", "1791年", (100.0, 100.0), (100.0, 100.0)),
+    ],
+    "de": [
+        ("die Mauer", "der Mauer", (0.0, 50.0), (100.0, 100.0)),
+        ("die Berliner Mauer", "Mauer", (0.0, 50.0), (0.0, 200 / 3)),  # 1 of 3 and 1 of 1; 1 of 2 and 1 of 1
+        ("a Mauer", "Mauer", (100.0, 100.0), (0.0, 200 / 3)),  # the article of English only
+    ],
+    "en": [("The cat!", "a cat", (100.0, 100.0), (100.0, 100.0)), ("big dog", "dog", (0.0, 200 / 3), (0.0, 200 / 3))],
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "case"), [(language, case) for language, cases in CASES.items() for case in cases]
+)
+def test_the_official_rules_hold_unless_a_language_is_named(metric, language, case):
+    predicted, expected, official, own = case
+    questions = rows({"q": predicted}, {"q": [expected]})
+    assert tuple(metric.compute(**questions).values()) == pytest.approx(official)
+    assert tuple(metric.compute(**questions, language=language).values()) == pytest.approx(own)
+
+
+def test_without_a_language_all_cases_score_as_in_another_implementation_of_the_official_rules(metric):
+    squad = pytest.importorskip("torchmetrics.functional.text.squad").squad
+    pairs = {f"{n}": case for n, case in enumerate(case for cases in CASES.values() for case in cases)}
+    questions = rows({i: case[0] for i, case in pairs.items()}, {i: [case[1]] for i, case in pairs.items()})
+    theirs = squad(questions["predictions"], questions["references"])
+    assert metric.compute(**questions) == pytest.approx({key: float(value) for key, value in theirs.items()})
+
+
+def test_a_language_without_rules_is_refused(metric):
+    with pytest.raises(StudyError, match=r"^language: 'zh-cn' has no rules; choose one of ar, bn, "):
+        metric.compute(**rows({"q": "cat"}, {"q": ["cat"]}), language="zh-cn")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 import transformers
 from torch import nn
@@ -18,7 +19,7 @@ from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.models import checkpoints, counting, dropout_rates, families, inputs, networks, tokenizers, trial
 from qa_tradeoffs.study.config import Model, Training
-from tests.families import FAMILIES, checkpoint_of, config_of, tokenizer_of
+from tests.families import FAMILIES, PIECES, checkpoint_of, config_of, tokenizer_of, with_pieces_alone
 from tests.models.conftest import local, sentence
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -279,8 +280,44 @@ def test_a_head_of_two_classes_is_no_answer_head_though_its_shape_fits(tmp_path)
         checkpoints.load(folder)
 
 
-def test_a_sentencepiece_model_alone_is_refused(tmp_path):
-    folder = checkpoint_of("albert", tmp_path)
-    (folder / "tokenizer.json").rename(folder / "spiece.model")
-    with pytest.raises(StudyError, match=r"SentencePiece model alone \(spiece\.model\), which is not read; open it"):
+# In words and pieces, with blanks, and with a character that the model does not know.
+SPOKEN = ["Ada lives in Rome", "Where  does Bob rain?", " livesCarla.", "Ada or Ω"]
+
+
+@pytest.mark.parametrize("family", PIECES)
+def test_a_sentencepiece_model_alone_is_a_tokenizer_with_the_pieces_and_offsets_that_it_says(family, tmp_path):
+    folder = with_pieces_alone(family, checkpoint_of(family, tmp_path / family))
+    tokenizer = tokenizers.load(local(folder), folder, [])
+    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / PIECES[family][0]))
+    for text in SPOKEN:
+        text = text.lower() if family == "albert" else text  # as ALBERT does without a setting
+        assert tokenizer.tokenize(text) == model.encode(text, out_type=str)
+    assert tokenizer.convert_ids_to_tokens(tokenizer(SPOKEN[3])["input_ids"]).count(tokenizer.unk_token) == 1
+    found = tokenizer("Ada lives", return_offsets_mapping=True, add_special_tokens=False)
+    for piece, (start, end) in zip(found.tokens(), found["offset_mapping"], strict=True):
+        assert piece == "▁" or "Ada lives"[start:end].strip().lower() == piece.strip("▁").lower()
+    network = networks.load_network(local(folder), folder, len(tokenizer), 0)
+    trial.try_out(network, tokenizer, "models.x")
+    checkpoints.save(network, tokenizer, tmp_path / "saved")
+    again = tokenizers.load(local(tmp_path / "saved"), tmp_path / "saved", [])
+    assert (tmp_path / "saved" / "tokenizer.json").is_file()
+    assert again(SPOKEN, SPOKEN[::-1])["input_ids"] == tokenizer(SPOKEN, SPOKEN[::-1])["input_ids"]
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", b"\x80\x02}q\x00."])
+def test_what_is_no_sentencepiece_model_is_refused_by_its_name(tmp_path, content):
+    folder = with_pieces_alone("albert", checkpoint_of("albert", tmp_path))
+    (folder / "spiece.model").write_bytes(content)
+    with pytest.raises(StudyError) as error:
         tokenizers.load(local(folder), folder, [])
+    assert sentence(error) == f"{folder}/spiece.model: is no SentencePiece model; fetch it again"
+
+
+def test_a_sentencepiece_model_under_the_name_of_another_family_s_is_refused(tmp_path):
+    folder = with_pieces_alone("albert", checkpoint_of("albert", tmp_path))
+    (folder / "spiece.model").rename(folder / "spm.model")
+    with pytest.raises(StudyError) as error:
+        tokenizers.load(local(folder), folder, [])
+    assert sentence(error) == (
+        f"{folder}: has no vocabulary for its AlbertTokenizer; expected tokenizer.json or spiece.model"
+    )

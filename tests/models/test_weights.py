@@ -198,6 +198,41 @@ class TestConversion:
         assert sentence(error).startswith(f"{file}: asks for posix.mkdir, ")
         assert not (tmp_path / "mark").exists()
 
+    def test_a_file_that_takes_too_long_to_read_is_refused_and_says_so(self, file, monkeypatch):
+        # A key of pairs of pairs ..., each of one pair twice: its hash takes 2⁶⁰ steps, though it is written in 60.
+        pairs = b"".join(b"h%ch%c\x86q%c" % (n, n, n + 1) for n in range(60))  # get n twice, pair them, put n + 1
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("archive/data.pkl", b"\x80\x02)q\x00" + pairs + b"}h\x3cNs.")  # {pair 60: None}
+            archive.writestr("archive/version", b"3\n")
+        monkeypatch.setattr(weights, "_SECONDS", 1)
+        with pytest.raises(StudyError) as error:
+            weights.conversions(file.parent)
+        assert sentence(error) == (
+            f"{file}: took more than 1 s of the processor to read, which no file of weights does; fetch it again, or "
+            "use another checkpoint"
+        )
+
+    @pytest.mark.parametrize(
+        ("end", "reason"),
+        [
+            ("kill -KILL $$", "the process that read it was killed, most likely because the machine ran out of "),
+            ("kill -ABRT $$", "crashed the process that read it (Aborted); it is damaged or asks for too much"),
+            ("echo 'a: b' >&2; exit 3", "the process that read it ended with code 3 (a: b)"),
+        ],
+    )  # fmt: skip
+    def test_a_process_that_ends_otherwise_leaves_a_reason_and_nothing_else(
+        self, file, tmp_path, cache, monkeypatch, end, reason
+    ):
+        program = tmp_path / "python"
+        program.write_text(f"#!/bin/sh\n{end}\n")
+        program.chmod(0o700)
+        torch.save(TWO, file)
+        monkeypatch.setattr(weights.sys, "executable", str(program))
+        with pytest.raises(StudyError) as error:
+            weights.conversions(file.parent)
+        assert sentence(error).startswith(f"{file}: {reason}")
+        assert [*cache.iterdir()] == []
+
 
 @pytest.mark.usefixtures("in_this_process")
 class TestFolders:

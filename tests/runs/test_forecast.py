@@ -1,5 +1,6 @@
 """A forecast can be worked out by hand, starts nothing, and refuses what the disk cannot hold."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -19,7 +20,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import features
 from qa_tradeoffs.metrics import flops
-from qa_tradeoffs.models import networks
+from qa_tradeoffs.models import networks, weights
 from qa_tradeoffs.runs import forecast, graph, plan, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import Selection
@@ -209,17 +210,25 @@ def test_weights_that_are_in_the_hub_s_cache_are_not_fetched_again(bert, tmp_pat
     snapshot = tmp_path / "hub" / "models--google-bert--bert-base-uncased" / "snapshots" / str(spec.revision)
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").touch()
-    assert bert().download == 0
+    assert (bert().download, bert().conversion) == (0, 0)
 
 
-def test_pickles_in_the_hub_s_cache_are_not_fetched_again_but_need_room_for_their_conversion(bert, tmp_path):
+def test_pickles_in_the_hub_s_cache_need_room_for_their_conversion_until_it_is_made(bert, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "CACHE", tmp_path / "converted")
     spec, before = config.load(SQUAD).models["bert"], bert()
+    assert before.conversion == 4 * 108_893_186  # it may come as a pickle
     snapshot = tmp_path / "hub" / "models--google-bert--bert-base-uncased" / "snapshots" / str(spec.revision)
     snapshot.mkdir(parents=True)
-    for name in ("config.json", "pytorch_model.bin"):
-        (snapshot / name).touch()
+    (snapshot / "config.json").touch()
+    pickle = snapshot / "pytorch_model.bin"
+    pickle.write_bytes(bytes(5_000))
     need = bert()
-    assert (need.download, need.disk - before.disk) == (0, 4 * 108_893_186)
+    assert (need.download, need.conversion, need.disk - before.disk) == (0, 5_000, 5_000)
+    converted = tmp_path / "converted" / hashlib.sha256(pickle.read_bytes()).hexdigest() / "of another.safetensors"
+    converted.parent.mkdir(parents=True)
+    converted.touch()
+    need = bert()
+    assert (need.download, need.conversion, need.disk - before.disk) == (0, 0, 5_000)
 
 
 def test_a_folder_with_a_pickle_has_the_size_of_its_config(tmp_path):
@@ -321,11 +330,11 @@ def test_before_the_start_one_line_has_what_is_still_to_be_done(selection):
         return list(map(float, re.findall(pattern, plan.line(chosen, found))[0]))
 
     hours = need.seconds / 3600
-    # Weights of three seeds, those of the Hub, and two checkpoints with Adam's moments.
-    assert said() == pytest.approx([3, hours, 1.555 * hours, (3 + 1 + 6) * weights / 1e9], rel=0.01)
+    # Weights of three seeds, those of the Hub and their conversion, and two checkpoints with Adam's moments.
+    assert said() == pytest.approx([3, hours, 1.555 * hours, (3 + 2 + 6) * weights / 1e9], rel=0.01)
     earlier(chosen, "train", took(1.0), 2.0)  # a training less
     hours -= need.train / 3600
-    assert said() == pytest.approx([2, hours, 1.555 * hours, (2 + 1 + 6) * weights / 1e9], rel=0.01)
+    assert said() == pytest.approx([2, hours, 1.555 * hours, (2 + 2 + 6) * weights / 1e9], rel=0.01)
 
 
 def prints(capsys: pytest.CaptureFixture[str], *arguments: str, **variables: Any) -> list[str]:

@@ -30,6 +30,9 @@ _EXPECTED = (
 )
 # What text that is not in UTF-8 is mostly in; of several that fit, the one that gives the likelier text is named.
 _ENCODINGS = "cp1252 cp1250 cp1251 koi8_r cp1253 cp1254 cp1255 cp1256 cp874 cp932 euc_jp gb18030 big5 euc_kr".split()
+# Text is packed to a tenth or so. What is packed much further only fills the memory, as a gzip bomb does.
+_MOST_UNPACKED = 100  # times the bytes of the gzip file
+_ANYWAY_UNPACKED = 2**24  # bytes that any file may unpack to
 _COLUMNS = {"context", "question"}  # by these a table is known, and these are texts even where they are empty
 
 
@@ -51,10 +54,7 @@ def read(path: Path) -> Contents:
     """The content of one file. Raises StudyError that names the form, or says what the file is instead."""
     content = read_bytes(path)
     if content.startswith(b"\x1f\x8b"):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise StudyError(f"{path}: is a gzip file that cannot be unpacked ({one_line(error)})") from None
+        content = _unpacked(content, path)
     if content.startswith(b"PAR1"):
         try:
             rows = pq.read_table(io.BytesIO(content)).to_pylist()
@@ -92,6 +92,22 @@ def recognised(content: Any, form: str, place: object) -> Contents:
         case [] | [{"question": _}, *_] | [{"context": _}, *_]:
             return Contents(f"{form}, {FLAT}", rows=content)
     raise StudyError(f"{place}: is {form}{_described(content)}; {_EXPECTED}")
+
+
+def _unpacked(content: bytes, path: Path) -> bytes:
+    """What gzip packed; no more of it is unpacked than text takes."""
+    most = max(_MOST_UNPACKED * len(content), _ANYWAY_UNPACKED)
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            unpacked = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise StudyError(f"{path}: is a gzip file that cannot be unpacked ({one_line(error)})") from None
+    if len(unpacked) > most:
+        raise StudyError(
+            f"{path}: is a gzip file of {len(content):,} bytes that unpacks to more than {most:,}, which no text does; "
+            "give the questions unpacked"
+        )
+    return unpacked
 
 
 def _decoded(content: bytes, path: Path) -> str:

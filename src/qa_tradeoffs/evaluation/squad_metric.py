@@ -1,6 +1,7 @@
 """SQuAD's exact match and F1 behind the interface of the ``evaluate`` library, without the network.
 
-``evaluate.load`` takes the path of this file; what goes in and comes out is as for its ``squad`` metric.
+``evaluate.load`` takes the path of this file; what goes in and comes out is as for its ``squad`` metric, but for
+``language``, which says how words are counted.
 """
 
 import logging
@@ -12,12 +13,16 @@ import evaluate
 from datasets import Features, Sequence, Value
 
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.languages import LANGUAGES
+from qa_tradeoffs.metrics import languages
 from qa_tradeoffs.metrics.squad import aggregate, score_questions
 
 _INPUTS = """
 Args:
     predictions: list of {"id": str, "prediction_text": str}
     references: list of {"id": str, "answers": {"text": list of str, "answer_start": list of int}}
+    language: two-letter code. "en" (default) has the official rules of SQuAD, the others those of MLQA, by which, for
+        one, each character of Chinese counts as a word.
 
 Returns:
     {"exact_match": points from 0 to 100, "f1": points from 0 to 100}. A question without a prediction scores 0.
@@ -39,10 +44,18 @@ class SquadMetric(evaluate.Metric):  # type: ignore[misc]
             ),
         )
 
-    def _compute(self, predictions: list[dict[str, Any]], references: list[dict[str, Any]]) -> dict[str, float]:
+    def _compute(
+        self,
+        predictions: list[dict[str, Any]],
+        references: list[dict[str, Any]],
+        language: str = languages.OFFICIAL,
+    ) -> dict[str, float]:
+        if language not in LANGUAGES:
+            raise StudyError(f"language: {language!r} has no rules; choose one of {', '.join(LANGUAGES)}")
         scores = score_questions(
             {row["id"]: row["prediction_text"] for row in _without_repeats(predictions, "predictions")},
             {row["id"]: row["answers"]["text"] for row in _without_repeats(references, "references")},
+            rules=languages.normalizer(language),
         )
         if scores.missing:
             logging.getLogger(__name__).warning("questions without a prediction, scored 0: %d", len(scores.missing))

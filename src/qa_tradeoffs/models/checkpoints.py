@@ -19,7 +19,8 @@ from qa_tradeoffs.study.config import Model
 
 # Everything a checkpoint needs, and nothing that could hold code or pickles.
 FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
-         "special_tokens_map.json", "added_tokens.json", "merges.txt"]  # fmt: skip
+         "special_tokens_map.json", "added_tokens.json", "merges.txt",
+         "spm.model", "spiece.model", "sentencepiece*.model"]  # fmt: skip
 _REAL = ("F16", "BF16", "F32", "F64")  # dtypes of weights, as safetensors names them
 _LAYERS = (
     "num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",

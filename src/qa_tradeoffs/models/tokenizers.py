@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from tokenizers import BertWordPieceTokenizer
 from transformers import AutoTokenizer, BertTokenizerFast
 
@@ -18,7 +20,6 @@ from qa_tradeoffs.study.config import Model
 
 _UNKNOWN = "𒀀"  # a cuneiform sign, which hardly any vocabulary has
 _CAPITALISED = re.compile(rb"^(##)?[A-Z][a-z]+\r?$", re.MULTILINE)
-_VOCABULARY_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
 @quiet()
@@ -27,12 +28,7 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
     if folder is None:
         return train_wordpiece(training_texts, networks.configure(spec).vocab_size)
     checkpoints.check(folder)
-    has_vocabulary = any((folder / name).is_file() for name in _VOCABULARY_FILES)
-    if not has_vocabulary and (pieces := next(folder.glob("*.model"), None)):
-        raise StudyError(
-            f"{folder}: has a tokenizer as a SentencePiece model alone ({pieces.name}), which is not read; open it "
-            "with transformers and save it once, for a tokenizer.json"
-        )
+    _check_pieces(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **_case(folder))
         tokenizer("Who?", _UNKNOWN)  # some faults show only where it is used
@@ -43,9 +39,25 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
     if tokenizer.pad_token_id is None:
         raise StudyError(f"{folder}: its tokenizer has no token to pad with; its settings must name a pad_token")
     # transformers makes do without: a vocabulary of five special tokens, in which every word is unknown.
-    if not has_vocabulary:
-        raise StudyError(f"{folder}: has no tokenizer; expected one of {', '.join(_VOCABULARY_FILES)}")
+    names = ["tokenizer.json", *(name for key, name in tokenizer.vocab_files_names.items() if key == "vocab_file")]
+    if not any(is_file(folder / name) for name in names):
+        kind = type(tokenizer).__name__
+        raise StudyError(f"{folder}: has no vocabulary for its {kind}; expected {' or '.join(names)}")
     return tokenizer
+
+
+def _check_pieces(folder: Path) -> None:
+    """Refuse a file that is no SentencePiece model, where transformers is to make the tokenizer of it.
+
+    It would take the file for a model of another kind, and name what is missing for that.
+    """
+    for path in () if is_file(folder / "tokenizer.json") else folder.glob("*.model"):
+        try:
+            pieces = ModelProto.FromString(read_bytes(path)).pieces
+        except DecodeError:
+            pieces = []
+        if not pieces:
+            raise StudyError(f"{path}: is no SentencePiece model; fetch it again")
 
 
 def _case(folder: Path) -> dict[str, bool]:

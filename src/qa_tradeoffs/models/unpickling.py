@@ -1,16 +1,18 @@
 """Convert weights in torch's pickle format to safetensors, in a process of its own whose memory and time are bounded.
 
-python -m qa_tradeoffs.models.unpickling pytorch_model.bin TARGET
+python -m qa_tradeoffs.models.unpickling pytorch_model.bin TARGET SECONDS
 
 Only torch's restricted unpickler opens the file: it builds tensors and plain containers, and runs nothing. It does not
 bound what a file of few bytes may ask for, nor say what has to be in it; that is done here.
 """
 
+import math
 import pickle
 import re
 import resource
 import signal
 import sys
+import time
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -33,12 +35,14 @@ _DTYPES = (
 _MOST_UNFOLDED = 2  # times the file's bytes: tied weights are one storage under two names
 _MEMORY = 5  # times the file's bytes: it, its tensors unfolded, and they once more as they are written
 _MORE_MEMORY = 2**30
-_SECONDS = 300  # of the processor
 
 
-def convert(source: Path, target: Path) -> None:
-    """Write the tensors of ``source`` as safetensors, in their own dtypes, within bounds. Raises StudyError."""
-    _bound(_MEMORY * source.stat().st_size + _MORE_MEMORY)
+def convert(source: Path, target: Path, seconds: int) -> None:
+    """Write the tensors of ``source`` as safetensors, in their own dtypes, within bounds. Raises StudyError.
+
+    This process ends on SIGXCPU after ``seconds`` of the processor.
+    """
+    _bound(_MEMORY * source.stat().st_size + _MORE_MEMORY, seconds)
     tensors = read(source)
     with enough_disk_for(target):
         save_file(tensors, target, {"format": "pt"})
@@ -102,18 +106,19 @@ def _checked(source: Path, content: Any, size: int) -> dict[str, torch.Tensor]:
     return {n: value.detach().clone(memory_format=torch.contiguous_format) for n, value in content.items()}
 
 
-def _bound(more: int) -> None:
-    """End this process where it takes ``more`` bytes than it has, or too long, or outlives who asked for it."""
+def _bound(more: int, seconds: int) -> None:
+    """End this process where it takes so many bytes or seconds more than by now, or outlives who asked for it."""
     end_with_parent(signal.SIGKILL)
     torch.set_num_threads(1)  # each thread would reserve memory for its stack
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     for limit, value in (
         (resource.RLIMIT_AS, pages * resource.getpagesize() + more),
-        (resource.RLIMIT_CPU, _SECONDS),
+        (resource.RLIMIT_CPU, math.ceil(time.process_time()) + seconds),
+        (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(limit)[1]
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (lower, lower))
+        resource.setrlimit(limit, (lower, hard))  # at the soft limit of time comes a signal of its own
 
 
 def _reason(error: Exception, size: int) -> str:
@@ -121,7 +126,9 @@ def _reason(error: Exception, size: int) -> str:
     text = str(error)
     if out_of_memory(error) or "Cannot allocate memory" in text:
         return f"asks for more memory than goes with its {size:,} bytes"
-    if asked := re.search(r"GLOBAL (\S+)", text):
+    if (asked := re.search(r"GLOBAL (\S+)", text)) and asked[1].endswith("."):  # a file ends within a name
+        return "is cut short or damaged; fetch it again"
+    if asked:
         return f"asks for {one_line(asked[1], 80)}, and only tensors are opened; code from checkpoints is never run"
     if isinstance(error, pickle.UnpicklingError):
         text = re.split(r"WeightsUnpickler error:|trusted source\.", text)[-1]
@@ -131,7 +138,7 @@ def _reason(error: Exception, size: int) -> str:
 
 def main() -> None:
     """Command line of this module."""
-    convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    convert(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
 
 
 if __name__ == "__main__":

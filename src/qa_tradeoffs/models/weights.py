@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from qa_tradeoffs.core.files import ROOT, RUNS, is_file, make_folder
 PICKLES = ["pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin"]
 EXPECTED = "model.safetensors, or pytorch_model.bin"
 CACHE = ROOT / RUNS / ".converted"
+_SECONDS = 300  # of the processor, to read a pickle and write it again
 _SHARD = re.compile(r"pytorch_model-\d+-of-\d+\.bin")
 
 
@@ -55,6 +57,11 @@ def pickles(folder: Path) -> list[Path]:
         return []
     whole = folder / PICKLES[0]
     return [whole] if is_file(whole) else [folder / name for name in sorted(set(_shards(folder).values()))]
+
+
+def is_converted(sha256: str) -> bool:
+    """Whether a pickle with this SHA-256 lies in the cache as safetensors."""
+    return any((CACHE / sha256).glob("*.safetensors"))
 
 
 def conversions(folder: Path) -> list[Conversion]:
@@ -122,14 +129,32 @@ def _convert(path: Path) -> Conversion:
 
 
 def _unpickle(path: Path, target: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.unpickling", str(path), str(target)]
+    command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.unpickling", str(path), str(target), str(_SECONDS)]
     environment = {key: value for key, value in os.environ.items() if "TOKEN" not in key}  # it needs no secret
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
     if done.returncode == 2:
         raise StudyError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
     if done.returncode != 0:
-        said = one_line(done.stderr.strip().rpartition("\n")[2])
-        raise StudyError(f"{path}: the process that read it ended with code {done.returncode} ({said or 'no message'})")
+        raise StudyError(f"{path}: {_why_it_ended(done.returncode, done.stderr)}")
+
+
+def _why_it_ended(code: int, stderr: str) -> str:
+    """Why there are no weights from the process that read the file, which follows the file's name."""
+    if code == -signal.SIGXCPU:
+        return (
+            f"took more than {_SECONDS} s of the processor to read, which no file of weights does; fetch it again, or "
+            "use another checkpoint"
+        )
+    if code == -signal.SIGKILL:
+        return (
+            "the process that read it was killed, most likely because the machine ran out of memory; make room and run "
+            "the command again"
+        )
+    if code < 0:
+        what = signal.strsignal(-code)
+        return f"crashed the process that read it ({what}); it is damaged or asks for too much memory, fetch it again"
+    said = one_line(stderr.strip().rpartition("\n")[2])
+    return f"the process that read it ended with code {code} ({said or 'no message'})"
 
 
 def _sha256(path: Path) -> str:

@@ -29,8 +29,8 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA, TRAINING_OVER_FORWARD
 from qa_tradeoffs.models import checkpoints, networks
-from qa_tradeoffs.models.weights import pickles
-from qa_tradeoffs.runs import graph, results
+from qa_tradeoffs.models.weights import is_converted, pickles
+from qa_tradeoffs.runs import graph, inputs, results
 from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
 
@@ -74,9 +74,10 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
 
     Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
     seconds of one, and ``rate``: how they are known; ``seconds``: of all, one after the other. In bytes: ``weights`` of
-    one checkpoint; ``disk``: what stays, of all seeds, with the Hub's download; ``download``: what of that is not there
-    yet; ``resume``: the two checkpoints that a training holds while it replaces one by the next; ``memory``: weights,
-    gradients, Adam's moments, and the activations of one batch of the longest windows.
+    one checkpoint; ``disk``: what stays, of all seeds, with the Hub's download and what pickles are converted into;
+    ``download``, ``conversion``: what of these two is not there yet; ``resume``: the two checkpoints that a training
+    holds while it replaces one by the next; ``memory``: weights, gradients, Adam's moments, and the activations of one
+    batch of the longest windows.
     """
     known = assumptions(ROOT / "studies" / "assumptions.yaml")
     recipes = {slug: chosen.study.recipe(slug) for slug in chosen.models}
@@ -112,6 +113,8 @@ def _needs(
     if took := _seconds(earlier):
         source = f"this study's earlier {', '.join(took)}; else {source}"
     length = min(recipe.max_length, round(2 * train.tokens))
+    fetched, converted = _fetched(spec), _pickles(spec)
+    waiting = sum(size for path, size in converted.items() if not is_converted(inputs.sha256(path)))
     untrained = {"train": 0.0, "resume": 0, "memory": weights} if spec.fine_tuned else {}
     return {
         "parameters": parameters,
@@ -120,8 +123,9 @@ def _needs(
         **(seconds | took),
         "rate": source,
         "weights": weights,
-        "disk": (trainings + (1 if spec.hub else 0) + _pickled(spec)) * weights,
-        "download": weights if spec.hub and not (_cached(spec, "model.safetensors") or _pickled(spec)) else 0,
+        "disk": (trainings + (1 if spec.hub else 0)) * weights + sum(converted.values()),
+        "download": 0 if fetched else weights,
+        "conversion": waiting if fetched else weights,  # it may turn out to have nothing but pickles
         "resume": 2 * _WITH_ADAM * weights,
         "memory": training_memory(network, recipe.batch_size, length),
         **untrained,
@@ -243,10 +247,15 @@ def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
     return total * (1 + len(plan.precisions))
 
 
-def _pickled(spec: config.Model) -> bool:
-    """Whether its weights are here as pickles, which are converted into another file; half of one in fp16."""
+def _fetched(spec: config.Model) -> bool:
+    """Whether nothing of the model has to come from the Hub any more."""
+    return not spec.hub or _cached(spec, "model.safetensors") is not None or bool(_pickles(spec))
+
+
+def _pickles(spec: config.Model) -> dict[Path, int]:
+    """The pickles that are here as its weights, with their bytes, which are those of their conversions too."""
     folder = spec.path or (_cached(spec, "config.json") if spec.hub else None)
-    return folder is not None and bool(pickles(folder))
+    return {path: path.stat().st_size for path in pickles(folder)} if folder else {}
 
 
 def _cached(spec: config.Model, name: str) -> Path | None:

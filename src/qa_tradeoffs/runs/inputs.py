@@ -33,7 +33,7 @@ SOURCE = ROOT / "src" / "qa_tradeoffs"
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
 _DISPLAY = "report"  # this wing shows what a stage computed, and changes none of its results
 _PATHS = ("train", "validation", "file", "path")  # keys of a study file that name files
-_OF_A_CHECKPOINT = (".json", ".txt")  # beside its weights
+_OF_A_CHECKPOINT = (".json", ".txt", ".model")  # beside its weights
 _DIGESTS = ROOT / RUNS / ".digests.json"
 _LARGE = 2**20  # bytes; smaller files are read again each time
 

@@ -62,7 +62,8 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
     waiting = [stage for stage in graph.stages(chosen) if stage.slug and stage.stale]
     training = [stage for stage in waiting if stage.name == "train"]
     seconds = sum(needs.at[stage.slug, stage.name] for stage in waiting)
-    size = needs["download"].sum() + sum(needs.at[stage.slug, "weights"] for stage in training if stage.missing)
+    size = (needs["download"] + needs["conversion"]).sum()
+    size += sum(needs.at[stage.slug, "weights"] for stage in training if stage.missing)
     size += max((needs.at[stage.slug, "resume"] for stage in training), default=0)
     check_disk(size, chosen.run.folder)
     cost, memory = _usd(seconds, _price(chosen)), _bytes(needs["memory"].max())
