@@ -66,6 +66,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], str]] = {
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "t5": ({"d_model": 16, "num_layers": 1, "num_heads": 2, "d_ff": 32, "d_kv": 8}, "T5Tokenizer"),
     "xlnet": ({"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32}, "XLNetTokenizer"),
+    "gpt2": ({"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}, "GPT2Tokenizer"),
 }
 
 
@@ -76,6 +77,8 @@ def tokenizer_of(family: str, texts: list[str] = TEXTS) -> Any:
     words = sorted({word for text in texts for word in text.replace("?", " ").replace(".", " ").split()})
     if name == "RobertaTokenizer":
         return _bytes(kind, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
+    if name == "GPT2Tokenizer":
+        return _bytes(kind, ["<|endoftext|>"])
     if name == "DebertaTokenizer":
         return _bytes(kind, ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"])
     if name == "ModernBertTokenizer":

@@ -28,7 +28,7 @@ def test_every_measure_has_a_row_and_running_out_has_one_of_each(profiled):
         ["DistilBERT", 32, "allocated", 600], ["DistilBERT", 32, "reserved", 1200],
         ["DistilBERT", 64, "allocated", 900], ["DistilBERT", 64, "reserved", 1800],
     ]  # fmt: skip
-    assert memory.of_network(found, "study")["mib"].tolist() == [1000, nan, 600, 900]
+    assert memory.of_full_size(found)["mib"].tolist() == [1000, nan, 600, 900]
 
 
 def test_a_chart_has_one_network_the_first_measure_and_the_first_precision(profiled):
@@ -40,8 +40,14 @@ def test_a_chart_has_one_network_the_first_measure_and_the_first_precision(profi
     ]
     found = memory.peaks(profiled({"bert": [*sized(BERT, "full size"), *rows]}))
     assert len(found) == 8
-    (row,) = memory.of_network(found, "full size").to_dict("records")
+    (row,) = memory.of_full_size(found).to_dict("records")
     assert (row["mib"], row["precision"], row["measure"]) == (100, "bf16", "resident above baseline")
+
+
+def test_a_checkpoint_has_its_own_peaks_beside_the_twin_of_a_small_network(profiled):
+    small = [*sized(DISTILBERT, "full size"), peak(1, 1, "allocated"), peak(600, 1, "allocated", network="full size")]
+    found = memory.peaks(profiled({"bert": [*sized(BERT), peak(1000, 1, "allocated")], "distilbert": small}))
+    assert memory.of_full_size(found)[["model", "mib"]].to_numpy().tolist() == [["BERT", 1000], ["DistilBERT", 600]]
 
 
 def test_a_timing_that_ran_out_of_memory_is_no_measurement_of_memory(profiled):
@@ -49,10 +55,10 @@ def test_a_timing_that_ran_out_of_memory_is_no_measurement_of_memory(profiled):
             out_of_memory("offline", 512, inputs="validation questions")]  # fmt: skip
     found = memory.peaks(profiled({"bert": [*sized(BERT), *rows]}))
     assert found.empty
-    assert memory.of_network(found, "study").empty
+    assert memory.of_full_size(found).empty
 
 
 def test_where_every_point_ran_out_there_is_still_a_row(profiled):
     found = memory.peaks(profiled({"bert": [*sized(BERT), out_of_memory("forward", 64, length=128)]}))
     assert found["mib"].isna().tolist() == [True]
-    assert len(memory.of_network(found, "study")) == 1
+    assert len(memory.of_full_size(found)) == 1

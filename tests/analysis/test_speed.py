@@ -21,6 +21,10 @@ def test_a_network_of_published_size_is_full_size_and_a_small_one_has_a_twin(pro
     assert [network.parameters for network in networks] == [BERT, DISTILBERT]
     assert [network.forward.value for network in networks] == [0.2, 0.1]
     assert networks[0] == speed.full_size(alone)[0]
+    assert speed.timings(both, "full size")[["model", "seconds"]].to_numpy().tolist() == [
+        ["BERT", 0.2],
+        ["DistilBERT", 0.1],
+    ]
 
 
 def test_the_point_is_the_smallest_batch_and_the_longest_rows_in_the_recipe_s_precision(profiled):

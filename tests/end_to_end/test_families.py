@@ -1,19 +1,24 @@
-"""Every encoder family through the notebooks that train, evaluate and profile, and several of them to a report."""
+"""Every encoder family in one study, through the notebooks that train, evaluate and profile, to its report."""
 
 import json
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import bs4
 import pytest
 import yaml
 from conftest import Checkout
 
+from qa_tradeoffs.analysis import accuracy as scores
+from qa_tradeoffs.analysis import speed as times
+from qa_tradeoffs.analysis.collected import for_analysis
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.profiling import memory
+from qa_tradeoffs.report import accuracy, speed
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
-from tests.families import FAMILIES, checkpoint_of, with_pieces_alone
+from tests.families import FAMILIES, REFUSED, checkpoint_of, with_pieces_alone
 
 GRID = {"batch_sizes": [1], "lengths": [16]}
 STUDY: dict[str, Any] = {
@@ -27,10 +32,12 @@ STUDY: dict[str, Any] = {
     },
     "price": "gcp-n1-standard-2",
 }  # fmt: skip
-KINDS = {"splinter": "AutoModelForPreTraining", "t5": "AutoModel", "xlnet": "AutoModel"}
+KINDS = {"splinter": "AutoModelForPreTraining"} | dict.fromkeys(REFUSED, "AutoModel")
+# Only Longformer looks at values to know what it computes.
+UNCOUNTED, REASON = "longformer", "LongformerForQuestionAnswering cannot be counted without data"
 
 
-def write_study(folder: Path, families: list[str]) -> Path:
+def write_study(folder: Path, families: list[str], **keys: Any) -> Path:
     """A study of pretrained checkpoints of these families on four questions, in a new folder."""
     folder.mkdir()
     for family in families:
@@ -50,7 +57,7 @@ def write_study(folder: Path, families: list[str]) -> Path:
         (folder / f"{split}.json").write_text(json.dumps({"data": [article]}))
     models = {family: {"label": family, "path": family} for family in families}
     file = folder / "families.yaml"
-    file.write_text(yaml.safe_dump(STUDY | {"models": models}))
+    file.write_text(yaml.safe_dump(STUDY | {"models": models} | keys))
     return file
 
 
@@ -61,29 +68,61 @@ def run_cells(stage: inputs.Stage, **parameters: Any) -> None:
         exec(cell, variables)
 
 
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One study of all families."""
+    return write_study(tmp_path_factory.mktemp("families") / "study", list(FAMILIES))
+
+
+@pytest.fixture(scope="module")
+def measured(study: Path) -> Callable[[str], RunPaths]:
+    """A function that trains, evaluates and profiles a family once, and gives the folder of the study's results."""
+    paths = RunPaths(study.parent.with_name("run"))
+
+    def run(family: str) -> RunPaths:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OMP_NUM_THREADS", "1")
+            patch.setattr(memory, "prepare", lambda: None)  # no memory is measured
+            for stage in ("train", "evaluate", "profile"):
+                if not paths.profile(family).exists():
+                    run_cells(stage, study=str(study), model=family, run=str(paths.folder))
+        return paths
+
+    return run
+
+
+@pytest.mark.xdist_group("families")
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_pretrained_checkpoint_is_trained_evaluated_and_profiled(family, tmp_path, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr(memory, "prepare", lambda: None)  # no memory is measured
-    study, run = write_study(tmp_path / "study", [family]), tmp_path / "run"
-    for stage in ("train", "evaluate", "profile"):
-        run_cells(stage, study=str(study), model=family, run=str(run))
-    paths = RunPaths(run)
+def test_a_pretrained_checkpoint_is_trained_evaluated_and_profiled(family, measured):
+    paths = measured(family)
     training, evaluation, profile = (
         results.read(path) for path in (paths.training(family, 0), paths.evaluation(family, 0), paths.profile(family))
     )
     assert training.find("train_steps").conditions["dropout"] == 0.2
     assert evaluation.find("f1").n == 4
-    measured = profile.find("forward_seconds", network="study", eager_control=False).conditions
-    # Only Longformer looks at values to know what it computes.
-    assert ("flops" in measured) == (family != "longformer")
-    assert ("flops_missing" in measured) == (family == "longformer")
+    assert {record.conditions.get("network", "study") for record in profile.records} == {"study"}  # it has no twin
+    forward = profile.find("forward_seconds", network="study", eager_control=False).conditions
+    assert ("flops" in forward) == (family != UNCOUNTED)
+    assert (REASON in str(forward.get("flops_missing"))) == (family == UNCOUNTED)
     step = profile.find("training_step_seconds", network="study").conditions
     assert step["dropout"] == 0.2
     assert profile.find("single_stream_seconds").value > 0
 
 
-@pytest.mark.parametrize("family", ["t5", "xlnet"])
+@pytest.mark.xdist_group("families")
+def test_each_has_its_row_in_the_report_s_tables(study, measured):
+    run = {family: measured(family) for family in FAMILIES}["bert"]
+    collected, _ = for_analysis(str(study), run=str(run.folder))
+    table = accuracy.table(collected, scores.models(collected), scores.baseline(collected)).cells.set_index("model")
+    assert set(FAMILIES) < set(table.index)  # and those of the baseline and of a perfect model
+    assert table.loc[list(FAMILIES)].notna().all(axis=None)
+    networks = speed.full_size(times.full_size(collected)).cells.set_index("model")
+    assert list(networks.index) == list(FAMILIES)
+    assert REASON in networks.loc[UNCOUNTED, "GFLOP"]
+    assert list(networks.index[networks["share of peak"] == "not known"]) == [UNCOUNTED]
+
+
+@pytest.mark.parametrize("family", REFUSED)
 def test_a_tokenizer_that_cannot_say_no_answer_is_refused_before_anything_is_trained(family, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     study, run = write_study(tmp_path / "study", [family]), tmp_path / "run"
@@ -92,15 +131,34 @@ def test_a_tokenizer_that_cannot_say_no_answer_is_refused_before_anything_is_tra
     assert not (run / family).exists()
 
 
+@pytest.mark.parametrize("key", ["forward", "training_step"])
+def test_rows_that_are_too_long_for_a_network_are_refused_before_it_is_trained(key, tmp_path, monkeypatch):
+    """RoBERTa's 66 positions are for 64 tokens."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    profile = STUDY["profile"] | {key: {"batch_sizes": [1], "lengths": [16, 65]}}
+    study, run = write_study(tmp_path / "study", ["roberta"], profile=profile), tmp_path / "run"
+    refused = rf"^profile\.{key}\.lengths: 65 tokens, but RobertaForQuestionAnswering takes 64; give lengths up to that"
+    with pytest.raises(StudyError, match=refused):
+        run_cells("train", study=str(study), model="roberta", run=str(run))
+    assert not (run / "roberta").exists()
+
+
 @pytest.mark.slow
-def test_a_study_of_several_families_ends_in_a_report(tmp_path):
+def test_one_make_takes_every_family_to_the_report(tmp_path):
     (tmp_path / "checkout").mkdir()
     checkout = Checkout(tmp_path / "checkout")
-    study = write_study(tmp_path / "study", ["bart", "deberta-v2", "fnet", "longformer", "modernbert", "splinter"])
+    study = write_study(tmp_path / "study", list(FAMILIES))
     with_pieces_alone("deberta-v2", study.parent / "deberta-v2")  # as DeBERTa-v3 is on the Hub
-    done: subprocess.CompletedProcess[str] = checkout.make("all", f"STUDY={study}")
+    done = checkout.make("-k", "all", f"STUDY={study}")  # -k: it names every family that fails
     assert done.returncode == 0, done.stdout + done.stderr
-    report = Path(done.stdout.splitlines()[-1]).read_text()
-    for family in ("bart", "deberta-v2", "fnet", "longformer", "modernbert", "splinter"):
-        assert family in report
-    assert "LongformerForQuestionAnswering cannot be counted without data" in report
+    report = bs4.BeautifulSoup(Path(done.stdout.splitlines()[-1]).read_text(), "html.parser")
+    for family in FAMILIES:
+        assert len(rows_of(report, family)) > 5, family
+        gaps = [row for row in rows_of(report, family) if "cannot be counted" in " ".join(row)]
+        assert bool(gaps) == (family == UNCOUNTED), family
+
+
+def rows_of(report: bs4.BeautifulSoup, model: str) -> list[list[str]]:
+    """The cells of each row, in any table, whose first is the model's label."""
+    rows = [[cell.get_text(strip=True) for cell in row.select("th, td")] for row in report.select("tr")]
+    return [row for row in rows if row[:1] == [model]]

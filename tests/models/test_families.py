@@ -10,6 +10,7 @@ import sentencepiece
 import torch
 import transformers
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.auto import modeling_auto as auto
 
 from qa_tradeoffs.core.errors import StudyError
@@ -17,9 +18,10 @@ from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers
-from qa_tradeoffs.models import checkpoints, counting, dropout_rates, families, inputs, networks, tokenizers, trial
+from qa_tradeoffs.models import checkpoints, counting, families, inputs, networks, tokenizers, trial
+from qa_tradeoffs.models.dropout import dropout, set_dropout
 from qa_tradeoffs.study.config import Model, Training
-from tests.families import FAMILIES, PIECES, checkpoint_of, config_of, tokenizer_of, with_pieces_alone
+from tests.families import FAMILIES, PIECES, REFUSED, checkpoint_of, config_of, tokenizer_of, with_pieces_alone
 from tests.models.conftest import local, sentence
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -109,23 +111,31 @@ def test_dropout_reaches_all_that_drops_and_is_seen_as_it_is(family, read):
     network, _ = read(family)
     rows = inputs.of(network).full(torch.full((1, 64), 7))
 
-    def rates() -> set[float]:
-        with dropout_rates._Seen() as seen:
-            network.train()(**rows)
-        return set(seen.rates)
-
     for probability in (0.0, 0.25):
-        dropout_rates.set_dropout(network, probability)
-        assert rates() == {probability}
-        assert dropout_rates.dropout(network) == probability
-    dropout_rates.set_dropout(network, 0.0)
-    assert torch.equal(network(**rows).start_logits, network(**rows).start_logits)
+        set_dropout(network, probability)
+        with Drawn() as drawn:
+            network.train()(**rows)
+        assert drawn.rates == ({probability} if probability else set())
+        assert dropout(network) == probability
+
+
+class Drawn(TorchDispatchMode):
+    """The probabilities of the masks that are drawn within the block, whoever asks for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: set[float] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.ops.aten.bernoulli_.float:  # 1 where a value is kept
+            self.rates.add(1 - args[1])
+        return function(*args, **(kwargs or {}))
 
 
 def test_dropout_that_the_config_sets_is_seen_too_and_random_numbers_go_on_as_before(read):
     network, _ = read("bart")  # 0.1, but for attention
     torch.manual_seed(3)
-    assert dropout_rates.dropout(network) == 0.1
+    assert dropout(network) == 0.1
     after = torch.rand(1)
     torch.manual_seed(3)
     assert torch.equal(after, torch.rand(1))
@@ -239,7 +249,8 @@ def test_windows_of_any_split_are_refused_where_the_network_is_shorter(tokens, r
     with pytest.raises(StudyError) as error:
         trial.check_windows(network, tokenizer, [*QUESTIONS, long], recipe)
     assert sentence(error) == (
-        "training.max_length: windows of 65 tokens, but the network takes 64; give a max_length up to that"
+        "training.max_length: windows of 65 tokens, but RobertaForQuestionAnswering takes 64; "
+        "give a max_length up to that"
     )
 
 
@@ -257,20 +268,14 @@ def test_an_architecture_of_any_family_is_built_for_a_vocabulary_of_ours(family)
     assert padding in (None, 1 if family == "mpnet" else tokenizer.pad_token_id)  # MPNet's is written in its code
 
 
-@pytest.mark.parametrize(
-    ("name", "end"),
-    [("T5Tokenizer", "</s>"), ("XLNetTokenizer", "<cls>"), ("GPT2Tokenizer", "<|endoftext|>")],
-)
-def test_a_tokenizer_without_a_token_in_front_is_refused_with_the_reason(name, end):
-    if name == "GPT2Tokenizer":
-        tokenizer = transformers.GPT2Tokenizer(
-            vocab={c: i for i, c in enumerate([end, *"abcWho?Ġis."])}, merges=[], pad_token=end
-        )
-    else:
-        pieces = ["<pad>", end, "<unk>", "<sep>", "<s>", "</s>", "▁", *"Whoadeis?.A"]
-        tokenizer = getattr(transformers, name)(vocab=[(piece, -1.0) for piece in dict.fromkeys(pieces)])
+@pytest.mark.parametrize("family", REFUSED)
+def test_a_tokenizer_without_a_token_in_front_is_refused_with_the_reason(family, tmp_path):
+    tokenizer = tokenizer_of(family)  # GPT-2's has no token to pad with either, which is not the reason
     with pytest.raises(StudyError, match="the leading special token to mean that a window has no answer"):
         features.build(QUESTIONS, tokenizer, 64, 8)
+    folder = checkpoint_of(family, tmp_path)
+    with pytest.raises(StudyError, match="the leading special token to mean that a window has no answer"):
+        tokenizers.load(local(folder), folder, [])
 
 
 def test_a_head_of_two_classes_is_no_answer_head_though_its_shape_fits(tmp_path):

@@ -8,7 +8,7 @@ import torch
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import networks
-from qa_tradeoffs.models.dropout_rates import set_dropout
+from qa_tradeoffs.models.dropout import set_dropout
 from tests.models.conftest import VOCABULARY, built, local, logits, sentence, tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")

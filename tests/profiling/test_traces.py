@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from torch.profiler import ProfilerActivity, profile
 
-from qa_tradeoffs.models import counting, dropout_rates, squeezebert
+from qa_tradeoffs.models import counting, squeezebert
+from qa_tradeoffs.models.dropout import set_dropout
 from qa_tradeoffs.profiling import traces, workloads
 from tests.profiling.conftest import CPU, CUDA, SETTING
 
@@ -139,7 +140,7 @@ def network(request, network_of) -> Any:
     """A tiny network with dropout in each of its ways to compute."""
     architecture, *way = request.param.split(", ")
     found = network_of(architecture)
-    dropout_rates.set_dropout(found, 0.1)
+    set_dropout(found, 0.1)
     if way == ["eager"]:
         found.set_attn_implementation("eager")
     return squeezebert.to_matmul(found) if way == ["rewritten"] else found
@@ -148,7 +149,7 @@ def network(request, network_of) -> Any:
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("work", ["forward", "training_step"])
 def test_the_operations_of_all_classes_are_those_that_torch_counts(network, work, dropout):
-    dropout_rates.set_dropout(network, dropout)  # without it, attention is one fused operation
+    set_dropout(network, dropout)  # without it, attention is one fused operation
     forward, backward = counting.flops(network, 3, LENGTH)
     expected = forward if work == "forward" else forward + backward
     assert sum(read(network, work=work).flops.values()) == expected

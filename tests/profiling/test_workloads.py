@@ -11,7 +11,8 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import flops
-from qa_tradeoffs.models import counting, dropout_rates, networks, precisions, squeezebert
+from qa_tradeoffs.models import counting, networks, precisions, squeezebert
+from qa_tradeoffs.models.dropout import dropout
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.config import Study
@@ -89,7 +90,7 @@ def test_bf16_is_used_where_it_is_asked_for(precision, expected, network_of):
 def test_a_length_that_a_network_does_not_take_is_refused_by_its_key(key, value, limit, network_of, study_of):
     study = study_of(profile=PROFILE | {key: value})
     with pytest.raises(
-        StudyError, match=rf"^profile\.{key}\.lengths: {limit + 1} tokens, but the network takes {limit}"
+        StudyError, match=rf"^profile\.{key}\.lengths: {limit + 1} tokens, but BertForQuestionAnswering takes {limit}"
     ):
         workloads.subjects(network_of(), study, config.Model(label="tiny", architecture="bert"), seed=0)
 
@@ -205,4 +206,4 @@ def test_the_control_really_runs_without_fused_attention(architecture, network_o
 def test_networks_have_the_recipes_dropout(recipe, expected, network_of, subjects_of):
     twin = network_of("distilbert", max_position_embeddings=128)
     subjects = subjects_of(network_of(), twin, training=recipe)
-    assert [dropout_rates.dropout(subject.network) for subject in subjects] == [expected] * 3
+    assert [dropout(subject.network) for subject in subjects] == [expected] * 3

@@ -76,6 +76,10 @@ class Collected:
         """Which of a model's networks is full size: 'full size', or 'study' where its own is not smaller."""
         return FULL_SIZE if self.measured(slug, "parameters", FULL_SIZE) else "study"
 
+    def network_of(self, slug: str, network: str) -> str:
+        """The model's network of that name, its own where 'full size' is asked for and it has no such twin."""
+        return self.full_size_of(slug) if network == FULL_SIZE else network
+
     @property
     def full_size(self) -> str:
         """The networks that are as large as the published ones: 'study' where every model's own is."""

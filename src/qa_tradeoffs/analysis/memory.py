@@ -9,7 +9,8 @@ from qa_tradeoffs.analysis.collected import Collected
 def peaks(collected: Collected) -> pd.DataFrame:
     """One row per point, model and measure: network, precision, batch_size, length, mib; NaN where it ran out.
 
-    A point at which the memory did not suffice has a row for each measure that there is at others.
+    A point at which the memory did not suffice has a row for each measure that there is at others. ``of_full_size``:
+    whether the network is the model's full-size one.
     """
     records = [
         (slug, record)
@@ -20,7 +21,7 @@ def peaks(collected: Collected) -> pd.DataFrame:
         or (record.metric == "out_of_memory" and "inputs" not in record.conditions)
     ]
     measures = list(dict.fromkeys(str(r.conditions["measure"]) for _, r in records if "measure" in r.conditions))
-    rows = []
+    rows, full = [], {slug: collected.full_size_of(slug) for slug in collected.slugs}
     for slug, record in records:
         at = record.conditions
         peaks = (
@@ -30,14 +31,14 @@ def peaks(collected: Collected) -> pd.DataFrame:
         )
         for measure, mib in peaks.items():
             point = at["network"], at["precision"], at["batch_size"], at["length"]
-            rows.append((collected.label(slug), *point, measure.replace("_", " "), mib))
-    columns = ["model", "network", "precision", "batch_size", "length", "measure", "mib"]
+            rows.append((collected.label(slug), *point, measure.replace("_", " "), mib, at["network"] == full[slug]))
+    columns = ["model", "network", "precision", "batch_size", "length", "measure", "mib", "of_full_size"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def of_network(peaks: pd.DataFrame, network: str) -> pd.DataFrame:
-    """The peaks of one network that a chart has room for: those of the first measure and the first precision."""
-    chosen = peaks[peaks["network"] == network]
+def of_full_size(peaks: pd.DataFrame) -> pd.DataFrame:
+    """The peaks that a chart has room for: full-size networks, the first measure and the first precision."""
+    chosen = peaks[peaks["of_full_size"].astype(bool)]
     for column in ("measure", "precision"):
         chosen = chosen[chosen[column].isin(chosen[column].head(1))]
     return chosen

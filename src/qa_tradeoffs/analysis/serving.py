@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs.analysis.collected import FULL_SIZE, Collected, bounded
+from qa_tradeoffs.analysis.collected import Collected, bounded
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics import costs
 from qa_tradeoffs.metrics.records import Record
@@ -34,7 +34,7 @@ def phases(collected: Collected) -> pd.DataFrame:
 
 
 def _scenario(collected: Collected, slug: str, network: str) -> dict[str, Any]:
-    network = collected.full_size_of(slug) if network == FULL_SIZE else network
+    network = collected.network_of(slug, network)
 
     def measured(metric: str) -> list[Record]:
         return collected.measured(slug, metric, network)

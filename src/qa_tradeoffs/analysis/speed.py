@@ -32,12 +32,15 @@ def full_size(collected: Collected) -> list[FullSize]:
 
 
 def timings(collected: Collected, network: str = "study") -> pd.DataFrame:
-    """One row per timed point: model, work, batch_size, length, seconds (median), low, high, repeats."""
+    """One row per timed point: model, work, batch_size, length, seconds (median), low, high, repeats.
+
+    'full size' is a model's own network where that has no full-size twin.
+    """
     rows = [
         (collected.label(slug), work, at["batch_size"], at["length"], record.value, *record.bounds, record.n)
         for slug in collected.slugs
         for work in ("forward", "training_step")
-        for record in collected.measured(slug, f"{work}_seconds", network)
+        for record in collected.measured(slug, f"{work}_seconds", collected.network_of(slug, network))
         if (at := record.conditions)
     ]
     columns = ["model", "work", "batch_size", "length", "seconds", "low", "high", "repeats"]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.data.offsets import corrected, surface_of
+from qa_tradeoffs.data.token_offsets import corrected, surface_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -184,15 +184,21 @@ def parts(lengths: Integers, own_cost: float, multiple_of: int = 1) -> list[Int6
     return cut[::-1]
 
 
-def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[Tokens, tuple[int, int, int], int, int]:
-    """All of a pair's, how many are before the question, before the context and after it, and the types of those."""
-    pair = tokenizer("question", "context", return_token_type_ids=True)
-    part = pair.sequence_ids(0)
+def check_pair(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a tokenizer that puts no special token in front of a question. Raises StudyError."""
+    part = tokenizer("question", "context").sequence_ids(0)
     if part[0] is not None or 0 not in part or 1 not in part[part.index(0) :]:
         raise StudyError(
             f"tokenizer {type(tokenizer).__name__} does not encode a pair as special token, question, context: "
             "extractive models need the leading special token to mean that a window has no answer"
         )
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[Tokens, tuple[int, int, int], int, int]:
+    """All of a pair's, how many are before the question, before the context and after it, and the types of those."""
+    check_pair(tokenizer)
+    pair = tokenizer("question", "context", return_token_type_ids=True)
+    part = pair.sequence_ids(0)
     ids, types = pair["input_ids"], pair["token_type_ids"]
     question, context = part.index(0), part.index(1)
     special = np.array([(ids[i], types[i], -1, -1) for i, of in enumerate(part) if of is None], np.int32)

@@ -11,11 +11,11 @@ import numpy as np
 from qa_tradeoffs.core import hub
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.words import counted
-from qa_tradeoffs.data import folders, formats, generated, hub_sets, rows, splitting, units
+from qa_tradeoffs.data import answer_offsets, folders, formats, generated, hub_sets, rows, splitting
+from qa_tradeoffs.data.answer_offsets import Offsets
 from qa_tradeoffs.data.checks import Row, checked
 from qa_tradeoffs.data.example import Example, fingerprint
 from qa_tradeoffs.data.formats import Contents
-from qa_tradeoffs.data.units import Offsets
 from qa_tradeoffs.study.config import Data, FileData, GeneratedData, HubData
 
 Read = tuple[list[Example], tuple[str, ...]]  # the questions, and notes on what was mended
@@ -141,7 +141,7 @@ def _checked(
     found: list[Row] = []
     notes: tuple[str, ...] = ()
     for of_file, place in zip(rows.typed(files, places), places, strict=True):
-        examples, note = units.in_characters([row.example for row in of_file], offsets)
+        examples, note = answer_offsets.in_characters([row.example for row in of_file], offsets)
         found += [row._replace(example=example) for row, example in zip(of_file, examples, strict=True)]
         notes += (f"{place}: {note}",) if note else ()
     made = sum(row.example.id.startswith(rows.MADE) for row in found)

@@ -1,47 +1,81 @@
-"""Dropout masks drawn faster on a CPU.
+"""The probability of a network's dropouts, in whatever way it drops: set to one value, and seen as they are used."""
 
-torch draws them there value by value on one core, which can take more than a quarter of a training step. Inside
-``fast_masks`` 16 random bits decide on each value: numpy's SFC64 makes 64 at a time, and the comparison is vectorised.
-Every model is served alike, because all of torch's dropouts, that in fused attention included, draw by ``bernoulli_``.
-"""
-
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch.nn import Identity, Module, functional
+from torch.nn.modules.dropout import _DropoutNd
+from torch.overrides import TorchFunctionMode
 
-_STEPS = 2**16  # probabilities are rounded to multiples of 1 / 65,536, by 8e-6 at the most
+from qa_tradeoffs.models import inputs
+
+_DROPOUTS = (
+    functional.dropout, functional.alpha_dropout, functional.dropout1d, functional.dropout2d, functional.dropout3d,
+    functional.feature_alpha_dropout,
+)  # fmt: skip
+_TOKENS = 8
+
+
+def set_dropout(network: Module, probability: float | None) -> None:
+    """Every dropout of the network to one probability; None leaves what its config says.
+
+    A dropout is a module, a number that a module gives to torch's function (BART, Longformer), or nothing where the
+    config had it at 0 (ModernBERT). Dropping whole layers (``layerdrop``) is another thing and stays as it is.
+    """
+    if probability is None:
+        return
+    for name, module in list(network.named_modules()):
+        if isinstance(module, _DropoutNd):
+            module.p = probability
+        elif type(module) is Identity and "drop" in name.rpartition(".")[2]:
+            network.set_submodule(name, torch.nn.Dropout(probability).train(module.training))
+        else:
+            for key, value in list(vars(module).items()):
+                if "dropout" in key and type(value) in (int, float):
+                    setattr(module, key, probability)
+
+
+def dropout(network: Any) -> float:
+    """The highest probability that the network drops with in training, as it is seen doing so on a few tokens."""
+    reads = inputs.of(network)
+    rows = torch.ones(1, reads.padded(_TOKENS), dtype=torch.int64, device=network.device)
+    with _in_training(network), torch.random.fork_rng(_cuda(network)), torch.no_grad(), _Seen() as seen:
+        network(**reads.full(rows))
+    return max(seen.rates, default=0.0)
+
+
+class _Seen(TorchFunctionMode):
+    """The probabilities of the dropouts within the block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[float] = []
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if function in _DROPOUTS:
+            self.rates.append(_argument(args, named, 1, "p", 0.5) if _argument(args, named, 2, "training", True) else 0)
+        elif function is functional.scaled_dot_product_attention:
+            self.rates.append(_argument(args, named, 4, "dropout_p", 0.0))
+        return function(*args, **named)
+
+
+def _argument(args: Any, named: dict[str, Any], place: int, name: str, default: Any) -> Any:
+    return args[place] if len(args) > place else named.get(name, default)
 
 
 @contextmanager
-def fast_masks(enabled: bool = True) -> Iterator[None]:
-    """Within the block, torch draws fixed-probability masks on the CPU from SFC64; other devices are not touched.
-
-    The masks are others than torch's for the same seed, but follow from torch's seed and generator state like those.
-    """
-    if not enabled:
-        yield
-        return
-    library: Any = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that torch's own way is overridden, which is the purpose
-        library.impl("bernoulli_.float", draw, "CPU")
+def _in_training(network: Module) -> Iterator[None]:
+    """The network as it is while it is trained; afterwards as it was."""
+    before = network.training
+    network.train()
     try:
         yield
     finally:
-        library._destroy()  # the one way to take an implementation back
+        network.train(before)
 
 
-def draw(mask: Tensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> Tensor:
-    """Set each value of ``mask`` to 1 with probability ``p``, else to 0, in place; returns it."""
-    # Signed, because torch compares 16-bit numbers with a sign only.
-    threshold = round(p * _STEPS) - _STEPS // 2
-    if not -(_STEPS // 2) < threshold < _STEPS // 2:
-        return mask.fill_(round(p))
-    seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
-    bits = np.random.SFC64(seed).random_raw(-(-mask.numel() // 4)).view(np.int16)[: mask.numel()]
-    return mask.copy_((torch.from_numpy(bits) < threshold).view(mask.shape))
+def _cuda(network: Any) -> list[torch.device]:
+    return [network.device] if network.device.type == "cuda" else []

@@ -25,17 +25,19 @@ class Inputs:
     None where positions are relative and any length goes. ``width``: tokens that every row is padded to, where the
     network takes no others or sees padding; None where the longest row of a batch decides. ``separator``: id of the
     token after the question, where the network is told which tokens see all others (Longformer: those of the question).
+    ``network``: its class, for messages.
     """
 
     names: frozenset[str]
     longest: int | None = None
     width: int | None = None
     separator: int | None = None
+    network: str = "the network"
 
     def check(self, tokens: int, what: str, advice: str) -> None:
         """Refuse rows of so many ``tokens``, which ``what`` asks for, where the network takes fewer."""
         if self.longest is not None and tokens > self.longest:
-            raise StudyError(f"{what} {tokens} tokens, but the network takes {self.longest}; {advice}")
+            raise StudyError(f"{what} {tokens} tokens, but {self.network} takes {self.longest}; {advice}")
 
     def check_windows(self, tokens: int) -> None:
         """Refuse windows of so many tokens."""
@@ -79,7 +81,7 @@ def of(network: Any) -> Inputs:
     # FNet mixes all of a row, Nyströmformer's convolution wide parts of it, padding too.
     width = longest if segments is not None or "attention_mask" not in names else None
     separator = getattr(config, "sep_token_id", None) if _GLOBAL in names else None
-    return Inputs(frozenset(names), longest, width, separator)
+    return Inputs(frozenset(names), longest, width, separator, type(network).__name__)
 
 
 def _limits(network: Any) -> Iterator[int]:

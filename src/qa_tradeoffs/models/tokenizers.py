@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, BertTokenizerFast
 from qa_tradeoffs.core.documents import one_line, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import is_file, read_bytes
+from qa_tradeoffs.data import features
 from qa_tradeoffs.models import checkpoints, networks
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
@@ -36,6 +37,7 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
         raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
     if not tokenizer.is_fast:
         raise StudyError(f"{folder}: has a slow tokenizer, without character offsets; save it with a tokenizer.json")
+    features.check_pair(tokenizer)
     if tokenizer.pad_token_id is None:
         raise StudyError(f"{folder}: its tokenizer has no token to pad with; its settings must name a pad_token")
     # transformers makes do without: a vocabulary of five special tokens, in which every word is unknown.

@@ -10,9 +10,9 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.models import inputs
-from qa_tradeoffs.models.dropout_rates import dropout
+from qa_tradeoffs.models.dropout import dropout
 from qa_tradeoffs.models.quiet import quiet
-from qa_tradeoffs.study.config import Training
+from qa_tradeoffs.study.config import Profile, Training
 
 _QUESTION = Example("", "", "Ada.", "Who?", (), ())
 
@@ -54,5 +54,16 @@ def check_windows(network: Any, tokenizer: Any, examples: Sequence[Example], rec
     """
     reads = inputs.of(network)
     if reads.longest is not None and recipe.max_length > reads.longest:
-        windows = features.build(examples, tokenizer, recipe.max_length, recipe.stride)
+        windows = features.build(examples, tokenizer, recipe.max_length, recipe.stride, recipe.max_question_tokens)
         reads.check_windows(int(windows.lengths.max()))
+
+
+def check_grids(network: Any, plan: Profile, prefix: str = "") -> None:
+    """Refuse a length in the grids of the plan that the network does not take; ``prefix`` begins their keys.
+
+    Raises StudyError.
+    """
+    forward, step, memory = (getattr(plan, prefix + key) for key in ("forward", "training_step", "memory"))
+    for key, grids in (("forward", [forward]), ("training_step", [step]), ("memory", memory)):
+        longest = max((length for grid in grids for length in grid.lengths), default=0)
+        inputs.of(network).check(longest, f"profile.{prefix}{key}.lengths:", "give lengths up to that")

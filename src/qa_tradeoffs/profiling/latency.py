@@ -24,7 +24,7 @@ from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices
 from qa_tradeoffs.models.counting import UncountedError, flops
-from qa_tradeoffs.models.dropout_rates import dropout
+from qa_tradeoffs.models.dropout import dropout
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.profiling.clock import Call, Repeats, energy_meter, peak_meter, repeat

@@ -11,8 +11,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from qa_tradeoffs.metrics.intervals import bootstrap_median
 from qa_tradeoffs.metrics.records import Interval, Record
-from qa_tradeoffs.models import dropout_rates
 from qa_tradeoffs.models.devices import synchronize
+from qa_tradeoffs.models.dropout import dropout
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.profiling.clock import Call, alternate
 from qa_tradeoffs.profiling.traces import CALL, CLASSES, Reading, read
@@ -60,12 +60,12 @@ def measure(
     batch, precision = workloads.random_batch(network, batch_size, length, setting), str(conditions["precision"])
     scores = (batch_size, network.config.num_attention_heads, length, length)
     measured = []
-    for work, dropout in (("forward", 0.0), ("training_step", dropout_rates.dropout(network))):
+    for work, probability in (("forward", 0.0), ("training_step", dropout(network))):
         with workloads.number_format(precision):
             call = workloads.together(workloads.phases(work, network, batch, precision))
             one = attribute(call, setting.device, scores)
         size: Conditions = {"batch_size": batch_size, "length": length, "inputs": "random tokens, no padding"}
-        measured += records(one, conditions | size | {"dropout": dropout, "work": work}, rng)
+        measured += records(one, conditions | size | {"dropout": probability, "work": work}, rng)
     network.zero_grad(set_to_none=True)
     return measured
 

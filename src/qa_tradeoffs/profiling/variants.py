@@ -20,8 +20,8 @@ from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEnco
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import networks as models
 from qa_tradeoffs.models import precisions, squeezebert
-from qa_tradeoffs.models.dropout import fast_masks
-from qa_tradeoffs.models.dropout_rates import set_dropout
+from qa_tradeoffs.models.dropout import set_dropout
+from qa_tradeoffs.models.fast_dropout import fast_masks
 from qa_tradeoffs.models.squeezebert import convert
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.profiling.workloads import switched

@@ -17,7 +17,7 @@ def table(peaks: pd.DataFrame) -> display.Table:
 def chart(peaks: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     """Peak memory (MiB) against batch size, a panel per number of tokens per row; a cross where it did not suffice.
 
-    ``peaks`` are those of one network, the full-size one.
+    ``peaks`` are those of the full-size networks.
     """
     if peaks.empty:
         return display.none("no memory was measured")

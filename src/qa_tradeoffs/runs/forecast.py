@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig
 
 from qa_tradeoffs.core.documents import Section, one_line, read_yaml, validated
@@ -28,7 +27,7 @@ from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA, TRAINING_OVER_FORWARD
-from qa_tradeoffs.models import checkpoints, networks
+from qa_tradeoffs.models import checkpoints, counting, networks
 from qa_tradeoffs.models.weights import is_converted, pickles
 from qa_tradeoffs.runs import graph, inputs, results
 from qa_tradeoffs.runs.selection import Selection
@@ -208,18 +207,13 @@ def build(spec: config.Model, known: Assumptions) -> Any:
 
 @cache
 def row_flops(network: Any, length: int) -> int:
-    """FLOP of a forward pass of one row of ``length`` tokens, counted while the network runs on the meta device.
+    """FLOP of a forward pass of one row of ``length`` tokens.
 
-    A few networks look at values, which that device does not have (Longformer searches for separators). They are
-    counted as 2 FLOP per token and weight of a linear layer, without attention's own products.
+    Where they cannot be counted (Longformer), 2 per token and weight of a linear layer, without attention's products.
     """
-    # With four dimensions: into a mask of two, transformers looks to see whether it hides anything.
-    mask = torch.ones(1, 1, 1, length, device="meta")
     try:
-        with FlopCounterMode(display=False) as counter:
-            network(torch.zeros(1, length, dtype=torch.long, device="meta"), attention_mask=mask)
-        return int(counter.get_total_flops())
-    except Exception:  # each network has its own way to fail
+        return counting.flops(network, 1, length)[0]
+    except counting.UncountedError:
         linear = (module for module in network.modules() if isinstance(module, (torch.nn.Linear, torch.nn.Conv1d)))
         return 2 * length * sum(module.weight.numel() for module in linear)
 

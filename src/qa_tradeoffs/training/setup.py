@@ -15,7 +15,7 @@ from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.models import inputs, precisions
-from qa_tradeoffs.models.dropout_rates import dropout
+from qa_tradeoffs.models.dropout import dropout
 from qa_tradeoffs.study.config import Training
 
 LAUNCHER = "QA_TRADEOFFS_ACCELERATE"  # the command that starts several processes, where not `accelerate launch`

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import devices
-from qa_tradeoffs.models.dropout import fast_masks
-from qa_tradeoffs.models.dropout_rates import set_dropout
+from qa_tradeoffs.models.dropout import set_dropout
+from qa_tradeoffs.models.fast_dropout import fast_masks
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.training import collation
 from qa_tradeoffs.training.recorder import Recorder, last_complete_checkpoint

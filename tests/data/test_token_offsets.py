@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import build
-from qa_tradeoffs.data.offsets import corrected
+from qa_tradeoffs.data.token_offsets import corrected
 
 TEXT = "go to  Rome, now"
 

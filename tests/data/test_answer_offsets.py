@@ -2,8 +2,8 @@
 
 import pytest
 
+from qa_tradeoffs.data.answer_offsets import in_characters
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.data.units import in_characters
 
 CONTEXT = "😀 ü Ada met Bob"  # Ada is at 4 in characters, 5 in UTF-16 units, 8 in bytes; Bob 8 later
 ASCII = Example("ascii", "t", "Ada met Bob", "Who?", ("Bob",), (8,))
