@@ -92,6 +92,15 @@ def test_a_tokenizer_that_cannot_say_no_answer_is_refused_before_anything_is_tra
     assert not (run / family).exists()
 
 
+def test_a_profile_that_the_network_is_too_short_for_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setitem(STUDY["profile"], "training_step", {"batch_sizes": [1], "lengths": [16, 65]})
+    study, run = write_study(tmp_path / "study", ["bert"]), tmp_path / "run"
+    with pytest.raises(StudyError, match=r"^profile.training_step.lengths: 65 tokens, but the network takes 64; give"):
+        run_cells("train", study=str(study), model="bert", run=str(run))
+    assert not (run / "bert").exists()
+
+
 @pytest.mark.slow
 def test_a_study_of_several_families_ends_in_a_report(tmp_path):
     (tmp_path / "checkout").mkdir()

@@ -12,7 +12,7 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.models import inputs
 from qa_tradeoffs.models.dropout_rates import dropout
 from qa_tradeoffs.models.quiet import quiet
-from qa_tradeoffs.study.config import Training
+from qa_tradeoffs.study.config import Profile, Training
 
 _QUESTION = Example("", "", "Ada.", "Who?", (), ())
 
@@ -56,3 +56,15 @@ def check_windows(network: Any, tokenizer: Any, examples: Sequence[Example], rec
     if reads.longest is not None and recipe.max_length > reads.longest:
         windows = features.build(examples, tokenizer, recipe.max_length, recipe.stride)
         reads.check_windows(int(windows.lengths.max()))
+
+
+def check_grids(network: Any, plan: Profile, prefix: str = "") -> None:
+    """Refuse a length of the study's grids that the network does not take; ``prefix`` is of the grids' keys.
+
+    Raises StudyError.
+    """
+    for key in ("forward", "training_step", "memory"):
+        if (name := prefix + key) in plan.model_fields_set:
+            grids = getattr(plan, name) if key == "memory" else [getattr(plan, name)]
+            longest = max((length for grid in grids for length in grid.lengths), default=0)
+            inputs.of(network).check(longest, f"profile.{name}.lengths:", "give lengths up to that")

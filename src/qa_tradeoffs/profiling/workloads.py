@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig
 
 from qa_tradeoffs.metrics.records import Condition
-from qa_tradeoffs.models import devices, inputs, networks, squeezebert
+from qa_tradeoffs.models import devices, inputs, networks, squeezebert, trial
 from qa_tradeoffs.models.dropout_rates import set_dropout
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.study.config import Grid, Model, Profile, Study
@@ -223,10 +223,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def _subject(name: str, network: Any, weights: str, plan: Profile) -> Subject:
     """With its grids of the plan, checked. Raises StudyError for a length that the network does not take."""
     prefix = "" if name == "study" else "full_size_"
+    trial.check_grids(network, plan, prefix)
     keys = ("forward", "training_step", "memory", "min_repeats", "questions")
     planned = {key: getattr(plan, prefix + key) for key in keys}
-    for key in keys[:3]:
-        grids = planned[key] if key == "memory" else [planned[key]]
-        longest = max((length for grid in grids for length in grid.lengths), default=0)
-        inputs.of(network).check(longest, f"profile.{prefix}{key}.lengths:", "give lengths up to that")
+    longest = inputs.of(network).longest
+    for key in keys[:2]:
+        if longest is not None and prefix + key not in plan.model_fields_set:
+            lengths = sorted({min(length, longest) for length in planned[key].lengths})
+            planned[key] = planned[key].model_copy(update={"lengths": tuple(lengths)})
     return Subject(name, network, weights, **planned)
