@@ -66,6 +66,8 @@ def test_a_study_needs_data_and_models_only_and_names_what_stands_for_the_rest(t
         "128 tokens and training steps of 8 × 128; price: gcp-n1-standard-2, whatever this machine costs"
     )
     assert loaded(tmp_path, changed(("training", {"epochs": 1}))).defaults() == ""
+    came = {"mini": VALID["models"]["mini"] | {"fine_tuned": True}}
+    assert loaded(tmp_path, changed(("models", came))).defaults() == ""  # nothing is trained
 
 
 def test_the_default_recipe_is_that_of_the_original_study(tmp_path):

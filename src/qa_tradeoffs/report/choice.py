@@ -29,6 +29,7 @@ _CAPTION = (
     "training runs do not overlap) or in time (intervals do not overlap); the grey line joins them. Hollow: may be on "
     "it; the differences are not significant. Cross: dominated, another model is as accurate and significantly faster."
 )
+_NOT_LEARNED = " Triangle: not significantly above lexical overlap, and compared with none."
 
 
 def answer(
@@ -87,8 +88,8 @@ def chart(choices: pd.DataFrame) -> display.Picture:
         f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where.get(row.standing, row.standing)}"
         for row in choices.itertuples()
     ]
-    below = " Triangle: not significantly above lexical overlap, and compared with none." * (drawn["standing"] == "not learned").any()
-    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, _CAPTION + below)
+    caption = _CAPTION + (_NOT_LEARNED if "not learned" in set(drawn["standing"]) else "")
+    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption)
 
 
 def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:

@@ -352,6 +352,8 @@ class Study(Section):
             "profile": f"forward passes of {times.forward} tokens and training steps of {times.training_step}",
             "price": f"{self.price}, whatever this machine costs",
         }
+        if all(model.fine_tuned for model in self.models.values()):
+            del meanings["training"]
         return "; ".join(f"{key}: {what}" for key, what in meanings.items() if key not in self.model_fields_set)
 
     def recipe(self, slug: str) -> Training:
