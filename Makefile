@@ -65,6 +65,17 @@ $(READY): pyproject.toml constraints.txt
 
 STUDY_MAKE = @$(PY) -m qa_tradeoffs.runs.make
 
+# A study that cannot be run is refused here, in one sentence: after a recipe that fails, make adds lines of its own.
+OF_A_STUDY := all train evaluate profile report publish push reproduce plan runs/% reports/%
+quoted = '$(subst ','\'',$(1))'
+ifneq ($(and $(filter $(OF_A_STUDY),$(MAKECMDGOALS)),$(wildcard $(READY))),)
+CHECK := $(foreach name,STUDY MODELS SEEDS DEVICE RUN NPROC,$(name)=$(call quoted,$($(name))))
+REFUSED := $(shell $(CHECK) $(PY) -m qa_tradeoffs.runs.selection 2>&1)
+ifneq ($(.SHELLSTATUS),0)
+$(error $(REFUSED))
+endif
+endif
+
 all: $(READY)       ## run the study and render its report
 	+$(STUDY_MAKE) all
 train: $(READY)     ## fine-tune the models
@@ -99,8 +110,9 @@ bench: $(READY)     ## the plain recipe and ours side by side, in one run (some 
 
 # --- working on the code -------------------------------------------------------------------------------------------------
 
-lab: $(READY)       ## open the notebooks in JupyterLab
-	@$(VENV)/bin/jupyter lab --notebook-dir=. notebooks/1-train.ipynb
+lab: $(READY)       ## open copies of the notebooks in JupyterLab, to step through and save
+	@mkdir -p lab && cp --update notebooks/*.ipynb lab
+	@$(VENV)/bin/jupyter lab --notebook-dir=. lab/1-train.ipynb
 smoke: $(READY)     ## a tiny study from end to end, in under a minute
 	+@STUDY=smoke MODELS= SEEDS= $(PY) -m qa_tradeoffs.runs.make all
 

@@ -15,12 +15,22 @@ def collected(profiled):
 
 
 def test_choices_have_the_time_and_cost_of_a_question_and_stand_to_the_front(collected):
-    table = models().assign(seeds=1, f1_seed_low=[80, 76], f1_seed_high=[80, 76])
+    table = models().assign(seeds=1, f1_seed_low=[80, 76], f1_seed_high=[80, 76], f1_low=[79, 75])
     choices, contest = choice.choices(collected, table, pd.DataFrame([GAP]))
     assert choices["question"].tolist() == [0.2, 0.1]
     assert choices["question_usd"][1] == pytest.approx((0.1e6 / 3600 * 1.55,) * 2)
     assert choices["standing"].tolist() == ["front", "front"]
     assert (contest.accuracy("DistilBERT", "BERT"), contest.speed("DistilBERT", "BERT")) == ("worse", "better")
+
+
+def test_a_model_that_is_not_above_lexical_overlap_is_compared_with_none(collected):
+    table = models().assign(
+        seeds=1, f1_seed_low=[80, 76], f1_seed_high=[80, 76], f1_low=[79, 21.9]
+    )  # lexical: up to 22
+    choices, contest = choice.choices(collected, table, pd.DataFrame([GAP]))
+    assert choices["learned"].tolist() == [True, False]
+    assert choices["standing"].tolist() == ["front", "not learned"]
+    assert contest.most_accurate() == contest.fastest() == ["BERT"]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +43,6 @@ def test_choices_have_the_time_and_cost_of_a_question_and_stand_to_the_front(col
     ],
 )
 def test_a_lead_needs_training_runs_that_lie_apart_where_there_are_several(collected, seeds, low, high, verdict):
-    table = models().assign(seeds=seeds, f1_seed_low=low, f1_seed_high=high)
+    table = models().assign(seeds=seeds, f1_seed_low=low, f1_seed_high=high, f1_low=[79, 75])
     _, contest = choice.choices(collected, table, pd.DataFrame([GAP]))
     assert contest.accuracy("BERT", "DistilBERT") == verdict

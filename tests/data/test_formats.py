@@ -102,6 +102,13 @@ def test_one_answer_may_have_columns_of_its_own(tmp_path, mark):
             as_json(ROWS).decode().replace("Who", "什么问题在这里").encode("gb18030"),
             "is text in the encoding gb18030, as it ",
         ),
+        # In these, German is the same bytes: the most widespread is named.
+        ("[Größe]".encode("cp1250"), "is text in the encoding cp1252, as it seems"),
+        ("[Où est née Zoë, à la forêt, l'été]".encode("latin-1"), "is text in the encoding cp1252, as it seems"),
+        (
+            "[Gdzie mieszkał Łukasz? Mieszkał w Łodzi, później w Gdańsku, gdzie żył długo.]".encode("cp1250"),
+            "is text in the encoding cp1250, as it seems",
+        ),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "is no text, no gzip and no parquet file; save it as text"),
         (gzip.compress(b"[]", mtime=0)[:-4], "is a gzip file that cannot be unpacked ("),
         (b"PAR1 and more", "is a parquet file that cannot be read ("),

@@ -1,5 +1,6 @@
 """The first screen: which models it names in which role, with which figures."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -39,9 +40,11 @@ class Case:
             "train_usd_high": 2.0,
             "bytes": 2**20,
             "seeds": 4,
+            "learned": [value - 1 > BASELINE["f1_high"] for value in f1],
             "standing": [self.contest.standing(name) for name in names],
         }
         self.table = pd.DataFrame(table | columns)
+        self.contest = replace(self.contest, models=tuple(self.table["model"][self.table["learned"]]))
 
     def answer(self, study: config.Study) -> list[str]:
         return choice.answer(self.table, self.contest, study, BASELINE, 1000)
@@ -159,10 +162,29 @@ def test_few_training_runs_limit_the_answer(study, columns, limit):
     assert limit is None or limit in limits[0]
 
 
-def test_a_model_no_better_than_lexical_overlap_is_named(study):
-    limit = Case([40, 22.5], [200, 100], {"AB": AHEAD}).answer(study)[-1]
-    assert "F1 20.0; not significantly better: B." in limit
+def test_a_model_no_better_than_lexical_overlap_is_recommended_to_nobody(study):
+    case = Case([40, 22.5, 9], [200, 100, 50], {"AB": AHEAD, "AC": AHEAD, "BC": AHEAD}, train_usd_low=[2, 2, None])
+    only, below = case.answer(study)
+    assert only.startswith("A is the only model to choose: F1 40.0")
+    assert below.startswith(
+        "B (F1 22.5) and C (F1 9.0) have not learned the task yet and are not recommended: they are "
+    )
+    assert "not significantly above F1 20.0, which lexical overlap reaches" in below
+    assert "more updates (`training.epochs`, or more questions) or another `training.learning_rate`." in below
+    assert [text.partition(":")[0] for text in case.conditions()] == [
+        "It is the only model to choose.", "For nothing yet", "For nothing yet",
+    ]  # fmt: skip
     assert len(Case([40, 24], [200, 100], {"AB": AHEAD}).answer(study)) == 2
+
+
+def test_where_no_model_has_learned_the_task_none_is_recommended(study):
+    case = Case([20, 9], [200, 100], {"AB": AHEAD}, train_seconds=[60, None])
+    (below,) = case.answer(study)
+    assert below.startswith("A (F1 20.0) and B (F1 9.0) have not learned")
+    assert below.endswith("; or a checkpoint that was fine-tuned on such questions.")
+    assert case.conditions() == [case.conditions()[0]] * 2
+    chart = choice.chart(case.table.assign(standing="not learned"))
+    assert chart.alt.count("not learned") == 2 and "Triangle" in chart.caption
 
 
 def test_one_model_has_its_figures_and_no_comparison(study_of):

@@ -46,6 +46,15 @@ def test_each_kind_of_data_and_model_is_named_with_what_was_trained_here(study_o
     assert f"{named}. Speed" in kind(study_of, **keys)
 
 
+def test_what_the_study_file_leaves_out_is_named_with_what_stands_for_it(study_of):
+    whole = study_of(training={"epochs": 1}, price="laptop")
+    assert notices.defaults(whole) == []
+    given = whole.model_dump(mode="json", exclude={"price"})
+    assert notices.defaults(Study.model_validate(given)) == [
+        "The study file leaves to their defaults price: gcp-n1-standard-2, whatever this machine costs."
+    ]
+
+
 def test_a_report_on_part_of_a_study_names_what_is_left_out(study_of):
     study = study_of(models=MODELS | {"small": SMALL}, seeds=[0, 1])
     assert notices.left_out(study, ["bert", "distilbert", "small"], [0, 1]) == []
@@ -57,7 +66,7 @@ def test_a_report_on_part_of_a_study_names_what_is_left_out(study_of):
 
 
 def test_failed_and_stopped_runs_are_among_the_notices(collected_of, tmp_path):
-    markup = notices.notices(collected_of({"bert": [[0.0] * 50]}), RunPaths(tmp_path)).markup
+    markup = notices.notices(collected_of({"bert": [[0.0] * 50]}, training={"epochs": 1}), RunPaths(tmp_path)).markup
     assert markup.count("<p>") == 4  # the kind, what it is about, DistilBERT is left out, BERT did not learn
     assert "did not learn" in markup
 

@@ -385,3 +385,10 @@ def test_a_size_that_cannot_be_told_stops_the_plan_but_not_the_study(tmp_path, c
         prints(capsys, **given)
     (line,) = prints(capsys, "--before-start", **given)
     assert line.startswith("no forecast: data.name: the size of some/set is")
+
+
+def test_wrong_data_are_refused_before_the_start_and_not_taken_for_unknown(tmp_path, capsys):
+    study = tmp_path / "mine.yaml"
+    study.write_text("data: {source: files, file: nowhere.json}\nmodels: {a: {label: A, architecture: bert}}\n")
+    with pytest.raises(StudyError, match=r"nowhere\.json: no such file"):
+        prints(capsys, "--before-start", STUDY=study, RUN=tmp_path / "run")

@@ -57,6 +57,19 @@ def test_every_study_of_the_repository_loads_and_names_a_price_of_the_table(path
     assert prices.of(study, prices.load(STUDIES / "prices.yaml")).source
 
 
+def test_a_study_needs_data_and_models_only_and_names_what_stands_for_the_rest(tmp_path):
+    study = loaded(tmp_path, {key: VALID[key] for key in ("data", "models")})
+    assert (study.title, study.about) == ("study", "")
+    assert prices.of(study, prices.load(STUDIES / "prices.yaml")).machine == "n1-standard-2 (2 virtual CPUs)"
+    assert study.defaults() == (
+        "training: 3 epochs in batches of 16 at a learning rate of 2e-05; profile: forward passes of 1 or 8 × 32 or "
+        "128 tokens and training steps of 8 × 128; price: gcp-n1-standard-2, whatever this machine costs"
+    )
+    assert loaded(tmp_path, changed(("training", {"epochs": 1}))).defaults() == ""
+    came = {"mini": VALID["models"]["mini"] | {"fine_tuned": True}}
+    assert loaded(tmp_path, changed(("models", came))).defaults() == ""  # nothing is trained
+
+
 def test_the_default_recipe_is_that_of_the_original_study(tmp_path):
     recipe = loaded(tmp_path, VALID).training
     assert (recipe.learning_rate, recipe.epochs, recipe.batch_size, recipe.weight_decay) == (2e-5, 3, 16, 0.01)
@@ -113,7 +126,7 @@ THRESHOLD = "`data.threshold_questions`"
         ([("profile.repeats", 9)], "profile.repeats: unknown key; the keys here are forward, training_step, passes, "),
         ([("profile.forward.x", 9)], "profile.forward.x: unknown key; the keys here are batch_sizes, lengths"),
         # missing keys and wrong types: nothing is converted
-        ([("title", REMOVED)], "title: is missing"),
+        ([("data", REMOVED)], "data: is missing"),
         ([("data.questions_per_passage", 6)], "data.questions_per_passage: must be less than or equal to 5 (it is 6)"),
         ([("data.source", REMOVED)], "data: needs `source`, one of generated, hub, files"),
         ([("data.source", "web")], "data: `source` must be one of generated, hub, files"),

@@ -59,11 +59,12 @@ def check_windows(network: Any, tokenizer: Any, examples: Sequence[Example], rec
 
 
 def check_grids(network: Any, plan: Profile, prefix: str = "") -> None:
-    """Refuse a length in the grids of the plan that the network does not take; ``prefix`` begins their keys.
+    """Refuse a length of the study's grids that the network does not take; ``prefix`` is of the grids' keys.
 
     Raises StudyError.
     """
-    forward, step, memory = (getattr(plan, prefix + key) for key in ("forward", "training_step", "memory"))
-    for key, grids in (("forward", [forward]), ("training_step", [step]), ("memory", memory)):
-        longest = max((length for grid in grids for length in grid.lengths), default=0)
-        inputs.of(network).check(longest, f"profile.{prefix}{key}.lengths:", "give lengths up to that")
+    for key in ("forward", "training_step", "memory"):
+        if (name := prefix + key) in plan.model_fields_set:
+            grids = getattr(plan, name) if key == "memory" else [getattr(plan, name)]
+            longest = max((length for grid in grids for length in grid.lengths), default=0)
+            inputs.of(network).check(longest, f"profile.{name}.lengths:", "give lengths up to that")

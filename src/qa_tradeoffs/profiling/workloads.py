@@ -220,6 +220,12 @@ def switched(backend: Any, **flags: bool) -> Iterator[None]:
 def _subject(name: str, network: Any, weights: str, plan: Profile) -> Subject:
     """With its grids of the plan, checked. Raises StudyError for a length that the network does not take."""
     prefix = "" if name == "study" else "full_size_"
-    keys = ("forward", "training_step", "memory", "min_repeats", "questions")
     trial.check_grids(network, plan, prefix)
-    return Subject(name, network, weights, **{key: getattr(plan, prefix + key) for key in keys})
+    keys = ("forward", "training_step", "memory", "min_repeats", "questions")
+    planned = {key: getattr(plan, prefix + key) for key in keys}
+    longest = inputs.of(network).longest
+    for key in keys[:2]:
+        if longest is not None and prefix + key not in plan.model_fields_set:
+            lengths = sorted({min(length, longest) for length in planned[key].lengths})
+            planned[key] = planned[key].model_copy(update={"lengths": tuple(lengths)})
+    return Subject(name, network, weights, **planned)

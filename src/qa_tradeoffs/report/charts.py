@@ -38,6 +38,7 @@ _MARKERS: dict[str, dict[str, Any]] = {
     "front": {"marker": "o", "markersize": 8},
     "unclear": {"marker": "o", "markersize": 8, "markerfacecolor": "white", "markeredgewidth": 2},
     "dominated": {"marker": "X", "markersize": 12, "markeredgecolor": "white"},
+    "not learned": {"marker": "v", "markersize": 8, "markerfacecolor": "white"},
 }
 
 

@@ -29,6 +29,7 @@ _CAPTION = (
     "training runs do not overlap) or in time (intervals do not overlap); the grey line joins them. Hollow: may be on "
     "it; the differences are not significant. Cross: dominated, another model is as accurate and significantly faster."
 )
+_NOT_LEARNED = " Triangle: not significantly above lexical overlap, and compared with none."
 
 
 def answer(
@@ -36,19 +37,12 @@ def answer(
 ) -> list[str]:
     """Which model is the most accurate, which the fastest and what it gives up, which are dominated; then the limits.
 
+    That is of the models that have learned the task; the others are named, and recommended to nobody.
     ``choices`` and ``contest`` are those of the analysis, ``baseline`` is lexical overlap, n the number of questions.
     """
     rows = choices.set_index("model", drop=False)
-    best = _preferred(contest.models, rows)
-    f1 = f"{points(*best[['f1', 'f1_low', 'f1_high']])} over {counted(n, 'question')}"
-    if len(rows) == 1:
-        sentences = [f"{best['model']} is the only model here: F1 {f1}, {seconds(best['question'])} a question."]
-    else:
-        sentences = [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
-        by = {model: _preferred(others, rows) for model in contest.models if (others := contest.dominators(model))}
-        if dominated := [f"{model} is dominated by {other['model']}" for model, other in by.items()]:
-            sentences.append(f"{listed(dominated)}: not more accurate, and slower.")
-    limits = " ".join(_limits(choices, study, baseline))
+    sentences = [*_comparison(rows[rows["learned"]], contest, n), *_not_learned(rows[~rows["learned"]], baseline)]
+    limits = " ".join(_limits(choices, study))
     return [*sentences, limits] if limits else sentences
 
 
@@ -89,12 +83,46 @@ def chart(choices: pd.DataFrame) -> display.Picture:
             [times[0], *times], [*scores, scores[-1]], where="post", color="0.6", linewidth=1.2, zorder=1,
             label="Pareto front",
         )  # fmt: skip
-    where = {"front": "on the Pareto front", "unclear": "perhaps on the Pareto front", "dominated": "dominated"}
+    where = {"front": "on the Pareto front", "unclear": "perhaps on the Pareto front"}  # all else as it is called
     named = [
-        f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where[row.standing]}"
+        f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where.get(row.standing, row.standing)}"
         for row in choices.itertuples()
     ]
-    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, _CAPTION)
+    caption = _CAPTION + (_NOT_LEARNED if "not learned" in set(drawn["standing"]) else "")
+    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption)
+
+
+def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
+    """The models that have learned the task, compared; nothing where there is none."""
+    if rows.empty:
+        return []
+    best = _preferred(contest.models, rows)
+    f1 = f"{points(*best[['f1', 'f1_low', 'f1_high']])} over {counted(n, 'question')}"
+    if len(rows) == 1:
+        return [f"{best['model']} is the only model to choose: F1 {f1}, {seconds(best['question'])} a question."]
+    sentences = [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
+    by = {model: _preferred(others, rows) for model in contest.models if (others := contest.dominators(model))}
+    if dominated := [f"{model} is dominated by {other['model']}" for model, other in by.items()]:
+        sentences.append(f"{listed(dominated)}: not more accurate, and slower.")
+    return sentences
+
+
+def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> list[str]:
+    """Which models answer no better than lexical overlap, and what would help; nothing where there is none."""
+    if rows.empty:
+        return []
+    have, are, they = ("has", "is", "it is") if len(rows) == 1 else ("have", "are", "they are")
+    named = listed([f"{model} (F1 {f1:.1f})" for model, f1 in rows["f1"].items()])
+    helps = []
+    if rows["train_seconds"].notna().any():
+        helps.append("more updates (`training.epochs`, or more questions) or another `training.learning_rate`")
+    if rows["train_seconds"].isna().any():
+        helps.append("a checkpoint that was fine-tuned on such questions")
+    return [
+        f"{named} {have} not learned the task yet and {are} not recommended: {they} not significantly above F1 "
+        f"{baseline['f1']:.1f}, which lexical overlap reaches without any training. What would help: "
+        f"{'; or '.join(helps)}."
+    ]
 
 
 def _most_accurate(best: str, f1: str, contest: Contest) -> str:
@@ -127,12 +155,9 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     )
 
 
-def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, float]) -> list[str]:
+def _limits(choices: pd.DataFrame, study: config.Study) -> list[str]:
     """What a reader could take the answer for, and must not."""
     limits = []
-    if below := choices[choices["f1_low"] <= baseline["f1_high"]]["model"].tolist():
-        reached = f"Lexical overlap without training reaches F1 {baseline['f1']:.1f}"
-        limits.append(f"{reached}; not significantly better: {listed(below)}.")
     runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
     # Of the orders of two models' runs, two have all of one before all of the other.
     if runs == 1:
@@ -153,8 +178,12 @@ def _limits(choices: pd.DataFrame, study: config.Study, baseline: dict[str, floa
 def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
     """When to choose the model of this row; all ``rows`` are named by model."""
     model, others = row["model"], contest.others(row["model"])
+    if not row["learned"]:
+        return (
+            "For nothing yet: it has not learned the task, its F1 is not significantly above that of lexical overlap."
+        )
     if not others:
-        return "It is the only model of this study."
+        return "It is the only model to choose."
     for lead, preferable in (("Dominated by", contest.dominators(model)), ("Rather", contest.rivals(model))):
         if preferable:
             other = _preferred(preferable, rows)

@@ -15,7 +15,8 @@ def notices(collected: Collected, run: RunPaths) -> display.Html:
     study = collected.study
     sentences = [
         kind_of_study(study, collected.slugs),
-        study.about,
+        *([study.about] if study.about else []),
+        *defaults(study),
         *left_out(study, collected.slugs, collected.seeds),
         *own_recipes(collected),
         *data_notes(collected),
@@ -39,6 +40,11 @@ def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
         f"This study: {', '.join(parts)}. {warning}Speed and memory were measured on untrained weights, which cost the "
         "same to compute as trained ones."
     )
+
+
+def defaults(study: config.Study) -> list[str]:
+    """What stands for the keys that the study file leaves out; nothing where it gives them all."""
+    return [f"The study file leaves to their defaults {stands}."] if (stands := study.defaults()) else []
 
 
 def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) -> list[str]:

@@ -40,6 +40,10 @@ _WORD = re.compile(r"\w+|[^\w\s]")  # the units that BERT's tokenizer splits fur
 Earlier = Sequence[tuple[graph.Stage, results.Results]]  # a model's finished stages
 
 
+class UnknownSizeError(StudyError):
+    """What would have to be fetched first to be forecast; nothing is wrong with it."""
+
+
 class Texts(Section):
     """Questions of a data set of the Hub, and the windows of at most ``max_length`` tokens that they make."""
 
@@ -144,7 +148,7 @@ def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> 
         train, validation = (windows(part, recipe, per_word) for part in (loaded.train, loaded.validation))
         return train, validation, f"the study's texts, at {per_word:g} tokens a word"
     if source.name not in known.datasets:
-        raise StudyError(
+        raise UnknownSizeError(
             f"data.name: the size of {source.name} is not known before it is fetched; add it to `datasets` of "
             "studies/assumptions.yaml"
         )
@@ -191,7 +195,7 @@ def build(spec: config.Model, known: Assumptions) -> Any:
     else:
         folder = spec.path or _cached(spec, "config.json")
         if folder is None:
-            raise StudyError(
+            raise UnknownSizeError(
                 f"models: the size of {spec.hub} is not known before it is fetched; add it to `checkpoints` of "
                 "studies/assumptions.yaml, or fetch it with `hf download`"
             )

@@ -51,6 +51,8 @@ def _make(chosen: Selection, goals: list[str]) -> int:
     """Print what is repeated and why, and what is still to do; then do it."""
     *measured, _, report = graph.stages(chosen)
     waiting = [stage for stage in measured if stage.stale]
+    if waiting and (stands := chosen.study.defaults()):
+        print(f"defaults: {stands}", flush=True)
     for stage in waiting:
         if not stage.missing and (changed := stage.changes()):
             print(f"again: {relative(stage.notebook)} (changed: {', '.join(changed)})", flush=True)

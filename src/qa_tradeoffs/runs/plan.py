@@ -19,7 +19,7 @@ from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import costs
 from qa_tradeoffs.runs import graph
-from qa_tradeoffs.runs.forecast import forecast
+from qa_tradeoffs.runs.forecast import UnknownSizeError, forecast
 from qa_tradeoffs.runs.selection import Selection, selected
 from qa_tradeoffs.study import prices
 
@@ -100,13 +100,13 @@ def _bytes(size: float) -> str:
 def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = os.environ) -> None:
     """Command line of this module; what is forecast stands in make's variables. Raises StudyError."""
     parser = argparse.ArgumentParser(description="Print what a study will need, without running any of it.")
-    parser.add_argument("--before-start", action="store_true", help="refuse what the disk cannot hold, in one line")
+    parser.add_argument("--before-start", action="store_true", help="one line, or refused: wrong data, a full disk")
     before_start = parser.parse_args(arguments).before_start
     chosen = selected(variables)
     if before_start:
         try:
             needs, _ = forecast(chosen)
-        except StudyError as error:
+        except UnknownSizeError as error:
             print(f"no forecast: {error}")
         else:
             print(line(chosen, needs), flush=True)

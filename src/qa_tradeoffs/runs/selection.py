@@ -1,11 +1,15 @@
-"""What of a study is asked for: make's variables, checked, as a study, models, seeds and a folder of results."""
+"""What of a study is asked for: make's variables, checked, as a study, models, seeds and a folder of results.
 
+STUDY=demo SEEDS="0 1" python -m qa_tradeoffs.runs.selection    # whether that can be run; says why not
+"""
+
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.runs.paths import RunPaths, relative
 from qa_tradeoffs.study import config, prices
@@ -81,3 +85,12 @@ def _once(variable: str, names: Sequence[str]) -> Sequence[str]:
     if len(set(names)) < len(names):
         raise StudyError(f"{variable}: '{' '.join(names)}' names one twice; name each once")
     return names
+
+
+def main() -> None:
+    """Command line of this module. Raises StudyError."""
+    selected(os.environ)
+
+
+if __name__ == "__main__":
+    exit_cleanly(main)

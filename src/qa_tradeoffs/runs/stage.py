@@ -95,10 +95,14 @@ class Stage:
         return self._tried(network, self.trained_tokenizer)
 
     def _tried(self, network: Any, tokenizer: Any) -> Any:
-        """The network, if it answers questions as the tokenizer writes them, and has room for the study's windows."""
+        """The network, if it answers questions as the tokenizer writes them, and has room for what it is to read.
+
+        That includes what profiling will give it, so that nothing is trained whose profile would be refused.
+        """
         trial.try_out(network, tokenizer, f"models.{self.slug}")
         every = (*self.splits.train, *self.splits.validation, *self.splits.threshold)
         trial.check_windows(network, tokenizer, every, self.study.training)
+        trial.check_grids(network, self.study.profile)
         return network
 
     def _warnings(self) -> list[str]:

@@ -263,12 +263,19 @@ class Grid(Section):
     batch_sizes: BatchSizes
     lengths: tuple[Annotated[int, Field(ge=8, le=8192)], ...] = Field(min_length=1, strict=False)
 
+    def __str__(self) -> str:
+        """'1 or 8 × 32 or 128', batch sizes by lengths."""
+        return " × ".join(" or ".join(map(str, numbers)) for numbers in (self.batch_sizes, self.lengths))
+
 
 class Profile(Section):
-    """What is measured, and for how long: grids of the study's own network, then those of the full-size one."""
+    """What is measured, and for how long: grids of the study's own network, then those of the full-size one.
 
-    forward: Grid
-    training_step: Grid
+    Grids that are not given are cut to the lengths that a network takes.
+    """
+
+    forward: Grid = Grid(batch_sizes=(1, 8), lengths=(32, 128))
+    training_step: Grid = Grid(batch_sizes=(8,), lengths=(128,))
     passes: int = Field(default=5, ge=3, le=1000, description="over all points, each timed a little in each of them")
     warmup: int = Field(default=2, ge=1, le=1000, description="calls in each pass before the clock starts")
     min_repeats: int = Field(default=10, ge=3, le=100_000, description="of a point, in all passes together")
@@ -289,15 +296,15 @@ class Profile(Section):
 class Study(Section):
     """One study: data, models, recipe, seeds, what is measured, and the price it is costed at."""
 
-    title: str = Field(min_length=1)
-    about: str = Field(min_length=1, description="one or two sentences for the top of the report")
+    title: str = Field(default="", min_length=1, description="by default the study file's name")
+    about: str = Field(default="", min_length=1, description="one or two sentences for the top of the report")
     data: Data
     models: dict[Annotated[str, _SLUG], Model] = Field(min_length=1)
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(default=(0,), min_length=1, strict=False)
-    profile: Profile
-    price: str
+    profile: Profile = Profile()
+    price: str = "gcp-n1-standard-2"
 
     _file: Path = PrivateAttr(default=Path("study"))  # for messages
 
@@ -336,6 +343,19 @@ class Study(Section):
             )
         return self
 
+    def defaults(self) -> str:
+        """What stands for the keys that the file leaves out and that its figures depend on; '' where it gives them."""
+        recipe, times = self.training, self.profile
+        meanings = {
+            "training": f"{recipe.epochs:g} epochs in batches of {recipe.batch_size} at a learning rate of "
+            f"{recipe.learning_rate:g}",
+            "profile": f"forward passes of {times.forward} tokens and training steps of {times.training_step}",
+            "price": f"{self.price}, whatever this machine costs",
+        }
+        if all(model.fine_tuned for model in self.models.values()):
+            del meanings["training"]
+        return "; ".join(f"{key}: {what}" for key, what in meanings.items() if key not in self.model_fields_set)
+
     def recipe(self, slug: str) -> Training:
         """How this model is trained: the study's recipe, but for what the model gives itself."""
         own = self.models[slug].training
@@ -362,6 +382,8 @@ def load(path: Path | str) -> Study:
 def check(content: Any, path: Path) -> Study:
     """The Study that a YAML file's content describes. Raises StudyError naming the file and the first wrong key."""
     study = validated(Study, content, path, context=path.resolve().parent)
+    if not study.title:
+        study = study.model_copy(update={"title": path.stem})
     study._file = path
     return study
 
