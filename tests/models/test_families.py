@@ -9,6 +9,7 @@ import pytest
 import sentencepiece
 import torch
 import transformers
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.auto import modeling_auto as auto
@@ -316,6 +317,17 @@ def test_what_is_no_sentencepiece_model_is_refused_by_its_name(tmp_path, content
     with pytest.raises(StudyError) as error:
         tokenizers.load(local(folder), folder, [])
     assert sentence(error) == f"{folder}/spiece.model: is no SentencePiece model; fetch it again"
+
+
+@pytest.mark.parametrize("table", [b"rubbish", b"\x08\0\0\0" + 8 * b"\xff" + b"abc"], ids=["unread", "panic"])
+def test_a_sentencepiece_model_with_a_hostile_table_of_characters_is_refused(tmp_path, table):
+    folder = with_pieces_alone("albert", checkpoint_of("albert", tmp_path))
+    model = ModelProto.FromString((folder / "spiece.model").read_bytes())
+    model.normalizer_spec.precompiled_charsmap = table
+    (folder / "spiece.model").write_bytes(model.SerializeToString())
+    with pytest.raises(StudyError) as error:
+        tokenizers.load(local(folder), folder, [])
+    assert sentence(error).startswith(f"{folder}: its tokenizer cannot be loaded (")
 
 
 def test_a_sentencepiece_model_under_the_name_of_another_family_s_is_refused(tmp_path):

@@ -33,7 +33,9 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **_case(folder))
         tokenizer("Who?", _UNKNOWN)  # some faults show only where it is used
-    except Exception as error:  # from_pretrained raises many types for a broken folder
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # of many types for a broken folder; a panic of tokenizers is not even an Exception
         raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
     if not tokenizer.is_fast:
         raise StudyError(f"{folder}: has a slow tokenizer, without character offsets; save it with a tokenizer.json")
