@@ -179,9 +179,7 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
     """When to choose the model of this row; all ``rows`` are named by model."""
     model, others = row["model"], contest.others(row["model"])
     if not row["learned"]:
-        return (
-            "For nothing yet: it has not learned the task, its F1 is not significantly above that of lexical overlap."
-        )
+        return "For nothing yet: it has not learned the task (F1 not significantly above lexical overlap)."
     if not others:
         return "It is the only model to choose."
     for lead, preferable in (("Dominated by", contest.dominators(model)), ("Rather", contest.rivals(model))):
