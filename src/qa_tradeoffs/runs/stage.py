@@ -85,7 +85,6 @@ class Stage:
     def untrained_network(self) -> Any:
         """The network as training begins: published weights or random ones, and a random answer head."""
         network = networks.load_network(self.model, self.checkpoint, len(self.tokenizer), self.seed or 0)
-        trial.check_grids(network, self.study.profile)  # before training is paid for
         return self._tried(network, self.tokenizer)
 
     def trained_network(self) -> Any:
