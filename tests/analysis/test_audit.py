@@ -34,10 +34,31 @@ def test_half_of_the_layers_took_a_third_of_the_time_on_both_gpus():
     assert [round(ratio, 1) for ratio in ratios] == [3.1, 3.0, 3.1, 2.9, 2.9, 3.0, 3.0, 2.9]
 
 
-def test_a_quarter_left_out_of_twice_the_time_makes_it_three_times():
-    # 4 s and 2 s, each a second short, are 3 s and 1 s.
-    assert audit.time_left_out(3.0, 2.0) == 0.25
-    assert audit.time_left_out(2.0, 2.0) == 0
+def test_a_clock_that_waits_for_no_gpu_leaves_out_what_is_queued():
+    queue = published.Queue(
+        source="x", calls=10, capacity=1024, launches_source="x",
+        launches={"bert": [512], "distilbert": [256], "squeezebert": [1024]},
+    )  # fmt: skip
+    assert [audit.shown_share(queue, n) for n in (1024, 512, 256)] == [0.9, 0.8, 0.6]
+    # 5120 − 1024 launches over 2560 − 1024: twice as long looks 2.67 times as long.
+    assert audit.equal_launches_ratio(queue, 0) == pytest.approx(4096 / 1536)
+
+
+def test_corrected_times_are_longer_and_possible():
+    as_published, corrected = audit.rates(PUBLISHED), audit.rates(PUBLISHED, 0)
+    queue = PUBLISHED.original.queue
+    for before, after in zip(as_published, corrected, strict=True):
+        launches = queue.launches.of(before.model)[0]
+        assert after.seconds == pytest.approx(before.seconds / (1 - 102.4 / launches))
+        assert after.tflops * after.seconds == pytest.approx(before.tflops * before.seconds)
+        assert after.possible
+
+
+def test_only_distilberts_times_on_the_p100_are_impossible():
+    flags = {
+        (m, model): audit.impossible(PUBLISHED, m, model) for m in published.MACHINES for model in published.MODELS
+    }
+    assert [key for key, impossible in flags.items() if impossible] == [("p100", "distilbert")]
 
 
 def test_every_row_of_hours_and_usd_has_the_same_hourly_price():
@@ -47,10 +68,10 @@ def test_every_row_of_hours_and_usd_has_the_same_hourly_price():
 
 
 def test_a_training_step_is_the_hours_over_the_steps():
-    # 88,500 windows in batches of 16 are 5,532 steps, three times that 16,596.
+    # 5,533 updates an epoch, 16,599 in three.
     seconds = {model: step.seconds for model, step in audit.training_steps(PUBLISHED).items()}
     assert seconds == pytest.approx({"bert": 0.651, "distilbert": 0.325, "squeezebert": 1.161}, abs=0.001)
-    assert seconds["squeezebert"] == pytest.approx(19_260 / 16_596)
+    assert seconds["squeezebert"] == pytest.approx(19_260 / 16_599)
 
 
 def test_a_training_step_of_bert_is_three_forward_passes_of_sixteen_rows_of_384():
@@ -59,6 +80,21 @@ def test_a_training_step_of_bert_is_three_forward_passes_of_sixteen_rows_of_384(
     bert = audit.training_steps(PUBLISHED)["bert"]
     assert bert.tflops == pytest.approx(flop / bert.seconds / 1e12) == pytest.approx(5.21, abs=0.01)
     assert bert.peak_share == pytest.approx(0.56, abs=0.001)
+
+
+def test_a_training_step_less_its_forward_pass_is_longer_for_squeezebert_alone():
+    steps = audit.training_steps(PUBLISHED)
+    # A row of 384 tokens is two thirds of the way from 128 to 512.
+    per_row = (0.6424 + 2 * 3.1927) / 3 / 256
+    shown = 1 - 102.4 / PUBLISHED.original.queue.launches.bert[0]
+    assert steps["bert"].forward[0] == pytest.approx(16 * per_row / shown)
+    assert steps["bert"].rest[0] == pytest.approx(steps["bert"].seconds - steps["bert"].forward[0])
+    assert max(steps["squeezebert"].forward) < min(steps["bert"].forward)
+    assert steps["bert"].rest[0] == pytest.approx(0.44, abs=0.015)
+    assert steps["squeezebert"].rest[0] == pytest.approx(1.02, abs=0.015)
+    # A backward pass has twice the operations of a forward pass.
+    assert steps["bert"].rest_over_forward[0] == pytest.approx(2, abs=0.1)
+    assert steps["squeezebert"].rest_over_forward[0] > 6
 
 
 def test_the_gap_between_the_small_models_is_within_its_standard_error():

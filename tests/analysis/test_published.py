@@ -5,7 +5,7 @@ import math
 import pytest
 
 from qa_tradeoffs.analysis import accuracy, published
-from qa_tradeoffs.study.published import load
+from qa_tradeoffs.study.published import OfEach, load
 from tests.analysis.conftest import BERT, DISTILBERT, FINE_TUNED, scenarios, sized
 from tests.conftest import MODELS
 
@@ -29,6 +29,18 @@ def test_published_f1_stands_beside_our_cost_and_both_times_over_bert_s(profiled
     assert tradeoff["relative"].tolist() == [1, 0.5]
     p100 = (0.0145 / 0.0446 + 0.0551 / 0.1640 + 0.2106 / 0.6424 + 1.0900 / 3.1927) / 4
     assert tradeoff["p100"].tolist() == [1, pytest.approx(p100)]
+    assert tradeoff[["p100_impossible", "k80_impossible"]].to_numpy().tolist() == [[False, False], [True, False]]
+
+
+def test_corrected_times_over_bert_s_are_those_of_both_gpus_and_both_counts(profiled, original):
+    profiles = {"bert": [*sized(BERT), *scenarios(0.36)], "distilbert": [*sized(DISTILBERT), *scenarios(0.18)]}
+    halves = {"bert": (1024, 512), "distilbert": (512, 256), "squeezebert": (1024, 1024)}
+    queue = original.original.queue.model_copy(update={"launches": OfEach(**halves)})
+    changed = original.model_copy(update={"original": original.original.model_copy(update={"queue": queue})})
+    row = published.tradeoff(profiled(profiles), changed).iloc[1]
+    # A clock shows 0.9 and 0.8 of the true times by one count, 0.8 and 0.6 by the other.
+    assert row["corrected_low"] == pytest.approx(0.0145 / 0.0446 * 0.9 / 0.8)
+    assert row["corrected_high"] == pytest.approx(4.6346 / 13.4257 * 0.8 / 0.6)
 
 
 def test_without_bert_nothing_is_over_bert_s(profiled, original):
@@ -76,8 +88,21 @@ def test_a_score_is_placed_beside_each_published_one(collected_of, monkeypatch, 
     beside = published.scores(collected, table, original)
     assert beside[["model", "f1", "published", "verdict"]].to_numpy().tolist() == [
         ["BERT", 88, 88.13, "below"], ["BERT", 88, 88.5, "within"], ["BERT", 88, 88.52, "above"],
+        ["BERT", 88, 88.11, "below"], ["BERT", 88, 88.01, "below"],
     ]  # fmt: skip
-    assert beside["source"][1] == "BERT-base, arXiv 1810.04805"
+    assert beside["source"][1] == "BERT-base, arXiv 1810.04805, second-hand"
+
+
+def test_points_are_ours_with_intervals_and_every_published_one_without(collected_of, original):
+    collected = collected_of({"bert": [[1.0] * 10570]}, data=SQUAD)
+    points = published.points(collected, accuracy.models(collected).assign(f1=88.0), original)
+    assert points[["name", "f1", "ours", "source"]].to_numpy().tolist()[:2] == [
+        ["BERT", 88.0, True, "here"], ["BERT, 2021", 88.13, False, "original study, 2021"],
+    ]  # fmt: skip
+    assert len(points) == 1 + 3 + len(original.papers.scores)
+    assert points["f1_low"].notna().tolist() == points["ours"].tolist()
+    elsewhere = collected_of({"bert": [[1.0] * 500]}, data=SQUAD | {"validation_limit": 500})
+    assert published.points(elsewhere, accuracy.models(elsewhere), original).empty
 
 
 @pytest.mark.parametrize(

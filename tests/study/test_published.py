@@ -44,16 +44,23 @@ def test_running_out_of_memory_is_a_figure_too():
     assert ("p100", "squeezebert", 256, 512, 10193) in rows
 
 
-def test_the_papers_scores_say_which_model_and_where_from():
+def test_published_scores_say_which_model_where_from_and_whether_that_was_read():
     papers = published.load(FILE).papers
-    assert [(s.model, s.exact_match, s.f1) for s in papers.scores] == [
-        ("bert", 80.8, 88.5),
-        ("bert", 81.22, 88.52),
-        ("distilbert", 77.7, 85.8),
-        ("distilbert", 79.1, 86.9),
-    ]
-    assert papers.scores[0].source == "arXiv 1810.04805"
+    plain = {(s.model, s.exact_match, s.f1) for s in papers.scores if s.model}
+    assert {("bert", 81.22, 88.52), ("distilbert", 77.7, 85.8), ("squeezebert", 76.66, 85.83)} <= plain
+    by_name = {score.name: score for score in papers.scores}
+    assert len(by_name) == len(papers.scores)
+    assert by_name["BERT-base, Hugging Face's run_qa"].note.startswith("learning rate 3e-5, 2 epochs")
+    pruned, mobile = by_name["BERT-base, 97 % pruned (oBERT)"], by_name["MobileBERT"]
+    assert (pruned.model, pruned.exact_match, pruned.f1, pruned.read) == (None, 78.28, 86.06, True)
+    assert (mobile.exact_match, mobile.f1, mobile.source, mobile.read) == (None, 90.0, "arXiv 2004.02984", False)
     assert papers.squeezebert_faster.times == 4.3
+
+
+def test_the_updates_are_those_of_the_model_card():
+    recipe = published.load(FILE).original.fine_tuning
+    assert recipe.epochs * recipe.updates_per_epoch == 16_599
+    assert "SupriyaArun/squeezebert-uncased-finetuned-squad" in recipe.updates_source
 
 
 @pytest.mark.parametrize(
@@ -63,6 +70,16 @@ def test_the_papers_scores_say_which_model_and_where_from():
         ("original.inference.p100.bert", [0.1, 0.2, -1, 3], "original.inference.p100.bert[2]: must be greater than 0"),
         ("original.fine_tuning.by_model.bert.hours", "3", "original.fine_tuning.by_model.bert.hours: must be a number"),
         ("machines.t4", {}, "machines.t4: unknown key"),
+        (
+            "original.queue.launches.bert",
+            [300, 102],
+            "original.queue: launches.bert: 10 calls of 102 launches all fit into a queue of 1024; give more than 102",
+        ),
+        (
+            "original.queue.launches.bert",
+            [300],
+            "original.queue: launches: each model needs one number for each way of counting",
+        ),
     ],
 )
 def test_a_wrong_figure_is_named_with_its_file_and_key(tmp_path, key, value, message):

@@ -46,11 +46,6 @@ class Explanation:
     origin: results.Origin
     own: bool
 
-    def rewritten_over(self, other: str) -> pd.Series:
-        """The row of the rewritten network's ratio to ``other``, of a training step at this point."""
-        same = (self.aims[_POINT] == self.steps.iloc[0][_POINT].to_list()).all(axis=1)
-        return self.aims[same & (self.aims["over"] == other)].iloc[0]
-
 
 def explanation(own: Path = OWN_ANOMALY, stored: Path = ANOMALY) -> Explanation:
     """The experiment made on this machine if there is one, else the one that comes with the program."""

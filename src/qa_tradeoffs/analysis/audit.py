@@ -3,9 +3,11 @@
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA
-from qa_tradeoffs.study.published import MODELS, MachineName, ModelName, Published
+from qa_tradeoffs.study.published import MODELS, MachineName, ModelName, Published, Queue
 
 _Z = 1.96  # two-sided 95 % of the normal distribution
 _SHAPES: dict[ModelName, flops.Shape] = {
@@ -18,7 +20,7 @@ LAYERS_RATIO = flops.BERT_BASE.layers / flops.DISTILBERT_BASE.layers
 
 
 class Rate(NamedTuple):
-    """What one published inference time implies: FLOP/s, over the peak of the data sheet in fp32, and BERT's time."""
+    """What one inference time implies: FLOP/s, over the peak of the data sheet in fp32, and BERT's time over it."""
 
     machine: MachineName
     model: ModelName
@@ -36,11 +38,25 @@ class Rate(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What the published hours imply for one training step of a full batch, all rows padded to the length."""
+    """What the published hours imply for one training step of a full batch, all rows padded to the length.
+
+    ``forward``: seconds of its forward pass by the corrected inference times, by each way of counting launches.
+    """
 
     seconds: float
     tflops: float
     peak_share: float
+    forward: tuple[float, ...]
+
+    @property
+    def rest(self) -> tuple[float, ...]:
+        """Seconds of the step less those of its forward pass: backward pass, update, and what else the hours hold."""
+        return tuple(self.seconds - forward for forward in self.forward)
+
+    @property
+    def rest_over_forward(self) -> tuple[float, ...]:
+        """That over the forward pass; by the operations of a backward pass it is 2."""
+        return tuple(rest / forward for rest, forward in zip(self.rest, self.forward, strict=True))
 
 
 class Gap(NamedTuple):
@@ -55,9 +71,22 @@ class Gap(NamedTuple):
         return abs(self.points) > _Z * self.error_of_difference
 
 
-def rates(published: Published) -> list[Rate]:
-    """The FLOP/s of every published inference time, and how many times BERT's time is the model's."""
-    times = {row[:4]: row[4] for row in published.original.inference.rows()}
+def shown_share(queue: Queue, launches: int) -> float:
+    """Share of the true time that a clock shows which waits for no GPU: 1 − capacity / (calls · launches).
+
+    The calls return once all but the last ``capacity`` launches are done, if all launches take equally long.
+    """
+    return 1 - queue.capacity / (queue.calls * launches)
+
+
+def rates(published: Published, count: int | None = None) -> list[Rate]:
+    """The FLOP/s of every inference time, as published.
+
+    With ``count``, the way of counting launches, of the times corrected for what the queue left out of them.
+    """
+    queue = published.original.queue
+    shown = {m: 1.0 if count is None else shown_share(queue, queue.launches.of(m)[count]) for m in MODELS}
+    times = {row[:4]: row[4] / shown[row[1]] for row in published.original.inference.rows()}
     rows = []
     for (machine, model, batch_size, length), seconds in times.items():
         tflops = flops.encoder_flops(_SHAPES[model], batch_size, length) / seconds / TERA
@@ -65,6 +94,23 @@ def rates(published: Published) -> list[Rate]:
         bert = times[machine, "bert", batch_size, length]
         rows.append(Rate(machine, model, batch_size, length, seconds, tflops, share, bert / seconds))
     return rows
+
+
+def corrected(published: Published) -> list[Rate]:
+    """The corrected times by every way of counting launches."""
+    counts = range(len(published.original.queue.launches.bert))
+    return [rate for count in counts for rate in rates(published, count)]
+
+
+def equal_launches_ratio(queue: Queue, count: int) -> float:
+    """BERT's time over DistilBERT's as such a clock would show it if every launch of both took equally long."""
+    bert, distilbert = (queue.launches.of(m)[count] for m in ("bert", "distilbert"))
+    return bert * shown_share(queue, bert) / (distilbert * shown_share(queue, distilbert))
+
+
+def impossible(published: Published, machine: MachineName, model: ModelName) -> bool:
+    """Whether any of a model's published times on a GPU would take more FLOP/s than the GPU has in fp32."""
+    return not all(rate.possible for rate in rates(published) if (rate.machine, rate.model) == (machine, model))
 
 
 def share_of_bert(model: ModelName, length: int) -> float:
@@ -81,14 +127,27 @@ def usd_per_hour(published: Published) -> dict[ModelName, float]:
 def training_steps(published: Published) -> dict[ModelName, Step]:
     """What the hours imply for one step of each model, if all of them were training steps."""
     recipe, peak = published.original.fine_tuning, published.machines.p100.fp32_tflops
-    n_steps = recipe.epochs * math.ceil(recipe.windows / recipe.batch_size)
+    n_steps = recipe.epochs * recipe.updates_per_epoch
     steps: dict[ModelName, Step] = {}
     for model in MODELS:
         seconds = recipe.by_model.of(model).hours * 3600 / n_steps
         forward = flops.encoder_flops(_SHAPES[model], recipe.batch_size, recipe.length)
         tflops = flops.TRAINING_OVER_FORWARD * forward / seconds / TERA
-        steps[model] = Step(seconds, tflops, tflops / peak)
+        steps[model] = Step(seconds, tflops, tflops / peak, _forward_seconds(published, model))
     return steps
+
+
+def _forward_seconds(published: Published, model: ModelName) -> tuple[float, ...]:
+    """Seconds of a forward pass of a training batch on the P100, by each way of counting launches.
+
+    Seconds a row, between the two lengths beside the recipe's on a line.
+    """
+    recipe, seconds = published.original.fine_tuning, list[float]()
+    for count in range(len(published.original.queue.launches.of(model))):
+        rows = [rate for rate in rates(published, count) if (rate.machine, rate.model) == ("p100", model)]
+        per_row = [rate.seconds / rate.batch_size for rate in rows]
+        seconds.append(recipe.batch_size * float(np.interp(recipe.length, [rate.length for rate in rows], per_row)))
+    return tuple(seconds)
 
 
 def exact_match_gap(published: Published, model: ModelName, other: ModelName) -> Gap:
@@ -105,14 +164,6 @@ def memory_offsets(published: Published) -> list[float]:
     memory = published.original.memory
     pairs = [pair for m in MODELS for pair in zip(memory.p100.of(m), memory.k80.of(m), strict=True)]
     return [p100 - k80 for p100, k80 in pairs if p100 is not None and k80 is not None]
-
-
-def time_left_out(ratio: float, true_ratio: float) -> float:
-    """Share of the slower time T missing from both times, if that alone makes ``true_ratio`` r look like ``ratio`` q.
-
-    From (T − c) / (T / r − c) = q follows c / T = (q − r) / (r·(q − 1)).
-    """
-    return (ratio - true_ratio) / (true_ratio * (ratio - 1))
 
 
 def times_from_faster(percent: float) -> float:

@@ -1,13 +1,14 @@
 """What others published of the same models, beside what was measured here."""
 
 import math
+import statistics
 
 import pandas as pd
 
-from qa_tradeoffs.analysis import serving
+from qa_tradeoffs.analysis import audit, serving
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.study import config
-from qa_tradeoffs.study.published import MACHINES, MODELS, MachineName, ModelName, Published
+from qa_tradeoffs.study.published import LABELS, MACHINES, MODELS, MachineName, ModelName, PaperScore, Published
 
 # Of the published base models with the head for answers: what tells them from others that are named after them.
 PARAMETERS: dict[ModelName, float] = {"bert": 108.9e6, "distilbert": 66.4e6, "squeezebert": 51.1e6}
@@ -19,16 +20,33 @@ def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd
     The verdict is where the published F1 lies: 'below', 'within' or 'above' the interval over questions. Only of
     published checkpoints that were fine-tuned here and scored on the questions of the original study; no row else.
     """
-    data, columns = collected.study.data, ["model", "f1", "f1_low", "f1_high"]
-    squad = isinstance(data, config.HubData) and data.name.split("/")[-1] == "squad" and not data.v2
-    comparable = squad and collected.n_questions == figures.original.scores.questions
+    columns = ["model", "f1", "f1_low", "f1_high"]
     rows = [
         (*row[columns], f1, source, "below" if f1 < row["f1_low"] else "above" if f1 > row["f1_high"] else "within")
         for _, row in models.iterrows()
-        if comparable and (spec := collected.study.models[row["slug"]]).hub is not None and not spec.fine_tuned
+        if _on_squad(collected, figures)
+        and (spec := collected.study.models[row["slug"]]).hub is not None
+        and not spec.fine_tuned
         for f1, source in _published(figures, architecture(collected, row["slug"]))
     ]
     return pd.DataFrame(rows, columns=[*columns, "published", "source", "verdict"])
+
+
+def points(collected: Collected, models: pd.DataFrame, figures: Published) -> pd.DataFrame:
+    """Every F1 on SQuAD v1.1's development set, ours and published: name, f1, f1_low, f1_high, ours, source.
+
+    A published F1 has no interval (NaN). No row where the study was not scored on all questions of that set.
+    """
+    if not _on_squad(collected, figures):
+        return pd.DataFrame(columns=["name", "f1", "f1_low", "f1_high", "ours", "source"])
+    ours = models.rename(columns={"model": "name"})[["name", "f1", "f1_low", "f1_high"]].assign(
+        ours=True, source="here"
+    )
+    original = figures.original.scores
+    others = [(f"{LABELS[name]}, 2021", original.by_model.of(name).f1, original.source) for name in MODELS]
+    others += [(score.name, score.f1, _source(score)) for score in figures.papers.scores]
+    published = pd.DataFrame(others, columns=["name", "f1", "source"]).assign(f1_low=math.nan, f1_high=math.nan)
+    return pd.concat([ours, published.assign(ours=False)], ignore_index=True)
 
 
 def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
@@ -36,7 +54,9 @@ def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
 
     Columns: model, f1 (points, of the original study), usd (SingleStream, middle of the price) with usd_low and
     usd_high, relative (our time of a question over BERT's, the first one's; NaN without BERT), p100 and k80 (the same
-    of the original, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not have).
+    of the original as published, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not have),
+    p100_impossible and k80_impossible (whether the GPU could not have been that fast), corrected_low and corrected_high
+    (the same of both GPUs, corrected by each way of counting launches).
     """
     served = serving.scenarios(collected, collected.full_size).set_index("model")
     known = {slug: name for slug in collected.slugs if (name := architecture(collected, slug))}
@@ -45,10 +65,16 @@ def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
     for slug, name in known.items():
         label, rewritten = collected.label(slug), collected.study.models[slug].grouped_matmul
         low, high = served["single_usd"][label]
-        theirs = [math.nan if rewritten else _over_bert(published, machine, name) for machine in MACHINES]
+        as_published, corrected = audit.rates(published), audit.corrected(published)
+        theirs = [math.nan if rewritten else _over_bert(as_published, machine, name) for machine in MACHINES]
+        flags = [audit.impossible(published, machine, name) for machine in MACHINES]
+        over = [math.nan] if rewritten else [1 / rate.bert_over_model for rate in corrected if rate.model == name]
         f1 = published.original.scores.by_model.of(name).f1
-        rows.append((label, f1, (low + high) / 2, low, high, served["p50"][label] / bert, *theirs))
-    return pd.DataFrame(rows, columns=["model", "f1", "usd", "usd_low", "usd_high", "relative", *MACHINES])
+        ours = (label, f1, (low + high) / 2, low, high, served["p50"][label] / bert)
+        rows.append((*ours, *theirs, *flags, min(over), max(over)))
+    flagged = [f"{machine}_impossible" for machine in MACHINES]
+    columns = ["model", "f1", "usd", "usd_low", "usd_high", "relative", *MACHINES, *flagged]
+    return pd.DataFrame(rows, columns=[*columns, "corrected_low", "corrected_high"])
 
 
 def architecture(collected: Collected, slug: str) -> ModelName | None:
@@ -60,21 +86,29 @@ def architecture(collected: Collected, slug: str) -> ModelName | None:
     return next((known for known in MODELS if known == name and abs(size.value / PARAMETERS[known] - 1) < 0.05), None)
 
 
+def _on_squad(collected: Collected, figures: Published) -> bool:
+    """Whether the study was scored on the questions of the original one, SQuAD v1.1's development set."""
+    data = collected.study.data
+    squad = isinstance(data, config.HubData) and data.name.split("/")[-1] == "squad" and not data.v2
+    return squad and collected.n_questions == figures.original.scores.questions
+
+
 def _published(figures: Published, name: ModelName | None) -> list[tuple[float, str]]:
     """Every published F1 of an architecture, with its source."""
     if name is None:
         return []
     original = figures.original.scores
-    papers = [
-        (score.f1, ", ".join(filter(None, [score.name, score.source, score.note])))
-        for score in figures.papers.scores
-        if score.model == name
-    ]
+    papers = [(score.f1, f"{score.name}, {_source(score)}") for score in figures.papers.scores if score.model == name]
     return [(original.by_model.of(name).f1, original.source), *papers]
 
 
-def _over_bert(published: Published, machine: MachineName, model: ModelName) -> float:
-    """The original's inference time over BERT's, mean over its lengths."""
-    times = published.original.inference.of(machine)
-    ratios = [ours / berts for ours, berts in zip(times.of(model), times.bert, strict=True)]
-    return sum(ratios) / len(ratios)
+def _source(score: PaperScore) -> str:
+    """The source of a published score, with how it is known and what is special about it."""
+    return ", ".join(filter(None, [score.source, "" if score.read else "second-hand", score.note]))
+
+
+def _over_bert(rates: list[audit.Rate], machine: MachineName, model: ModelName) -> float:
+    """A model's inference time over BERT's, mean over its lengths."""
+    return statistics.fmean(
+        1 / rate.bert_over_model for rate in rates if (rate.machine, rate.model) == (machine, model)
+    )

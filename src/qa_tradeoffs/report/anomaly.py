@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 
-from qa_tradeoffs.analysis.anomaly import PUBLISHED, Explanation
+from qa_tradeoffs.analysis.anomaly import Explanation
 from qa_tradeoffs.core.words import percent, plain, seconds
 from qa_tradeoffs.report import display
 from qa_tradeoffs.report.charts import WIDTH
@@ -126,14 +126,13 @@ def aims_table(aims: pd.DataFrame) -> display.Table:
 
 
 def beside_original(explained: Explanation, published: Published) -> display.Html:
-    """SqueezeBERT's time over BERT's there and here, and the original's cost at the ratio of the rewriting here."""
+    """SqueezeBERT's time over BERT's there and here, and what its fine-tuning took there."""
     spent, times = published.original.fine_tuning.by_model, explained.steps["seconds"]
-    hours, usd, saved = spent.squeezebert.hours, spent.squeezebert.usd, explained.rewritten_over(PUBLISHED)["ratio"]
+    hours, usd = spent.squeezebert.hours, spent.squeezebert.usd
     figures = {
         "SqueezeBERT's time over BERT's, original, fine-tuning": f"{hours / spent.bert.hours:.2f}",
         "SqueezeBERT's time over BERT's, here, a training step": f"{times.iloc[0] / times.iloc[-1]:.2f}",
         "original, fine-tuning of SqueezeBERT": f"{hours:g} h, USD {usd:.2f}",
-        "the same at the rewriting's ratio here": f"{hours * saved:.1f} h, USD {usd * saved:.2f}",
     }
     return display.facts(figures, "Beside the original study")
 

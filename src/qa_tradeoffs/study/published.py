@@ -18,6 +18,7 @@ ModelName = Literal["bert", "distilbert", "squeezebert"]
 MachineName = Literal["p100", "k80"]
 MODELS: tuple[ModelName, ...] = ("bert", "distilbert", "squeezebert")
 MACHINES: tuple[MachineName, ...] = ("p100", "k80")
+LABELS: dict[ModelName, str] = {"bert": "BERT", "distilbert": "DistilBERT", "squeezebert": "SqueezeBERT"}
 
 
 class OfEach(Section, Generic[T]):
@@ -67,15 +68,40 @@ class Spent(Section):
 
 
 class FineTuning(Section):
-    """What the original study's fine-tuning took, and the recipe; ``windows`` are rows of ``length`` tokens."""
+    """What the original study's fine-tuning took, and the recipe; an update is a batch of rows of ``length`` tokens."""
 
     source: Source
     by_model: OfEach[Spent]
     batch_size: int = Field(gt=0)
     length: int = Field(gt=0)
     epochs: int = Field(gt=0)
-    windows: int = Field(gt=0, description="an assumption; windows_source says of what")
-    windows_source: Source
+    updates_per_epoch: int = Field(gt=0)
+    updates_source: Source
+
+
+class Queue(Section):
+    """What un-synchronised timing leaves out: ``calls`` are timed together, ``capacity`` launches may still be waiting.
+
+    ``launches``: kernels that one forward pass launches, by each way of counting them.
+    """
+
+    source: Source
+    calls: int = Field(gt=0)
+    capacity: int = Field(gt=0)
+    launches: OfEach[Annotated[tuple[int, ...], Field(strict=False, min_length=1)]]
+    launches_source: Source
+
+    @model_validator(mode="after")
+    def _more_launches_than_wait(self) -> "Queue":
+        if len({len(self.launches.of(model)) for model in MODELS}) > 1:
+            raise ValueError("launches: each model needs one number for each way of counting")
+        for model in MODELS:
+            if self.calls * min(self.launches.of(model)) <= self.capacity:
+                raise ValueError(
+                    f"launches.{model}: {self.calls} calls of {min(self.launches.of(model))} launches all fit into a "
+                    f"queue of {self.capacity}; give more than {self.capacity // self.calls}"
+                )
+        return self
 
 
 class Grid(OnEach[OfEach[Annotated[tuple[T, ...], Field(strict=False)]]], Generic[T]):
@@ -123,16 +149,24 @@ class Original(Section):
     scores: Scores
     fine_tuning: FineTuning
     inference: Grid[Positive]
+    queue: Queue
     memory: Grid[Positive | None]
     distilbert_faster: PercentFaster
 
 
-class PaperScore(Score):
-    """A score from a paper or an example."""
+class PaperScore(Section):
+    """Scores on SQuAD v1.1's development set from a paper, a model card or an example; EM is not always given.
 
-    model: ModelName
+    ``model``: the architecture that was fine-tuned as it is; None for another one, and for one that was made smaller.
+    ``read``: whether the source itself was read, not a text that cites it.
+    """
+
+    model: ModelName | None = None
     name: str = Field(min_length=1)
+    exact_match: Points | None = None
+    f1: Points
     source: Source
+    read: bool
     note: str = ""
 
 

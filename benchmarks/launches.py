@@ -1,0 +1,63 @@
+"""How many kernels a forward pass launches on a GPU, counted by torch's dispatcher: python -m benchmarks.launches
+
+Of BERT, DistilBERT and SqueezeBERT at full size, with eager attention, as the installed transformers computes them; the
+numbers depend on neither the batch nor the length. Those in studies/published.yaml are of transformers 4.13.0, which
+the original study used: put it in front on the path, with its check of versions (dependency_versions_check.py) emptied.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoConfig, AutoModelForQuestionAnswering
+
+NETWORKS = ("bert", "distilbert", "squeezebert")
+# Computes nothing, but is not marked as a view: its result is the only one that uses the memory.
+_NO_KERNEL = {"aten::_unsafe_view", "aten::detach", "aten::empty"}
+# Before torch 1.12 a linear layer's bias was copied into the result before the product (pytorch #72148); cuDNN adds
+# that of a convolution afterwards; and a masked copy is a copy, then filled.
+_TWO_KERNELS = {"aten::addmm", "aten::convolution", "aten::masked_fill"}
+
+
+class Launches(NamedTuple):
+    """``operations``: all that were dispatched; ``kernels``: those that compute, without views.
+
+    ``launches``: kernels as torch 1.10 launches them, where some of these operations take two.
+    """
+
+    operations: int
+    kernels: int
+    launches: int
+
+
+class _Counter(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[tuple[str, bool]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append((func._schema.name, func.is_view))
+        return func(*args, **kwargs or {})
+
+
+def count(network: Any) -> Launches:
+    """Count one forward pass of two rows of eight tokens, without a mask of the caller's."""
+    tokens = torch.ones(2, 8, dtype=torch.long)
+    with torch.no_grad(), _Counter() as counter:
+        network(tokens)
+    kernels = [name for name, is_view in counter.names if not is_view and name not in _NO_KERNEL]
+    twice = sum(name in _TWO_KERNELS for name in kernels)
+    return Launches(len(counter.names), len(kernels), len(kernels) + twice)
+
+
+def main(names: Sequence[str] = NETWORKS) -> None:
+    """Print the counts of each network."""
+    for name in names:
+        settings = AutoConfig.for_model(name)
+        network = AutoModelForQuestionAnswering.from_config(settings, attn_implementation="eager").eval()
+        print(name, *(f"{field} {value}" for field, value in count(network)._asdict().items()))
+
+
+if __name__ == "__main__":
+    main()
