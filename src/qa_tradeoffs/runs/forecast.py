@@ -22,18 +22,16 @@ from transformers import AutoConfig
 
 from qa_tradeoffs.core.documents import Section, one_line, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY, ROOT
+from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.metrics import flops
-from qa_tradeoffs.metrics.flops import TERA, TRAINING_OVER_FORWARD
-from qa_tradeoffs.models import checkpoints, counting, networks
+from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
+from qa_tradeoffs.models import checkpoints, networks
 from qa_tradeoffs.models.weights import is_converted, pickles
-from qa_tradeoffs.runs import graph, inputs, results
+from qa_tradeoffs.runs import graph, inputs, rates, results
 from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
 
-_BYTES_PER_WEIGHT = 4  # fp32, also where mixed precision computes in bf16
 _WITH_ADAM = 3  # weights and the two moments of each, in a checkpoint to resume from; gradients come on top in memory
 _WORD = re.compile(r"\w+|[^\w\s]")  # the units that BERT's tokenizer splits further
 
@@ -73,22 +71,38 @@ class Split(NamedTuple):
 def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     """What each model needs, a row each, and how many windows there are, in words.
 
-    ``tflops``: achieved 10¹² FLOP/s; 0: what was measured. Raises StudyError where a size is not known.
+    ``tflops``: achieved 10¹² FLOP/s of hardware where nothing was measured; 0: what was measured. Raises StudyError
+    where a size is not known.
 
     Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
-    seconds of one, and ``rate``: how they are known; ``seconds``: of all, one after the other. In bytes: ``weights`` of
-    one checkpoint; ``disk``: what stays, of all seeds, with the Hub's download and what pickles are converted into;
-    ``download``, ``conversion``: what of these two is not there yet; ``resume``: the two checkpoints that a training
-    holds while it replaces one by the next; ``memory``: weights, gradients, Adam's moments, and the activations of one
-    batch of the longest windows.
+    seconds of one, and ``rate``: how they are known; ``seconds``: of all, one after the other; each with the most that
+    it may be in ``*_high``, and NaN where it is not known. In bytes: ``weights`` of one checkpoint; ``disk``: what
+    stays, of all seeds, with the Hub's download and what pickles are converted into; ``download``, ``conversion``: what
+    of these two is not there yet; ``resume``: the two checkpoints that a training holds while it replaces one by the
+    next; ``memory``: weights, gradients, Adam's moments, and the activations of one batch of the longest windows.
     """
     known = assumptions(ROOT / "studies" / "assumptions.yaml")
     recipes = {slug: chosen.study.recipe(slug) for slug in chosen.models}
     cuts = {slug: (recipe.max_length, recipe.stride) for slug, recipe in recipes.items()}
     counted = {cut: splits(chosen.study.data, recipes[slug], known) for slug, cut in cuts.items()}
-    rows = {slug: _needs(chosen, slug, known, *counted[cut][:2], tflops) for slug, cut in cuts.items()}
+    finished = [] if tflops else [stage for stage in graph.stages(chosen) if stage.slug and not stage.stale]
+    earlier = {s: [(g, results.read(g.targets[0])) for g in finished if g.slug == s] for s in chosen.models}
+    timed = {
+        slug: rates.steps(build(chosen.study.model(slug), known), [r for _, found in done for r in found.records])
+        for slug, done in earlier.items()
+    }
+    rows = {}
+    for slug, recipe in recipes.items():
+        spec, network, (train, validation, _) = chosen.study.model(slug), timed[slug].network, counted[cuts[slug]]
+        at = recipe.batch_size, round(train.tokens)
+        rate = rates.given(tflops, network) if tflops else rates.measured(slug, spec, *at, timed)
+        times = _times(chosen.study, slug, (train, validation), network, rate)
+        rows[slug] = _sizes(chosen, slug, train, network) | _known(times, rate, earlier[slug], known)
+        rows[slug] |= {"train": 0.0, "train_high": 0.0} if spec.fine_tuned else {}
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="model")
-    found["seconds"] = found["trainings"] * found["train"] + found["evaluations"] * found["evaluate"] + found["profile"]
+    for end in ("", "_high"):
+        train, evaluate, profile = (found[f"{stage}{end}"] for stage in ("train", "evaluate", "profile"))
+        found[f"seconds{end}"] = found["trainings"] * train + found["evaluations"] * evaluate + profile
     return found, "; or ".join(
         f"{train.windows:,} windows to train on, {train.tokens:.0f} tokens each on average; "
         f"{validation.windows:,} to evaluate on ({source})"
@@ -96,43 +110,45 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     )
 
 
-def _needs(
-    chosen: Selection, slug: str, known: Assumptions, train: Split, validation: Split, tflops: float
-) -> dict[str, Any]:
+def _sizes(chosen: Selection, slug: str, train: Split, network: Any) -> dict[str, int]:
+    """How many notebooks a model has, and what it takes of disk and memory, in bytes."""
     recipe, spec = chosen.study.recipe(slug), chosen.study.model(slug)
-    network = build(spec, known)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    weights, trainings = _BYTES_PER_WEIGHT * parameters, 0 if spec.fine_tuned else len(chosen.seeds)
-    finished = [] if tflops else [s for s in graph.stages(chosen) if s.slug == slug and not s.stale]
-    earlier = [(stage, results.read(stage.targets[0])) for stage in finished]
-    rate, source = (tflops * TERA, f"{tflops:g} TFLOP/s as given") if tflops else _rate(recipe, spec, network, earlier)
-    forward, validated = (split.windows * row_flops(network, round(split.tokens)) for split in (train, validation))
-    seconds = {
-        "train": TRAINING_OVER_FORWARD * recipe.epochs * forward / rate,
-        "evaluate": validated / rate,
-        "profile": _profile_seconds(chosen.study.profile, network, rate),
-    }
-    seconds = {stage: known.seconds_per_notebook + value for stage, value in seconds.items()}
-    if took := _seconds(earlier):
-        source = f"this study's earlier {', '.join(took)}; else {source}"
-    length = min(recipe.max_length, round(2 * train.tokens))
+    parameters, trainings = rates.parameters(network), 0 if spec.fine_tuned else len(chosen.seeds)
+    weights, length = rates.BYTES_PER_WEIGHT * parameters, min(recipe.max_length, round(2 * train.tokens))
     fetched, converted = _fetched(spec), _pickles(spec)
     waiting = sum(size for path, size in converted.items() if not is_converted(inputs.sha256(path)))
-    untrained = {"train": 0.0, "resume": 0, "memory": weights} if spec.fine_tuned else {}
     return {
         "parameters": parameters,
         "trainings": trainings,
         "evaluations": len(chosen.seeds_of(slug)),
-        **(seconds | took),
-        "rate": source,
         "weights": weights,
         "disk": (trainings + (1 if spec.hub else 0)) * weights + sum(converted.values()),
         "download": 0 if fetched else weights,
         "conversion": waiting if fetched else weights,  # it may turn out to have nothing but pickles
-        "resume": 2 * _WITH_ADAM * weights,
-        "memory": training_memory(network, recipe.batch_size, length),
-        **untrained,
+        "resume": 2 * _WITH_ADAM * weights if trainings else 0,
+        "memory": training_memory(network, recipe.batch_size, length) if trainings else weights,
     }
+
+
+def _times(
+    study: config.Study, slug: str, windows: tuple[Split, Split], network: Any, rate: rates.Rate
+) -> dict[str, float]:
+    """Seconds of the computation in one notebook of each stage, at this rate."""
+    train, validation = (split.windows * rates.row_flops(network, round(split.tokens)) for split in windows)
+    return {
+        "train": TRAINING_OVER_FORWARD * study.recipe(slug).epochs * train / rate.flops_per_second,
+        "evaluate": validation / rate.flops_per_second,
+        "profile": _profile_seconds(study.profile, network, rate.flops_per_second),
+    }
+
+
+def _known(times: dict[str, float], rate: rates.Rate, earlier: Earlier, known: Assumptions) -> dict[str, Any]:
+    """Seconds of a notebook of each stage, the most that they may be, and how they are known."""
+    took, start = _seconds(earlier), known.seconds_per_notebook
+    source = f"this study's earlier {', '.join(took)}; else {rate.source}" if took else rate.source
+    low = {stage: start + seconds for stage, seconds in times.items()} | took
+    high = {stage: start + rate.factor * seconds for stage, seconds in times.items()} | took
+    return {"rate": source, **low, **{f"{stage}_high": seconds for stage, seconds in high.items()}}
 
 
 def assumptions(path: Path) -> Assumptions:
@@ -209,29 +225,13 @@ def build(spec: config.Model, known: Assumptions) -> Any:
         return networks.from_config(settings).eval().requires_grad_(False)
 
 
-@cache
-def row_flops(network: Any, length: int) -> int:
-    """FLOP of a forward pass of one row of ``length`` tokens.
-
-    Where they cannot be counted (Longformer), 2 per token and weight of a linear layer, without attention's products.
-    """
-    try:
-        return counting.flops(network, 1, length)[0]
-    except counting.UncountedError:
-        linear = (module for module in network.modules() if isinstance(module, (torch.nn.Linear, torch.nn.Conv1d)))
-        return 2 * length * sum(module.weight.numel() for module in linear)
-
-
 def training_memory(network: Any, batch_size: int, length: int) -> int:
     """Bytes while training: weights, gradients, two moments, and the activations that the backward pass needs.
 
-    Activations of a layer: batch · length · (34·h + 5·heads·length) bytes in 16 bits, twice that in fp32, where
-    attention is not fused (Korthikanti et al. 2022, arXiv 2205.05198, equation 1). So this is an upper bound.
+    An upper bound, since the activations are those of attention that is not fused.
     """
-    names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
-    layers, hidden, heads = (getattr(network.config, name, 0) for name in names)
-    states = (_WITH_ADAM + 1) * _BYTES_PER_WEIGHT * sum(parameter.numel() for parameter in network.parameters())
-    return int(states + layers * 2 * batch_size * length * (34 * hidden + 5 * heads * length))
+    weights = rates.BYTES_PER_WEIGHT * rates.parameters(network)
+    return (_WITH_ADAM + 1) * weights + rates.activation_bytes(network, batch_size, length)
 
 
 def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
@@ -240,7 +240,7 @@ def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
     for grid, times in ((plan.forward, 1), (plan.training_step, TRAINING_OVER_FORWARD)):
         for batch_size in grid.batch_sizes:
             for length in grid.lengths:
-                call = times * batch_size * row_flops(network, length) / rate
+                call = times * batch_size * rates.row_flops(network, length) / rate
                 total += max(plan.min_seconds, plan.min_repeats * call) + plan.passes * plan.warmup * call
     return total * (1 + len(plan.precisions))
 
@@ -260,30 +260,6 @@ def _cached(spec: config.Model, name: str) -> Path | None:
     """The folder of the Hub's cache that has this file of the model; None where it is not there."""
     path = huggingface_hub.try_to_load_from_cache(str(spec.hub), name, revision=spec.revision)
     return Path(path).parent if isinstance(path, str) else None
-
-
-def _rate(recipe: config.Training, spec: config.Model, network: Any, earlier: Earlier) -> tuple[float, str]:
-    """FLOP/s of a training step, and where they were measured.
-
-    In this study's own profile, or else of the most similar network of the experiment with full-size variants.
-    """
-    steps = [record for _, found in earlier for record in found.all("training_step_seconds")]
-    if own := [record for record in steps if record.conditions.get("network") == "study" and record.value]:
-        step = min(own, key=lambda record: abs(int(record.conditions["batch_size"] or 0) - recipe.batch_size))
-        work, what = float(step.conditions["flops"] or 0), "this study's profile"
-    else:
-        variant, what, shape = "BERT", "BERT", flops.BERT_BASE
-        if network.config.model_type == "squeezebert":
-            variant, shape = "rewritten" if spec.grouped_matmul else "as published", flops.SQUEEZEBERT
-            what = f"SqueezeBERT {variant}"
-        experiment = results.read_experiment(OWN_ANOMALY if OWN_ANOMALY.is_file() else ANOMALY)
-        measured = [r for r in experiment.all("variant_training_step_seconds") if r.conditions["variant"] == variant]
-        step = max(measured, key=lambda r: (int(r.conditions["length"] or 0), float(r.conditions["dropout"] or 0)))
-        batch_size, length = (int(step.conditions[key] or 0) for key in ("batch_size", "length"))
-        work = TRAINING_OVER_FORWARD * flops.encoder_flops(shape, batch_size, length)
-        what = f"{what} at full size, {batch_size} × {length} tokens"
-    rate, at = work / step.value, step.conditions
-    return rate, f"{rate / TERA:.3g} TFLOP/s, {what} on {at['device']}, {at['threads']} threads"
 
 
 def _seconds(earlier: Earlier) -> dict[str, float]:

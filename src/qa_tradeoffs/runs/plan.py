@@ -4,6 +4,7 @@ STUDY=squad SEEDS="0 1 2" TFLOPS=5.2 python -m qa_tradeoffs.runs.plan
 """
 
 import argparse
+import math
 import os
 import re
 import shutil
@@ -30,8 +31,16 @@ _ELSEWHERE = "Hours are of the machine that is named; where the price is of anot
 def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> list[str]:
     """The forecast for a reader, as if each model were there ``copies`` times. Raises StudyError."""
     price, models = _price(chosen), copies * len(needs)
-    trainings, evaluations, seconds, disk = copies * needs[["trainings", "evaluations", "seconds", "disk"]].sum()
-    at_once = (needs["train"] + needs["evaluate"]).clip(lower=needs["profile"]).max()
+    trainings, evaluations, *seconds, disk = (
+        copies * needs[["trainings", "evaluations", "seconds", "seconds_high", "disk"]].sum()
+    )
+    at_once = [
+        (needs[f"train{end}"] + needs[f"evaluate{end}"]).clip(lower=needs[f"profile{end}"]).max()
+        for end in ("", "_high")
+    ]
+    hours = " to ".join(dict.fromkeys(f"{value / 3600:,.2f}" for value in seconds))
+    unknown = list(needs.index[needs["seconds"].isna()])
+    whole = f"in all, without {words.listed(unknown)}" if unknown else "in all"
     times = f", each model {copies} times" if copies > 1 else ""
     return [
         f"{chosen.study_file}: models {models}{times}; notebooks: {trainings:.0f} to train, {evaluations:.0f} to "
@@ -40,20 +49,21 @@ def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> li
         "",
         *_table(needs).to_string().splitlines(),
         "",
-        f"in all: {seconds / 3600:,.2f} device hours, {_usd(seconds, price)} ({chosen.study.price}, {price.machine}, "
-        f"{price.date}), {_bytes(disk + needs['resume'].max())} of disk",  # one training at a time
-        f"one after the other {words.seconds(seconds)}; all at once {words.seconds(at_once)}",
+        f"{whole}: {hours} device hours, {_usd(seconds, price)} ({chosen.study.price}, "
+        f"{price.machine}, {price.date}), {_bytes(disk + needs['resume'].max())} of disk",  # one training at a time
+        f"one after the other {_seconds(*seconds)}; all at once {_seconds(*at_once)}",
         *(f"rate of {', '.join(rows.index)}: {rate}" for rate, rows in needs.groupby("rate", sort=False)),
     ]
 
 
 def _table(needs: pd.DataFrame) -> pd.DataFrame:
-    """The needs as a reader sees them."""
+    """The needs as a reader sees them, with the least time that they may take."""
     seconds, sizes = ["train", "evaluate", "profile", "in all"], ["disk", "memory"]
     table = needs.rename(columns={"seconds": "in all"})[["parameters", *seconds[:3], "trainings", "in all", *sizes]]
     table["train"] = table["train"].where(needs["trainings"] > 0)
     table["parameters"] = table["parameters"].map(words.parameters)
     table[seconds], table[sizes] = table[seconds].map(words.seconds), table[sizes].map(_bytes)
+    table.loc[needs["seconds"].isna(), seconds] = "unknown"
     return table
 
 
@@ -61,14 +71,14 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
     """What is still to be done, in a line. Raises StudyError where the disk has no room for it."""
     waiting = [stage for stage in graph.stages(chosen) if stage.slug and stage.stale]
     training = [stage for stage in waiting if stage.name == "train"]
-    seconds = sum(needs.at[stage.slug, stage.name] for stage in waiting)
+    seconds = [sum(needs.at[stage.slug, f"{stage.name}{end}"] for stage in waiting) for end in ("", "_high")]
     size = (needs["download"] + needs["conversion"]).sum()
     size += sum(needs.at[stage.slug, "weights"] for stage in training if stage.missing)
     size += max((needs.at[stage.slug, "resume"] for stage in training), default=0)
     check_disk(size, chosen.run.folder)
     cost, memory = _usd(seconds, _price(chosen)), _bytes(needs["memory"].max())
     return (
-        f"forecast: {len(training)} to train, {words.seconds(seconds)}, {cost} ({chosen.study.price}), {_bytes(size)} "
+        f"forecast: {len(training)} to train, {_seconds(*seconds)}, {cost} ({chosen.study.price}), {_bytes(size)} "
         f"of disk, {memory} of memory; make plan says more"
     )
 
@@ -87,9 +97,15 @@ def _price(chosen: Selection) -> prices.Price:
     return prices.of(chosen.study, prices.load(ROOT / "studies" / "prices.yaml"))
 
 
-def _usd(seconds: float, price: prices.Price) -> str:
-    """'USD 1.20 to 1.50', where the price is a range."""
-    return f"USD {words.usd(*costs.usd_range(seconds, price.range_usd_per_hour))}"
+def _usd(seconds: Sequence[float], price: prices.Price) -> str:
+    """'USD 1.20 to 1.50', where the time, from least to most, or the price is a range."""
+    (low, _), (_, high) = (costs.usd_range(end, price.range_usd_per_hour) for end in seconds)
+    return f"USD {words.usd(low, high)}"
+
+
+def _seconds(low: float, high: float) -> str:
+    """'7.1 h to 14.2 h', or one time where both are equal."""
+    return "unknown" if math.isnan(low) else " to ".join(dict.fromkeys(words.seconds(value) for value in (low, high)))
 
 
 def _bytes(size: float) -> str:
