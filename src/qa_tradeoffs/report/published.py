@@ -36,7 +36,9 @@ def scores_chart(points: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
             axes.plot(row["f1"], i, "o", color=colour, markersize=8)
         else:
             axes.plot(row["f1"], i, "o", color="0.4", markersize=8, markerfacecolor="white")
-    names = [charts.name(row.name, colours) if row.ours else row.name for row in rows.itertuples(index=False)]
+    names = [
+        f"{charts.name(row.name, colours)}, here" if row.ours else row.name for row in rows.itertuples(index=False)
+    ]
     axes.set_yticks(range(len(rows)), labels=names)
     axes.set(xlabel="F1 on SQuAD v1.1's development set (points)")
     axes.grid(axis="y", visible=False)
