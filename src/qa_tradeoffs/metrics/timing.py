@@ -34,6 +34,11 @@ class Ratio(NamedTuple):
     high: float
     p_value: float
 
+    @property
+    def inverted(self) -> "Ratio":
+        """The other one over the first."""
+        return Ratio(1 / self.value, 1 / self.high, 1 / self.low, self.p_value)
+
 
 def typical(passes: npt.ArrayLike) -> Estimate:
     """The geometric mean of ``passes`` (n,), the median seconds of each pass; n is at least 2."""
@@ -51,8 +56,8 @@ def ratio(a: npt.ArrayLike, b: npt.ArrayLike) -> Ratio:
     if len(first) != len(second):
         raise ValueError(f"b must have as many values as a, one per pass: {len(second)} instead of {len(first)}")
     logs = np.log(first / second)
-    estimates = map(float, np.exp([logs.mean(), *t_interval(logs)]))
-    return Ratio(*estimates, _t_test(logs))
+    value, low, high = map(float, np.exp([logs.mean(), *t_interval(logs)]))
+    return Ratio(value, low, high, _t_test(logs))
 
 
 def ratios(passes: Mapping[str, npt.ArrayLike]) -> dict[tuple[str, str], Ratio]:
