@@ -10,6 +10,7 @@ import re
 import statistics
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +29,7 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics import flops
 from qa_tradeoffs.metrics.flops import TERA, TRAINING_OVER_FORWARD
 from qa_tradeoffs.models import checkpoints, counting, networks
+from qa_tradeoffs.models.networks import PUBLISHED
 from qa_tradeoffs.models.weights import is_converted, pickles
 from qa_tradeoffs.runs import graph, inputs, results
 from qa_tradeoffs.runs.selection import Selection
@@ -76,11 +78,11 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     ``tflops``: achieved 10¹² FLOP/s; 0: what was measured. Raises StudyError where a size is not known.
 
     Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
-    seconds of one, and ``rate``: how they are known; ``seconds``: of all, one after the other. In bytes: ``weights`` of
-    one checkpoint; ``disk``: what stays, of all seeds, with the Hub's download and what pickles are converted into;
-    ``download``, ``conversion``: what of these two is not there yet; ``resume``: the two checkpoints that a training
-    holds while it replaces one by the next; ``memory``: weights, gradients, Adam's moments, and the activations of one
-    batch of the longest windows.
+    seconds of one, ``compare``: the model's share of the comparison, and ``rate``: how they are known; ``seconds``: of
+    all, one after the other. In bytes: ``weights`` of one checkpoint; ``disk``: what stays, of all seeds, with the
+    Hub's download and what pickles are converted into; ``download``, ``conversion``: what of these two is not there
+    yet; ``resume``: the two checkpoints that a training holds while it replaces one by the next; ``memory``: weights,
+    gradients, Adam's moments, and the activations of one batch of the longest windows.
     """
     known = assumptions(ROOT / "studies" / "assumptions.yaml")
     recipes = {slug: chosen.study.recipe(slug) for slug in chosen.models}
@@ -88,7 +90,8 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     counted = {cut: splits(chosen.study.data, recipes[slug], known) for slug, cut in cuts.items()}
     rows = {slug: _needs(chosen, slug, known, *counted[cut][:2], tflops) for slug, cut in cuts.items()}
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="model")
-    found["seconds"] = found["trainings"] * found["train"] + found["evaluations"] * found["evaluate"] + found["profile"]
+    found["seconds"] = found["trainings"] * found["train"] + found["evaluations"] * found["evaluate"]
+    found["seconds"] += found["profile"] + found["compare"]
     return found, "; or ".join(
         f"{train.windows:,} windows to train on, {train.tokens:.0f} tokens each on average; "
         f"{validation.windows:,} to evaluate on ({source})"
@@ -113,6 +116,7 @@ def _needs(
         "profile": _profile_seconds(chosen.study.profile, network, rate),
     }
     seconds = {stage: known.seconds_per_notebook + value for stage, value in seconds.items()}
+    seconds["compare"] = _compare_seconds(chosen.study.compare, recipe, network, rate, round(train.tokens or 1))
     if took := _seconds(earlier):
         source = f"this study's earlier {', '.join(took)}; else {source}"
     length = min(recipe.max_length, round(2 * train.tokens))
@@ -243,6 +247,36 @@ def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
                 call = times * batch_size * row_flops(network, length) / rate
                 total += max(plan.min_seconds, plan.min_repeats * call) + plan.passes * plan.warmup * call
     return total * (1 + len(plan.precisions))
+
+
+def _compare_seconds(plan: config.Compare, recipe: config.Training, network: Any, rate: float, tokens: int) -> float:
+    """Seconds of one model's passes, without repeats, its full-size twin's included where a small one has one."""
+    row = row_flops(network, tokens)
+    asked = plan.questions * (1 + len(plan.offline_batch_sizes))
+    total = plan.passes * (asked + TRAINING_OVER_FORWARD * recipe.batch_size) * row
+    large, passes = network, plan.passes
+    if (twin := _twin(network)) is not None:
+        large, passes = twin, plan.full_size_passes
+        asked = plan.full_size_questions * (1 + len(plan.offline_batch_sizes))
+        total += passes * (asked + TRAINING_OVER_FORWARD * plan.full_size_update) * row_flops(twin, tokens)
+    for batch_size, length in product(plan.forward.batch_sizes, plan.forward.lengths):
+        total += passes * batch_size * row_flops(large, length)
+    return total / rate
+
+
+def _twin(network: Any) -> Any | None:
+    """The published network of its kind, on the meta device, where this one is smaller."""
+    kind = network.config.model_type
+    published = build_published(kind) if kind in PUBLISHED else None
+    smaller = published is not None and network.num_parameters() < published.num_parameters()
+    return published if smaller else None
+
+
+@cache
+def build_published(kind: str) -> Any:
+    """A published base model on the meta device."""
+    with torch.device("meta"):
+        return networks.from_config(AutoConfig.for_model(kind)).eval().requires_grad_(False)
 
 
 def _fetched(spec: config.Model) -> bool:

@@ -31,11 +31,11 @@ def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> li
     """The forecast for a reader, as if each model were there ``copies`` times. Raises StudyError."""
     price, models = _price(chosen), copies * len(needs)
     trainings, evaluations, seconds, disk = copies * needs[["trainings", "evaluations", "seconds", "disk"]].sum()
-    at_once = (needs["train"] + needs["evaluate"]).clip(lower=needs["profile"]).max()
+    at_once = (needs["train"] + needs["evaluate"]).clip(lower=needs["profile"]).max() + copies * needs["compare"].sum()
     times = f", each model {copies} times" if copies > 1 else ""
     return [
         f"{chosen.study_file}: models {models}{times}; notebooks: {trainings:.0f} to train, {evaluations:.0f} to "
-        f"evaluate, {models} to profile",
+        f"evaluate, {models} to profile, 1 to compare",
         texts,
         "",
         *_table(needs).to_string().splitlines(),
@@ -49,8 +49,8 @@ def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> li
 
 def _table(needs: pd.DataFrame) -> pd.DataFrame:
     """The needs as a reader sees them."""
-    seconds, sizes = ["train", "evaluate", "profile", "in all"], ["disk", "memory"]
-    table = needs.rename(columns={"seconds": "in all"})[["parameters", *seconds[:3], "trainings", "in all", *sizes]]
+    seconds, sizes = ["train", "evaluate", "profile", "compare", "in all"], ["disk", "memory"]
+    table = needs.rename(columns={"seconds": "in all"})[["parameters", *seconds[:4], "trainings", "in all", *sizes]]
     table["train"] = table["train"].where(needs["trainings"] > 0)
     table["parameters"] = table["parameters"].map(words.parameters)
     table[seconds], table[sizes] = table[seconds].map(words.seconds), table[sizes].map(_bytes)
@@ -62,6 +62,7 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
     waiting = [stage for stage in graph.stages(chosen) if stage.slug and stage.stale]
     training = [stage for stage in waiting if stage.name == "train"]
     seconds = sum(needs.at[stage.slug, stage.name] for stage in waiting)
+    seconds += needs["compare"].sum() if any(s.name == "compare" and s.stale for s in graph.stages(chosen)) else 0.0
     size = (needs["download"] + needs["conversion"]).sum()
     size += sum(needs.at[stage.slug, "weights"] for stage in training if stage.missing)
     size += max((needs.at[stage.slug, "resume"] for stage in training), default=0)
