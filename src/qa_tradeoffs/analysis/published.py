@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from qa_tradeoffs.analysis import serving
+from qa_tradeoffs.analysis import serving, side_by_side
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.published import MACHINES, MODELS, MachineName, ModelName, Published
@@ -35,19 +35,21 @@ def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
     """One row per model of a published architecture: its published F1, our measured cost of a million questions.
 
     Columns: model, f1 (points, of the original study), usd (SingleStream, middle of the price) with usd_low and
-    usd_high, relative (our time of a question over BERT's, the first one's; NaN without BERT), p100 and k80 (the same
-    of the original, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not have).
+    usd_high, relative (our time of a question over BERT's, the first one's, timed in turn; NaN without BERT), p100 and
+    k80 (the same of the original, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not have).
     """
     served = serving.scenarios(collected, collected.full_size).set_index("model")
+    found = side_by_side.ratios(collected, side_by_side.question(collected, collected.full_size))
     known = {slug: name for slug in collected.slugs if (name := architecture(collected, slug))}
-    bert = next((served["p50"][collected.label(slug)] for slug, name in known.items() if name == "bert"), math.nan)
+    bert = next((collected.label(slug) for slug, name in known.items() if name == "bert"), None)
     rows = []
     for slug, name in known.items():
         label, rewritten = collected.label(slug), collected.study.models[slug].grouped_matmul
-        low, high = served["single_usd"][label]
+        low, high = served["million_usd"][label]
+        relative = 1.0 if label == bert else side_by_side.ratio(found, label, bert).value if bert else math.nan
         theirs = [math.nan if rewritten else _over_bert(published, machine, name) for machine in MACHINES]
         f1 = published.original.scores.by_model.of(name).f1
-        rows.append((label, f1, (low + high) / 2, low, high, served["p50"][label] / bert, *theirs))
+        rows.append((label, f1, (low + high) / 2, low, high, relative, *theirs))
     return pd.DataFrame(rows, columns=["model", "f1", "usd", "usd_low", "usd_high", "relative", *MACHINES])
 
 
