@@ -38,7 +38,7 @@ ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
 endif
 .DEFAULT_GOAL := help
-.PHONY: help plan all train evaluate profile report publish push reproduce anomaly bench setup lab smoke \
+.PHONY: help plan all train evaluate profile compare report publish push reproduce anomaly aa bench setup lab smoke \
   test test-slow test-cluster coverage lint types audit clean FORCE
 
 help: ## list these commands
@@ -82,8 +82,10 @@ train: $(READY)     ## fine-tune the models
 	+$(STUDY_MAKE) train
 evaluate: $(READY)  ## fine-tune and score them
 	+$(STUDY_MAKE) evaluate
-profile: $(READY)   ## measure time and size only
+profile: $(READY)   ## measure each model's time and size by itself
 	+$(STUDY_MAKE) profile
+compare: $(READY)   ## fine-tune the models and time them side by side
+	+$(STUDY_MAKE) compare
 report: all         ## the same as all
 publish: $(READY)   ## put the report where it is committed, and its main figures into the README
 	+$(STUDY_MAKE) publish
@@ -105,6 +107,8 @@ clean:              ## remove this study's results and report
 anomaly: $(READY)   ## time SqueezeBERT's variants side by side (on two cores half an hour); the reports show it
 	@$(PY) -m qa_tradeoffs.runs.anomaly --device "$$DEVICE"
 	@$(PY) -m qa_tradeoffs.analysis.anomaly
+aa: $(READY)        ## how often one network under three names is called faster than itself (some minutes)
+	@$(PY) -m benchmarks.aa
 bench: $(READY)     ## the plain recipe and ours side by side, in one run (some ten minutes)
 	@$(PY) -m benchmarks $$PIECES
 

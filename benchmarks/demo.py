@@ -25,7 +25,7 @@ def measure(run: Path) -> list[Record]:
     """
     found: dict[tuple[str, str], float] = {}
     begins, ends = [], []
-    for notebook in sorted(run.rglob("[1-4]-*.ipynb")):
+    for notebook in sorted(run.rglob("[1-5]-*.ipynb")):
         noted = json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["papermill"]
         model = notebook.relative_to(run).parts[0] if notebook.parent != run else _OF_ALL
         key = notebook.stem, model

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import demo, record
+from benchmarks import aa, demo, record
 from qa_tradeoffs.analysis.anomaly import explanation
 from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.words import parameters, points, seconds, usd
@@ -26,6 +26,7 @@ def filled(text: str) -> str:
     tables = {
         "published": _published,
         "anomaly": _anomaly,
+        "aa": _aa,
         "speed": _speed,
         "demo": _demo,
         "plan": _plan,
@@ -55,18 +56,17 @@ def _snapshot(name: str, summary: snapshot.Summary) -> str:
 
 def _row(model: snapshot.Model) -> dict[str, str]:
     """One model's main figures as a reader sees them."""
-    passes, (latency,) = model.find("million_usd"), model.find("latency")
-    shape = f"{latency.conditions['batch_size']} × {latency.conditions['length']} tokens"
+    million = model.find("million_usd")
     trained, spent = model.find("train_seconds"), model.find("train_usd")
     return {
         "model": model.label,
         "parameters": parameters(model.find("parameters")[0].value),
         "EM": _points(*model.find("exact_match")),
         "F1": _points(*model.find("f1")),
-        f"forward pass, {shape}": seconds(latency.value),
+        "one question": seconds(model.find("question_seconds")[0].value),
         "fine-tuning": seconds(trained[0].value) if trained else "not trained",
         "fine-tuning, USD": usd(spent[0].value, spent[-1].value) if spent else "not trained",
-        "million passes, USD": usd(passes[0].value, passes[-1].value),
+        "a million questions, USD": usd(million[0].value, million[-1].value),
     }
 
 
@@ -78,6 +78,10 @@ def _anomaly() -> str:
     explained = explanation(own=Path("not here"))
     tables = anomaly.answer(explained), anomaly.variants_table(explained.variants), anomaly.aims_table(explained.aims)
     return "\n\n".join(_markdown(table.cells) for table in tables)
+
+
+def _aa() -> str:
+    return aa.table(record.read(aa.STORED))
 
 
 def _speed() -> str:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from huggingface_hub import constants
 from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.metrics.passes import Pass, SideBySide, Surroundings
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
@@ -174,6 +175,7 @@ def results_of(
 
 def training_results(study: config.Study, slug: str, seed: int, seconds: float) -> results.Results:
     rows = [Record.of("train_seconds", seconds, "s", 10), Record.of("train_windows", 360, "windows", 10)]
+    rows.append(Record.of("train_steps", 4500, "updates", 10))
     return results_of(study, "train", slug, seed, rows)
 
 
@@ -189,6 +191,63 @@ def evaluation_results(study: config.Study, slug: str, seed: int, f1: float, n: 
     return results_of(study, "evaluate", slug, seed, [row.under({"language": "en"}) for row in rows])
 
 
+QUIET = Surroundings(steal=0.0, foreign=0.01, rate=1e11)
+Seconds = float | Sequence[float]
+
+
+def in_turn(
+    work: str, seconds: Mapping[str, Seconds], network: str = "study", contended: int = 0, **conditions: Any
+) -> SideBySide:
+    """One kind of work with three passes: a model's seconds in each, or one time, in 0.9 and 1/0.9 of it as well.
+
+    The geometric mean of the latter is that time, and the ratio of two such times is the same in every pass. The first
+    passes are ``contended``.
+    """
+    passes = {
+        model: [0.9 * value, value, value / 0.9] if isinstance(value, float) else list(value)
+        for model, value in seconds.items()
+    }
+    attempts = [
+        Pass(
+            number=i,
+            attempt=0,
+            seconds={model: values[i] for model, values in passes.items()},
+            surroundings=QUIET,
+            contended=("other programs",) * (i < contended),
+        )
+        for i in range(len(next(iter(passes.values()))))
+    ]
+    models: dict[str, dict[str, Any]] = {
+        model: {"precision": "fp32", "attention": "sdpa", "windows": 16} for model in seconds
+    }
+    return SideBySide(
+        work=work, network=network, conditions={"questions": 100} | conditions, models=models, calls=1,
+        attempts=tuple(attempts),
+    )  # fmt: skip
+
+
+def comparison_of(
+    study: config.Study, slugs: Sequence[str], *works: SideBySide, records: Sequence[Record] = ()
+) -> results.Comparison:
+    """The comparison's result file, as the study would write it."""
+    origin = results_of(study, "profile", slugs[0], None, [Record.of("parameters", 1, "parameters")]).provenance
+    known = {name: getattr(origin, name) for name in results.OfStudy.model_fields}
+    known |= {"seed": 0, "inputs_sha256": config.digest(inputs.of_comparison(study, slugs, 0))}
+    return results.Comparison(
+        models=tuple(slugs), provenance=results.OfStudy(**known), works=works, records=tuple(records)
+    )
+
+
+def usual_works(seconds: Mapping[str, float]) -> list[SideBySide]:
+    """A question takes these seconds, a hundred at once take ten times, a training step four times as long."""
+    return [
+        in_turn("single_stream", seconds),
+        in_turn("offline", {model: 10 * value for model, value in seconds.items()}, batch_size=32),
+        in_turn("training_step", {model: 4 * value for model, value in seconds.items()}),
+        in_turn("forward", seconds, batch_size=1, length=128),
+    ]
+
+
 def timed(metric: str, seconds: float, n: int = 10, spread: float = 0.1, **conditions: Any) -> Record:
     """A median over passes, known to ``spread`` of its value."""
     interval = Interval(low=(1 - spread) * seconds, high=(1 + spread) * seconds, over="passes")
@@ -196,11 +255,10 @@ def timed(metric: str, seconds: float, n: int = 10, spread: float = 0.1, **condi
 
 
 def profile_results(study: config.Study, slug: str, parameters: float, seconds: float) -> results.Results:
-    """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens and a question, known to 10 %."""
+    """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens, known to 10 %."""
     rows = [
         Record.of("parameters", parameters, "parameters"),
         Record.of("bytes_on_disk", 4 * parameters, "bytes"),
-        *(timed(f"single_stream_seconds{percentile}", seconds, 40) for percentile in ("", "_p90", "_p99")),
         *(
             timed(f"{work}_seconds", factor * seconds * batch * length / 128, 12,
                   batch_size=batch, length=length, precision="fp32", attention="sdpa")
@@ -246,6 +304,8 @@ def written_study(study_of: Callable[..., config.Study], tmp_path: Path) -> tupl
         write_beside(run.training(slug, 0), training_results(study, slug, 0, 60), run.history(slug, 0))
         write_beside(run.evaluation(slug, 0), evaluation_results(study, slug, 0, 50, 2), run.predictions(slug, 0))
         results.write(run.profile(slug), profile_results(study, slug, 1e6, 0.1))
+    slugs = ("bert", "distilbert")
+    results.write(run.comparison, comparison_of(study, slugs, *usual_works(dict.fromkeys(slugs, 0.1))))
     return study, run
 
 
@@ -255,7 +315,8 @@ def collected_of(
 ) -> Callable[..., Collected]:
     """A function from model slug → one list of F1 scores per seed to all that the analysis reads of such a study.
 
-    BERT has 100 million parameters, takes 200 ms forward and an hour to train; the others half of each.
+    BERT has 100 million parameters, takes 200 ms for a question and an hour to train, 4,500 updates of 800 ms; the
+    others half of each.
     """
 
     def build(scores: dict[str, list[list[float]]], usd_per_hour: Any = 1.55, **keys: Any) -> Collected:
@@ -275,6 +336,7 @@ def collected_of(
             },
             predictions={key: predictions_of(row) for key, row in runs.items()},
             profiles={s: profile_results(study, s, 100e6 * size[s], 0.2 * size[s]) for s in scores},
+            comparison=comparison_of(study, list(scores), *usual_works({s: 0.2 * size[s] for s in scores})),
             histories={
                 key: pd.DataFrame({"step": [1, 2], "epoch": [0.5, 1.0], "loss": [4.0 + key[1], 2.0]}) for key in trained
             },

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.metrics.passes import SideBySide
 from qa_tradeoffs.metrics.records import Record
-from tests.conftest import MODELS, results_of, timed
+from tests.conftest import MODELS, comparison_of, results_of, timed
 
 FINE_TUNED = {"models": MODELS | {"distilbert": MODELS["distilbert"] | {"fine_tuned": True}}}
 BERT, DISTILBERT = 108.9e6, 66.4e6  # parameters, as published
@@ -27,31 +28,29 @@ def sized(parameters: float, network: str = "study") -> list[Record]:
     return [Record.of("parameters", size, "parameters", conditions={"network": name}) for name, size in sizes.items()]
 
 
-def forward(seconds: float, batch_size: int = 1, length: int = 128, **conditions: Any) -> Record:
-    at = {"batch_size": batch_size, "length": length, "inputs": "random tokens", "flops": 22.4e9, "share_of_peak": 0.25}
-    return record("forward_seconds", seconds, **at | conditions)
-
-
-def scenarios(p50: float, offline: tuple[float, ...] = (1.0,), spread: float = 0.1, **conditions: Any) -> list[Record]:
-    """SingleStream with p90 twice and p99 three times its median, and Offline at batch 8, 16, …"""
-    names = zip(("", "_p90", "_p99"), (1, 2, 3), strict=True)
-    rows = [record(f"single_stream_seconds{p}", p50 * times, 400, spread, **conditions) for p, times in names]
-    rows += [
-        record("offline_questions_per_second", value, batch_size=8 * 2**i, **conditions)
-        for i, value in enumerate(offline)
-    ]
-    return rows
-
-
 def out_of_memory(work: str, batch_size: int, **conditions: Any) -> Record:
     return record("out_of_memory", 1, work=work, batch_size=batch_size, **conditions)
 
 
+def compared(collected: Collected, *works: SideBySide, records: Sequence[Record] = ()) -> Collected:
+    """The same with another comparison."""
+    return replace(collected, comparison=comparison_of(collected.study, collected.slugs, *works, records=records))
+
+
 def models(parameters: tuple[float, ...] = (100, 50), f1: tuple[float, ...] = (80, 76), **columns: Any) -> pd.DataFrame:
-    """What costs need of the table of models: an hour of training for the first, half an hour for others."""
-    seconds = [3600.0] + [1800.0] * (len(f1) - 1)
+    """What costs need of the table of models: an hour of training and 0.36 s a question, half of each for others."""
+    share = [1.0] + [0.5] * (len(f1) - 1)
     names = ["BERT", "DistilBERT", "SqueezeBERT"][: len(f1)]
-    return pd.DataFrame({"model": names, "parameters": parameters, "f1": f1, "train_paid_seconds": seconds} | columns)
+    question = [0.36 * of_first for of_first in share]
+    return pd.DataFrame(
+        {
+            "model": names, "parameters": parameters, "f1": f1,
+            "train_paid_seconds": [3600 * of_first for of_first in share],
+            "question": question, "question_low": [0.9 * value for value in question],
+            "question_high": [1.1 * value for value in question],
+        }
+        | columns
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from qa_tradeoffs.analysis import collected as loading
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config, prices
-from tests.conftest import MODELS
+from tests.conftest import MODELS, comparison_of, usual_works
 
 
 def collect(written_study: Any, price: prices.Price, study: config.Study | None = None) -> Collected:
@@ -65,3 +66,24 @@ def test_an_unknown_model_is_named(written_study, price_at):
 def test_seeds_that_are_no_numbers_are_refused(seeds):
     with pytest.raises(StudyError, match=f"SEEDS: '{seeds}' is no seed"):
         loading.for_analysis("studies/demo.yaml", "", seeds)
+
+
+def test_a_comparison_of_more_models_stands_for_some_of_them_and_one_of_fewer_does_not(written_study, price_at):
+    study, run = written_study
+    some = loading.collect(study, price_at(1), run, ["distilbert"], [0])
+    assert some.comparison.models == ("bert", "distilbert")
+    results.write(run.comparison, comparison_of(study, ["bert"], *usual_works({"bert": 0.1})))
+    with pytest.raises(StudyError, match=r"comparison\.json: does not compare distilbert; run make all"):
+        loading.collect(study, price_at(1), run, ["bert", "distilbert"], [0])
+
+
+def test_a_comparison_of_another_version_of_the_study_is_refused_by_name(written_study, price_at, study_of):
+    with pytest.raises(StudyError, match=r"comparison\.json: was made from other settings"):
+        collect(written_study, price_at(1), study_of(compare={"passes": 4}))
+
+
+def test_a_comparison_that_was_changed_is_refused(written_study, price_at):
+    path = written_study[1].comparison
+    path.write_text(path.read_text().replace("0.1", "0.2"))
+    with pytest.raises(StudyError, match=r"comparison\.json: was changed after it was written"):
+        collect(written_study, price_at(1))

@@ -52,18 +52,20 @@ def test_durations_are_what_papermill_noted(collected_of, tmp_path):
     note(run, "bert/seed-1/1-train.ipynb", start_time="2026-01-02T13:04:05.6+01:00", duration=90.0)
     note(run, "bert/3-profile.ipynb", start_time="2026-01-02T11:00:00+00:00", duration=30.5)
     note(run, "distilbert/3-profile.ipynb")  # run by hand
+    note(run, "4-compare.ipynb", start_time="2026-01-02T14:00:00+00:00", duration=40.0)
     took = provenance.durations(collected_of(SCORES), run)
-    assert len(took) == 2 * (2 * 2 + 1)
+    assert len(took) == 2 * (2 * 2 + 1) + 1
     known = took.dropna(subset="seconds")
     assert known[["notebook", "model", "seed", "seconds"]].to_numpy().tolist() == [
         ["1-train", "BERT", "1", 90.0],
         ["3-profile", "BERT", "", 30.5],
+        ["4-compare", "all", "", 40.0],
     ]
 
 
 def test_each_result_file_names_what_it_came_from(collected_of):
     table = provenance.files(collected_of({"bert": [[1, 0]]}))
-    assert table["stage"].tolist() == ["train", "evaluate", "profile"]
+    assert table["stage"].tolist() == ["train", "evaluate", "profile", "compare"]
     assert table.iloc[0].to_dict() == {
         "stage": "train",
         "model": "BERT",

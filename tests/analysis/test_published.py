@@ -6,8 +6,8 @@ import pytest
 
 from qa_tradeoffs.analysis import accuracy, published
 from qa_tradeoffs.study.published import OfEach, load
-from tests.analysis.conftest import BERT, DISTILBERT, FINE_TUNED, scenarios, sized
-from tests.conftest import MODELS
+from tests.analysis.conftest import BERT, DISTILBERT, FINE_TUNED, compared, sized
+from tests.conftest import MODELS, in_turn
 
 SQUEEZEBERT = {"label": "SqueezeBERT", "hub": "some/squeezebert-uncased", "revision": "c" * 40}
 SQUAD = {"source": "hub", "name": "some/squad", "revision": "c" * 40}
@@ -20,20 +20,21 @@ def original():
 
 
 def test_published_f1_stands_beside_our_cost_and_both_times_over_bert_s(profiled, original):
-    profiles = {"bert": [*sized(BERT), *scenarios(0.36)], "distilbert": [*sized(DISTILBERT), *scenarios(0.18)]}
-    tradeoff = published.tradeoff(profiled(profiles, usd_per_hour=(1.0, 3.0)), original)
+    collected = profiled({"bert": sized(BERT), "distilbert": sized(DISTILBERT)}, usd_per_hour=(1.0, 3.0))
+    collected = compared(collected, in_turn("single_stream", {"bert": 0.36, "distilbert": 0.18}))
+    tradeoff = published.tradeoff(collected, original)
     assert tradeoff["f1"].tolist() == [88.13, 85.31]
     assert tradeoff[["usd_low", "usd", "usd_high"]].to_numpy().tolist() == [
         pytest.approx([100, 200, 300]), pytest.approx([50, 100, 150]),
     ]  # fmt: skip
-    assert tradeoff["relative"].tolist() == [1, 0.5]
+    assert tradeoff["relative"].tolist() == pytest.approx([1, 0.5])
     p100 = (0.0145 / 0.0446 + 0.0551 / 0.1640 + 0.2106 / 0.6424 + 1.0900 / 3.1927) / 4
     assert tradeoff["p100"].tolist() == [1, pytest.approx(p100)]
     assert tradeoff[["p100_impossible", "k80_impossible"]].to_numpy().tolist() == [[False, False], [True, False]]
 
 
 def test_corrected_times_over_bert_s_are_those_of_both_gpus_and_both_counts(profiled, original):
-    profiles = {"bert": [*sized(BERT), *scenarios(0.36)], "distilbert": [*sized(DISTILBERT), *scenarios(0.18)]}
+    profiles = {"bert": sized(BERT), "distilbert": sized(DISTILBERT)}
     halves = {"bert": (1024, 512), "distilbert": (512, 256), "squeezebert": (1024, 1024)}
     queue = original.original.queue.model_copy(update={"launches": OfEach(**halves)})
     changed = original.model_copy(update={"original": original.original.model_copy(update={"queue": queue})})
@@ -44,7 +45,7 @@ def test_corrected_times_over_bert_s_are_those_of_both_gpus_and_both_counts(prof
 
 
 def test_without_bert_nothing_is_over_bert_s(profiled, original):
-    collected = profiled({"distilbert": [*sized(DISTILBERT), *scenarios(0.18)]})
+    collected = profiled({"distilbert": sized(DISTILBERT)})
     row = published.tradeoff(collected, original).iloc[0]
     assert math.isnan(row["relative"])
     assert row["p100"] == pytest.approx(0.33, abs=0.005)
@@ -52,12 +53,9 @@ def test_without_bert_nothing_is_over_bert_s(profiled, original):
 
 def test_an_architecture_as_published_and_rewritten_are_two_rows(profiled, original):
     rewritten = SQUEEZEBERT | {"label": "rewritten", "grouped_matmul": True}
-    profiles = {
-        "bert": [*sized(BERT), *scenarios(0.4)],
-        "squeezebert": [*sized(51.1e6), *scenarios(0.6)],
-        "rewritten": [*sized(51.1e6), *scenarios(0.3)],
-    }
+    profiles = {"bert": sized(BERT), "squeezebert": sized(51.1e6), "rewritten": sized(51.1e6)}
     collected = profiled(profiles, models=MODELS | {"squeezebert": SQUEEZEBERT, "rewritten": rewritten})
+    collected = compared(collected, in_turn("single_stream", {"bert": 0.4, "squeezebert": 0.6, "rewritten": 0.3}))
     tradeoff = published.tradeoff(collected, original)
     assert tradeoff["model"].tolist() == ["BERT", "SqueezeBERT", "rewritten"]
     assert tradeoff["f1"].tolist() == [88.13, 85.57, 85.57]
@@ -76,7 +74,7 @@ def test_a_small_model_is_known_by_its_full_size_twin(profiled):
 )
 def test_another_model_has_no_published_figures(profiled, original, hub, parameters):
     entry = {"bert": MODELS["bert"] | {"hub": hub}}
-    collected = profiled({"bert": [*sized(parameters), *scenarios(0.1)]}, models=entry)
+    collected = profiled({"bert": sized(parameters)}, models=entry)
     assert published.architecture(collected, "bert") is None
     assert published.tradeoff(collected, original).empty
 

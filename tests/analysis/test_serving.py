@@ -1,4 +1,4 @@
-"""Scenarios and phases from hand-made records."""
+"""Scenarios and phases from hand-made passes and records."""
 
 import math
 
@@ -6,48 +6,64 @@ import pytest
 
 from qa_tradeoffs.analysis import serving
 from qa_tradeoffs.core.errors import StudyError
-from tests.analysis.conftest import BERT, DISTILBERT, out_of_memory, record, scenarios, sized
+from qa_tradeoffs.metrics.records import Record
+from tests.analysis.conftest import BERT, DISTILBERT, compared, record, sized
+from tests.conftest import in_turn
+
+BOTH = {"bert": sized(BERT), "distilbert": sized(DISTILBERT, "full size")}
 
 
-def test_percentiles_the_best_batch_and_the_price_range(profiled):
-    rows = [*sized(BERT), *scenarios(0.36, offline=(5.0, 10.0, 4.0))]
-    row = serving.scenarios(profiled({"bert": rows}, usd_per_hour=(1.0, 3.0)), "study").iloc[0]
-    assert (row["p50"], row["p90"], row["p99"], row["repeats"]) == (0.36, 0.72, pytest.approx(1.08), 400)
-    assert (row["p50_low"], row["p50_high"]) == pytest.approx((0.324, 0.396))
-    assert (row["questions_per_second"], row["offline_batch"]) == (10, 16)
-    assert row["single_usd"] == pytest.approx((100, 300))  # 0.36 s is a ten-thousandth of an hour
-    assert row["offline_usd"] == pytest.approx((1e5 / 3600, 3e5 / 3600))  # 100,000 s
-    assert math.isnan(row["joules"])
+def test_the_time_of_a_question_the_best_batch_and_the_price_range(profiled):
+    collected = compared(
+        profiled({"bert": sized(BERT)}, usd_per_hour=(1.0, 3.0)),
+        in_turn("single_stream", {"bert": 0.36}, contended=1),
+        *(in_turn("offline", {"bert": s}, batch_size=batch) for batch, s in ((8, 20.0), (16, 10.0), (32, 25.0))),
+    )
+    row = serving.scenarios(collected, "study").iloc[0]
+    times = math.exp(4.3027 * math.log(1 / 0.9) / math.sqrt(3))  # t at two degrees of freedom
+    assert row["question"] == pytest.approx(0.36)
+    assert (row["question_low"], row["question_high"]) == pytest.approx((0.36 / times, 0.36 * times), rel=1e-4)
+    assert (row["passes"], row["contended"]) == (3, 1)
+    assert (row["questions_per_second"], row["offline_batch"]) == (pytest.approx(100 / 10), 16)
+    assert row["questions_per_second_high"] == pytest.approx(10 * times, rel=1e-4)
+    assert row["million_usd"] == pytest.approx((100, 300))  # 0.36 s is a ten-thousandth of an hour
+    assert math.isnan(row["joules"]) and math.isnan(row["p90"])
 
 
-def test_a_model_without_a_full_size_twin_is_its_own(profiled):
-    small = [*sized(DISTILBERT, "full size"), *scenarios(0.003), *scenarios(0.05, network="full size")]
-    collected = profiled({"bert": [*sized(BERT), *scenarios(0.1)], "distilbert": small})
-    assert serving.scenarios(collected, "full size")["p50"].tolist() == [0.1, 0.05]
-    assert serving.scenarios(collected, "study")["p50"].tolist() == [0.1, 0.003]
+def test_percentiles_and_energy_are_those_of_the_model_and_the_network(profiled):
+    def of(metric: str, value: float, **conditions: str) -> Record:
+        at = {"questions": 100, "work": "single_stream", "network": "study", "model": "bert"} | conditions
+        return Record.of(metric, value, "s", conditions=at)
+
+    records = [of("p90_seconds", 9, network="full size"), of("p90_seconds", 8, model="distilbert"),
+               of("p90_seconds", 0.7), of("joules", 2.5), of("joules", 99, work="offline")]  # fmt: skip
+    collected = compared(profiled({"bert": sized(BERT)}), in_turn("single_stream", {"bert": 0.36}), records=records)
+    row = serving.scenarios(collected, "study").iloc[0]
+    assert (row["p90"], row["joules"]) == (0.7, 2.5)
+    assert math.isnan(row["p99"])
 
 
-def test_the_recipe_s_precision_is_the_first_and_others_are_left_out(profiled):
-    first, other = scenarios(0.2, (5.0,), precision="bf16"), scenarios(0.1, (50.0,), precision="fp32")
-    row = serving.scenarios(profiled({"bert": [*sized(BERT), *first, *other]}), "study").iloc[0]
-    assert (row["p50"], row["p90"], row["questions_per_second"]) == (0.2, 0.4, 5)
-
-
-def test_energy_is_that_of_single_stream(profiled):
-    metered = [*scenarios(0.1), record("single_stream_joules", 2.5), record("offline_joules", 100, batch_size=8)]
-    assert serving.scenarios(profiled({"bert": [*sized(BERT), *metered]}), "study")["joules"].tolist() == [2.5]
+def test_networks_of_the_study_and_of_full_size_are_apart(profiled):
+    collected = compared(
+        profiled(BOTH),
+        in_turn("single_stream", {"bert": 0.1, "distilbert": 0.003}),
+        in_turn("single_stream", {"bert": 0.1, "distilbert": 0.05}, network="full size"),
+    )
+    assert serving.scenarios(collected, "full size")["question"].tolist() == pytest.approx([0.1, 0.05])
+    assert serving.scenarios(collected, "study")["question"].tolist() == pytest.approx([0.1, 0.003])
 
 
 def test_offline_without_memory_for_any_batch_has_no_throughput(profiled):
-    rows = [*sized(BERT), *scenarios(0.36, offline=()), out_of_memory("offline", 512, inputs="questions")]
-    row = serving.scenarios(profiled({"bert": rows}), "study").iloc[0]
+    collected = compared(profiled({"bert": sized(BERT)}), in_turn("single_stream", {"bert": 0.36}))
+    row = serving.scenarios(collected, "study").iloc[0]
     assert math.isnan(row["questions_per_second"])
     assert row["offline_batch"] is None
 
 
-def test_a_profile_without_single_stream_is_named(profiled):
-    with pytest.raises(StudyError, match="profile of bert: has no SingleStream time of the study network"):
-        serving.scenarios(profiled({"bert": sized(BERT)}), "study")
+def test_a_comparison_without_a_model_is_named(profiled):
+    collected = compared(profiled(BOTH), in_turn("single_stream", {"bert": 0.36}))
+    with pytest.raises(StudyError, match="has no time of distilbert in single_stream on the study network"):
+        serving.scenarios(collected, "study")
 
 
 def test_phases_are_milliseconds_per_question(profiled):

@@ -85,8 +85,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     own = new_code_cell("show()", outputs=[shown(part) for part in parts])
     attached = new_markdown_cell(MARKDOWN, attachments=ATTACHED)
-    links = display.links({"BERT": [("1", "hostile-1.html"), ("4", "4-analysis.html")]})
-    write(run.folder / "4-analysis.ipynb", attached, own, new_code_cell("links", outputs=[shown(links)]))
+    links = display.links({"BERT": [("1", "hostile-1.html"), ("4", "5-analysis.html")]})
+    write(run.folder / "5-analysis.ipynb", attached, own, new_code_cell("links", outputs=[shown(links)]))
     foreign = [
         new_output("stream", name="stdout", text=text),
         new_output("stream", name="stderr", text=text),

@@ -32,11 +32,6 @@ def test_a_cost_is_one_figure_or_a_range(low, high, text):
     assert words.usd(low, high) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(1.04, "1.0"), (9.94, "9.9"), (9.96, "10"), (2604.0, "2,604")])
-def test_ratios_are_never_in_powers_of_ten(value, text):
-    assert words.ratio(value) == text
-
-
 def test_points_sizes_and_numbers_of_parameters():
     assert words.points(81.24, 80.36, 82.0) == "81.2 (80.4–82.0)"
     assert [words.size(n) for n in (2**10 * 37, 2**20, 438e6)] == ["37 KiB", "1.0 MiB", "417.7 MiB"]

@@ -28,8 +28,9 @@ STUDY: dict[str, Any] = {
     "training": {"learning_rate": 1e-3, "epochs": 1, "batch_size": 4, "max_length": 60, "stride": 8, "dropout": 0.2},
     "profile": {
         "forward": GRID, "training_step": {"batch_sizes": [2], "lengths": [16]}, "passes": 3, "warmup": 1,
-        "min_repeats": 3, "min_seconds": 0.001, "questions": 2, "offline_batch_sizes": [2],
+        "min_repeats": 3, "min_seconds": 0.001, "questions": 2,
     },
+    "compare": {"passes": 3, "questions": 2, "offline_batch_sizes": [2], "forward": GRID},
     "price": "gcp-n1-standard-2",
 }  # fmt: skip
 KINDS = {"splinter": "AutoModelForPreTraining"} | dict.fromkeys(REFUSED, "AutoModel")
@@ -61,7 +62,7 @@ def write_study(folder: Path, families: list[str], **keys: Any) -> Path:
     return file
 
 
-def run_cells(stage: inputs.Stage, **parameters: Any) -> None:
+def run_cells(stage: str, **parameters: Any) -> None:
     """What a notebook computes, in this process."""
     variables = {"seed": 0, "device": "cpu", "processes": 0} | parameters
     for cell in inputs.code_cells(inputs.NOTEBOOKS[stage]):
@@ -101,17 +102,23 @@ def test_a_pretrained_checkpoint_is_trained_evaluated_and_profiled(family, measu
     assert training.find("train_steps").conditions["dropout"] == 0.2
     assert evaluation.find("f1").n == 4
     assert {record.conditions.get("network", "study") for record in profile.records} == {"study"}  # it has no twin
-    forward = profile.find("forward_seconds", network="study", eager_control=False).conditions
+    forward = profile.find("forward_seconds", network="study").conditions
     assert ("flops" in forward) == (family != UNCOUNTED)
     assert (REASON in str(forward.get("flops_missing"))) == (family == UNCOUNTED)
     step = profile.find("training_step_seconds", network="study").conditions
     assert step["dropout"] == 0.2
-    assert profile.find("single_stream_seconds").value > 0
 
 
 @pytest.mark.xdist_group("families")
-def test_each_has_its_row_in_the_report_s_tables(study, measured):
+def test_all_are_timed_in_turn_and_each_has_its_row_in_the_report_s_tables(study, measured):
     run = {family: measured(family) for family in FAMILIES}["bert"]
+    run_cells("compare", study=str(study), models="", run=str(run.folder))
+    compared = results.read_comparison(run.comparison)
+    assert [one.work for one in compared.works] == ["single_stream", "offline", "training_step", "forward"]
+    assert all(set(FAMILIES) <= set(one.models) for one in compared.works)
+    attentions = {name: at["attention"] for name, at in compared.works[-1].models.items()}
+    controls = {f"{family} eager" for family in FAMILIES if attentions[family] != "eager"}
+    assert {name for name in attentions if name.endswith(" eager")} == controls
     collected, _ = for_analysis(str(study), run=str(run.folder))
     table = accuracy.table(collected, scores.models(collected), scores.baseline(collected)).cells.set_index("model")
     assert set(FAMILIES) < set(table.index)  # and those of the baseline and of a perfect model

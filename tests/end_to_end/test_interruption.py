@@ -167,7 +167,7 @@ def test_a_second_make_of_the_study_is_refused_and_changes_nothing(checkout):
     assert "error: runs/tiny: is in use by '" in refused.stderr
     assert f"(process {os.getpid()} on " in refused.stderr
     assert "or add WAIT=1" in refused.stderr
-    assert checkout.repeats() == {"4-analysis"}
+    assert checkout.repeats() == {"5-analysis"}
 
 
 @pytest.mark.slow
@@ -202,13 +202,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 NOTEBOOKS = {
     name: f"runs/tiny/{path}/{name}.ipynb"
     for name, path in {
-        "1-train": "distilbert/seed-0", "2-evaluate": "distilbert/seed-0", "3-profile": "distilbert", "4-analysis": ".",
+        "1-train": "distilbert/seed-0", "2-evaluate": "distilbert/seed-0", "3-profile": "distilbert", "4-compare": ".",
+        "5-analysis": ".",
     }.items()
 }  # fmt: skip
 
 
 # Twice as many moments as here: each in this notebook, somewhere between its beginning and its end.
-MOMENTS = ["1-train"] * 3 + ["2-evaluate"] * 2 + ["3-profile"] * 3 + ["4-analysis"] * 2
+MOMENTS = ["1-train"] * 3 + ["2-evaluate"] * 2 + ["3-profile"] * 2 + ["4-compare"] * 2 + ["5-analysis"]
 
 
 @pytest.mark.slow

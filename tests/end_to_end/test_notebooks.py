@@ -48,6 +48,20 @@ def test_every_stage_writes_its_checked_results(finished):
         assert profile.find("forward_seconds", length=32).value == pytest.approx(at["seconds"].median())
 
 
+def test_the_comparison_has_every_kind_of_work_pass_by_pass(finished):
+    run = finished.folder / "runs/tiny"
+    found, raw = results.read_comparison(run / "comparison.json"), pd.read_parquet(run / "calls.parquet")
+    assert found.models == ("bert", "distilbert")
+    each = ("single_stream", "offline", "training_step")
+    expected = {(work, network, 3) for work in each for network in ("study", "full size")}
+    assert {(one.work, one.network, len(one.passes)) for one in found.works} == expected | {("forward", "full size", 3)}
+    assert found.beside == results.fingerprints(run, run / "calls.parquet")
+    (single,) = found.all("single_stream", "study")
+    of_bert = raw[(raw["work"] == "single_stream") & (raw["network"] == "study") & (raw["model"] == "bert")]
+    medians = of_bert[of_bert["counts"]].groupby("pass")["seconds"].median()
+    assert single.seconds("bert").tolist() == pytest.approx(medians.tolist())
+
+
 def test_checkpoints_are_safetensors_and_nothing_is_left_to_resume_from(finished):
     files = {path.name for path in (finished.folder / "runs/tiny/bert/seed-0").rglob("*") if path.is_file()}
     assert "model.safetensors" in files
@@ -56,7 +70,7 @@ def test_checkpoints_are_safetensors_and_nothing_is_left_to_resume_from(finished
 
 def test_executed_notebooks_hold_no_errors_no_floods_and_no_tokens(finished):
     notebooks = list((finished.folder / "runs/tiny").rglob("*.ipynb"))
-    assert len(notebooks) == 7
+    assert len(notebooks) == 8
     for notebook in notebooks:
         outputs = [o for cell in json.loads(notebook.read_text())["cells"] for o in cell.get("outputs", [])]
         assert {o["output_type"] for o in outputs} <= {"execute_result", "display_data"}
@@ -74,7 +88,7 @@ def test_no_token_is_written_anywhere(finished):
 
 def test_the_report_is_one_folder_that_asks_for_nothing(finished):
     pages = list((finished.folder / "reports/tiny").iterdir())
-    assert sorted(page.suffix for page in pages) == [".html"] * 8
+    assert sorted(page.suffix for page in pages) == [".html"] * 9
     names = {page.name for page in pages}
     for page in pages:
         text = page.read_text()
@@ -110,6 +124,7 @@ def test_publishing_puts_the_pages_where_they_are_committed_and_the_figures_into
 TRAINED = {f"{model}/seed-0/1-train" for model in ("bert", "distilbert")}
 EVALUATED = {f"{model}/seed-0/2-evaluate" for model in ("bert", "distilbert")}
 PROFILED = {f"{model}/3-profile" for model in ("bert", "distilbert")}
+COMPARED = {"4-compare"}
 
 
 def edited(name: str, addition: str = "\n# an edit\n") -> Callable[[Checkout], None]:
@@ -158,25 +173,30 @@ OF_SEED_7 = {f"{model}/seed-7/{name}" for model in ("bert", "distilbert") for na
 CHANGES: dict[str, tuple[Callable[[Checkout], None], set[str]]] = {
     "a touch of every file": (touched, set()),
     "a notebook saved by hand": (saved_by_hand, set()),
-    "other code in a notebook": (replaced("notebooks/1-train.ipynb", "job.summary()", "{}"), TRAINED | EVALUATED),
+    "other code in a notebook": (
+        replaced("notebooks/1-train.ipynb", "job.summary()", "{}"), TRAINED | EVALUATED | COMPARED
+    ),
     "a comment in the study": (edited("studies/tiny.yaml", "# a comment\n"), set()),
     "the report's pages": (edited("src/qa_tradeoffs/report/pages.py"), set()),
     "the forecast": (edited("src/qa_tradeoffs/runs/forecast.py"), set()),
-    "the report's charts": (edited("src/qa_tradeoffs/report/charts.py"), {"4-analysis"}),
-    "the report's tables": (edited("src/qa_tradeoffs/report/templates/parts.html"), {"4-analysis"}),
-    "prices": (edited("studies/prices.yaml", "\n"), {"4-analysis"}),
-    "published figures": (edited("studies/published.yaml", "\n"), {"4-analysis"}),
-    "the anomaly": (edited("benchmarks/results/anomaly.json", "\n"), {"4-analysis"}),
+    "the report's charts": (edited("src/qa_tradeoffs/report/charts.py"), {"5-analysis"}),
+    "the report's tables": (edited("src/qa_tradeoffs/report/templates/parts.html"), {"5-analysis"}),
+    "prices": (edited("studies/prices.yaml", "\n"), {"5-analysis"}),
+    "published figures": (edited("studies/published.yaml", "\n"), {"5-analysis"}),
+    "the anomaly": (edited("benchmarks/results/anomaly.json", "\n"), {"5-analysis"}),
     "timing": (edited("src/qa_tradeoffs/profiling/latency.py"), PROFILED),
+    "timing side by side": (edited("src/qa_tradeoffs/profiling/quiet.py"), COMPARED),
+    "passes": (replaced("studies/tiny.yaml", "compare: {passes: 3", "compare: {passes: 4"), COMPARED),
     "scores": (edited("src/qa_tradeoffs/metrics/squad.py"), EVALUATED | PROFILED),
     "evaluation": (edited("src/qa_tradeoffs/evaluation/baseline.py"), EVALUATED | PROFILED),
-    "training": (edited("src/qa_tradeoffs/training/collation.py"), TRAINED | EVALUATED),
-    "what opens a stage": (edited("src/qa_tradeoffs/runs/stage.py"), TRAINED | EVALUATED | PROFILED),
-    "a library's version": (replaced(RECORD, '"torch": "', '"torch": "1.'), OF_BERT),
-    "one model": (replaced("studies/tiny.yaml", "n_layers: 1", "n_layers: 2"), OF_DISTILBERT),
+    "training": (edited("src/qa_tradeoffs/training/collation.py"), TRAINED | EVALUATED | COMPARED),
+    "what opens a stage": (edited("src/qa_tradeoffs/runs/stage.py"), TRAINED | EVALUATED | PROFILED | COMPARED),
+    "a library's version": (replaced(RECORD, '"torch": "', '"torch": "1.'), OF_BERT | COMPARED),
+    "one model": (replaced("studies/tiny.yaml", "n_layers: 1", "n_layers: 2"), OF_DISTILBERT | COMPARED),
     "a lost result": (lost, {"bert/seed-0/2-evaluate"}),
     "SEEDS=0 7": (unchanged, OF_SEED_7),
-    "DEVICE=cpu": (unchanged, PROFILED),
+    "DEVICE=cpu": (unchanged, PROFILED | COMPARED),
+    "MODELS=bert": (unchanged, set()),
     "NPROC=2": (unchanged, set()),
 }  # fmt: skip
 
@@ -185,7 +205,8 @@ CHANGES: dict[str, tuple[Callable[[Checkout], None], set[str]]] = {
 def test_a_change_repeats_only_what_depends_on_it_whatever_the_files_times(checkout, name):
     change, expected = CHANGES[name]
     change(checkout)
-    assert checkout.repeats(*[name] * (change is unchanged)) == expected | ({"4-analysis"} if expected else set())
+    others = {"5-analysis"} if expected or name == "MODELS=bert" else set()
+    assert checkout.repeats(*[name] * (change is unchanged)) == expected | others
     if name == "the report's pages":
         assert "-m qa_tradeoffs.report.pages" in checkout.make("-n", "all", "STUDY=tiny").stdout
 
@@ -201,7 +222,7 @@ def test_a_launcher_stands_in_front_of_every_notebook_and_another_in_front_of_pr
     launch = ["LAUNCH=srun --gpus=1", "LAUNCH_PROFILE=srun --exclusive"]
     jobs = [line for line in checkout.make("-n", "all", "STUDY=tiny", *launch).stdout.splitlines() if "srun" in line]
     assert sum("srun --gpus=1" in job for job in jobs) == 5  # two trainings, two evaluations, the analysis
-    assert sum("srun --exclusive" in job for job in jobs) == 2
+    assert sum("srun --exclusive" in job for job in jobs) == 3  # two profiles, the comparison
 
 
 # In place of a cluster's launcher: notes what it is given; the two trainings each wait for the other to have begun.
@@ -226,8 +247,8 @@ def test_behind_a_launcher_every_notebook_is_a_job_and_jobs_run_at_once(checkout
     launched = [line.split() for line in (checkout.folder / "launched").read_text().splitlines()]
     found = {words[words.index("qa_tradeoffs.runs.execute") + 2]: words[0] for words in launched}
     assert found == {
-        f"runs/tiny/{name}.ipynb": "alone" if "3-profile" in name else "shared"
-        for name in TRAINED | EVALUATED | PROFILED | {"4-analysis"}
+        f"runs/tiny/{name}.ipynb": "alone" if "3-profile" in name or "4-compare" in name else "shared"
+        for name in TRAINED | EVALUATED | PROFILED | COMPARED | {"5-analysis"}
     }
 
 

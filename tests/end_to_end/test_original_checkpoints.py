@@ -33,7 +33,7 @@ def study(tmp_path: Path) -> tuple[Checkout, config.Study]:
         for name in ("original-checkpoints.yaml", "tiny.yaml")
     )
     file = checkout.folder / "studies" / "originals.yaml"
-    file.write_text(yaml.safe_dump(committed | {"profile": tiny["profile"]}))
+    file.write_text(yaml.safe_dump(committed | {"profile": tiny["profile"], "compare": tiny["compare"]}))
     return checkout, config.load(file)
 
 
@@ -98,8 +98,11 @@ def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
         each = [
             f"done: runs/originals/{slug}/{name}.ipynb" for slug in SLUGS for name in ("seed-0/2-evaluate", "3-profile")
         ]
+        each += [f"done: runs/originals/{name}.ipynb" for name in ("4-compare", "5-analysis")]
         make = functools.partial(finished, checkout, hub, tmp_path / "home", "all", "STUDY=originals")
-        assert sorted(make()) == sorted([*each, "done: runs/originals/4-analysis.ipynb"])
+        assert sorted(make()) == sorted(
+            [*each, *(f"done: runs/originals/{name}.ipynb" for name in ("4-compare", "5-analysis"))]
+        )
         assert make(HF_HUB_OFFLINE="1") == []
 
     run = checkout.folder / "runs" / "originals"
@@ -146,9 +149,11 @@ def test_a_repository_as_in_2020_goes_from_training_to_the_report(network_of, to
         data = questions(examples, "en", "test") | questions(examples[:1], "other") | {"README.md": CARD}
         data_commit = hub.add("datasets/some/languages", data)
         make = functools.partial(finished, checkout, hub, tmp_path / "home", "all", "STUDY=old")
-        names = ("seed-0/1-train", "seed-0/2-evaluate", "3-profile")
-        each = [f"done: runs/old/squeezebert/{name}.ipynb" for name in names]
-        assert sorted(make()) == sorted([*each, "done: runs/old/4-analysis.ipynb"])
+        names = *(f"squeezebert/{name}" for name in ("seed-0/1-train", "seed-0/2-evaluate", "3-profile")), "4-compare"
+        each = [f"done: runs/old/{name}.ipynb" for name in (*names, "5-analysis")]
+        assert sorted(make()) == sorted(
+            [*each, *(f"done: runs/old/{name}.ipynb" for name in ("4-compare", "5-analysis"))]
+        )
         assert make(HF_HUB_OFFLINE="1") == []
 
     (safe,) = (checkout.folder / "runs" / ".converted").glob("*/*.safetensors")

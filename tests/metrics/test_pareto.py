@@ -1,24 +1,28 @@
 """Significance, dominance and the Pareto front, by hand."""
 
+from itertools import combinations
+
 import pytest
 
-from qa_tradeoffs.metrics.pareto import Contest, Gap, Time
+from qa_tradeoffs.metrics.pareto import Contest, Gap, pace
+from qa_tradeoffs.metrics.timing import Ratio
 
 AHEAD = Gap(2.0, 1.0, 3.0, 0.01)
 NEAR = Gap(0.5, -1.0, 2.0, 0.4)
 ALIKE = Gap(0.0, 0.0, 0.0, 1.0)
 
 
-def about(seconds: float) -> Time:
+def about(ratio: float, p_value: float = 0.001) -> Ratio:
     """Known to a tenth."""
-    return Time(seconds, 0.9 * seconds, 1.1 * seconds)
+    return Ratio(ratio, 0.9 * ratio, 1.1 * ratio, p_value)
 
 
 def contest(gaps: dict[str, Gap], seconds: list[float]) -> Contest:
     """Of models A, B, …; a gap has the name of its pair."""
     models = tuple("ABCDE"[: len(seconds)])
-    times = {model: about(value) for model, value in zip(models, seconds, strict=True)}
-    return Contest(models, {(a, b): gap for (a, b), gap in gaps.items()}, times)
+    times = dict(zip(models, seconds, strict=True))
+    ratios = {(a, b): about(times[a] / times[b]) for a, b in combinations(models, 2)}
+    return Contest(models, {(a, b): gap for (a, b), gap in gaps.items()}, ratios)
 
 
 @pytest.mark.parametrize(
@@ -47,16 +51,22 @@ def test_a_reversed_gap_is_the_same_seen_from_the_other_model():
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "verdict"),
+    ("ratio", "verdict"),
     [
-        (1.0, 1.3, "better"),  # up to 1.10, from 1.17
-        (1.3, 1.0, "worse"),
-        (1.0, 1.2, "not significant"),  # up to 1.10, from 1.08
-        (1.0, 1.0, "not significant"),
+        (about(0.9), "better"),  # up to 0.99
+        (about(1.2), "worse"),  # from 1.08
+        (about(0.92), "not significant"),  # up to 1.012
+        (about(1.0), "not significant"),
+        (about(0.5, p_value=0.05), "not significant"),  # the corrected p value decides too
     ],
 )
-def test_times_differ_significantly_where_their_intervals_do_not_overlap(ours, theirs, verdict):
-    assert about(ours).against(about(theirs)) == verdict
+def test_times_differ_significantly_where_interval_and_p_value_of_their_ratio_agree(ratio, verdict):
+    assert pace(ratio) == verdict
+
+
+def test_a_ratio_is_known_in_both_orders():
+    assert contest({}, [1, 2]).ratio("A", "B").value == 0.5
+    assert contest({}, [1, 2]).ratio("B", "A") == pytest.approx((2, 1 / 0.55, 1 / 0.45, 0.001))
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,8 @@ PROFILE = {
 
 
 def subject(network: Any, **changes: Any) -> Subject:
-    """The study's own network on the small grid; keywords replace what is measured of it."""
-    settings = {"name": "study", "weights": "random", "forward": GRID, "training_step": GRID, "min_repeats": 3}
-    return Subject(network=network, **settings | changes)
+    """The study's own network; keywords replace what is said of it."""
+    return Subject(network=network, **{"name": "study", "weights": "random"} | changes)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from qa_tradeoffs.profiling.latency import Timing
 from qa_tradeoffs.study.config import Grid, Profile
 from tests.profiling.conftest import PROFILE, SETTING, subject
 
-PLAN = Profile.model_validate(PROFILE)
 TWO = Grid(batch_sizes=(1, 2), lengths=(8,))
+PLAN = Profile.model_validate(PROFILE | {"forward": TWO.model_dump(), "training_step": TWO.model_dump()})
 
 
 @pytest.fixture(autouse=True)
@@ -24,18 +24,8 @@ def known_peak(monkeypatch):
     monkeypatch.setattr(latency, "peak_meter", lambda device, precision: lambda: next(found))
 
 
-@pytest.fixture
-def own(network_of):
-    return subject(network_of(), forward=TWO, training_step=TWO)
-
-
-@pytest.fixture
-def forward_only(network_of):
-    return subject(network_of(), forward=TWO, training_step=None)
-
-
-def measure(*subjects, plan=PLAN):
-    return latency.measure(latency.grid(subjects, plan, SETTING), plan, SETTING)
+def measure(own, plan=PLAN):
+    return latency.measure(latency.grid(own, plan, SETTING), plan, SETTING)
 
 
 def test_every_point_of_the_grids_is_measured_and_the_highest_peak_counts(own):
@@ -56,11 +46,6 @@ def test_the_parts_of_a_training_step_add_up_in_time_and_in_operations(own):
     assert step.flops == forward.flops + backward.flops
     assert optimizer.flops is None
     assert timings[0].flops == forward.flops
-
-
-def test_a_control_has_no_training_step(network_of):
-    timings, _ = measure(subject(network_of(), training_step=None, eager_control=True))
-    assert [(timing.work, timing.conditions["attention"]) for timing in timings] == [("forward", "eager")]
 
 
 class Calls:
@@ -87,19 +72,19 @@ def clocked(monkeypatch):
     return build
 
 
-def test_passes_go_over_all_points_and_share_a_points_repeats(network_of, clocked):
+def test_passes_go_over_all_points_and_share_a_points_repeats(own, clocked):
     calls = clocked()
-    timings, _ = measure(subject(network_of(), forward=TWO, training_step=TWO, min_repeats=7))
+    timings, _ = measure(own, plan=PLAN.model_copy(update={"min_repeats": 7}))
     # 7 repeats in 3 passes are 3 in each; forward passes at two batch sizes, then training steps of three phases.
     assert calls.asked == [(1, 1, 3), (1, 1, 3), (3, 1, 3), (3, 1, 3)] * 3
     assert timings[0].seconds.shape == (3, 3)
     assert timings[2].seconds.tolist() == [[3.0] * 3] * 3
 
 
-def test_the_first_pass_finds_out_how_many_repeats_last_long_enough(forward_only, clocked):
+def test_the_first_pass_finds_out_how_many_repeats_last_long_enough(own, clocked):
     calls = clocked(seconds=0.5)
-    measure(forward_only, plan=PLAN.model_copy(update={"min_seconds": 6.0}))  # 2 s in each pass
-    assert calls.asked == [(1, 1, 4)] * 2 * 3
+    measure(own, plan=PLAN.model_copy(update={"min_seconds": 6.0}))  # 2 s in each pass
+    assert [repeats for _, _, repeats in calls.asked] == [4] * 4 + [4, 4, 4, 4] * 2
 
 
 OUT_OF_MEMORY = [torch.OutOfMemoryError("on a GPU"), RuntimeError("you tried: can't allocate memory"), MemoryError()]
@@ -117,17 +102,17 @@ def test_running_out_of_memory_is_a_result(error, own, clocked):
     assert tables.grid(timings, peaks)["share of peak"].tolist() == [""] * 4
 
 
-def test_a_point_that_once_ran_out_of_memory_is_not_tried_again(forward_only, clocked):
+def test_a_point_that_once_ran_out_of_memory_is_not_tried_again(own, clocked):
     calls = clocked(error=torch.OutOfMemoryError(), fails_at=[2])
-    timings, _ = measure(forward_only)
-    assert [t.seconds.shape for t in timings] == [(3, 1), (0, 0)]
-    assert len(calls.asked) == 4
+    timings, _ = measure(own)
+    assert [t.seconds.shape for t in timings[:2]] == [(3, 1), (0, 0)]
+    assert len(calls.asked) == 4 + 3 + 3
 
 
-def test_other_errors_are_not_taken_for_it(forward_only, clocked):
+def test_other_errors_are_not_taken_for_it(own, clocked):
     clocked(error=RuntimeError("shapes do not match"), fails_at=[1])
     with pytest.raises(RuntimeError, match="shapes"):
-        measure(forward_only)
+        measure(own)
 
 
 def test_energy_is_recorded_where_it_is_metered(own, clocked):
@@ -139,7 +124,7 @@ def test_energy_is_recorded_where_it_is_metered(own, clocked):
 
 def test_weights_on_disk_take_four_bytes_a_parameter(network_of):
     network = network_of()
-    size, on_disk = latency.size_records([subject(network), subject(network, eager_control=True)])
+    size, on_disk = latency.size_records([subject(network)])
     assert size.value == network.num_parameters()
     assert size.conditions == {"network": "study", "weights": "random"}
     assert 0 < on_disk.value - 4 * size.value < 4000  # the names of the tensors

@@ -65,7 +65,7 @@ class Output:
 def study(study_of):
     """Its batches have a single window each."""
     training, evaluation = {"max_length": 48, "stride": 8}, {"batch_tokens": 1}
-    return study_of(profile=PROFILE, training=training, evaluation=evaluation)
+    return study_of(profile=PROFILE | {"questions": 4}, training=training, evaluation=evaluation)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def measured(study, examples, tokenizer, monkeypatch):
         network = Network(ours)
         torch.set_num_threads(threads)
         setting = replace(SETTING, formats=(precision,))
-        timings = phases.measure(subject(network, questions=4), study, examples, tokenizer, setting)
+        timings = phases.measure(subject(network), study, examples, tokenizer, setting)
         return network, timings, ours.now
 
     before = torch.get_num_threads()

@@ -50,8 +50,8 @@ def test_scores_times_and_costs_are_those_of_the_result_files(rendered):
     assert line(text, "training step | 8 | 32")[2] == "1.20 s (1.08 s to 1.32 s)"
     assert line(text, "fine-tuning") == ["60.0 min", "this seed, on some processor, 2 threads"]
     assert line(text, "fine-tuning, USD")[0] == "1.55"
-    # 10⁶ passes of 0.2 s, 1.55 USD an hour
-    assert line(text, "a million passes, USD")[0] == "86.1"
+    # 10⁶ questions of 0.2 s, 1.55 USD an hour
+    assert line(text, "a million questions, USD")[0] == "86.1"
 
 
 def test_it_is_one_of_several_seeds_with_their_spread_or_speaks_for_itself_alone(rendered):

@@ -35,6 +35,7 @@ def trained(collected_of, network_of, tokenizer, tmp_path):
         write_beside(run.evaluation("bert", seed), collected.evaluations["bert", seed], run.predictions("bert", seed))
         checkpoints.save(network_of("bert", seed), tokenizer, run.checkpoint("bert", seed))
     results.write(run.profile("bert"), collected.profiles["bert"])
+    results.write(run.comparison, collected.comparison)
     return study_file, run
 
 

@@ -27,16 +27,17 @@ def test_the_table_of_models_has_units(collected_of):
         "against lexical overlap, F1 20.0": "higher",
         "parameters": "100.0 M",
         "on disk": "381.5 MiB",
-        "forward pass": "200 ms",
+        "one question": "200 ms",
         "fine-tuning": "60.0 min",
         "fine-tuning, USD": "1.00 to 3.00",
-        "million passes, USD": "55.6 to 167",
+        "a million questions, USD": "55.6 to 167",
     }
 
 
 def test_a_model_that_came_fine_tuned_was_not_trained(collected_of):
     row = cells(collected_of({"bert": [[1]], "distilbert": [[1]]}, **FINE_TUNED)).iloc[1]
-    assert (row["fine-tuning"], row["fine-tuning, USD"], row["million passes, USD"]) == ("not trained",) * 2 + ("43.1",)
+    shown = row[["fine-tuning", "fine-tuning, USD", "a million questions, USD"]].tolist()
+    assert shown == ["not trained", "not trained", "43.1"]
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(60, "higher"), (25, "not significant"), (5, "lower")])

@@ -62,7 +62,7 @@ def test_a_model_has_the_colour_of_its_place_in_the_study():
     assert list(colours) == table["model"].tolist()
     axes = choice.chart(table).figure.axes[0]
     assert axes.lines[0].get_color() == colours["BERT"]
-    assert axes.get_xlabel() == "one question (ms, median, 95 % interval over passes)"
+    assert axes.get_xlabel() == "one question (ms, 95 % interval over passes)"
 
 
 def test_the_front_is_drawn_as_stairs_through_its_models_alone():

@@ -1,12 +1,14 @@
 """The first screen: which models it names in which role, with which figures."""
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from qa_tradeoffs.metrics.pareto import Contest, Gap, Time
+from qa_tradeoffs.metrics.pareto import Contest, Gap
+from qa_tradeoffs.metrics.timing import Ratio
 from qa_tradeoffs.report import choice
 from qa_tradeoffs.study import config
 
@@ -19,22 +21,25 @@ GENERATED = {"source": "generated", "train_passages": 1, "validation_passages": 
 
 
 class Case:
-    """Models A, B, … with their F1 and milliseconds, known to a tenth; a gap has the name of its pair."""
+    """Models A, B, … with their F1 and milliseconds, ratios known to a tenth; a gap has the name of its pair."""
 
     def __init__(self, f1: list[float], ms: list[float], gaps: dict[str, Gap], **columns: Any) -> None:
         names = list("ABCDE"[: len(f1)])
         seconds = [value / 1000 for value in ms]
-        times = {name: Time(value, 0.9 * value, 1.1 * value) for name, value in zip(names, seconds, strict=True)}
-        self.contest = Contest(tuple(names), {(a, b): gap for (a, b), gap in gaps.items()}, times)
+        times = dict(zip(names, seconds, strict=True))
+        values = {(a, b): times[a] / times[b] for a, b in combinations(names, 2)}
+        ratios = {pair: Ratio(value, 0.9 * value, 1.1 * value, 0.001) for pair, value in values.items()}
+        self.contest = Contest(tuple(names), {(a, b): gap for (a, b), gap in gaps.items()}, ratios)
         table = {
             "model": names,
             "f1": f1,
             "f1_low": [value - 1 for value in f1],
             "f1_high": [value + 1 for value in f1],
             "question": seconds,
-            "question_low": [times[name].low for name in names],
-            "question_high": [times[name].high for name in names],
-            "question_usd": [(value / 100, value / 100) for value in ms],
+            "question_low": [0.9 * value for value in seconds],
+            "question_high": [1.1 * value for value in seconds],
+            "contended": 0,
+            "million_usd": [(value / 100, value / 100) for value in ms],
             "train_seconds": 60.0,
             "train_usd_low": 2.0,
             "train_usd_high": 2.0,
@@ -67,8 +72,8 @@ def test_the_answer_in_full(study_of):
     case = Case([80, 78, 76], [200, 100, 150], gaps, seeds=1)
     assert case.answer(study_of(data=GENERATED)) == [
         "A has the highest F1, 80.0 (79.0–81.0) over 1,000 questions: significantly higher than B and C.",
-        "B takes the least time, 100 ms a question against 200 ms of A (2.0 times as fast); against A, its F1 is "
-        "significantly lower (-2.0 points, 95 % interval -3.0 to -1.0, corrected p = 0.01).",
+        "B takes the least time, 100 ms a question against 200 ms of A (2.00 times as fast, 1.80 to 2.20); against A, "
+        "its F1 is significantly lower (-2.0 points, 95 % interval -3.0 to -1.0, corrected p = 0.01).",
         "C is dominated by B: not more accurate, and slower.",
         "Each model was trained once: another training run may rank them otherwise. These are models on generated "
         "text: they show how the question is answered, not which model to take for real text.",
@@ -101,7 +106,7 @@ def test_a_lead_over_the_third_is_not_one_over_the_second(study):
 
 
 def test_a_time_that_is_not_significantly_less_has_no_ratio(study):
-    fastest = Case([80, 78], [110, 100], {"AB": AHEAD}).answer(study)[1]
+    fastest = Case([80, 78], [105, 100], {"AB": AHEAD}).answer(study)[1]
     assert "not significantly less than A" in fastest and "times as fast" not in fastest
 
 
@@ -111,8 +116,8 @@ def test_a_time_that_is_not_significantly_less_has_no_ratio(study):
         ([80, 78], [200, 100], {"AB": AHEAD}, ["Choose it for accuracy:", "Choose it for time:"]),
         ([80, 78], [100, 200], {"AB": AHEAD}, ["Choose it for accuracy or time:", "Dominated by A"]),
         ([80.5, 80], [200, 100], {"AB": NEAR}, ["Rather B", "Choose it for accuracy or time:"]),
-        ([80.5, 80], [100, 110], {"AB": NEAR}, ["Choose it for accuracy or time:"] * 2),
-        ([80, 78], [110, 100], {"AB": AHEAD}, ["Choose it for accuracy or time:", "Rather A"]),
+        ([80.5, 80], [100, 105], {"AB": NEAR}, ["Choose it for accuracy or time:"] * 2),
+        ([80, 78], [105, 100], {"AB": AHEAD}, ["Choose it for accuracy or time:", "Rather A"]),
         ([80, 80], [200, 100], {"AB": ALIKE}, ["Dominated by B", "Choose it for accuracy or time:"]),
         (
             [80, 79, 78], [300, 200, 100], {"AB": NEAR, "BC": NEAR, "AC": AHEAD},
@@ -205,3 +210,8 @@ def test_the_table_has_the_numbers_beside_the_condition():
     first, second = case.cells().drop(columns="when to choose it").to_numpy().tolist()
     assert first == ["A", "80.0 (79.0–81.0)", "200 ms", "2.00", "2.00", "1.0 MiB"]
     assert second[4] == "not trained"
+
+
+def test_times_of_a_busy_machine_are_marked():
+    case = Case([80, 78], [200, 100], {"AB": AHEAD}, contended=[3, 0])
+    assert case.cells()["one question"].tolist() == ["200 ms (contended)", "100 ms"]

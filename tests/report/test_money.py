@@ -11,17 +11,17 @@ from qa_tradeoffs.report import money
 from tests.report.conftest import COLOURS, NAMES, scored
 
 COSTS = pd.DataFrame(
-    {"model": NAMES[:3], "f1": [80.0, 76.0, 78.0], "training_usd": [1.0, 2.0, math.nan], "single_usd": [200, 100, 100],
-     "offline_usd": [55.0, math.nan, 0.0], "usd_per_point": [0.25, math.nan, -0.5], "cheapest": 0.5, "dearest": 1.5,
+    {"model": NAMES[:3], "f1": [80.0, 76.0, 78.0], "training_usd": [1.0, 2.0, math.nan], "million_usd": [200, 100, 100],
+     "usd_per_point": [0.25, math.nan, -0.5], "cheapest": 0.5, "dearest": 1.5,
      "question_usd": [0.0002, 0.0001, 0.0001], "question_low": 0.0001, "question_high": [0.0003, 0.0001, 0.0001]}
 )  # fmt: skip
 
 
 def test_costs_are_ranges_where_the_price_is_one():
     assert money.table(COSTS).cells.to_numpy().tolist() == [
-        ["BERT", "80.0", "0.500 to 1.50", "100 to 300", "27.5 to 82.5", "0.125 to 0.375"],
-        ["DistilBERT", "76.0", "1.00 to 3.00", "50.0 to 150", "out of memory", "none over it"],
-        ["SqueezeBERT (grouped)", "78.0", "not trained", "50.0 to 150", "0", "costs less"],
+        ["BERT", "80.0", "0.500 to 1.50", "100 to 300", "0.125 to 0.375"],
+        ["DistilBERT", "76.0", "1.00 to 3.00", "50.0 to 150", "F1 not significantly higher"],
+        ["SqueezeBERT (grouped)", "78.0", "not trained", "50.0 to 150", "costs less"],
     ]
 
 
@@ -33,11 +33,19 @@ def test_utilisation_has_a_column_each():
 
 
 @pytest.mark.parametrize(
-    ("questions", "cell"),
-    [(0, "at once: costs no more to train"), (math.inf, "never"), (1234.6, "1,235"), (math.nan, "not significant")],
+    ("low", "high", "cell"),
+    [
+        (0, 0, "at once: costs no more to train"),
+        (math.inf, math.inf, "never"),
+        (1234.6, 2561.0, "1,200 to 2,600"),
+        (1234.6, 1240.0, "1,200"),
+        (0, 1234.6, "0 to 1,200"),
+        (1234.6, math.inf, "1,200 or more"),
+        (math.nan, math.nan, "cannot be told: neither is significantly faster"),
+    ],
 )
-def test_break_even_in_words(questions, cell):
-    even = pd.DataFrame({"cheaper to serve": ["A"], "than": ["B"], "questions": [questions]})
+def test_break_even_in_words(low, high, cell):
+    even = pd.DataFrame({"cheaper to serve": ["A"], "than": ["B"], "questions_low": [low], "questions_high": [high]})
     assert money.break_even(even).cells["questions"].tolist() == [cell]
 
 

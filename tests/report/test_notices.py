@@ -8,7 +8,7 @@ import pytest
 from qa_tradeoffs.report import notices
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study.config import Study
-from tests.conftest import MODELS
+from tests.conftest import MODELS, comparison_of, in_turn
 
 SMALL = {"label": "Small", "architecture": "bert"}
 
@@ -43,7 +43,7 @@ V2 = {"source": "hub", "name": "some/squad_v2", "revision": "c" * 40, "v2": True
     ],
 )
 def test_each_kind_of_data_and_model_is_named_with_what_was_trained_here(study_of, keys, named):
-    assert f"{named}. Speed" in kind(study_of, **keys)
+    assert f"{named}. Memory" in kind(study_of, **keys)
 
 
 def test_what_the_study_file_leaves_out_is_named_with_what_stands_for_it(study_of):
@@ -82,3 +82,17 @@ def test_models_that_were_not_trained_alike_and_notes_on_the_data_are_named(coll
         key: file.model_copy(update={"notes": ("2 were left out",)}) for key, file in collected.evaluations.items()
     }
     assert notices.data_notes(replace(collected, evaluations=noted)) == ["2 were left out."]
+
+
+def test_a_busy_machine_is_named_first_with_what_to_do(collected_of, tmp_path):
+    collected = collected_of({"bert": [[1, 0]], "distilbert": [[1, 0]]})
+    quiet = notices.notices(collected, RunPaths(tmp_path)).markup
+    assert "busy" not in quiet
+    works = [
+        in_turn("single_stream", {"bert": 0.2, "distilbert": 0.1}, contended=2),
+        in_turn("offline", {"bert": 2.0, "distilbert": 1.0}),
+    ]
+    busy = replace(collected, comparison=comparison_of(collected.study, collected.slugs, *works))
+    markup = notices.notices(busy, RunPaths(tmp_path)).markup
+    assert markup.index("2 of 6 passes") < markup.index("This study:")
+    assert "other programs" in markup and "run make all again" in markup

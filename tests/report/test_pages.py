@@ -56,7 +56,7 @@ def run(tmp_path: Path) -> RunPaths:
         code("drawing", output(svg="<svg onload='alert(1)'/>", plain="a drawing")),
         code("formula", output(latex="$x$", plain="a formula")),
     ]
-    write(paths.folder / "4-analysis.ipynb", analysis)
+    write(paths.folder / "5-analysis.ipynb", analysis)
     write(paths.folder / "bert" / "3-profile.ipynb", profile)
     return paths
 
@@ -70,7 +70,7 @@ def render(run: RunPaths) -> tuple[Reader, Reader]:
     folder = run.folder.parent / "pages"
     index = pages.render(run, folder, "A & B", [run.folder / "bert" / "3-profile.ipynb"])
     assert index == folder / "index.html"
-    assert {path.name for path in folder.iterdir()} == {"index.html", "bert-3-profile.html", "4-analysis.html"}
+    assert {path.name for path in folder.iterdir()} == {"index.html", "bert-3-profile.html", "5-analysis.html"}
     return Reader(index.read_text()), Reader((folder / "bert-3-profile.html").read_text())
 
 
@@ -103,7 +103,7 @@ def test_links_lead_to_pages_that_were_written(run):
 
 def test_sections_are_listed_and_can_be_linked_to(run):
     cells = [new_markdown_cell(f"## {title}") for title in ("The answer", "Top", "The answer", "?")]
-    write(run.folder / "4-analysis.ipynb", cells)
+    write(run.folder / "5-analysis.ipynb", cells)
     index, _ = render(run)
     ids = ["the-answer", "section-2", "section-3", "section-4"]
     assert [heading["id"] for heading in index.all("h2")] == ids
@@ -123,7 +123,7 @@ def test_pages_are_titled_and_fit_a_phone(run):
         assert page.all("html") == [{"lang": "en"}]
 
 
-@pytest.mark.parametrize("missing", ["4-analysis.ipynb", "bert/3-profile.ipynb"])
+@pytest.mark.parametrize("missing", ["5-analysis.ipynb", "bert/3-profile.ipynb"])
 def test_a_missing_notebook_is_named_and_no_index_is_written(run, missing):
     (run.folder / missing).unlink()
     with pytest.raises(StudyError, match=f"{missing}: is missing"):
@@ -134,8 +134,8 @@ def test_a_missing_notebook_is_named_and_no_index_is_written(run, missing):
 def test_what_is_no_notebook_or_of_another_run_is_named(run, tmp_path):
     with pytest.raises(StudyError, match=r"other.ipynb: is not in the folder of the run"):
         pages.render(run, tmp_path / "pages", "A", [tmp_path / "other.ipynb"])
-    (run.folder / "4-analysis.ipynb").write_text("{}")
-    with pytest.raises(StudyError, match=r"4-analysis.ipynb: is no notebook"):
+    (run.folder / "5-analysis.ipynb").write_text("{}")
+    with pytest.raises(StudyError, match=r"5-analysis.ipynb: is no notebook"):
         render(run)
 
 
@@ -144,7 +144,7 @@ def test_the_index_is_written_last_and_rendering_twice_gives_the_same_files(run,
     monkeypatch.setattr(pages, "write_text", lambda path, text: written.append((path.name, text)))
     for _ in range(2):
         pages.render(run, run.folder.parent / "pages", "A & B", [run.folder / "bert" / "3-profile.ipynb"])
-    assert [name for name, _ in written[:3]] == ["bert-3-profile.html", "4-analysis.html", "index.html"]
+    assert [name for name, _ in written[:3]] == ["bert-3-profile.html", "5-analysis.html", "index.html"]
     assert written[:3] == written[3:]
 
 

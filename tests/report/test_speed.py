@@ -5,34 +5,62 @@ import math
 import pandas as pd
 
 from qa_tradeoffs.analysis import speed as analysis
+from qa_tradeoffs.metrics.timing import Estimate
 from qa_tradeoffs.report import speed
 from tests.conftest import timed
 from tests.report.conftest import COLOURS
 
-AT = {"batch_size": 1, "length": 128, "precision": "fp32", "flops": 22.4e9, "share_of_peak": 0.25}
+AT = {"batch_size": 1, "length": 128, "precision": "fp32", "flops": 22.4e9}
+
+
+def against(name: str, ours: float, other: float, verdict: str) -> dict[str, object]:
+    times = other / ours
+    return {
+        name: ours, f"other_{name}": other, f"{name}_times": times, f"{name}_times_low": 0.9 * times,
+        f"{name}_times_high": 1.1 * times, f"{name}_verdict": verdict,
+    }  # fmt: skip
 
 
 def test_savings_have_both_times_and_a_ratio_only_where_it_is_significant():
-    models = pd.DataFrame(
-        [("BERT", 100, 0.2, 0.19, 0.21, 3600.0), ("DistilBERT", 50, 0.1, 0.09, 0.11, 1800.0),
-         ("SqueezeBERT", 47, 0.19, 0.17, 0.21, math.nan)],
-        columns=["model", "parameters", "latency", "latency_low", "latency_high", "train_seconds"],
-    ).assign(latency_batch=1, latency_at=128)  # fmt: skip
-    assert speed.savings(models).cells.to_numpy().tolist() == [
-        ["DistilBERT", "BERT", "50 %", "100 ms against 200 ms", "2.00", "30.0 min against 60.0 min", "2.00"],
-        ["SqueezeBERT", "BERT", "47 %", "190 ms against 200 ms", "not significant",
-         "not trained against 60.0 min", "not trained"],
+    rows = [
+        {"model": "DistilBERT", "other": "BERT", "share": 0.5}
+        | against("question", 0.1, 0.2, "faster")
+        | against("full_size", math.nan, math.nan, "")
+        | against("training", 1800, 3600, "faster"),
+        {"model": "SqueezeBERT", "other": "BERT", "share": 0.47}
+        | against("question", 0.19, 0.2, "not significant")
+        | against("full_size", math.nan, math.nan, "")
+        | against("training", math.nan, math.nan, ""),
+    ]
+    assert speed.savings(pd.DataFrame(rows)).cells.to_numpy().tolist() == [
+        ["DistilBERT", "BERT", "50 %", "100 ms against 200 ms", "2.00 (1.80 to 2.20)", "30.0 min against 60.0 min",
+         "2.00 (1.80 to 2.20)"],
+        ["SqueezeBERT", "BERT", "47 %", "190 ms against 200 ms", "not significant", "not trained", ""],
     ]  # fmt: skip
 
 
+def test_small_networks_have_the_time_of_the_full_size_ones_beside_theirs():
+    row = {"model": "A", "other": "B", "share": 0.5} | against("question", 0.001, 0.002, "faster")
+    row |= against("full_size", 0.1, 0.3, "faster") | against("training", 60, 90, "slower")
+    cells = speed.savings(pd.DataFrame([row])).cells
+    assert cells["one question, full size"].tolist() == ["100 ms against 300 ms"]
+    assert cells["one question, full size, times as fast"].tolist() == ["3.00 (2.70 to 3.30)"]
+
+
+def test_a_training_has_its_step_beside_the_measured_total():
+    row = {"model": "A", "train_by_step": 60.0, "train_by_step_low": 50.0, "train_by_step_high": 70.0,
+           "train_seconds": 90.0, "ratio": 1.5}  # fmt: skip
+    assert speed.training(pd.DataFrame([row])).cells.to_numpy().tolist() == [
+        ["A", "60.0 s (50.0 s–70.0 s)", "90.0 s", "1.50"]
+    ]
+
+
 def test_full_size_networks_have_the_point_in_the_column():
-    forward = timed("forward_seconds", 0.2, **AT, attention="sdpa")
-    step = timed("training_step_seconds", 3.6, batch_size=4, length=128)
-    eager = timed("forward_seconds", 0.3, **AT, attention="eager")
+    forward, eager, step = Estimate(0.2, 0.18, 0.22), Estimate(0.3, 0.27, 0.33), Estimate(3.6, 3.24, 3.96)
     networks = [
-        analysis.FullSize("BERT", 108.9e6, forward, eager, step, (0.2, 0.5, 0.3)),
-        analysis.FullSize("SqueezeBERT", 51.1e6, eager, eager, None, None),
-        analysis.FullSize("DistilBERT", 66.4e6, forward, None, None, None),
+        analysis.FullSize("BERT", 108.9e6, forward, AT | {"attention": "sdpa"}, 0.25, eager, step, 2),
+        analysis.FullSize("SqueezeBERT", 51.1e6, eager, AT | {"attention": "eager"}, None, eager, None, None),
+        analysis.FullSize("DistilBERT", 66.4e6, forward, AT | {"attention": "sdpa"}, 0.25, None, None, None),
     ]
     table = speed.full_size(networks).cells
     assert table.iloc[0].to_dict() == {
@@ -43,11 +71,10 @@ def test_full_size_networks_have_the_point_in_the_column():
         "GFLOP": "22.4",
         "share of peak": "25 %",
         "with eager attention": "300 ms (270 ms–330 ms)",
-        "training step, 4 × 128": "3.60 s (3.24 s–3.96 s)",
-        "of it forward, backward, update": "20 % + 50 % + 30 %",
+        "training step, 2 windows": "3.60 s (3.24 s–3.96 s)",
     }
     assert table["with eager attention"].tolist()[1:] == ["is eager", "not measured"]
-    assert table["training step, 4 × 128"].tolist()[1:] == ["not measured", "not measured"]
+    assert table["training step, 2 windows"].tolist()[1:] == ["not measured", "not measured"]
 
 
 TIMINGS = pd.DataFrame(
@@ -63,15 +90,14 @@ TIMINGS = pd.DataFrame(
 )  # fmt: skip
 
 
-def test_timings_have_a_column_a_model():
-    table = speed.timings(TIMINGS).cells
-    assert table.columns.tolist() == ["work", "batch", "tokens per row", "BERT", "DistilBERT"]
-    assert table.iloc[0].tolist() == ["forward", 1, 32, "6.40 ms (5.76 ms–7.04 ms)", "3.20 ms (2.88 ms–3.52 ms)"]
-    assert table["work"].unique().tolist() == ["forward", "training step"]
+def test_grids_are_folded_with_a_column_a_model_and_say_that_they_do_not_compare():
+    markup = speed.timings(TIMINGS).markup
+    assert "<details" in markup and "not for comparing models" in markup
+    assert "6.40 ms (5.76 ms–7.04 ms)" in markup and "3.20 ms (2.88 ms–3.52 ms)" in markup
 
 
 def test_times_have_a_panel_a_batch_size_with_readable_ticks():
-    chart = speed.chart(TIMINGS, COLOURS)
+    chart = speed.chart(TIMINGS[TIMINGS["work"] == "forward"], COLOURS)
     figure = chart.figure
     figure.draw_without_rendering()
     assert [axes.get_title() for axes in figure.axes] == ["batch 1", "batch 32"]
@@ -96,28 +122,28 @@ def test_an_invalid_measurement_is_named_with_its_point(collected_of):
 
 
 ROW = {
-    "model": "BERT", "p50": 0.36, "p50_low": 0.324, "p50_high": 0.396, "p90": 0.72, "p99": 1.08, "repeats": 400,
-    "questions_per_second": 10.0, "offline_batch": 16, "single_usd": (100, 300), "offline_usd": (27.77, 83.33),
+    "model": "BERT", "question": 0.36, "question_low": 0.324, "question_high": 0.396, "p90": 0.72, "p99": math.nan,
+    "passes": 10, "contended": 0, "questions_per_second": 10.0, "offline_batch": 16, "million_usd": (100, 300),
     "joules": math.nan,
 }  # fmt: skip
 
 
-def test_scenarios_have_units_and_a_price_range():
-    assert speed.scenarios(pd.DataFrame([ROW])).cells.iloc[0].to_dict() == {
+def test_scenarios_have_units_a_price_range_and_no_percentile_that_nothing_supports():
+    assert speed.scenarios(pd.DataFrame([ROW]), "Some networks").cells.iloc[0].to_dict() == {
         "model": "BERT",
-        "SingleStream p50": "360 ms (324 ms–396 ms)",
-        "SingleStream p90": "720 ms",
-        "SingleStream p99": "1.08 s",
-        "answers timed": 400,
+        "SingleStream": "360 ms (324 ms–396 ms)",
+        "p90": "720 ms",
+        "passes": "10",
         "Offline": "10.0 questions/s at batch 16",
-        "million, SingleStream, USD": "100 to 300",
-        "million, Offline, USD": "27.8 to 83.3",
+        "a million questions, USD": "100 to 300",
     }
+    several = speed.scenarios(pd.DataFrame([ROW | {"p99": 1.08}, ROW]), "Some networks").cells
+    assert several["p99"].tolist() == ["1.08 s", "too few questions"]
 
 
 def test_energy_is_a_column_where_it_was_metered_and_running_out_of_memory_is_a_result():
-    ran_out = {"questions_per_second": math.nan, "offline_batch": None, "offline_usd": (math.nan, math.nan)}
-    table = speed.scenarios(pd.DataFrame([ROW | {"joules": 2.5}, ROW | ran_out])).cells
+    ran_out = {"questions_per_second": math.nan, "offline_batch": None, "contended": 2}
+    table = speed.scenarios(pd.DataFrame([ROW | {"joules": 2.5}, ROW | ran_out]), "Some networks").cells
     assert table["J per question, SingleStream"].tolist() == ["2.50", "not metered"]
     assert table["Offline"].tolist() == ["10.0 questions/s at batch 16", "out of memory"]
-    assert table["million, Offline, USD"].tolist() == ["27.8 to 83.3", "out of memory"]
+    assert table["passes"].tolist() == ["10", "10, 2 contended"]

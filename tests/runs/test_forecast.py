@@ -199,7 +199,10 @@ def test_bert_on_squad_by_hand(bert):
     forward = flops.encoder_flops(flops.BERT_BASE, 1, 176)
     assert need.train == pytest.approx(START + 3 * 3 * 89_369 * forward / 5e12, rel=1e-4)
     assert need.evaluate == pytest.approx(START + 10_784 * forward / 5e12, rel=1e-4)
-    assert need.seconds == 2 * (need.train + need.evaluate) + need.profile
+    # Ten passes: 500 questions alone and in batches of three sizes, an update of 16, and the rows of a grid.
+    rows = sum(b * flops.encoder_flops(flops.BERT_BASE, 1, n) for b in (1, 256) for n in (8, 32, 128, 512))
+    assert need["compare"] - START == pytest.approx(10 * ((500 * 4 + 3 * 16) * forward + rows) / 5e12, rel=1e-3)
+    assert need.seconds == pytest.approx(2 * (need.train + need.evaluate) + need.profile + need["compare"])
     assert need.rate == "5 TFLOP/s as given; up to 2 times the time"
     assert need.train_high - START == pytest.approx(2 * (need.train - START))
     assert need.train - START == pytest.approx(2 * (bert(tflops=10.0).train - START))
@@ -255,7 +258,7 @@ def ready() -> config.Study:
 def test_a_model_that_came_fine_tuned_is_not_trained(bert, selection):
     need = bert(ready())
     assert (need.trainings, need.evaluations, need.train, need.resume) == (0, 1, 0, 0)
-    assert need.seconds == need.evaluate + need.profile
+    assert need.seconds == pytest.approx(need.evaluate + need.profile + need["compare"])
     assert plan.line(selection(ready()), need.to_frame().T).startswith("forecast: 0 to train, ")
 
 
@@ -379,7 +382,9 @@ def prints(capsys: pytest.CaptureFixture[str], *arguments: str, **variables: Any
 def test_the_command_prints_twenty_models_times_five_seeds_on_paper(tmp_path, capsys):
     given = {"STUDY": "squad", "RUN": tmp_path / "run", "SEEDS": "0 1 2 3 4", "TFLOPS": 5.2, "PRICE": "gcp-p100"}
     once, out = prints(capsys, **given), prints(capsys, **given, COPIES=5)
-    assert out[0].endswith("models 20, each model 5 times; notebooks: 100 to train, 100 to evaluate, 20 to profile")
+    assert out[0].endswith(
+        "models 20, each model 5 times; notebooks: 100 to train, 100 to evaluate, 20 to profile, 1 to compare"
+    )
     assert [line.split()[0] for line in out[3:8]] == ["model", *config.load(SQUAD).models]
     assert len({len(line) for line in out[3:8]}) == 1
     number = r"([\d.]+)"

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ def test_a_study_that_was_never_run_is_stale_and_one_that_is_finished_is_not(cho
 
 EVERYTHING = [
     "train bert 3", "evaluate bert 3", "train bert 5", "evaluate bert 5", "evaluate ready 3", "profile bert None",
-    "profile ready None", "analysis  None",
+    "profile ready None", "compare  None", "analysis  None",
 ]  # fmt: skip
-OF_READY = {"evaluate ready 3", "profile ready None", "analysis  None"}
+OF_READY = {"evaluate ready 3", "profile ready None", "compare  None", "analysis  None"}
 
 
 @pytest.mark.parametrize(
@@ -97,10 +98,11 @@ def test_other_bytes_make_stale_what_was_made_from_them_however_old_the_file(cho
 @pytest.mark.parametrize(
     ("lost", "expected"),
     [
-        ("bert/seed-3/training.json", {"train bert 3", "evaluate bert 3", "analysis  None"}),
+        ("bert/seed-3/training.json", {"train bert 3", "evaluate bert 3", "compare  None", "analysis  None"}),
+        ("4-compare.ipynb", {"compare  None", "analysis  None"}),
         ("bert/seed-5/2-evaluate.ipynb", {"evaluate bert 5", "analysis  None"}),
         ("bert/.3-profile.inputs.json", {"profile bert None", "analysis  None"}),
-        ("4-analysis.ipynb", {"analysis  None"}),
+        ("5-analysis.ipynb", {"analysis  None"}),
     ],
 )
 def test_what_was_lost_is_made_again_with_what_follows_from_it(chosen, lost, expected):
@@ -126,6 +128,22 @@ def test_a_recipe_of_its_own_makes_stale_that_model_alone(chosen, tmp_path):
         tmp_path / "study.yaml", config.load(tmp_path / "study.yaml"), chosen.run, chosen.models, chosen.seeds
     )
     assert stale(again) == OF_READY
+
+
+def test_a_comparison_of_all_models_stands_for_some_and_one_of_some_not_for_all(chosen):
+    finish(chosen)
+    assert stale(replace(chosen, models=("ready",))) == {"analysis  None"}
+    (compare,) = [stage for stage in stages(replace(chosen, models=("ready",))) if stage.name == "compare"]
+    compare.write_record(compare.inputs())
+    assert stale(chosen) == {"compare  None", "analysis  None"}
+
+
+def test_the_comparison_is_of_the_first_seed_and_waits_for_its_trainings_alone(chosen):
+    (compare,) = [stage for stage in stages(chosen) if stage.name == "compare"]
+    assert [(stage.name, stage.slug, stage.seed) for stage in compare.after] == [("train", "bert", 3)]
+    finish(chosen)
+    (chosen.run.folder / "bert/seed-3/training.json").write_text('{"beside": {}}')  # trained again to other weights
+    assert "compare  None" in stale(chosen)
 
 
 def test_what_changed_is_named_and_what_is_not_there_refused(chosen, tmp_path):

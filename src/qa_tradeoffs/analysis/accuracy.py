@@ -1,5 +1,6 @@
 """How well each model answers: scores, paired differences, spread over training runs, loss histories."""
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -7,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from qa_tradeoffs.analysis import money
+from qa_tradeoffs.analysis import money, serving
 from qa_tradeoffs.analysis.collected import Collected, bounded, of_model
-from qa_tradeoffs.analysis.speed import smallest_batch
 from qa_tradeoffs.core.words import listed
-from qa_tradeoffs.metrics import costs, intervals
+from qa_tradeoffs.metrics import intervals
 from qa_tradeoffs.metrics.pareto import Gap
 
 _VERDICTS = {
@@ -26,13 +26,12 @@ def models(collected: Collected) -> pd.DataFrame:
     EM and F1 are points, means over seeds, with 95 % bootstrap intervals over questions (of each question's mean over
     seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed;
     ``ceiling_exact_match`` and ``ceiling_f1`` are those of a perfect model within the study's limits.
-    ``latency`` is the median seconds of one forward pass of ``latency_batch`` rows, 1 or the smallest measured, at
-    ``latency_at`` tokens, with its interval over passes; ``million_usd_low``/``_high`` is the cost of 10⁶ such passes
-    one after the other. ``train_seconds`` is the mean over seeds, ``train_paid_seconds`` the same times the devices
-    that shared it, ``train_usd_low``/``_high`` what those cost; NaN where a model came fine-tuned. Costs are USD at the
-    study's price, lowest and highest where that is a range.
+    ``question`` is the seconds of a question in SingleStream, all models in turn, with its interval over passes, of
+    which so many are ``contended``; ``million_usd`` what 10⁶ questions cost one by one, a pair. Columns ``train_*`` are
+    those of ``money.training``. Costs are USD at the study's price, lowest and highest where that is a range.
     """
-    return pd.DataFrame([_model(collected, slug) for slug in collected.slugs])
+    served = serving.scenarios(collected, "study").to_dict("records")
+    return pd.DataFrame([_model(collected, slug, row) for slug, row in zip(collected.slugs, served, strict=True)])
 
 
 def baseline(collected: Collected) -> dict[str, float]:
@@ -94,22 +93,16 @@ def losses(collected: Collected) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
-def _model(collected: Collected, slug: str) -> dict[str, Any]:
+def _model(collected: Collected, slug: str, served: Mapping[str, Any]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    latency = smallest_batch(collected.measured(slug, "forward_seconds"))
     evaluations = of_model(slug, collected.evaluations)
     f1_by_seed = [file.find("f1").value for file in evaluations]
-    million = costs.usd_per_million(latency.value, collected.price.range_usd_per_hour)
     return {
         "slug": slug,
         "model": collected.label(slug),
         "parameters": collected.measured(slug, "parameters")[0].value,
         "bytes": collected.measured(slug, "bytes_on_disk")[0].value,
-        **bounded("latency", latency.value, latency.bounds),
-        "latency_batch": latency.conditions["batch_size"],
-        "latency_at": latency.conditions["length"],
-        "million_usd_low": million[0],
-        "million_usd_high": million[1],
+        **{name: served[name] for name in ("question", "question_low", "question_high", "contended", "million_usd")},
         **estimated("exact_match", 100 * collected.scores(slug, "exact_match").mean(axis=0), rng),
         **estimated("f1", 100 * collected.scores(slug, "f1").mean(axis=0), rng),
         "seeds": len(f1_by_seed),

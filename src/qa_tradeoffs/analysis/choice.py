@@ -1,24 +1,20 @@
-"""What decides between models: accuracy and the time of a question side by side, and every two of them compared."""
+"""What decides between models: every two of them compared in accuracy and in the time of a question."""
 
 import pandas as pd
 
-from qa_tradeoffs.analysis import accuracy, serving
+from qa_tradeoffs.analysis import accuracy, side_by_side
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.metrics.pareto import Contest, Gap, Time
+from qa_tradeoffs.metrics.pareto import Contest, Gap
 
 
 def choices(collected: Collected, models: pd.DataFrame, differences: pd.DataFrame) -> tuple[pd.DataFrame, Contest]:
-    """The table of ``models`` with what one question takes of each, and every two that have learned the task compared.
+    """The table of ``models`` with how each stands, and every two that have learned the task compared.
 
+    In F1 by their ``differences``, in time by what a question takes, both of the networks that were scored.
     ``learned``: the F1 of a model is significantly above that of lexical overlap, the two intervals do not meet.
-    ``question`` is the median seconds of SingleStream by the network that was scored, its interval in
-    ``question_low`` and ``question_high``; ``question_usd`` is USD per million questions at the (lowest, highest)
-    price; ``standing``, whether the model is on the Pareto front, or 'not learned'. ``differences`` are those in F1.
+    ``standing``: whether the model is on the Pareto front, or 'not learned'.
     """
-    served = serving.scenarios(collected, "study").set_index("model").loc[models["model"]]
-    columns = {"p50": "question", "p50_low": "question_low", "p50_high": "question_high", "single_usd": "question_usd"}
-    table = models.join(served[list(columns)].rename(columns=columns), on="model")
-    table["learned"] = table["f1_low"] > accuracy.baseline(collected)["f1_high"]
+    table = models.assign(learned=models["f1_low"] > accuracy.baseline(collected)["f1_high"])
     gaps = {
         (row.model, row.other): Gap(
             row.f1_difference, row.low, row.high, row.p_holm, _runs_overlap(models, row.model, row.other)
@@ -28,7 +24,7 @@ def choices(collected: Collected, models: pd.DataFrame, differences: pd.DataFram
     contest = Contest(
         models=tuple(table["model"][table["learned"]]),
         gaps=gaps,
-        times={row.model: Time(row.question, row.question_low, row.question_high) for row in table.itertuples()},
+        ratios=side_by_side.ratios(collected, side_by_side.question(collected, "study")),
     )
     standing = [
         contest.standing(model) if learned else "not learned"

@@ -36,6 +36,7 @@ class Collected:
     evaluations: dict[tuple[str, int], results.Results]
     predictions: dict[tuple[str, int], pd.DataFrame]
     profiles: dict[str, results.Results]
+    comparison: results.Comparison
     histories: dict[tuple[str, int], pd.DataFrame]
 
     def label(self, slug: str) -> str:
@@ -44,7 +45,7 @@ class Collected:
 
     @property
     def files(self) -> list[results.Results]:
-        """Every result file: trainings, evaluations, profiles."""
+        """Every result file of one model: trainings, evaluations, profiles."""
         return [*self.trainings.values(), *self.evaluations.values(), *self.profiles.values()]
 
     @property
@@ -65,20 +66,15 @@ class Collected:
     def measured(self, slug: str, metric: str, network: str = "study", **at: Condition) -> list[Record]:
         """The profile's records of a metric for the study's own network, or for 'full size', under conditions ``at``.
 
-        As the study runs it: in the recipe's precision, which is measured first, and with the network's own attention.
+        As the study runs it: in the recipe's precision, which is measured first.
         """
         records = [r for r in self.profiles[slug].all(metric) if r.conditions.get("network", "study") == network]
-        records = [r for r in records if not r.conditions.get("eager_control")]
         recipe = [r.conditions.get("precision") for r in records[:1]]
         return [r for r in records if r.conditions.get("precision") in recipe and at.items() <= r.conditions.items()]
 
     def full_size_of(self, slug: str) -> str:
         """Which of a model's networks is full size: 'full size', or 'study' where its own is not smaller."""
         return FULL_SIZE if self.measured(slug, "parameters", FULL_SIZE) else "study"
-
-    def network_of(self, slug: str, network: str) -> str:
-        """The model's network of that name, its own where 'full size' is asked for and it has no such twin."""
-        return self.full_size_of(slug) if network == FULL_SIZE else network
 
     @property
     def full_size(self) -> str:
@@ -126,8 +122,19 @@ def collect(
         evaluations=evaluations,
         predictions={k: _table(run.predictions(*k), columns, run.evaluation(*k), f) for k, f in evaluations.items()},
         profiles={slug: fresh(run.profile(slug), "profile", slug) for slug in slugs},
+        comparison=_comparison(study, run.comparison, slugs),
         histories={k: _table(run.history(*k), _HISTORY, run.training(*k), f) for k, f in trainings.items()},
     )
+
+
+def _comparison(study: config.Study, path: Path, slugs: Sequence[str]) -> results.Comparison:
+    """The comparison, which may be of more models than these, and was made from what the study is now."""
+    found = results.read_comparison(path)
+    if missing := [slug for slug in slugs if slug not in found.models]:
+        raise StudyError(f"{path}: does not compare {missing[0]}; run make all")
+    known = [slug for slug in found.models if slug in study.models]
+    expected = inputs.of_comparison(study, known, found.provenance.seed or 0)
+    return results.checked_fresh(path, found, config.digest(expected))
 
 
 def bounded(name: str, value: Any, bounds: Sequence[Any]) -> dict[str, Any]:

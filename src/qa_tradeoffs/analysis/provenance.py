@@ -23,7 +23,8 @@ def study_text(study: str) -> str:
 
 def facts(collected: Collected, study: str) -> dict[str, str]:
     """What made the result files: each value once, several where the files differ."""
-    origins = [file.provenance for file in collected.files]
+    origins: list[results.OfStudy] = [file.provenance for file in collected.files]
+    origins.append(collected.comparison.provenance)
     table = pd.DataFrame(
         {
             "code, git commit": _commit(o, 40),
@@ -58,19 +59,22 @@ def own_recipes(collected: Collected) -> dict[str, str]:
 
 def files(collected: Collected) -> pd.DataFrame:
     """Where each result file came from, one row per file."""
+    every: list[tuple[str, str, results.OfStudy]] = [
+        (file.stage, collected.label(file.model), file.provenance) for file in collected.files
+    ]
+    every.append((collected.comparison.stage, "all", collected.comparison.provenance))
     rows = [
         {
-            "stage": file.stage,
-            "model": collected.label(file.model),
+            "stage": stage,
+            "model": model,
             "seed": "" if origin.seed is None else str(origin.seed),
-            "checkpoint": _checkpoint(origin),
+            "checkpoint": _checkpoint(origin) if isinstance(origin, results.Provenance) else "as trained",
             "device": f"{origin.device['name']}, {origin.device['threads']} threads",
             "code": _commit(origin, 10),
             "data": origin.data_sha256[:10],
             "study": origin.study_sha256[:10],
         }
-        for file in collected.files
-        if (origin := file.provenance)
+        for stage, model, origin in every
     ]
     return pd.DataFrame(rows)
 
@@ -84,7 +88,7 @@ def pages(collected: Collected, run: RunPaths) -> dict[str, list[tuple[str, str]
         ]
         for slug in collected.slugs
     }
-    return linked | {"this report": [("4-analysis", "4-analysis.html")]}
+    return linked | {"all models": [(name, f"{name}.html") for name in ("4-compare", "5-analysis")]}
 
 
 def durations(collected: Collected, run: RunPaths) -> pd.DataFrame:
@@ -98,6 +102,8 @@ def durations(collected: Collected, run: RunPaths) -> pd.DataFrame:
             folder, noted = notebook.parent, _noted(notebook)
             seed = "" if folder == run.folder / slug else folder.name.removeprefix("seed-")
             rows.append((notebook.stem, collected.label(slug), seed, noted.get("start_time"), noted.get("duration")))
+    noted = _noted(run.folder / "4-compare.ipynb")
+    rows.append(("4-compare", "all", "", noted.get("start_time"), noted.get("duration")))
     return pd.DataFrame(rows, columns=["notebook", "model", "seed", "started", "seconds"])
 
 
@@ -126,7 +132,7 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else "the network's" if value is None else str(value)
 
 
-def _commit(origin: results.Provenance, digits: int) -> str:
+def _commit(origin: results.OfStudy, digits: int) -> str:
     commit = (origin.git_commit or "no git")[:digits]
     return f"{commit} and edits" if origin.git_dirty else commit
 

@@ -5,7 +5,7 @@ import statistics
 
 import pandas as pd
 
-from qa_tradeoffs.analysis import audit, serving
+from qa_tradeoffs.analysis import audit, serving, side_by_side
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.published import LABELS, MACHINES, MODELS, MachineName, ModelName, PaperScore, Published
@@ -53,25 +53,26 @@ def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
     """One row per model of a published architecture: its published F1, our measured cost of a million questions.
 
     Columns: model, f1 (points, of the original study), usd (SingleStream, middle of the price) with usd_low and
-    usd_high, relative (our time of a question over BERT's, the first one's; NaN without BERT), p100 and k80 (the same
-    of the original as published, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not have),
-    p100_impossible and k80_impossible (whether the GPU could not have been that fast), corrected_low and corrected_high
-    (the same of both GPUs, corrected by each way of counting launches).
+    usd_high, relative (our time of a question over BERT's, the first one's, timed in turn; NaN without BERT), p100 and
+    k80 (the same of the original as published, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not
+    have), p100_impossible and k80_impossible (whether the GPU could not have been that fast), corrected_low and
+    corrected_high (the same of both GPUs, corrected by each way of counting launches).
     """
     served = serving.scenarios(collected, collected.full_size).set_index("model")
+    found = side_by_side.ratios(collected, side_by_side.question(collected, collected.full_size))
     known = {slug: name for slug in collected.slugs if (name := architecture(collected, slug))}
-    bert = next((served["p50"][collected.label(slug)] for slug, name in known.items() if name == "bert"), math.nan)
+    bert = next((collected.label(slug) for slug, name in known.items() if name == "bert"), None)
     rows = []
     for slug, name in known.items():
         label, rewritten = collected.label(slug), collected.study.models[slug].grouped_matmul
-        low, high = served["single_usd"][label]
+        low, high = served["million_usd"][label]
+        relative = 1.0 if label == bert else side_by_side.ratio(found, label, bert).value if bert else math.nan
         as_published, corrected = audit.rates(published), audit.corrected(published)
         theirs = [math.nan if rewritten else _over_bert(as_published, machine, name) for machine in MACHINES]
         flags = [audit.impossible(published, machine, name) for machine in MACHINES]
         over = [math.nan] if rewritten else [1 / rate.bert_over_model for rate in corrected if rate.model == name]
         f1 = published.original.scores.by_model.of(name).f1
-        ours = (label, f1, (low + high) / 2, low, high, served["p50"][label] / bert)
-        rows.append((*ours, *theirs, *flags, min(over), max(over)))
+        rows.append((label, f1, (low + high) / 2, low, high, relative, *theirs, *flags, min(over), max(over)))
     flagged = [f"{machine}_impossible" for machine in MACHINES]
     columns = ["model", "f1", "usd", "usd_low", "usd_high", "relative", *MACHINES, *flagged]
     return pd.DataFrame(rows, columns=[*columns, "corrected_low", "corrected_high"])

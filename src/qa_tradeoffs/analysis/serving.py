@@ -1,25 +1,27 @@
-"""What answering questions takes: MLPerf's scenarios, and the phases of a question from its text to its score."""
+"""What answering questions takes: SingleStream and Offline side by side, and the phases of a question of each model."""
 
 from typing import Any
 
 import pandas as pd
 
+from qa_tradeoffs.analysis import side_by_side
 from qa_tradeoffs.analysis.collected import Collected, bounded
-from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.metrics import costs
-from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.metrics import costs, timing
+from qa_tradeoffs.metrics.passes import SideBySide
 
 
 def scenarios(collected: Collected, network: str) -> pd.DataFrame:
     """One row per model, 'full size' being a model's own network where that has no full-size twin.
 
-    Columns: model; p50 with its interval in p50_low and p50_high, p90, p99 of SingleStream, seconds per question;
-    repeats, the answers timed for these; questions_per_second, the best of Offline, and offline_batch, its batch
-    size (NaN and None where memory sufficed for none); single_usd and offline_usd, USD per million questions as
-    (lowest, highest) price; joules per question of SingleStream (NaN where nothing metered them). Raises StudyError
-    where SingleStream was not measured.
+    Columns: model; question, seconds of a question in SingleStream, with its interval in question_low and
+    question_high; p90 and p99 (NaN where too few questions were asked); passes, and contended, how many of them are;
+    questions_per_second, the best of Offline, with its interval, and offline_batch, its batch size (NaN and None where
+    memory sufficed for none); million_usd, USD per million questions one by one as (lowest, highest) price; joules per
+    question of SingleStream (NaN where nothing metered them). Raises StudyError where SingleStream was not measured.
     """
-    return pd.DataFrame([_scenario(collected, slug, network) for slug in collected.slugs])
+    single = side_by_side.question(collected, network)
+    offline = collected.comparison.all("offline", network)
+    return pd.DataFrame([_scenario(collected, slug, single, offline) for slug in collected.slugs])
 
 
 def phases(collected: Collected) -> pd.DataFrame:
@@ -33,26 +35,26 @@ def phases(collected: Collected) -> pd.DataFrame:
     )
 
 
-def _scenario(collected: Collected, slug: str, network: str) -> dict[str, Any]:
-    network = collected.network_of(slug, network)
-
-    def measured(metric: str) -> list[Record]:
-        return collected.measured(slug, metric, network)
-
-    if not (single := measured("single_stream_seconds")):
-        raise StudyError(f"profile of {slug}: has no SingleStream time of the {network} network; profile it again")
-    best = max(measured("offline_questions_per_second"), key=lambda record: record.value, default=None)
-    per_second = best.value if best else float("nan")
-    energy = measured("single_stream_joules")
+def _scenario(collected: Collected, slug: str, single: SideBySide, offline: list[SideBySide]) -> dict[str, Any]:
+    question, *bounds = timing.typical(single.seconds(slug))
+    named = {name: collected.comparison.record(name, slug, single) for name in ("p90_seconds", "p99_seconds", "joules")}
+    p90, p99, joules = (record.value if record else float("nan") for record in named.values())
+    batches = [(timing.typical(one.seconds(slug)), one) for one in offline if slug in one.models]
+    fastest = min(batches, key=lambda pair: pair[0].value, default=None)
+    throughput: dict[str, Any] = bounded("questions_per_second", float("nan"), [float("nan")] * 2)
+    if fastest:
+        (seconds, low, high), one = fastest
+        n = int(one.conditions["questions"] or 0)
+        throughput = bounded("questions_per_second", n / seconds, (n / high, n / low))
     return {
         "model": collected.label(slug),
-        **bounded("p50", single[0].value, single[0].bounds),
-        "p90": measured("single_stream_seconds_p90")[0].value,
-        "p99": measured("single_stream_seconds_p99")[0].value,
-        "repeats": single[0].n,
-        "questions_per_second": per_second,
-        "offline_batch": best.conditions["batch_size"] if best else None,
-        "single_usd": costs.usd_per_million(single[0].value, collected.price.range_usd_per_hour),
-        "offline_usd": costs.usd_per_million(1 / per_second, collected.price.range_usd_per_hour),
-        "joules": energy[0].value if energy else float("nan"),
+        **bounded("question", question, bounds),
+        "p90": p90,
+        "p99": p99,
+        "passes": len(single.passes),
+        "contended": single.contended,
+        **throughput,
+        "offline_batch": fastest[1].conditions["batch_size"] if fastest else None,
+        "million_usd": costs.usd_per_million(question, collected.price.range_usd_per_hour),
+        "joules": joules,
     }

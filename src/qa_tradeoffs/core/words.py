@@ -46,11 +46,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def ratio(value: float) -> str:
-    """How many times: one decimal below 10, none above."""
-    return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
-
-
 def size(n_bytes: float) -> str:
     """Bytes in KiB or MiB."""
     return f"{n_bytes / 2**20:.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:.0f} KiB"

@@ -3,12 +3,15 @@
 A difference in accuracy is significant where the interval of the paired difference excludes zero and the corrected p
 value is below 0.05, both over questions, and where the training runs of the two models, if there were several, do not
 overlap. The two uncertainties are tested one after the other, never pooled. A difference in time is significant where
-the two 95 % intervals do not overlap. What is not significant is not taken for equal: the study may be too small.
+the interval of the ratio, over passes in which both were timed in turn, excludes 1 and its corrected p value is below
+0.05. What is not significant is not taken for equal: the study may be too small.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+
+from qa_tradeoffs.metrics.timing import Ratio
 
 Verdict = Literal["better", "worse", "equal", "not significant"]
 Standing = Literal["front", "dominated", "unclear"]
@@ -47,28 +50,20 @@ class Gap:
         return Gap(-self.estimate, -self.high, -self.low, self.p_value, self.runs_overlap)
 
 
-@dataclass(frozen=True)
-class Time:
-    """Seconds with their interval."""
-
-    seconds: float
-    low: float
-    high: float
-
-    def against(self, other: "Time") -> Verdict:
-        """'better' is faster; never 'equal'."""
-        if self.high < other.low:
-            return "better"
-        return "worse" if other.high < self.low else "not significant"
+def pace(ratio: Ratio) -> Verdict:
+    """What a ratio of times says of the first one: 'better' is faster; never 'equal'."""
+    if ratio.p_value >= SIGNIFICANT or ratio.low <= 1 <= ratio.high:
+        return "not significant"
+    return "better" if ratio.high < 1 else "worse"
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Every two of the ``models`` compared: ``gaps`` has each pair once, in either order, ``times`` each model."""
+    """Every two of the ``models`` compared: ``gaps`` and ``ratios`` of times have each pair once, in either order."""
 
     models: tuple[str, ...]
     gaps: Mapping[tuple[str, str], Gap]
-    times: Mapping[str, Time]
+    ratios: Mapping[tuple[str, str], Ratio]
 
     def gap(self, model: str, other: str) -> Gap:
         """How far ``model`` is ahead of ``other`` in accuracy."""
@@ -76,13 +71,17 @@ class Contest:
             return self.gaps[model, other]
         return self.gaps[other, model].reversed()
 
+    def ratio(self, model: str, other: str) -> Ratio:
+        """The time of ``model`` over that of ``other``."""
+        return self.ratios[model, other] if (model, other) in self.ratios else self.ratios[other, model].inverted
+
     def accuracy(self, model: str, other: str) -> Verdict:
         """Whether ``model`` is significantly more or less accurate than ``other``."""
         return self.gap(model, other).verdict
 
     def speed(self, model: str, other: str) -> Verdict:
         """Whether ``model`` is significantly faster or slower than ``other``."""
-        return self.times[model].against(self.times[other])
+        return pace(self.ratio(model, other))
 
     def dominators(self, model: str) -> list[str]:
         """The models that dominate ``model``: significantly more accurate, or equal, and significantly faster."""

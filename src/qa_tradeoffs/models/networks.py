@@ -12,6 +12,9 @@ from qa_tradeoffs.models import checkpoints, families, squeezebert
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
 
+# For these, the defaults of transformers' config classes are the published base models.
+PUBLISHED = ("bert", "distilbert", "squeezebert")
+
 
 def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: int) -> Any:
     """The network in fp32 on the CPU; weights that no checkpoint brings are drawn with ``seed``."""

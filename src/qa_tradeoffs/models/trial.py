@@ -58,13 +58,9 @@ def check_windows(network: Any, tokenizer: Any, examples: Sequence[Example], rec
         reads.check_windows(int(windows.lengths.max()))
 
 
-def check_grids(network: Any, plan: Profile, prefix: str = "") -> None:
-    """Refuse a length of the study's grids that the network does not take; ``prefix`` is of the grids' keys.
-
-    Raises StudyError.
-    """
-    for key in ("forward", "training_step", "memory"):
-        if (name := prefix + key) in plan.model_fields_set:
-            grids = getattr(plan, name) if key == "memory" else [getattr(plan, name)]
+def check_grids(network: Any, plan: Profile) -> None:
+    """Refuse a length of the study's own grids that the network does not take. Raises StudyError."""
+    for key, grids in (("forward", [plan.forward]), ("training_step", [plan.training_step]), ("memory", plan.memory)):
+        if key in plan.model_fields_set:
             longest = max((length for grid in grids for length in grid.lengths), default=0)
-            inputs.of(network).check(longest, f"profile.{name}.lengths:", "give lengths up to that")
+            inputs.of(network).check(longest, f"profile.{key}.lengths:", "give lengths up to that")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.models import devices
+from qa_tradeoffs.models import devices, inputs
 from qa_tradeoffs.models.counting import UncountedError, flops
 from qa_tradeoffs.models.dropout import dropout
 from qa_tradeoffs.models.quiet import quiet
@@ -30,8 +30,6 @@ from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.profiling.clock import Call, Repeats, energy_meter, peak_meter, repeat
 from qa_tradeoffs.profiling.workloads import Conditions, Setting, Subject
 from qa_tradeoffs.study.config import Profile
-
-_UNITS = {"single_stream": "s per question", "offline": "s per pass", "phase": "s per question"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,8 @@ class Timing:
         return self.flops / self.median / peaks[str(self.conditions["precision"])]
 
 
-def grid(subjects: Sequence[Subject], plan: Profile, setting: Setting) -> list[Point]:
-    """Every point of the subjects' grids in each precision.
+def grid(subject: Subject, plan: Profile, setting: Setting) -> list[Point]:
+    """Every point of the plan's grids in each precision.
 
     Inputs are random tokens without padding; a training step is forward, backward and an AdamW update, with the
     network's own dropout.
@@ -88,10 +86,12 @@ def grid(subjects: Sequence[Subject], plan: Profile, setting: Setting) -> list[P
     points = []
     # A batch takes its size times the operations of one row, so each length is counted once.
     one_row = cache(_operations)
-    for subject, precision in product(subjects, setting.formats):
-        for work, sizes in (("forward", subject.forward), ("training_step", subject.training_step)):
+    for precision in setting.formats:
+        for work, sizes in (("forward", plan.forward), ("training_step", plan.training_step)):
             training = work == "training_step"
-            for batch_size, length in product(sizes.batch_sizes, sizes.lengths) if sizes else ():
+            longest = None if work in plan.model_fields_set else inputs.of(subject.network).longest
+            lengths = dict.fromkeys(min(length, longest or length) for length in sizes.lengths)
+            for batch_size, length in product(sizes.batch_sizes, lengths):
                 counted = one_row(subject.network, length)
                 conditions: Conditions = {
                     **subject.conditions(setting, precision),
@@ -107,7 +107,7 @@ def grid(subjects: Sequence[Subject], plan: Profile, setting: Setting) -> list[P
                     forward, backward = (batch_size * operations for operations in counted)
                     whole = forward + backward
                 prepare = partial(_prepare, work, batch_size, length, precision, setting)
-                point = Point(subject, work, conditions, prepare, subject.min_repeats, plan.warmup, flops=forward)
+                point = Point(subject, work, conditions, prepare, plan.min_repeats, plan.warmup, flops=forward)
                 if training:
                     parts = {"forward": forward, "backward": backward, "optimizer": None}
                     point = replace(point, flops=whole, parts=parts)
@@ -163,11 +163,10 @@ def size_records(subjects: Sequence[Subject]) -> list[Record]:
     """The networks' sizes; only the study's own has one on disk, as no other is ever stored."""
     records = []
     for subject in subjects:
-        if not subject.eager_control:
-            record = partial(Record.of, conditions={"network": subject.name, "weights": subject.weights})
-            records.append(record("parameters", subject.network.num_parameters(), "parameters"))
-            if subject.name == "study":
-                records.append(record("bytes_on_disk", _bytes_on_disk(subject.network), "bytes"))
+        record = partial(Record.of, conditions={"network": subject.name, "weights": subject.weights})
+        records.append(record("parameters", subject.network.num_parameters(), "parameters"))
+        if subject.name == "study":
+            records.append(record("bytes_on_disk", _bytes_on_disk(subject.network), "bytes"))
     return records
 
 
@@ -228,7 +227,8 @@ def _records(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) 
     share = timing.share(peaks)
     checked: Conditions = {} if share is None else {"flops": timing.flops, "share_of_peak": share, "valid": share <= 1}
     conditions = timing.conditions | checked
-    metric, unit, n = f"{timing.work}_seconds", _UNITS.get(timing.work, "s per call"), timing.seconds.size
+    unit = "s per question" if timing.work == "phase" else "s per call"
+    metric, n = f"{timing.work}_seconds", timing.seconds.size
     yield Record.median(metric, timing.seconds, unit, rng, conditions=conditions)
     for q in (90, 99):
         yield Record.of(f"{metric}_p{q}", np.percentile(timing.seconds, q), unit, n, conditions=conditions)

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.splitting import sample
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers, scoring
 from qa_tradeoffs.profiling import clock
 from qa_tradeoffs.profiling.latency import Timing
-from qa_tradeoffs.profiling.scenarios import sample
 from qa_tradeoffs.profiling.workloads import Setting, Subject, placed
 from qa_tradeoffs.study.config import Study
 
@@ -27,11 +27,9 @@ _PASSES = 3  # of all questions, at least
 Passes = Mapping[int, Sequence[Sequence[float]]]  # of each thread: when each of its forward passes began and ended
 
 
-def measure(
-    subject: Subject, study: Study, examples: Sequence[Example], tokenizer: Any, setting: Setting
-) -> list[Timing]:
+def measure(subject: Subject, study: Study, examples: list[Example], tokenizer: Any, setting: Setting) -> list[Timing]:
     """Seconds per question of each phase on a sample of the examples; together they are the time from text to score."""
-    chosen, device = sample(examples, subject.questions, setting.seed), setting.device
+    chosen, device = sample(examples, study.profile.questions, setting.seed), setting.device
     precision = setting.formats[0]  # the recipe's, in which notebook 2 predicts
     reading, language = answers.Reading.of(study), scoring.language(study, chosen)
     of_each: list[Passes] = []  # the forward passes of each predicting

@@ -10,10 +10,9 @@ from qa_tradeoffs.core import words
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.profiling.latency import Timing
-from qa_tradeoffs.profiling.scenarios import questions_per_second
 from qa_tradeoffs.profiling.workloads import Subject
 
-_NAMES = {"batch_size": "batch", "length": "tokens per row", "mean_tokens": "mean tokens"}
+_NAMES = {"batch_size": "batch", "length": "tokens per row"}
 _OUT_OF_MEMORY = "out of memory"  # in place of a number
 
 
@@ -22,7 +21,6 @@ def sizes(subjects: Sequence[Subject]) -> pd.DataFrame:
     return pd.DataFrame(
         {"network": subject.name, "weights": subject.weights, **networks.summary(subject.network)}
         for subject in subjects
-        if not subject.eager_control
     )
 
 
@@ -48,20 +46,6 @@ def grid(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
             rows.append(timing.conditions | _percentiles(timing, "s", 1) | columns | {"peak (GFLOP/s)": peak})
     columns_of_time = ("p50 (s)", "p90 (s)", "p99 (s)", "repeats", "share of peak", "peak (GFLOP/s)")
     return _table(rows, "network", "precision", "work", "batch_size", "length", *columns_of_time)
-
-
-def scenarios(timings: Sequence[Timing]) -> pd.DataFrame:
-    """Percentiles of a question's latency in SingleStream, and questions per second of the median pass in both."""
-    rows = []
-    for timing in timings:
-        if "scenario" in timing.conditions:
-            latency = _percentiles(timing, "ms", 1000)
-            rate = questions_per_second(timing) if timing.seconds.size else _OUT_OF_MEMORY
-            shown = latency if timing.work == "single_stream" else dict.fromkeys(latency, "")
-            rows.append(timing.conditions | shown | {"questions/s": rate})
-    percentiles = ("p50 (ms)", "p90 (ms)", "p99 (ms)")
-    columns = ("scenario", "batch_size", *percentiles, "questions/s", "mean_tokens")
-    return _table(rows, "network", "precision", *columns)
 
 
 def phases(timings: Sequence[Timing]) -> pd.DataFrame:

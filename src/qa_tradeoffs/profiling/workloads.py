@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,13 +12,10 @@ from qa_tradeoffs.metrics.records import Condition
 from qa_tradeoffs.models import devices, inputs, networks, precisions, squeezebert, trial
 from qa_tradeoffs.models.dropout import set_dropout
 from qa_tradeoffs.profiling.clock import Call
-from qa_tradeoffs.study.config import Grid, Model, Profile, Study
+from qa_tradeoffs.study.config import Grid, Model, Study
 
 Conditions = dict[str, Condition]
 Batch = dict[str, torch.Tensor]
-
-# For these, the defaults of transformers' config classes are the published base models.
-_PUBLISHED = ("bert", "distilbert", "squeezebert")
 
 
 @dataclass(frozen=True)
@@ -54,60 +51,50 @@ def available_formats(device: torch.device) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to be measured, and the name and grids it is measured under.
+    """A network to be measured by itself: 'study' is the study's own, 'full size' the published architecture.
 
-    ``name``: 'study' for the study's own network, 'full size' for the published architecture. ``eager_control``: it is
-    measured a second time without fused attention, because SqueezeBERT has none.
+    ``memory``: the points at which its memory is measured.
     """
 
     name: str
     network: Any
     weights: str
-    forward: Grid
-    training_step: Grid | None
-    min_repeats: int
     memory: tuple[Grid, ...] = ()
-    questions: int = 0
-    eager_control: bool = False
-
-    @property
-    def attention(self) -> str:
-        """The attention it is measured with."""
-        return "eager" if self.eager_control else networks.attention(self.network)
 
     def conditions(self, setting: Setting, precision: str) -> Conditions:
         """What every figure of this network in this run was taken under."""
         return {
             "network": self.name,
             "weights": self.weights,
-            "attention": self.attention,
-            "eager_control": self.eager_control,
+            "attention": networks.attention(self.network),
             "precision": precision,
             **setting.machine,
         }
 
 
 def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject]:
-    """The study's own network, its full-size twin where it is smaller, and the larger one with eager attention.
+    """The study's own network, and its full-size twin where it is smaller.
 
     Raises StudyError for a length in the plan that a network does not take.
     """
+    plan = study.profile
     weights = "random" if spec.architecture else "fine-tuned" if spec.fine_tuned else "pretrained"
-    measured = [_subject("study", network, weights, study.profile)]
+    measured = [Subject("study", network, weights, plan.memory)]
     # A checkpoint is a network of its own size already; only what a study builds itself may be a small one of its kind.
     if spec.architecture and (twin := full_size(network, seed)) is not None:
-        measured.append(_subject("full size", twin, "random", study.profile))
+        measured.append(Subject("full size", twin, "random", plan.full_size_memory))
+    trial.check_grids(network, plan)
     for subject in measured:
         set_dropout(subject.network, study.training.dropout)
-    large = measured[-1]
-    if large.attention != "eager" and not squeezebert.is_matmul(large.network):
-        measured.append(replace(large, training_step=None, memory=(), questions=0, eager_control=True))
+        longest = max((length for grid in subject.memory for length in grid.lengths), default=0)
+        key = "memory" if subject is measured[0] else "full_size_memory"
+        inputs.of(subject.network).check(longest, f"profile.{key}.lengths:", "give lengths up to that")
     return measured
 
 
 def full_size(network: Any, seed: int) -> Any | None:
     """The published architecture with random weights where ``network`` is a smaller one of its kind, else None."""
-    if network.config.model_type not in _PUBLISHED:
+    if network.config.model_type not in networks.PUBLISHED:
         return None
     published = AutoConfig.for_model(network.config.model_type)
     with torch.device("meta"):
@@ -179,16 +166,12 @@ def optimizer(network: Any) -> torch.optim.Optimizer:
 
 @contextmanager
 def placed(subject: Subject, device: torch.device) -> Iterator[Any]:
-    """The subject's network on the device and with its attention, for the length of the block."""
-    network, own = subject.network, networks.attention(subject.network)
+    """The subject's network on the device for the length of the block."""
+    network = subject.network
     network.to(device)
-    if subject.eager_control:
-        network.set_attn_implementation("eager")
     try:
         yield network
     finally:
-        if subject.eager_control:
-            network.set_attn_implementation(own)
         network.zero_grad(set_to_none=True)  # a training step that ran out of memory leaves gradients
         network.to("cpu")
         if device.type == "cuda":
@@ -215,17 +198,3 @@ def switched(backend: Any, **flags: bool) -> Iterator[None]:
     finally:
         for name, value in before.items():
             setattr(backend, name, value)
-
-
-def _subject(name: str, network: Any, weights: str, plan: Profile) -> Subject:
-    """With its grids of the plan, checked. Raises StudyError for a length that the network does not take."""
-    prefix = "" if name == "study" else "full_size_"
-    trial.check_grids(network, plan, prefix)
-    keys = ("forward", "training_step", "memory", "min_repeats", "questions")
-    planned = {key: getattr(plan, prefix + key) for key in keys}
-    longest = inputs.of(network).longest
-    for key in keys[:2]:
-        if longest is not None and prefix + key not in plan.model_fields_set:
-            lengths = sorted({min(length, longest) for length in planned[key].lengths})
-            planned[key] = planned[key].model_copy(update={"lengths": tuple(lengths)})
-    return Subject(name, network, weights, **planned)

@@ -61,7 +61,7 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
         price=price,
         per_hour=words.usd(*price.range_usd_per_hour),
         training_usd=words.usd(*costs.usd_range(money.paid_seconds(spent), price.range_usd_per_hour)),
-        million_usd=words.usd(row["million_usd_low"], row["million_usd_high"]),
+        million_usd=words.usd(*row["million_usd"]),
         in_words={True: "yes", False: "no", None: "as the network has it"},
         notes=dict.fromkeys((*training.notes, *evaluation.notes)),
         study_path=Path(made.study).stem if (ROOT / "studies" / made.study).is_file() else f"path/to/{made.study}",

@@ -13,14 +13,14 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import Field
 
-from qa_tradeoffs.analysis import accuracy
+from qa_tradeoffs.analysis import accuracy, side_by_side
 from qa_tradeoffs.analysis.choice import choices as choices_of
 from qa_tradeoffs.analysis.collected import Collected, for_analysis
 from qa_tradeoffs.core.documents import Strict, read_json, validated
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import write_text
 from qa_tradeoffs.metrics.pareto import Contest
-from qa_tradeoffs.metrics.records import Condition, Interval, Record
+from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.report import charts, choice, notices
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.paths import RunPaths
@@ -107,9 +107,9 @@ def _choices(collected: Collected) -> tuple[pd.DataFrame, Contest]:
 
 def _records(collected: Collected, row: dict[str, Any]) -> list[Record]:
     """A row of the table of choices as records; a training only where there was one."""
-    shape = {"batch_size": row["latency_batch"], "length": row["latency_at"]}
-    passes = collected.measured(row["slug"], "forward_seconds")
-    (timed,) = (record for record in passes if shape.items() <= record.conditions.items())
+    bounds = Interval(low=row["question_low"], high=row["question_high"], over="passes")
+    passes = side_by_side.question(collected, "study").passes
+    million = dict(zip(("million_usd_low", "million_usd_high"), row["million_usd"], strict=True))
     seeds, records = {"seeds": row["seeds"]}, []
     for metric in ("exact_match", "f1"):
         interval = Interval(low=row[f"{metric}_low"], high=row[f"{metric}_high"], over="questions")
@@ -117,19 +117,19 @@ def _records(collected: Collected, row: dict[str, Any]) -> list[Record]:
         records.append(Record.of(metric, row[metric], "points", n, interval=interval, conditions=seeds))
     records += [
         Record.of("parameters", row["parameters"], "parameters"),
-        timed.model_copy(update={"metric": "latency", "unit": "s per forward pass", "conditions": shape}),
-        *_costs(collected, row, "million_usd", shape),
+        Record.of("question_seconds", row["question"], "s per question", len(passes), interval=bounds),
+        *_costs(collected, million, "million_usd"),
     ]
     if pd.isna(row["train_seconds"]):
         return records
-    trained = Record.of("train_seconds", row["train_seconds"], "s", row["seeds"])
-    return [*records, trained, *_costs(collected, row, "train_usd", {})]
+    trained = Record.of("train_seconds", row["train_paid_seconds"], "s", row["seeds"])
+    return [*records, trained, *_costs(collected, row, "train_usd")]
 
 
-def _costs(collected: Collected, row: dict[str, Any], metric: str, conditions: dict[str, Condition]) -> list[Record]:
+def _costs(collected: Collected, row: dict[str, Any], metric: str) -> list[Record]:
     """USD at the price, or at the lowest and the highest where that is a range."""
     at = dict(zip(collected.price.range_usd_per_hour, (row[f"{metric}_low"], row[f"{metric}_high"]), strict=True))
-    return [Record.of(metric, usd, "USD", conditions={"usd_per_hour": rate, **conditions}) for rate, usd in at.items()]
+    return [Record.of(metric, usd, "USD", conditions={"usd_per_hour": rate}) for rate, usd in at.items()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

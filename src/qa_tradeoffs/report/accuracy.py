@@ -16,8 +16,9 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
     """All models in numbers, with a verdict on F1 against that of lexical overlap, ``baseline``."""
     caption = (
         f"Models of the study '{collected.study.title}'. EM and F1 in points with 95 % intervals over "
-        f"{counted(collected.n_questions, 'question')}; forward pass and fine-tuning as measured on this machine, "
-        f"at the price of {collected.price.machine}. Words are counted by {languages.in_words(collected.language)}."
+        f"{counted(collected.n_questions, 'question')}; one question and fine-tuning (a step × its updates) as timed "
+        f"on this machine, side by side, at the price of {collected.price.machine}. Words are counted by "
+        f"{languages.in_words(collected.language)}."
     )
     beyond = [models["f1_low"] > baseline["f1_high"], models["f1_high"] < baseline["f1_low"]]
     columns = {
@@ -34,10 +35,10 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
         f"against lexical overlap, F1 {baseline['f1']:.1f}": np.select(beyond, ["higher", "lower"], "not significant"),
         "parameters": models["parameters"].map(parameters),
         "on disk": models["bytes"].map(size),
-        "forward pass": models["latency"].map(seconds),
-        "fine-tuning": models["train_seconds"].map(seconds),
+        "one question": display.timed(models),
+        "fine-tuning": models["train_paid_seconds"].map(seconds),
         "fine-tuning, USD": map(usd, models["train_usd_low"], models["train_usd_high"]),
-        "million passes, USD": map(usd, models["million_usd_low"], models["million_usd_high"]),
+        "a million questions, USD": [usd(*pair) for pair in models["million_usd"]],
     }
     if models["seeds"].max() == 1:
         del columns["F1, lowest and highest seed"]

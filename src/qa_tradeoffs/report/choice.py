@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs.core.words import counted, listed, points, ratio, seconds, signed, size, usd
+from qa_tradeoffs.core.words import counted, listed, plain, points, seconds, signed, size, usd
 from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest
 from qa_tradeoffs.report import charts, display
 from qa_tradeoffs.study import config
@@ -14,7 +14,7 @@ from qa_tradeoffs.study import config
 # What a model may need less of than another one, beside time: its column, and below which share it counts as less.
 _SAVINGS = {
     "smaller weights": ("bytes", 0.99),  # files of equal weights differ by their headers
-    "cheaper fine-tuning": ("train_usd_low", 0.9),  # a training is timed once
+    "cheaper fine-tuning": ("train_usd_low", 0.9),
 }
 _F1 = {
     "better": "significantly higher",
@@ -26,8 +26,9 @@ _TIME = {"better": "significantly faster", "not significant": "time not signific
 _CAPTION = (
     "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
     f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}, several "
-    "training runs do not overlap) or in time (intervals do not overlap); the grey line joins them. Hollow: may be on "
-    "it; the differences are not significant. Cross: dominated, another model is as accurate and significantly faster."
+    "training runs do not overlap) or in time (ratio over passes in which both were timed in turn, corrected alike); "
+    "the grey line joins them. Hollow: may be on it; the differences are not significant. Cross: dominated, another "
+    "model is as accurate and significantly faster."
 )
 _NOT_LEARNED = " Triangle: not significantly above lexical overlap, and compared with none."
 
@@ -54,14 +55,14 @@ def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
         "model": choices["model"],
         "when to choose it": [_condition(row, rows, contest) for _, row in rows.iterrows()],
         "F1": display.with_interval(choices, "f1"),
-        "one question": choices["question"].map(seconds),
-        "a million, USD": [usd(*pair) for pair in choices["question_usd"]],
+        "one question": display.timed(choices),
+        "a million questions, USD": [usd(*pair) for pair in choices["million_usd"]],
         "fine-tuning, USD": map(usd, choices["train_usd_low"], choices["train_usd_high"]),
         "weights": choices["bytes"].map(size),
     }
     caption = (
         f"When to choose which model, for this study's data. F1 in points with 95 % intervals over "
-        f"{counted(n, 'question')}; time is the median of questions answered one by one on this machine."
+        f"{counted(n, 'question')}; time is that of a question answered alone, all models in turn on this machine."
     )
     return display.table(columns, caption)
 
@@ -72,7 +73,7 @@ def chart(choices: pd.DataFrame) -> display.Picture:
     A model on the front is a filled point, one that may be on it a hollow one, one that is not a cross.
     """
     drawn = choices.assign(**{f"x{end}": 1e3 * choices[f"question{end}"] for end in ("", "_low", "_high")})
-    label = "one question (ms, median, 95 % interval over passes)"
+    label = "one question (ms, 95 % interval over passes)"
     figure = charts.tradeoff(drawn, label, charts.palette(choices))
     axes = figure.axes[0]
     front = drawn[drawn["standing"] == "front"].sort_values("x")
@@ -140,9 +141,10 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     fastest = rows.loc[rows["question"].idxmin()]
     name, rival = fastest["model"], best["model"]
     time = f"{seconds(fastest['question'])} a question"
-    if contest.speed(name, rival) == "better":
-        times = ratio(best["question"] / fastest["question"])
-        time += f" against {seconds(best['question'])} of {rival} ({times} times as fast)"
+    if name != rival and contest.speed(name, rival) == "better":
+        times = contest.ratio(rival, name)
+        how = f"{plain(times.value)} times as fast, {plain(times.low)} to {plain(times.high)}"
+        time += f" against {seconds(best['question'])} of {rival} ({how})"
     if near := [other for other in contest.others(name) if contest.speed(name, other) == "not significant"]:
         time += f", not significantly less than {listed(near)}"
     if name == rival:

@@ -16,7 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from qa_tradeoffs.core.files import without_machine
-from qa_tradeoffs.core.words import points, signed
+from qa_tradeoffs.core.words import points, seconds, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,6 +149,11 @@ def passage(
 def with_interval(rows: pd.DataFrame, column: str) -> list[str]:
     """'81.2 (80.4–82.0)' of each row: points in ``column``, their interval in ``column_low`` and ``column_high``."""
     return [points(*row) for row in rows[[column, f"{column}_low", f"{column}_high"]].to_numpy(dtype=float)]
+
+
+def timed(rows: pd.DataFrame) -> list[str]:
+    """'1.4 ms' of each row: seconds of a ``question``, marked where passes were ``contended``."""
+    return [f"{seconds(r.question)}{' (contended)' if r.contended else ''}" for r in rows.itertuples()]
 
 
 def signed_interval(values: Iterable[float], low: Iterable[float], high: Iterable[float]) -> list[str]:

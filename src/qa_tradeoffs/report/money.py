@@ -1,6 +1,7 @@
 """What the models cost to fine-tune and to serve, as tables and charts."""
 
 import datetime
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,6 @@ from matplotlib import pyplot as plt
 
 from qa_tradeoffs.core.words import percent, plain, usd
 from qa_tradeoffs.report import charts, display
-from qa_tradeoffs.report.speed import offline_usd
 from qa_tradeoffs.study.prices import Price
 
 
@@ -33,8 +33,7 @@ def table(costs: pd.DataFrame) -> display.Table:
         "model": costs["model"],
         "F1": costs["f1"].map("{:.1f}".format),
         "fine-tuning, USD": at_prices("training_usd"),
-        "million, SingleStream, USD": at_prices("single_usd"),
-        "million, Offline, USD": at_prices("offline_usd", offline_usd),
+        "a million questions, USD": at_prices("million_usd"),
         "USD per point of F1 over the smallest": at_prices("usd_per_point", _per_point),
     }
     return display.table(columns, "The study's networks at this price", data=costs)
@@ -50,8 +49,11 @@ def utilisation(shares: pd.DataFrame) -> display.Table:
 
 def break_even(even: pd.DataFrame) -> display.Table:
     """After how many questions the model that is cheaper to serve has paid back its training."""
-    cells = even.assign(questions=even["questions"].map(_questions))
-    return display.table(cells, "Questions until the cheaper to serve has paid back", data=even)
+    cells = even[["cheaper to serve", "than"]].assign(
+        questions=list(map(_questions, even["questions_low"], even["questions_high"]))
+    )
+    caption = "Questions until the cheaper to serve has paid back; ranges by 95 % intervals over passes"
+    return display.table(cells, caption, data=even)
 
 
 def training_chart(models: pd.DataFrame) -> display.Html:
@@ -83,7 +85,7 @@ def chart(costs: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
         axes.plot(questions, total, color=colours[row.model], label=charts.name(row.model, colours))
         axes.fill_between(questions, low, high, color=colours[row.model], alpha=0.15, linewidth=0)
         named.append(
-            f"{row.model} starts at USD {plain(row.training_usd)} and rises by USD {plain(row.single_usd)} a million"
+            f"{row.model} starts at USD {plain(row.training_usd)} and rises by USD {plain(row.million_usd)} a million"
         )
     axes.set(xscale="log", yscale="log", xlabel="questions answered", ylabel="USD in all, fine-tuning included")
     charts.name_lines([axes])
@@ -92,12 +94,17 @@ def chart(costs: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
 
 
 def _per_point(low: float, high: float) -> str:
-    return "none over it" if pd.isna(low) else "costs less" if low < 0 else usd(low, high)
+    return "F1 not significantly higher" if pd.isna(low) else "costs less" if low < 0 else usd(low, high)
 
 
-def _questions(number: float) -> str:
-    if pd.isna(number):
-        return "not significant"
-    if number == 0:
+def _questions(low: float, high: float) -> str:
+    """A range in words: one figure where both ends read the same."""
+    if pd.isna(low):
+        return "cannot be told: neither is significantly faster"
+    if high == 0:
         return "at once: costs no more to train"
-    return "never" if number == float("inf") else f"{number:,.0f}"
+    if low == math.inf:
+        return "never"
+    lowest, highest = (float(f"{value:.2g}") for value in (low, high))
+    upper = "or more" if highest == math.inf else f"to {highest:,.0f}"
+    return f"{lowest:,.0f}" if lowest == highest else f"{'0' if low == 0 else format(lowest, ',.0f')} {upper}"

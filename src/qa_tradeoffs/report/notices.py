@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from qa_tradeoffs.analysis import health, provenance
+import pandas as pd
+
+from qa_tradeoffs.analysis import health, provenance, side_by_side
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.report import ceilings, display, lettering
@@ -14,6 +16,7 @@ def notices(collected: Collected, run: RunPaths) -> display.Html:
     """All notices at the top of the report."""
     study = collected.study
     sentences = [
+        *contended(side_by_side.contended(collected), sum(len(one.passes) for one in collected.comparison.works)),
         kind_of_study(study, collected.slugs),
         *([study.about] if study.about else []),
         *defaults(study),
@@ -37,14 +40,30 @@ def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
     parts += [_weights([study.models[slug] for slug in slugs])]
     warning = "It shows the method; it says nothing about these models' accuracy on SQuAD. " if generated else ""
     return (
-        f"This study: {', '.join(parts)}. {warning}Speed and memory were measured on untrained weights, which cost the "
-        "same to compute as trained ones."
+        f"This study: {', '.join(parts)}. {warning}Memory was measured on untrained weights, which cost the same to "
+        "compute as trained ones."
     )
 
 
 def defaults(study: config.Study) -> list[str]:
     """What stands for the keys that the study file leaves out; nothing where it gives them all."""
     return [f"The study file leaves to their defaults {stands}."] if (stands := study.defaults()) else []
+
+
+def contended(found: pd.DataFrame, passes: int) -> list[str]:
+    """That the machine was busy while the models were timed, and what to do; nothing where it was not.
+
+    ``found``: a row per kind of work with contended passes, of ``passes`` in all.
+    """
+    if found.empty:
+        return []
+    why = listed(sorted({reason for reasons in found["why"] for reason in reasons}))
+    return [
+        f"The machine was busy with something else: {found['contended'].sum()} of {passes} passes of the comparison "
+        f"are contended ({why}), after as many repeats as there was time for. Times are too long, and marked; ratios "
+        "hold better, as they are taken within passes. For times of a quiet machine close other programs, remove "
+        "comparison.json from the folder of the run, and run make all again."
+    ]
 
 
 def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) -> list[str]:

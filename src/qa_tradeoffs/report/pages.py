@@ -23,7 +23,7 @@ from qa_tradeoffs.report.display import MADE_HERE, TEMPLATES
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
-ANALYSIS = "4-analysis.ipynb"
+ANALYSIS = "5-analysis.ipynb"
 MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
 # The kinds of output that a page has, best first: none needs a script. The first only where display.py made it.
 _KINDS = ["text/html", "image/png", "image/jpeg", "text/plain"]

@@ -116,7 +116,7 @@ def _value(name: str, text: str) -> Any:
 
 def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.Stage:
     """The stage of a study that these parameters of its notebook mean. Raises StudyError."""
-    for needed in ("study",) if name == "analysis" else ("study", "model"):
+    for needed in ("study",) if name in ("compare", "analysis") else ("study", "model"):
         if needed not in parameters:
             raise StudyError(f"{needed}: is missing; give -p {needed} VALUE")
     variables = {

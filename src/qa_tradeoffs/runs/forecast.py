@@ -10,6 +10,7 @@ import re
 import statistics
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -27,6 +28,7 @@ from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
 from qa_tradeoffs.models import checkpoints, networks
+from qa_tradeoffs.models.networks import PUBLISHED
 from qa_tradeoffs.models.weights import is_converted, pickles
 from qa_tradeoffs.runs import graph, inputs, rates, results
 from qa_tradeoffs.runs.selection import Selection
@@ -75,11 +77,12 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     where a size is not known.
 
     Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
-    seconds of one, and ``rate``: how they are known; ``seconds``: of all, one after the other; each with the most that
-    it may be in ``*_high``, and NaN where it is not known. In bytes: ``weights`` of one checkpoint; ``disk``: what
-    stays, of all seeds, with the Hub's download and what pickles are converted into; ``download``, ``conversion``: what
-    of these two is not there yet; ``resume``: the two checkpoints that a training holds while it replaces one by the
-    next; ``memory``: weights, gradients, Adam's moments, and the activations of one batch of the longest windows.
+    seconds of one, ``compare``: the model's share of the comparison, and ``rate``: how they are known; ``seconds``: of
+    all, one after the other; each with the most that it may be in ``*_high``, and NaN where it is not known. In bytes:
+    ``weights`` of one checkpoint; ``disk``: what stays, of all seeds, with the Hub's download and what pickles are
+    converted into; ``download``, ``conversion``: what of these two is not there yet; ``resume``: the two checkpoints
+    that a training holds while it replaces one by the next; ``memory``: weights, gradients, Adam's moments, and the
+    activations of one batch of the longest windows.
     """
     known = assumptions(ROOT / "studies" / "assumptions.yaml")
     recipes = {slug: chosen.study.recipe(slug) for slug in chosen.models}
@@ -101,8 +104,10 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
         rows[slug] |= {"train": 0.0, "train_high": 0.0} if spec.fine_tuned else {}
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="model")
     for end in ("", "_high"):
-        train, evaluate, profile = (found[f"{stage}{end}"] for stage in ("train", "evaluate", "profile"))
-        found[f"seconds{end}"] = found["trainings"] * train + found["evaluations"] * evaluate + profile
+        train, evaluate, profile, compare = (
+            found[f"{name}{end}"] for name in ("train", "evaluate", "profile", "compare")
+        )
+        found[f"seconds{end}"] = found["trainings"] * train + found["evaluations"] * evaluate + profile + compare
     return found, "; or ".join(
         f"{train.windows:,} windows to train on, {train.tokens:.0f} tokens each on average; "
         f"{validation.windows:,} to evaluate on ({source})"
@@ -139,6 +144,7 @@ def _times(
         "train": TRAINING_OVER_FORWARD * study.recipe(slug).epochs * train / rate.flops_per_second,
         "evaluate": validation / rate.flops_per_second,
         "profile": _profile_seconds(study.profile, network, rate.flops_per_second),
+        "compare": _compare_seconds(study, slug, network, rate.flops_per_second, round(windows[0].tokens or 1)),
     }
 
 
@@ -243,6 +249,36 @@ def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
                 call = times * batch_size * rates.row_flops(network, length) / rate
                 total += max(plan.min_seconds, plan.min_repeats * call) + plan.passes * plan.warmup * call
     return total * (1 + len(plan.precisions))
+
+
+def _compare_seconds(study: config.Study, slug: str, network: Any, rate: float, tokens: int) -> float:
+    """Seconds of one model's passes, without repeats, its full-size twin's included where a small one has one."""
+    plan, recipe, row = study.compare, study.recipe(slug), rates.row_flops(network, tokens)
+    asked = plan.questions * (1 + len(plan.offline_batch_sizes))
+    total = plan.passes * (asked + TRAINING_OVER_FORWARD * recipe.batch_size) * row
+    large, passes = network, plan.passes
+    if (twin := _twin(network)) is not None:
+        large, passes = twin, plan.full_size_passes
+        asked = plan.full_size_questions * (1 + len(plan.offline_batch_sizes))
+        total += passes * (asked + TRAINING_OVER_FORWARD * plan.full_size_update) * rates.row_flops(twin, tokens)
+    for batch_size, length in product(plan.forward.batch_sizes, plan.forward.lengths):
+        total += passes * batch_size * rates.row_flops(large, length)
+    return total / rate
+
+
+def _twin(network: Any) -> Any | None:
+    """The published network of its kind, on the meta device, where this one is smaller."""
+    kind = network.config.model_type
+    published = build_published(kind) if kind in PUBLISHED else None
+    smaller = published is not None and network.num_parameters() < published.num_parameters()
+    return published if smaller else None
+
+
+@cache
+def build_published(kind: str) -> Any:
+    """A published base model on the meta device."""
+    with torch.device("meta"):
+        return networks.from_config(AutoConfig.for_model(kind)).eval().requires_grad_(False)
 
 
 def _fetched(spec: config.Model) -> bool:

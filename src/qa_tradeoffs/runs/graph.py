@@ -14,7 +14,7 @@ from qa_tradeoffs.runs.selection import Selection
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of one model and seed (train, evaluate), of one model (profile), or of all (analysis, report).
+    """One stage of one model and seed (train, evaluate), of one model (profile), or of all (compare, analysis, report).
 
     ``targets``: the files it writes, the executed notebook last. ``after``: the stages whose results it reads.
     """
@@ -51,6 +51,8 @@ class Stage:
     def changes(self) -> list[str]:
         """Names of the inputs that are others than those its result was made from."""
         before, now = inputs.recorded(self.record), self.inputs()
+        if self.name == "compare" and set(self.selection.models) <= set(before.get("models", ())):
+            before = before | {key: _of_these(before.get(key), now[key]) for key in _BY_MODEL}
         return [key for key in now if before.get(key) != now[key]]
 
     def inputs(self) -> dict[str, Any]:
@@ -58,6 +60,8 @@ class Stage:
         chosen = self.selection
         if self.name == "analysis":
             return _of_analysis(chosen, [stage.targets[0] for stage in self.after])
+        if self.name == "compare":
+            return _of_comparison(chosen, [stage.targets[0] for stage in self.after])
         if self.name == "report":
             return _of_report(stages(chosen)[:-1])
         found = inputs.of(chosen.study, self.name, self.slug, self.seed)  # type: ignore[arg-type]
@@ -72,9 +76,18 @@ class Stage:
         write_text(self.record, json.dumps(content, indent=1))
 
 
+# Inputs of the comparison that have an entry for each model: one of more models stands for some of them.
+_BY_MODEL = ("models", "training", "files", "weights")
+
+
+def _of_these(before: Any, now: dict[str, Any]) -> dict[str, Any]:
+    """The entries of ``before`` that ``now`` has, too."""
+    return {key: before[key] for key in now if key in before} if isinstance(before, dict) else {}
+
+
 def stages(chosen: Selection) -> list[Stage]:
     """Every stage of the selection, each after those that it waits for; last the analysis and the report."""
-    run, found = chosen.run, list[Stage]()
+    run, found, first = chosen.run, list[Stage](), list[Stage]()
     for slug in chosen.models:
         for seed in chosen.seeds_of(slug):
             folder, after = run.seed_folder(slug, seed), tuple[Stage, ...]()
@@ -82,11 +95,22 @@ def stages(chosen: Selection) -> list[Stage]:
                 after = (Stage("train", chosen, (run.training(slug, seed), folder / "1-train.ipynb"), slug, seed),)
             targets = (run.evaluation(slug, seed), folder / "2-evaluate.ipynb")
             found += [*after, Stage("evaluate", chosen, targets, slug, seed, after)]
+            first += after if seed == chosen.seeds[0] else ()
     for slug in chosen.models:
         found.append(Stage("profile", chosen, (run.profile(slug), run.folder / slug / "3-profile.ipynb"), slug))
-    analysis = Stage("analysis", chosen, (run.folder / "4-analysis.ipynb",), after=tuple(found))
+    found.append(Stage("compare", chosen, (run.comparison, run.folder / "4-compare.ipynb"), after=tuple(first)))
+    analysis = Stage("analysis", chosen, (run.folder / "5-analysis.ipynb",), after=tuple(found))
     page = ROOT / REPORTS / run.folder.name / "index.html"
     return [*found, analysis, Stage("report", chosen, (page,), after=(analysis,))]
+
+
+def _of_comparison(chosen: Selection, trainings: Sequence[Path]) -> dict[str, Any]:
+    """Inputs of the comparison: those of its result file, where it is measured, and the weights that it loads."""
+    weights = {str(path.relative_to(chosen.run.folder)): inputs.recorded(path).get("beside") for path in trainings}
+    return inputs.of_comparison(chosen.study, chosen.models, chosen.seeds[0]) | {
+        "device": chosen.device,
+        "weights": weights,
+    }
 
 
 def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +27,8 @@ NOTEBOOKS: dict[str, Path] = {
     "train": ROOT / "notebooks" / "1-train.ipynb",
     "evaluate": ROOT / "notebooks" / "2-evaluate.ipynb",
     "profile": ROOT / "notebooks" / "3-profile.ipynb",
-    "analysis": ROOT / "notebooks" / "4-analysis.ipynb",
+    "compare": ROOT / "notebooks" / "4-compare.ipynb",
+    "analysis": ROOT / "notebooks" / "5-analysis.ipynb",
 }
 SOURCE = ROOT / "src" / "qa_tradeoffs"
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
@@ -57,6 +58,18 @@ def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[s
 def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> str:
     """SHA-256 of ``of``: a result of another digest is stale."""
     return config.digest(of(study, stage, slug, seed))
+
+
+def of_comparison(study: config.Study, slugs: Sequence[str], seed: int) -> dict[str, Any]:
+    """All that the comparison of these models, trained with ``seed``, depends on, as plain JSON. Raises StudyError."""
+    return {
+        "models": {slug: without_folders(config.stage_inputs(study, "compare", slug)) for slug in slugs},
+        "seed": seed,
+        "code": code("compare"),
+        "files": {key: sha256(path) for slug in slugs for key, path in files(study, slug).items()},
+        "versions": versions(),
+        "training": {slug: digest(study, "train", slug, seed) for slug in slugs if not study.model(slug).fine_tuned},
+    }
 
 
 def without_folders(content: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,9 @@ _SECONDS_TO_NOTICE = 2.0  # what a make that has just ended still has to end
 def main(arguments: list[str] | None = None) -> int:
     """Run make's goals for the study that its variables name; make's exit status. Raises StudyError."""
     parser = argparse.ArgumentParser(description="Run make's targets for the study that the variables name.")
-    parser.add_argument("goals", nargs="+", help="all, train, evaluate, profile, plan, publish, reproduce, or a file")
+    parser.add_argument(
+        "goals", nargs="+", help="all, train, evaluate, profile, compare, plan, publish, reproduce, a file"
+    )
     goals = parser.parse_args(arguments).goals
     if goals == ["plan"]:
         return _python("qa_tradeoffs.runs.plan")

@@ -8,6 +8,7 @@ runs/<study>/                                   results of one study
     <model>/seed-<seed>/{training,evaluation}.json   result records
     <model>/seed-<seed>/{history,predictions}.parquet
     <model>/{profile.json,timings.parquet}
+    comparison.json, calls.parquet              all models side by side, and the time of each of their calls
     .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside what they wrote
     .../.1-train.inputs.json, ...               from which inputs each was made
 runs/.converted/                                weights that came as pickles, as safetensors, by SHA-256; of all studies
@@ -67,6 +68,16 @@ class RunPaths:
     def timings(self, model: str) -> Path:
         """Raw timings, one row per repeat."""
         return self.folder / model / "timings.parquet"
+
+    @property
+    def comparison(self) -> Path:
+        """What was timed of all models in turn."""
+        return self.folder / "comparison.json"
+
+    @property
+    def calls(self) -> Path:
+        """The seconds of each call that is in the comparison, a row each."""
+        return self.folder / "calls.parquet"
 
     def notebooks(self, model: str, seeds: Sequence[int], *, trained: bool) -> list[Path]:
         """The executed notebooks of one model, in the order in which they ran."""

@@ -36,6 +36,7 @@ def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> li
     )
     at_once = [
         (needs[f"train{end}"] + needs[f"evaluate{end}"]).clip(lower=needs[f"profile{end}"]).max()
+        + copies * needs[f"compare{end}"].sum()
         for end in ("", "_high")
     ]
     hours = " to ".join(dict.fromkeys(f"{value / 3600:,.2f}" for value in seconds))
@@ -44,7 +45,7 @@ def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> li
     times = f", each model {copies} times" if copies > 1 else ""
     return [
         f"{chosen.study_file}: models {models}{times}; notebooks: {trainings:.0f} to train, {evaluations:.0f} to "
-        f"evaluate, {models} to profile",
+        f"evaluate, {models} to profile, 1 to compare",
         texts,
         "",
         *_table(needs).to_string().splitlines(),
@@ -58,8 +59,8 @@ def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> li
 
 def _table(needs: pd.DataFrame) -> pd.DataFrame:
     """The needs as a reader sees them, with the least time that they may take."""
-    seconds, sizes = ["train", "evaluate", "profile", "in all"], ["disk", "memory"]
-    table = needs.rename(columns={"seconds": "in all"})[["parameters", *seconds[:3], "trainings", "in all", *sizes]]
+    seconds, sizes = ["train", "evaluate", "profile", "compare", "in all"], ["disk", "memory"]
+    table = needs.rename(columns={"seconds": "in all"})[["parameters", *seconds[:4], "trainings", "in all", *sizes]]
     table["train"] = table["train"].where(needs["trainings"] > 0)
     table["parameters"] = table["parameters"].map(words.parameters)
     table[seconds], table[sizes] = table[seconds].map(words.seconds), table[sizes].map(_bytes)
@@ -71,7 +72,13 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
     """What is still to be done, in a line. Raises StudyError where the disk has no room for it."""
     waiting = [stage for stage in graph.stages(chosen) if stage.slug and stage.stale]
     training = [stage for stage in waiting if stage.name == "train"]
-    seconds = [sum(needs.at[stage.slug, f"{stage.name}{end}"] for stage in waiting) for end in ("", "_high")]
+    stages = graph.stages(chosen)
+    compared = any(stage.name == "compare" and stage.stale for stage in stages)
+    seconds = [
+        sum(needs.at[stage.slug, f"{stage.name}{end}"] for stage in waiting)
+        + (needs[f"compare{end}"].sum() if compared else 0.0)
+        for end in ("", "_high")
+    ]
     size = (needs["download"] + needs["conversion"]).sum()
     size += sum(needs.at[stage.slug, "weights"] for stage in training if stage.missing)
     size += max((needs.at[stage.slug, "resume"] for stage in training), default=0)

@@ -12,12 +12,14 @@ from pydantic import Field, ValidationError
 from qa_tradeoffs.core.documents import Strict, first_problem, read_json
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
+from qa_tradeoffs.metrics.passes import SideBySide
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.models.weights import Conversion
 from qa_tradeoffs.runs import inputs
 from qa_tradeoffs.study.config import digest
 
-Kind = TypeVar("Kind", "Results", "Experiment")
+Kind = TypeVar("Kind", "Results", "Comparison", "Experiment")
+Stated = TypeVar("Stated", "Results", "Comparison")  # of a study
 
 
 class Origin(Strict):
@@ -31,8 +33,8 @@ class Origin(Strict):
     versions: dict[str, str]
 
 
-class Provenance(Origin):
-    """Where a stage's result file came from: enough to make it again."""
+class OfStudy(Origin):
+    """Where a result file of a study came from."""
 
     study: str = Field(description="name of the study file")
     study_sha256: str = Field(description="of the study file's bytes")
@@ -41,6 +43,11 @@ class Provenance(Origin):
     )
     data_sha256: str
     data_revision: str | None = Field(default=None, description="commit hash of a data set of the Hub")
+
+
+class Provenance(OfStudy):
+    """Where a stage's result file came from: enough to make it again."""
+
     checkpoint: str
     revision: str | None = Field(description="commit hash of a Hub checkpoint")
     converted: tuple[Conversion, ...] = Field(
@@ -76,6 +83,34 @@ class Results(Strict):
         return [record for record in self.records if record.metric == metric]
 
 
+class Comparison(Strict):
+    """What was measured of all ``models`` in turn.
+
+    ``records``: what is no time of a pass, such as percentiles of calls; their conditions name the ``model``, by slug.
+    """
+
+    format: Literal[1] = 1
+    stage: Literal["compare"] = "compare"
+    models: tuple[str, ...] = Field(min_length=1)
+    provenance: OfStudy
+    works: tuple[SideBySide, ...] = Field(min_length=1)
+    records: tuple[Record, ...] = ()
+    notes: tuple[str, ...] = ()
+    beside: dict[str, str] = Field(
+        default_factory=dict, description="SHA-256 of each file that was written with it, by path from its folder"
+    )
+
+    def all(self, work: str, network: str) -> list[SideBySide]:
+        """Every comparison in this kind of work on this kind of network."""
+        return [one for one in self.works if (one.work, one.network) == (work, network)]
+
+    def record(self, metric: str, model: str, work: SideBySide) -> Record | None:
+        """A record of a model in this work; None where there is none."""
+        wanted = work.conditions | {"work": work.work, "network": work.network, "model": model}
+        found = (r for r in self.records if r.metric == metric and wanted.items() <= r.conditions.items())
+        return next(found, None)
+
+
 class Experiment(Strict):
     """What a measurement found that belongs to no study: its records and their origin."""
 
@@ -89,7 +124,7 @@ class Experiment(Strict):
         return [record for record in self.records if record.metric == metric]
 
 
-def write(path: Path, results: Results | Experiment) -> None:
+def write(path: Path, results: Results | Comparison | Experiment) -> None:
     """Write the file atomically, keys in a fixed order: equal results give equal bytes.
 
     Its last key is a digest of all the others, by which a file that was changed since is known.
@@ -103,9 +138,18 @@ def read(path: Path) -> Results:
     return _read(path, Results, "run the stage that writes it (make all does)")
 
 
+def read_comparison(path: Path) -> Comparison:
+    """Read the comparison's result file back, checked. Raises StudyError naming the file."""
+    return _read(path, Comparison, "run the stage that writes it (make all does)")
+
+
 def read_fresh(path: Path, expected: str) -> Results:
     """Read a stage's result file, refused by name where the digest of what it depends on is not ``expected``."""
-    found = read(path)
+    return checked_fresh(path, read(path), expected)
+
+
+def checked_fresh(path: Path, found: Stated, expected: str) -> Stated:
+    """What was read, refused by name where the digest of what it depends on is not ``expected``."""
     if found.provenance.inputs_sha256 != expected:
         raise StudyError(
             f"{path}: was made from other settings, data, code or library versions than there are now; run make all"

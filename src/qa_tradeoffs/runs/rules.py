@@ -23,7 +23,9 @@ def makefile(chosen: Selection) -> str:
     stages = graph.stages(chosen)
     *measured, _, report = stages
     notebooks, page = [stage.notebook for stage in measured], _names(report.targets)
-    by_name = {name: [s.notebook for s in measured if s.name == name] for name in ("train", "evaluate", "profile")}
+    by_name = {
+        name: [s.notebook for s in measured if s.name == name] for name in ("train", "evaluate", "profile", "compare")
+    }
     of_pages = (chosen.study_file, chosen.run.folder, report.notebook.parent, *notebooks)
     published = (
         chosen.study_file,
@@ -36,7 +38,7 @@ def makefile(chosen: Selection) -> str:
         f"# What make runs for {chosen.study_file}: written anew by each make.",
         f"PY := {sys.executable}",
         "" if chosen.launch else ".NOTPARALLEL:",  # on one machine, notebooks at once would measure each other
-        ".PHONY: all report train evaluate profile publish FORCE",
+        ".PHONY: all report train evaluate profile compare publish FORCE",
         f".PRECIOUS: {_names(path for stage in stages for path in stage.targets)}\n",
         *(_rule(stage, _execute(stage)) for stage in stages[:-1]),
         _rule(report, _python("qa_tradeoffs.report.pages", *of_pages)),
@@ -60,6 +62,8 @@ def _execute(stage: Stage) -> str:
     parameters: dict[str, Any] = {"study": str(chosen.study_file), "run": str(relative(chosen.run.folder))}
     if stage.name == "analysis":
         parameters |= {"models": " ".join(chosen.models), "seeds": " ".join(map(str, chosen.seeds))}
+    elif stage.name == "compare":
+        parameters |= {"models": " ".join(chosen.models), "seed": chosen.seeds[0], "device": chosen.device}
     else:
         parameters |= {"model": stage.slug, "device": chosen.device}
     if stage.seed is not None:
@@ -68,7 +72,8 @@ def _execute(stage: Stage) -> str:
         parameters["processes"] = chosen.processes
     values = [word for name, value in parameters.items() for word in ("-p", name, json.dumps(value))]
     command = _python("qa_tradeoffs.runs.execute", stage.name, stage.notebook, *values)
-    return f"{chosen.launch_profile if stage.name == 'profile' else chosen.launch} {command}".strip()
+    measures = stage.name in ("profile", "compare")
+    return f"{chosen.launch_profile if measures else chosen.launch} {command}".strip()
 
 
 def _python(module: str, *words: Any) -> str:

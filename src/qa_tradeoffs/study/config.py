@@ -55,7 +55,10 @@ Files = Annotated[
 
 
 # What else lies in a run's folder, beside the folders of models.
-_TAKEN = frozenset({"rules.mk", "4-analysis.ipynb", "partial-4-analysis.ipynb"})
+_TAKEN = frozenset(
+    {"rules.mk", "comparison.json", "calls.parquet"}
+    | {f"{state}{name}.ipynb" for state in ("", "partial-") for name in ("4-compare", "5-analysis")}
+)
 # v2.0: training questions, of whole articles, to choose the no-answer threshold on instead. Left out of what a stage
 # depends on where it is not used, so that results of studies without it stay valid.
 ThresholdQuestions = Annotated[int | None, Field(gt=0, exclude_if=lambda value: value is None)]
@@ -269,7 +272,7 @@ class Grid(Section):
 
 
 class Profile(Section):
-    """What is measured, and for how long: grids of the study's own network, then those of the full-size one.
+    """What is measured of each model by itself, and for how long.
 
     Grids that are not given are cut to the lengths that a network takes.
     """
@@ -281,15 +284,27 @@ class Profile(Section):
     min_repeats: int = Field(default=10, ge=3, le=100_000, description="of a point, in all passes together")
     min_seconds: float = Field(default=1.0, gt=0, le=3600, description="for a point, in all passes together")
     memory: tuple[Grid, ...] = Field(default=(), strict=False, description="forward passes, a process for each")
-    full_size_forward: Grid = Grid(batch_sizes=(1, 4), lengths=(128,))
-    full_size_training_step: Grid = Grid(batch_sizes=(4,), lengths=(128,))
     full_size_memory: tuple[Grid, ...] = Field(default=(), strict=False)
-    full_size_min_repeats: int = Field(default=5, ge=3, le=100_000)
-    questions: int = Field(default=200, gt=0, description="validation questions of the scenarios and phases")
-    full_size_questions: int = Field(default=16, gt=0)
-    offline_batch_sizes: BatchSizes = (8, 32)
+    questions: int = Field(default=200, gt=0, description="validation questions of the phases")
     precisions: tuple[Literal["fp32", "tf32", "bf16"], ...] = Field(
         default=(), strict=False, description="besides the recipe's; tf32 and bf16 only on a GPU that has them"
+    )
+
+
+class Compare(Section):
+    """What all models do in turn, and how often; full-size networks are those of published sizes."""
+
+    passes: int = Field(default=10, ge=3, le=1000, description="over all models, in each kind of work")
+    questions: int = Field(default=100, gt=0, description="validation questions in a pass")
+    offline_batch_sizes: BatchSizes = (32,)
+    full_size_passes: int = Field(default=8, ge=3, le=1000)
+    full_size_questions: int = Field(default=4, gt=0)
+    full_size_update: int = Field(default=2, gt=0, description="windows of a training step of the full-size networks")
+    forward: Grid = Field(
+        default=Grid(batch_sizes=(1,), lengths=(128,)), description="full rows of random tokens, of the full-size ones"
+    )
+    repeats: float = Field(
+        default=0.5, ge=0, le=10, description="time for contended passes, as a share of what all passes take"
     )
 
 
@@ -304,6 +319,7 @@ class Study(Section):
     evaluation: Evaluation = Evaluation()
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(default=(0,), min_length=1, strict=False)
     profile: Profile = Profile()
+    compare: Compare = Compare()
     price: str = "gcp-n1-standard-2"
 
     _file: Path = PrivateAttr(default=Path("study"))  # for messages
@@ -395,6 +411,7 @@ def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
         "train": ("data", "training"),
         "evaluate": ("data", "training", "evaluation"),
         "profile": ("data", "training", "evaluation", "profile"),
+        "compare": ("data", "training", "compare"),
     }[stage]
     model = {key: value for key, value in content["models"][slug].items() if key not in ("label", "training")}
     return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys}

@@ -1,0 +1,83 @@
+"""Times from the comparison, in which all models did the same work in turn: of each model, and ratios of every two."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from qa_tradeoffs.analysis.collected import Collected, of_model
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.metrics import timing
+from qa_tradeoffs.metrics.intervals import Floats
+from qa_tradeoffs.metrics.passes import SideBySide
+from qa_tradeoffs.metrics.timing import Estimate, Ratio
+
+
+def question(collected: Collected, network: str) -> SideBySide:
+    """SingleStream, which every model must have been through. Raises StudyError."""
+    return _of_all(collected, "single_stream", network)
+
+
+def step(collected: Collected, network: str) -> SideBySide | None:
+    """A training step; None where the study has nothing to train on."""
+    found = collected.comparison.all("training_step", network)
+    return found[0] if found else None
+
+
+def times(collected: Collected, one: SideBySide) -> dict[str, Estimate]:
+    """Seconds of a call of each model that took part, by label."""
+    return {collected.label(slug): timing.typical(one.seconds(slug)) for slug in _models(collected, one)}
+
+
+def ratios(collected: Collected, one: SideBySide) -> dict[tuple[str, str], Ratio]:
+    """The ratio of every two models' times, by labels, its p value corrected over these pairs."""
+    return timing.ratios({collected.label(slug): one.seconds(slug) for slug in _models(collected, one)})
+
+
+def ratio(found: Mapping[tuple[str, str], Ratio], model: str, other: str) -> Ratio:
+    """The time of ``model`` over that of ``other``, whichever way round it is in ``found``."""
+    return found[model, other] if (model, other) in found else found[other, model].inverted
+
+
+def contended(collected: Collected) -> pd.DataFrame:
+    """One row per kind of work in which a pass that counts is contended: work, network, passes, contended, why."""
+    rows = [
+        (
+            one.work,
+            one.network,
+            len(one.passes),
+            one.contended,
+            sorted({why for p in one.passes for why in p.contended}),
+        )
+        for one in collected.comparison.works
+        if one.contended
+    ]
+    return pd.DataFrame(rows, columns=["work", "network", "passes", "contended", "why"])
+
+
+def training_seconds(collected: Collected, slug: str) -> Floats | None:
+    """Seconds of a whole training by a step × its updates, one value a pass.
+
+    None where it was not trained here, or by several devices, whose steps are others.
+    """
+    one = step(collected, "study")
+    updates = [file.find("train_steps") for file in of_model(slug, collected.trainings)]
+    shared = any(float(record.conditions.get("devices") or 1) > 1 for record in updates)
+    if one is None or slug not in one.models or not updates or shared:
+        return None
+    return one.seconds(slug) * (sum(record.value for record in updates) / len(updates))
+
+
+def _of_all(collected: Collected, work: str, network: str) -> SideBySide:
+    found = collected.comparison.all(work, network)
+    for slug in collected.slugs:
+        if not found or slug not in found[0].models:
+            raise StudyError(
+                f"the comparison has no time of {slug} in {work} on the {network} network; run make all, on a machine "
+                "with more memory if it ran out"
+            )
+    return found[0]
+
+
+def _models(collected: Collected, one: SideBySide) -> list[str]:
+    """Those of the report that took part."""
+    return [slug for slug in collected.slugs if slug in one.models]

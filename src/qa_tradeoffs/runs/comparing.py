@@ -1,0 +1,93 @@
+"""What notebook 4 opens with: all models of a study, trained and on the device; and what it writes."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.data import sources
+from qa_tradeoffs.models import checkpoints, devices
+from qa_tradeoffs.profiling import outcomes, workloads, works
+from qa_tradeoffs.profiling.side_by_side import Measured
+from qa_tradeoffs.profiling.workloads import Setting
+from qa_tradeoffs.runs import inputs, results, stage
+from qa_tradeoffs.runs.paths import RunPaths
+from qa_tradeoffs.study import config
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """The models of a study that are compared, each as its training left it with this ``seed``."""
+
+    study_file: Path
+    study: config.Study
+    stages: Mapping[str, stage.Stage]
+    seed: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where all of them are timed."""
+        return next(iter(self.stages.values())).device
+
+    @property
+    def paths(self) -> RunPaths:
+        """Where results go."""
+        return next(iter(self.stages.values())).paths
+
+    @property
+    def splits(self) -> sources.Splits:
+        """The study's questions, read once."""
+        return next(iter(self.stages.values())).splits
+
+    @cached_property
+    def setting(self) -> Setting:
+        """In the recipe's precision; what is drawn is drawn with seed 0, so that every training is timed alike."""
+        return workloads.setting(self.study, self.device, 0)
+
+    @cached_property
+    def inputs(self) -> str:
+        """Digest of all that the result depends on."""
+        return config.digest(inputs.of_comparison(self.study, list(self.stages), self.seed))
+
+    def models(self) -> dict[str, works.Model]:
+        """Every model with its networks, on the device."""
+        return {slug: self._model(job) for slug, job in self.stages.items()}
+
+    def _model(self, job: stage.Stage) -> works.Model:
+        network = checkpoints.load(job.trained_folder, grouped_matmul=job.model.grouped_matmul)
+        return works.of(job.study, job.model, job.trained_tokenizer, network, self.setting)
+
+    def collect(self, measured: Sequence[Measured], *, beside: Sequence[Path] = ()) -> results.Comparison:
+        """What was measured as the result file's content; ``beside`` are files that were written with it."""
+        provenance = results.OfStudy(
+            study=self.study_file.name,
+            study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
+            inputs_sha256=self.inputs,
+            data_sha256=self.splits.fingerprint,
+            data_revision=self.splits.revision,
+            seed=self.seed,
+            device=devices.describe(self.device),
+            **results.software(),
+        )
+        return results.Comparison(
+            models=tuple(self.stages),
+            provenance=provenance,
+            works=tuple(map(outcomes.side_by_side, measured)),
+            records=tuple(record for one in measured for record in outcomes.records(one)),
+            notes=self.splits.notes,
+            beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
+        )
+
+
+def start(study: str, models: str = "", seed: int = 0, device_name: str = "auto", run: str = "") -> Comparing:
+    """Open the comparison of a study's ``models``, separated by blanks, all of them where empty. Raises StudyError."""
+    study_file = ROOT / study
+    checked = config.load(study_file)
+    slugs = models.split() or list(checked.models)
+    return Comparing(
+        study_file, checked, {s: stage.start("evaluate", study, s, seed, device_name, run) for s in slugs}, seed
+    )

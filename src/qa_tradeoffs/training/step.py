@@ -1,0 +1,52 @@
+"""Updates as a training makes them, one call each, so that models can be timed at them in turn."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from qa_tradeoffs.data.features import Int64, Windows
+from qa_tradeoffs.models import precisions
+from qa_tradeoffs.models.dropout import set_dropout
+from qa_tradeoffs.models.fast_dropout import fast_masks
+from qa_tradeoffs.study.config import Training
+from qa_tradeoffs.training import collation
+
+_MAX_GRAD_NORM = 1.0  # the Trainer's default, which training does not change
+_LEARNING_RATE = 1e-6  # what is timed again and again should stay what it is
+
+
+def updates(
+    network: Any, windows: Windows, recipe: Training, pad_token_id: int, device: torch.device, rows: Sequence[Int64]
+) -> list[Callable[[], None]]:
+    """A call for each of ``rows``, the windows of an update: collating, forward and backward by parts, and AdamW.
+
+    As in the Trainer: the recipe's precision, dropout and weight decay, gradients clipped, and AdamW in one fused
+    kernel, whose state is twice the network's size. The network has to be on the device and in training mode.
+    """
+    set_dropout(network, recipe.dropout)
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=recipe.weight_decay, fused=True)
+    collator = collation.collator_for(network, windows, pad_token_id, device)
+    precision = precisions.chosen(recipe.precision, device)
+
+    def update(of_update: list[int]) -> None:
+        with fast_masks(recipe.fast_dropout):
+            for part in collator(of_update)["parts"]:
+                moved = {key: value.to(device) if torch.is_tensor(value) else value for key, value in part.items()}
+                with precisions.autocast(device, precision):
+                    loss = collation.part_loss(network, moved)
+                loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRAD_NORM)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return [partial(update, of_update.tolist()) for of_update in rows]
+
+
+def rows_of_updates(n_windows: int, size: int, n_updates: int, seed: int) -> list[Int64]:
+    """The rows of so many updates of ``size`` windows, drawn as in training; fewer where there are fewer windows."""
+    order = np.random.default_rng(seed).permutation(n_windows)
+    return list(np.resize(order, (n_updates, min(size, n_windows))))
