@@ -1,0 +1,88 @@
+"""How long something takes, from passes: the time itself, ratios of times, and which percentiles n answers support.
+
+In a pass every model is timed for a short while, one after the other in random order; one number stands for a pass and
+a model, the median of its repeats. Intervals are at 95 %, over passes, Student's (1908) on logarithms: a disturbance
+multiplies times, and one that slows a whole pass cancels in the ratio of two times of that pass.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from qa_tradeoffs.metrics.intervals import holm, t_interval
+
+_BEYOND = 5  # answers that have to lie beyond a percentile
+
+
+class Estimate(NamedTuple):
+    """Seconds, and their interval over passes."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Ratio(NamedTuple):
+    """Times of one over those of another, below 1 where the first is faster; ``p_value`` is two-sided, of ratio 1."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+
+def typical(passes: npt.ArrayLike) -> Estimate:
+    """The geometric mean of ``passes`` (n,), the median seconds of each pass; n is at least 2."""
+    logs = np.log(_checked(passes, "passes"))
+    return Estimate(*map(float, np.exp([logs.mean(), *t_interval(logs)])))
+
+
+def ratio(a: npt.ArrayLike, b: npt.ArrayLike) -> Ratio:
+    """Seconds ``a`` (n,) over seconds ``b`` (n,), entry i of both from pass i; n is at least 2.
+
+    The estimate is the geometric mean of the ratios of passes, the p value that of the paired t test of their
+    logarithms.
+    """
+    first, second = _checked(a, "a"), _checked(b, "b")
+    if len(first) != len(second):
+        raise ValueError(f"b must have as many values as a, one per pass: {len(second)} instead of {len(first)}")
+    logs = np.log(first / second)
+    estimates = map(float, np.exp([logs.mean(), *t_interval(logs)]))
+    return Ratio(*estimates, _t_test(logs))
+
+
+def ratios(passes: Mapping[str, npt.ArrayLike]) -> dict[tuple[str, str], Ratio]:
+    """The ``ratio`` of every two models of ``passes``, its p value corrected over these pairs after Holm.
+
+    A ratio is significant where that is below 0.05.
+    """
+    found = {(a, b): ratio(passes[a], passes[b]) for a, b in combinations(passes, 2)}
+    adjusted = holm([pair.p_value for pair in found.values()])
+    return {key: pair._replace(p_value=float(p)) for (key, pair), p in zip(found.items(), adjusted, strict=True)}
+
+
+def supports_percentile(percentile: int, n: int) -> bool:
+    """Whether 5 or more of ``n`` answers lie beyond this percentile of their times: p90 from 50 answers, p99 from 500.
+
+    With fewer it would be the time of one or two answers, which another run would not repeat.
+    """
+    return n * (100 - percentile) >= 100 * _BEYOND
+
+
+def _t_test(values: npt.NDArray[np.float64]) -> float:
+    """Two-sided p value of Student's t test that the mean of ``values`` (n,) is 0."""
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    if error == 0:
+        return float(values.mean() == 0)
+    return float(2 * special.stdtr(len(values) - 1, -abs(values.mean()) / error))
+
+
+def _checked(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or len(array) < 2 or not (np.isfinite(array).all() and (array > 0).all()):
+        raise ValueError(f"{name} must be the positive seconds of at least 2 passes, not {array.tolist()}")
+    return array
