@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pynvml  # type: ignore[import-untyped]
@@ -66,16 +67,25 @@ def alternate(
 
 def energy_meter(device: torch.device) -> Callable[[], float] | None:
     """A function that reads the joules a GPU has used so far from NVML's counter; None where there is no counter."""
+    if (handle := nvml_handle(device)) is None:
+        return None
+    try:
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError:  # GPUs before Volta, and parts of a shared one, have no counter
+        return None
+    return lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # it counts millijoules
+
+
+def nvml_handle(device: torch.device) -> Any | None:
+    """How NVML calls a GPU; None for another device, and where there is no NVML."""
     if device.type != "cuda":
         return None
     try:
         pynvml.nvmlInit()
         # By its id: NVML does not know the numbering that CUDA_VISIBLE_DEVICES makes.
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
-        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except pynvml.NVMLError:  # GPUs before Volta, and parts of a shared one, have no counter
+        return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+    except pynvml.NVMLError:
         return None
-    return lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # it counts millijoules
 
 
 def peak_meter(device: torch.device, precision: str) -> Callable[[], float]:
