@@ -1,5 +1,6 @@
 """Tables of variants, from records whose times can be added up by hand."""
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -97,7 +98,28 @@ def test_records_of_other_measurements_are_passed_over():
 def test_an_operators_share_is_of_the_call_without_the_profiler():
     at = AT | {"model": "BERT", "operators": "matrix product", "flops": 3_000_000_000, "unprofiled_seconds": 4.0}
     (row,) = anomaly.operators([record("operator_seconds", 1.0, at), *records()]).to_dict("records")
-    assert row == AT | {"model": "BERT", "operations": "matrix product", "seconds": 1.0, "share": 0.25, "gflop": 3.0}
+    expected = {"model": "BERT", "operations": "matrix product", "seconds": 1.0, "share": 0.25, "gflop": 3.0}
+    assert row == AT | expected | {"low": 0.99 / 4, "high": 1.01 / 4}
+
+
+def test_rounds_are_listed_with_why_they_are_contended():
+    at = AT | {"round": 2, "rate": 1e9, "contended": "other programs"}
+    (row,) = anomaly.rounds([Record.of("round_taken", 0.2, "1", conditions=at), *records()]).to_dict("records")
+    assert row == at | {"taken": 0.2}
+
+
+def test_stored_seconds_of_classes_add_up_to_the_time_of_the_same_call_in_turn():
+    found = json.loads(ANOMALY.read_text())["records"]
+    at = [("work", "training_step"), ("length", 384), ("dropout", 0.1), ("precision", "fp32")]
+    names = {"as published": "SqueezeBERT as published", "rewritten": "SqueezeBERT rewritten", "BERT": "BERT"}
+    for variant, model in names.items():
+        same = [one for one in found if {*at} <= {*one["conditions"].items()}]
+        (timed,) = (
+            one["value"] for one in same
+            if one["metric"] == "variant_training_step_seconds" and one["conditions"]["variant"] == variant
+        )  # fmt: skip
+        classes = (one["value"] for one in same if one["conditions"].get("model") == model)
+        assert sum(classes) == pytest.approx(timed)
 
 
 def test_tables_and_variants_call_things_by_the_same_names():
@@ -108,5 +130,5 @@ def test_tables_and_variants_call_things_by_the_same_names():
 def test_the_command_prints_every_table_of_a_result_file(capsys):
     anomaly.main([str(ANOMALY)])
     _, *tables = capsys.readouterr().out.split("\n\n")
-    assert len(tables) == 5
+    assert len(tables) == 6
     assert "convolutions as matrix products" in tables[0] and "at most" in tables[3] and "gflop" in tables[4]

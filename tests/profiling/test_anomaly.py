@@ -11,17 +11,21 @@ import torch
 from qa_tradeoffs.analysis import anomaly as tables
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.metrics.passes import Surroundings
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.profiling import anomaly, variants, workloads
 from qa_tradeoffs.profiling.clock import Call
+from qa_tradeoffs.profiling.traces import CLASSES, Reading
 from qa_tradeoffs.profiling.variants import PUBLISHED, WATERFALL
 from tests.profiling.conftest import CPU, SETTING
 
 ALL = [*(variant.name for variant in WATERFALL), "BERT, eager attention", "fused attention"]
 MASKS = ["fast dropout masks", "rewritten, fast dropout masks", "BERT, fast dropout masks"]
 FEW = ["as published", "rewritten", "BERT"]
+PROFILED = ["as published, profiled", "rewritten, profiled", "BERT, profiled", "DistilBERT, profiled"]
 # Seconds by round, the first being the warm-up: the machine is ten times as slow in the last.
 SPEED = [1000.0, 1.0, 2.0, 10.0]
+MEAN = 20 ** (1 / 3)  # of the rounds that count, geometric
 COST = {"as published": 4.0, "rewritten": 2.0, "BERT": 5.0, "rewritten, without groups": 5.5}
 
 
@@ -32,23 +36,44 @@ def network(network_of: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Call]]:
-    """The calls of every round so far; what is called takes as long as SPEED and COST say."""
+    """The calls of every round so far; they take as long as SPEED and COST say, and only those profiled are made."""
     asked: list[dict[str, Call]] = []
 
     def alternate(calls: dict[str, Call], device: torch.device, *, warmup: int, rounds: int) -> dict[str, Any]:
         assert (warmup, rounds) == (0, 1)
         speed = SPEED[len(asked) % len(SPEED)]
         asked.append(calls)
+        for name in PROFILED:
+            calls.get(name, lambda: None)()
         return {name: np.array([speed * COST.get(name, 3.0)]) for name in calls}
 
     monkeypatch.setattr(anomaly, "alternate", alternate)
     return asked
 
 
+@pytest.fixture(autouse=True)
+def watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is quiet but for every fourth round, which is the last at each comparison."""
+
+    class Watch:
+        def __init__(self, device: torch.device, precision: str) -> None:
+            self.begun = 0
+
+        def begin(self) -> None:
+            self.begun += 1
+
+        def end(self) -> Surroundings:
+            return Surroundings(steal=0.25, foreign=0.25 * (self.begun % len(SPEED) == 0), rate=1e9)
+
+    monkeypatch.setattr(anomaly.quiet, "Watch", Watch)
+    monkeypatch.setattr(anomaly.quiet, "contended", lambda found, best: ("other programs",) * (found.foreign > 0))
+
+
 @pytest.fixture
 def unattributed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the profiler, which takes seconds, where only what is called in turn is looked at."""
-    monkeypatch.setattr(anomaly.operators, "measure", lambda *arguments: [])
+    reading = Reading(dict.fromkeys(CLASSES, 1.0), dict.fromkeys(CLASSES, 0), duration=1.0)
+    monkeypatch.setattr(anomaly.operators, "profiled", lambda call, device, scores: reading)
 
 
 def comparison(work: str, *dropouts: float) -> Any:
@@ -72,30 +97,37 @@ def test_all_variants_run_forward_and_at_the_highest_dropout_the_compared_ones_a
     network, rounds, unattributed
 ):
     measure(network, (2, 8), (1, 16), dropouts=(0.0, 0.1))
-    assert [list(calls) for calls in rounds[:: len(SPEED)]] == [ALL, FEW, [*ALL, "no dropout", *MASKS]] * 2
+    before, last = (
+        [list(calls) for calls in rounds[:: len(SPEED)]][:3],
+        [list(calls) for calls in rounds[12 :: len(SPEED)]],
+    )
+    step, attributed = [*ALL, "no dropout", *MASKS], ["DistilBERT", *PROFILED]
+    assert before == [ALL, FEW, step]
+    assert last == [[*ALL, *attributed], FEW, [*step, *attributed]]
     assert len(rounds) == 2 * 3 * (1 + 3)
 
 
-def test_medians_leave_out_the_warm_up_and_ratios_are_taken_within_rounds(network, rounds, unattributed):
+def test_times_leave_out_the_warm_up_and_ratios_are_taken_within_rounds(network, rounds, unattributed):
     records = measure(network, (2, 8))
     published = one(records, "variant_training_step_seconds", variant="as published")
-    assert (published.value, published.n, published.unit) == (8, 3, "s per call")  # of 4, 8 and 40
-    assert (published.bounds, published.interval.over) == ((4, 40), "passes")
+    assert (published.value, published.n, published.unit) == (pytest.approx(4 * MEAN), 3, "s per call")  # 4, 8 and 40
+    assert published.bounds[0] < 4 * MEAN < published.bounds[1]
+    assert published.interval.over == "passes"
     expected = {
         "work": "training_step", "precision": "fp32", "batch_size": 2, "length": 8, "dropout": 0.1,
         "network": "study", "weights": "random", "position": 0, "step": "as published", "alone": False,
     }  # fmt: skip
     assert expected.items() <= published.conditions.items()
     ratio = one(records, "variant_ratio", work="training_step", variant="rewritten", over="as published")
-    assert (ratio.value, ratio.bounds) == (0.5, (0.5, 0.5))  # the same in slow rounds as in fast
+    assert (ratio.value, *ratio.bounds) == pytest.approx((0.5, 0.5, 0.5))  # the same in slow rounds as in fast
 
 
 def test_the_tables_can_be_made_of_the_records(network, rounds, unattributed):
     records = measure(network, (2, 8), dropouts=(0.0, 0.1))
     steps = tables.waterfall(records).query("work == 'training_step'")
     assert steps["step"].all()  # each is named
-    assert steps["seconds"].tolist() == [8, 6, 6, 4, 11, 10]
-    assert steps["change"].tolist()[1:] == [-2, 0, -2, 7, -1]
+    assert steps["seconds"].tolist() == pytest.approx([4 * MEAN, 3 * MEAN, 3 * MEAN, 2 * MEAN, 5.5 * MEAN, 5 * MEAN])
+    assert steps["change"].sum() == pytest.approx(5 * MEAN - 4 * MEAN)
     assert steps["ratio"].tolist()[1:] == pytest.approx([3 / 4, 1, 2 / 3, 5.5 / 2, 5 / 5.5])
     aims = tables.aims(records)
     assert len(aims) == len(tables.AIMS)
@@ -109,12 +141,25 @@ def test_time_is_attributed_at_the_last_point_and_the_highest_dropout(network, r
     assert table.groupby("work")["dropout"].unique().map(list).to_dict() == {"forward": [0.0], "training_step": [0.3]}
     whole = table.groupby(["model", "work"])["share"].sum()
     assert whole.tolist() == pytest.approx([1.0] * 8)
+    # The whole is what the same call took in the rounds in which it was profiled.
+    seconds = table[table["work"] == "training_step"].groupby("model")["seconds"].sum()
+    expected = {"SqueezeBERT as published": 4, "SqueezeBERT rewritten": 2, "BERT": 5, "DistilBERT": 3}
+    assert seconds.to_dict() == pytest.approx({model: cost * MEAN for model, cost in expected.items()})
     # What is published has convolutions, what is rewritten has none but the same operations.
     step = table[table["work"] == "training_step"].pivot(index="operations", columns="model", values="gflop")
     published, rewritten = step["SqueezeBERT as published"], step["SqueezeBERT rewritten"]
     assert published["convolution backward"] == 2 * published["convolution forward"] > 0
     assert rewritten["convolution forward"] == rewritten["convolution backward"] == 0
     assert rewritten.sum() == pytest.approx(published.sum())
+
+
+def test_every_round_but_the_warm_up_says_what_else_the_machine_did(network, rounds, unattributed):
+    records = measure(network, (2, 8))
+    found = tables.rounds(records).query("work == 'training_step'")
+    assert found["round"].tolist() == [1, 2, 3]
+    assert found["taken"].tolist() == [0.25, 0.25, 0.5]  # steal, and in the last round other programs
+    assert found["contended"].tolist() == ["", "", "other programs"]
+    assert one(records, "round_taken", work="forward", round=3).conditions["foreign"] == 0.25
 
 
 def test_what_is_called_is_a_forward_pass_of_the_same_weights(network, rounds, unattributed):
@@ -195,7 +240,7 @@ def test_running_out_of_memory_names_the_point(network, monkeypatch):
         measure(network, (2, 8))
 
 
-def test_progress_is_reported_up_to_the_end(network, rounds, monkeypatch):
+def test_progress_is_reported_up_to_the_end(network, rounds, unattributed, monkeypatch):
     reported: dict[tuple[str, int], list[int]] = {}
 
     class Progress:
@@ -207,8 +252,5 @@ def test_progress_is_reported_up_to_the_end(network, rounds, monkeypatch):
 
     monkeypatch.setattr(progress, "Progress", Progress)
     measure(network, (2, 8), dropouts=(0.0,))
-    # 16 tokens: 8 variants forward, then 8 in a step worth three passes; four rounds each
-    assert reported == {
-        ("token passes", 2048): [128, 256, 384, 512, 896, 1280, 1664, 2048],
-        ("attribution", 4): [1, 2, 3, 4],
-    }
+    # 16 tokens: 9 variants and 4 profiles forward, then as many in a step worth three passes; four rounds each
+    assert reported == {("token passes", 3328): [208, 416, 624, 832, 1456, 2080, 2704, 3328]}

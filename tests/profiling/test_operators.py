@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import counting, squeezebert
-from qa_tradeoffs.profiling import operators, traces
+from qa_tradeoffs.profiling import operators, traces, workloads
 from tests.profiling.conftest import CPU, CUDA, SETTING
 
 ROWS, INPUTS, OUTPUTS = 512, 512, 1024
@@ -17,8 +18,10 @@ PRODUCT = 2 * ROWS * INPUTS * OUTPUTS
 GROUPED = 2 * 4 * 128 * 256 * 512 // 4
 
 
-def attribute(call: Any, device: torch.device = CPU) -> operators.Attribution:
-    return operators.attribute(call, device)
+def reading(duration: float = 8.0, **seconds: float) -> traces.Reading:
+    """A profile that says these seconds, by the first word of the class."""
+    found = {name: seconds.get(name.split()[0], 0.0) for name in traces.CLASSES}
+    return traces.Reading(found, dict.fromkeys(traces.CLASSES, 7), duration)
 
 
 def forward_and_backward(layer: torch.nn.Module, x: torch.Tensor) -> Any:
@@ -53,43 +56,62 @@ def dropout() -> Any:
     ],
 )
 def test_a_layer_takes_its_time_and_its_operations_in_its_own_classes(make, flops, one_thread):
-    found = attribute(make())
+    call = make()
+    call()  # warm-up
+    found = operators.profiled(call, CPU)
     assert found.flops == dict.fromkeys(traces.CLASSES, 0) | flops
     own = sum(found.seconds[name] for name in flops)
-    assert own > 0.95 * (found.total - found.seconds[traces.OTHER])
+    assert own > 0.95 * (sum(found.seconds.values()) - found.seconds[traces.OTHER])
 
 
-def timed(monkeypatch: pytest.MonkeyPatch, unprofiled: list[float], profiles: list[dict[str, float]]) -> None:
-    """Let calls take these seconds, and profiles say these seconds by class; the first of them is the warm-up's."""
-    readings = iter(
-        traces.Reading(dict.fromkeys(traces.CLASSES, 0.0) | seconds, dict.fromkeys(traces.CLASSES, 0), duration=8.0)
-        for seconds in profiles
-    )
-
-    def alternate(calls: Any, device: torch.device, *, warmup: int, rounds: int) -> dict[str, Any]:
-        for _ in profiles:
-            calls["profiled"]()
-        return {"unprofiled": np.array(unprofiled)}
-
-    monkeypatch.setattr(operators, "alternate", alternate)
-    monkeypatch.setattr(operators, "_profiled", lambda call, device, scores: next(readings))
+def seconds(readings: list[traces.Reading], unprofiled: list[float]) -> dict[str, Record]:
+    """The records that are not 0, by class."""
+    made = operators.records(readings, np.array(unprofiled), CPU, {"model": "tiny"})
+    return {str(record.conditions["operators"]): record for record in made if record.value}
 
 
-def test_profiles_give_the_shares_and_calls_without_the_profiler_the_seconds(monkeypatch):
-    rounds = [{traces.PRODUCT: 3.0, traces.OTHER: 1.0}, {traces.PRODUCT: 30.0, traces.OTHER: 10.0}]
-    timed(monkeypatch, [2.0, 2.0], [{traces.PRODUCT: 99.0}, *rounds])
-    found = attribute(lambda: None)
-    assert {name: seconds for name, seconds in found.seconds.items() if seconds} == {
-        traces.PRODUCT: 1.5, traces.OTHER: 0.5
-    }  # fmt: skip
-    assert (found.total, found.profiled_seconds) == (2, 8)
+def test_profiles_give_the_shares_and_calls_without_the_profiler_the_seconds():
+    # 3 of 4 parts in every round, the second of which is ten times as slow; without the profiler 2 s, geometric mean.
+    profiles = [reading(matrix=3.0, other=1.0), reading(matrix=30.0, other=10.0), reading(matrix=3.0, other=1.0)]
+    found = seconds(profiles, [1.0, 4.0, 2.0])
+    values = {name: record.value for name, record in found.items()}
+    assert values == pytest.approx({traces.PRODUCT: 1.5, traces.OTHER: 0.5})
+    expected = {
+        "model": "tiny",
+        "flops": 7,
+        "unprofiled_seconds": pytest.approx(2),
+        "profiled_seconds": pytest.approx(8),
+    }
+    product = found[traces.PRODUCT]
+    assert product.conditions == expected | {"operators": traces.PRODUCT}
+    assert (product.metric, product.unit, product.n) == ("operator_seconds", "s per call", 3)
 
 
-def test_on_a_gpu_the_time_without_a_kernel_is_other(monkeypatch):
-    kernels = {traces.PRODUCT: 1.0, traces.OTHER: 1.0}
-    timed(monkeypatch, [4.0], [kernels, kernels])
-    found = attribute(lambda: None, CUDA)
-    assert (found.seconds[traces.PRODUCT], found.seconds[traces.OTHER]) == (1, 3)
+def test_mean_shares_add_up_to_the_seconds_without_the_profiler():
+    # 4, 2 and 2 parts of 8; 6, 1 and 1; 2, 6 and none: 4, 3 and 1 in the mean.
+    profiles = [reading(matrix=4, other=2, dropout=2), reading(matrix=6, other=1, dropout=1)]
+    profiles.append(reading(matrix=0.2, other=0.6))
+    found = {name: record.value for name, record in seconds(profiles, [4.0, 64.0, 16.0]).items()}
+    assert found == pytest.approx({traces.PRODUCT: 8, traces.OTHER: 6, traces.DROPOUT: 2})
+
+
+def test_an_interval_is_of_a_classs_share_over_rounds():
+    profiles = [reading(matrix=share, other=1 - share) for share in (0.2, 0.25, 0.3)]
+    found = seconds(profiles, [2.0, 4.0, 8.0])
+    half = 4 * 4.303 * 0.05 / 3**0.5  # t of 2 degrees of freedom, at a standard deviation of 0.05
+    assert found[traces.PRODUCT].bounds == pytest.approx((1 - half, 1 + half), abs=1e-4)
+    assert found[traces.OTHER].bounds == pytest.approx((3 - half, 3 + half), abs=1e-4)
+    assert found[traces.OTHER].interval.over == "passes"
+    rare = seconds([reading(matrix=1.0, other=0.0), reading(matrix=0.9, other=0.1)], [1.0, 1.0])
+    assert rare[traces.OTHER].bounds[0] == 0
+
+
+def test_on_a_gpu_the_time_without_a_kernel_is_other():
+    kernels = [reading(matrix=1.0, other=1.0)] * 2
+    on_gpu = operators.shares(kernels, np.array([4.0, 1.5]), CUDA)  # the profiler lets no kernel last longer
+    columns = [traces.CLASSES.index(traces.PRODUCT), traces.CLASSES.index(traces.OTHER)]
+    assert on_gpu[:, columns].tolist() == [[1 / 4, 3 / 4], [1 / 2, 1 / 2]]
+    assert operators.shares(kernels, np.array([4.0, 1.5]), CPU)[:, columns].tolist() == [[1 / 2, 1 / 2]] * 2
 
 
 @pytest.mark.parametrize(("device", "expected"), [(CPU, ["CPU"]), (CUDA, ["CPU", "CUDA"])])
@@ -102,40 +124,23 @@ def test_kernels_are_recorded_where_there_are_any(device, expected, monkeypatch)
 
     monkeypatch.setattr(operators, "profile", profile)
     monkeypatch.setattr(operators, "synchronize", lambda device: heard.append(f"wait for {device.type}"))
-    reading = operators._profiled(lambda: heard.append("call"), device, ())
+    reading = operators.profiled(lambda: heard.append("call"), device)
     assert heard == [*expected, "call", f"wait for {device.type}"]
     assert set(reading.seconds.values()) == {0.0}
 
 
-def test_every_class_has_a_record_and_they_sum_to_what_the_call_takes_without_the_profiler(network_of):
+@pytest.mark.parametrize("work", ["forward", "training_step"])
+def test_a_network_has_the_operations_that_its_products_are_counted_to_have(network_of, work):
     network = squeezebert.to_matmul(network_of("squeezebert"))
-    rng, conditions = np.random.default_rng(0), {"model": "tiny", "precision": "fp32"}
-    found = operators.measure(network, 3, 8, SETTING, conditions, rng)
-    works = {"forward": found[: len(traces.CLASSES)], "training_step": found[len(traces.CLASSES) :]}
-    for work, bar in works.items():
-        assert [record.conditions["operators"] for record in bar] == list(traces.CLASSES)
-        (whole,) = {record.conditions["unprofiled_seconds"] for record in bar}
-        assert sum(record.value for record in bar) == pytest.approx(whole)
-        at = conditions | {"batch_size": 3, "length": 8, "work": work, "dropout": 0.1 * (work == "training_step")}
-        assert all(at.items() <= record.conditions.items() for record in bar)
-        assert {(record.metric, record.unit, record.n) for record in bar} == {("operator_seconds", "s per call", 3)}
-        (optimiser,) = (record for record in bar if record.conditions["operators"] == traces.OPTIMISER)
-        assert (optimiser.value > 0) == (work == "training_step")
+    batch = workloads.random_batch(network, 3, 8, SETTING)
+    call = workloads.together(workloads.phases(work, network, batch, "fp32"))
+    found = operators.profiled(call, CPU, (3, network.config.num_attention_heads, 8, 8))
     forward, backward = counting.flops(network, 3, 8)
-    totals = [sum(record.conditions["flops"] for record in bar) for bar in works.values()]
-    assert totals == [forward, forward + backward]
-
-
-def test_an_interval_is_of_a_classs_share_in_each_call():
-    shares = np.zeros((3, len(traces.CLASSES)))
-    shares[:, 0], shares[:, 1] = [0.2, 0.25, 0.3], [0.8, 0.75, 0.7]
-    one = operators.Attribution(shares, dict.fromkeys(traces.CLASSES, 0), 5.0, np.array([4.0, 4.0, 4.0]))
-    first, second, *_ = operators.records(one, {}, np.random.default_rng(0))
-    assert (first.value, first.bounds) == (1, (0.8, pytest.approx(1.2)))
-    assert (second.value, second.bounds) == (3, (pytest.approx(2.8), 3.2))
+    assert sum(found.flops.values()) == (forward if work == "forward" else forward + backward)
+    assert (found.seconds[traces.OPTIMISER] > 0) == (work == "training_step")
 
 
 def test_the_profiler_prints_nothing(one_thread, capfd, recwarn):
-    attribute(lambda: torch.ones(2) + 1)
+    operators.profiled(lambda: torch.ones(2) + 1, CPU)
     assert capfd.readouterr() == ("", "")
     assert [str(warning.message) for warning in recwarn] == []

@@ -35,7 +35,7 @@ class Explanation:
     """Tables of one experiment, at its largest point, first precision and highest dropout.
 
     ``operators`` and ``forward``: of the training step and of the forward pass; ``steps``: the waterfall of the
-    training step, ``variants``: its summary; ``aims``: at all points. ``own``: measured on this machine.
+    training step, ``variants``: its summary; ``aims`` and ``rounds``: at all points. ``own``: measured on this machine.
     """
 
     operators: pd.DataFrame
@@ -43,6 +43,7 @@ class Explanation:
     steps: pd.DataFrame
     variants: pd.DataFrame
     aims: pd.DataFrame
+    rounds: pd.DataFrame
     origin: results.Origin
     own: bool
 
@@ -57,13 +58,14 @@ def explanation(own: Path = OWN_ANOMALY, stored: Path = ANOMALY) -> Explanation:
         steps=_largest(waterfall(records), "training_step"),
         variants=_largest(summary(records), "training_step"),
         aims=aims(records),
+        rounds=rounds(records),
         origin=experiment.origin,
         own=own.exists(),
     )
 
 
 def summary(records: Records) -> pd.DataFrame:
-    """Every variant's median seconds and its ratio to what is published; ``low`` and ``high`` are the ratio's.
+    """Every variant's seconds and its ratio to what is published; ``low`` and ``high`` are the ratio's.
 
     ``alone``: it differs from what is published in one thing only.
     """
@@ -93,10 +95,23 @@ def aims(records: Records) -> pd.DataFrame:
 
 
 def operators(records: Records) -> pd.DataFrame:
-    """Where the time goes: one row per model, work and class of operation, with its seconds, share and GFLOP."""
+    """Where the time goes: one row per model, work and class of operation, with its seconds, share and GFLOP.
+
+    ``low`` and ``high`` are the share's.
+    """
     table = _table(records, "operator_seconds", "seconds").rename(columns={"operators": "operations"})
-    table = table.assign(share=table["seconds"] / table["unprofiled_seconds"], gflop=table["flops"] / 1e9)
-    return table[[*_POINT, "model", "operations", "seconds", "share", "gflop"]]
+    table["share"], table["gflop"] = table["seconds"] / table["unprofiled_seconds"], table["flops"] / 1e9
+    table[["low", "high"]] = table[["low", "high"]].div(table["unprofiled_seconds"], axis=0)
+    return table[[*_POINT, "model", "operations", "seconds", "share", "low", "high", "gflop"]]
+
+
+def rounds(records: Records) -> pd.DataFrame:
+    """What else the machine did in each round.
+
+    ``taken``: share of the processor time that other programs and other virtual machines had; ``contended``: why the
+    round is contended, '' where it is not.
+    """
+    return _table(records, "round_taken", "taken")[[*_POINT, "round", "taken", "rate", "contended"]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -105,10 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("file", type=Path, nargs="?", default=OWN_ANOMALY, help="what runs.anomaly has written")
     experiment = results.read_experiment(parser.parse_args(arguments).file)
     records, device = experiment.records, experiment.origin.device
-    rounds = next(record.n for record in records if record.metric == "variant_ratio")
+    n, variants, disturbed = experiment.all("variant_ratio")[0].n, summary(records), rounds(records)
+    disturbed = disturbed[disturbed["contended"] != ""]
     print(f"Full size, random weights, {device['name']}, {device['threads']} threads.")
-    print(f"Medians of {rounds} rounds; low and high bound the ratio, at 95 %, over rounds.")
-    variants = summary(records)
+    print(f"Geometric means of {n} rounds; low and high bound the ratio or the share, at 95 %, over rounds.")
     tables = {
         "From SqueezeBERT as published to BERT, step by step (change and ratio: to the step before)": waterfall(
             records
@@ -117,9 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "All variants (ratio: to what is published)": variants,
         "What the rewriting is for": aims(records),
         "Where the seconds go, by class of operation": operators(records),
+        f"Rounds in which the machine was busy with something else: {len(disturbed) or 'none'}": disturbed,
     }
     for title, table in tables.items():
-        print(f"\n{title}\n{table.to_string(index=False, float_format='{:.3g}'.format, na_rep='')}")
+        print(f"\n{title}")
+        if not table.empty:
+            print(table.to_string(index=False, float_format="{:.3g}".format, na_rep=""))
 
 
 def _largest(rows: pd.DataFrame, work: str) -> pd.DataFrame:

@@ -1,12 +1,14 @@
 """Why SqueezeBERT takes longer to fine-tune than BERT with a third of its operations: one difference at a time, timed.
 
 A round calls every variant once, in turn. Ratios are taken within a round, so that a machine whose speed drifts slows
-both sides, and intervals are over rounds. A record has the conditions of the run; in what a variant departs from them,
-as 'no dropout' does, its name says.
+both sides, and intervals are over rounds. At the last point a round also profiles some of the variants: how long they
+take and where that time goes are measured in the same state of the machine. A record has the conditions of the run; in
+what a variant departs from them, as 'no dropout' does, its name says.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -15,10 +17,12 @@ import numpy as np
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics.intervals import Floats
-from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.metrics.records import Interval, Record
+from qa_tradeoffs.metrics.timing import ratio, typical
 from qa_tradeoffs.models import devices
-from qa_tradeoffs.profiling import operators, variants
+from qa_tradeoffs.profiling import operators, quiet, variants
 from qa_tradeoffs.profiling.clock import Call, alternate
+from qa_tradeoffs.profiling.traces import Reading
 from qa_tradeoffs.profiling.variants import BERT, DISTILBERT, EAGER_BERT, PUBLISHED, REWRITTEN, WATERFALL, Variant
 from qa_tradeoffs.profiling.workloads import (
     Conditions,
@@ -32,7 +36,7 @@ from qa_tradeoffs.profiling.workloads import (
 
 _WARMUP = 1  # rounds
 _ATTRIBUTED = {
-    "SqueezeBERT as published": PUBLISHED, "SqueezeBERT rewritten": REWRITTEN, "BERT": BERT, "DistilBERT": DISTILBERT
+    PUBLISHED: "SqueezeBERT as published", REWRITTEN: "SqueezeBERT rewritten", BERT: "BERT", DISTILBERT: "DistilBERT"
 }  # fmt: skip
 
 
@@ -47,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Variants that are called in turn, in one kind of work at one point."""
+    """Variants that are called in turn, in one kind of work at one point; those ``attributed`` are profiled as well."""
 
     work: str
     precision: str
@@ -55,52 +59,62 @@ class _Comparison:
     length: int
     dropout: float
     variants: tuple[Variant, ...]
+    attributed: tuple[Variant, ...]
 
     @property
     def size(self) -> int:
         """Passes over tokens in a round, about what its time goes by: a backward pass is worth two."""
-        return self.batch_size * self.length * len(self.variants) * (3 if self.work == "training_step" else 1)
+        calls = len(self.variants) + len(self.attributed)
+        return self.batch_size * self.length * calls * (3 if self.work == "training_step" else 1)
 
     @property
     def conditions(self) -> Conditions:
         """What all of its variants are measured under."""
-        return {key: value for key, value in vars(self).items() if key != "variants"}
+        return {key: value for key, value in vars(self).items() if key not in ("variants", "attributed")}
 
 
 def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) -> list[Record]:
     """Forward pass and training step of all variants of ``network``, a SqueezeBERT, which stays as it is.
 
     All variants are compared in the forward pass and, at the highest dropout, in the training step; at the others only
-    those that the aims are about. At the last point and the highest dropout, the time is also attributed to classes of
-    operations. ``conditions`` go with every record. Raises StudyError for a length that the network does not take, and
-    where memory does not suffice.
+    those that the aims are about. At the last point the time of some is attributed to classes of operations, in the
+    forward pass and at the highest dropout. ``conditions`` go with every record.
+    Raises StudyError for a length that the network does not take, and where memory does not suffice.
     """
     limit = network.config.max_position_embeddings
     if (longest := max(length for _, length in plan.points)) > limit:
         raise StudyError(f"points: {longest} tokens, but the network takes {limit}; give lengths up to that")
-    originals, rng = variants.networks(network, setting.device, setting.seed), np.random.default_rng(setting.seed)
+    originals = variants.networks(network, setting.device, setting.seed)
     conditions = conditions | setting.machine | {"inputs": "random tokens, no padding"}
     comparisons = list(_comparisons(plan, setting))
     total = (_WARMUP + plan.rounds) * sum(comparison.size for comparison in comparisons)
     reported, done = progress.Progress("token passes", total), 0
     records: list[Record] = []
+    watch, watched = quiet.Watch(setting.device, setting.formats[0]), []
     for comparison in comparisons:
         rounds = []
         size = f"{comparison.batch_size}x{comparison.length}"
         too_large = f"points: {size} takes more memory than this device has; give a smaller one"
         with devices.enough_memory(too_large), number_format(comparison.precision):
             calls = _calls(comparison, originals, setting)
-            for _ in range(_WARMUP + plan.rounds):
-                rounds.append(alternate(calls, setting.device, warmup=0, rounds=1))
+            profiles, readings = _profiles(comparison, calls, network.config.num_attention_heads, setting)
+            for number in range(_WARMUP + plan.rounds):
+                watch.begin()
+                rounds.append(alternate(calls | profiles, setting.device, warmup=0, rounds=1))
+                surroundings = watch.end()
+                if number >= _WARMUP:
+                    watched.append((conditions | comparison.conditions | {"round": number}, surroundings))
                 reported.update(done := done + comparison.size)
         seconds = {name: np.concatenate([one[name] for one in rounds[_WARMUP:]]) for name in calls}
-        records += _records(comparison, seconds, conditions, rng)
-    attributed = list(product(setting.formats, _ATTRIBUTED.items()))
-    reported = progress.Progress("attribution", len(attributed))
-    for done, (precision, (model, variant)) in enumerate(attributed, start=1):
-        changed, at = variant.of(originals, max(plan.dropouts)), {**conditions, "model": model, "precision": precision}
-        records += operators.measure(changed, *plan.points[-1], setting, at, rng)
-        reported.update(done)
+        records += _records(comparison, seconds, conditions)
+        for variant in comparison.attributed:
+            at = conditions | comparison.conditions | {"model": _ATTRIBUTED[variant]}
+            measured = readings[variant.name][_WARMUP:], seconds[variant.name]
+            records += operators.records(*measured, setting.device, at)
+    best = max(found.rate for _, found in watched)
+    for at, found in watched:
+        at = at | found.model_dump() | {"contended": ", ".join(quiet.contended(found, best))}
+        records.append(Record.of("round_taken", found.steal + found.foreign, "1", conditions=at))
     return records
 
 
@@ -108,9 +122,12 @@ def _comparisons(plan: Plan, setting: Setting) -> Iterator[_Comparison]:
     works = [("forward", 0.0), *(("training_step", dropout) for dropout in plan.dropouts)]
     for precision, point, (work, dropout) in product(setting.formats, plan.points, works):
         compared: tuple[Variant, ...] = (PUBLISHED, REWRITTEN, BERT)
+        attributed: tuple[Variant, ...] = ()
         if work == "forward" or dropout == max(plan.dropouts):
             compared = (*WATERFALL, *variants.others(setting.device, precision, dropout))
-        yield _Comparison(work, precision, *point, dropout, compared)
+            if point == plan.points[-1]:
+                compared, attributed = (*compared, DISTILBERT), tuple(_ATTRIBUTED)
+        yield _Comparison(work, precision, *point, dropout, compared, attributed)
 
 
 def _calls(comparison: _Comparison, originals: Mapping[str, Any], setting: Setting) -> dict[str, Call]:
@@ -125,22 +142,36 @@ def _calls(comparison: _Comparison, originals: Mapping[str, Any], setting: Setti
     return calls
 
 
-def _records(
-    comparison: _Comparison, seconds: Mapping[str, Floats], conditions: Conditions, rng: np.random.Generator
-) -> Iterator[Record]:
-    """Each variant's median, and its ratios to what is published, to BERT, and to the step before."""
-    at = conditions | comparison.conditions
+def _profiles(
+    comparison: _Comparison, calls: Mapping[str, Call], heads: int, setting: Setting
+) -> tuple[dict[str, Call], dict[str, list[Reading]]]:
+    """A further call of each attributed variant, under the profiler; and by variant the readings that these append."""
+    scores = comparison.batch_size, heads, comparison.length, comparison.length
+    readings: dict[str, list[Reading]] = {variant.name: [] for variant in comparison.attributed}
+
+    def profiled(name: str) -> None:
+        readings[name].append(operators.profiled(calls[name], setting.device, scores))
+
+    return {f"{name}, profiled": partial(profiled, name) for name in readings}, readings
+
+
+def _records(comparison: _Comparison, seconds: Mapping[str, Floats], conditions: Conditions) -> Iterator[Record]:
+    """Each variant's seconds, and its ratios to what is published, to BERT, and to the step before."""
+    at, n = conditions | comparison.conditions, len(seconds[PUBLISHED.name])
     steps = [v.name for v in WATERFALL] if {*WATERFALL} <= {*comparison.variants} else []
     for v in comparison.variants:
         position = steps.index(v.name) if v.name in steps else None
         place: Conditions = {"variant": v.name, "position": position, "step": v.step, "alone": v.alone}
+        value, low, high = typical(seconds[v.name])
+        interval = Interval(low=low, high=high, over="passes")
         metric = f"variant_{comparison.work}_seconds"
-        yield Record.median(metric, seconds[v.name], "s per call", rng, conditions=at | place)
+        yield Record.of(metric, value, "s per call", n, interval=interval, conditions=at | place)
     bases = [base.name for base in (PUBLISHED, BERT, EAGER_BERT) if base.name in seconds]
     pairs = [
         *zip(steps[1:], steps, strict=False),
         *((name, base) for base in bases for name in seconds if name != base),
     ]
     for name, over in dict.fromkeys(pairs):
-        pair: Conditions = {"variant": name, "over": over}
-        yield Record.median("variant_ratio", seconds[name] / seconds[over], "1", rng, conditions=at | pair)
+        value, low, high, _ = ratio(seconds[name], seconds[over])
+        pair, interval = {"variant": name, "over": over}, Interval(low=low, high=high, over="passes")
+        yield Record.of("variant_ratio", value, "1", n, interval=interval, conditions=at | pair)

@@ -22,17 +22,16 @@ _WHOLE, _MORE, _LESS = "#BBBBBB", "#EE8866", "#44BB99"
 
 def answer(explained: Explanation) -> display.Table:
     """Machine and point of the measurement, and the classes of operations that take the time."""
-    at, origin = explained.steps.iloc[0], explained.origin
-    classes = explained.operators.set_index(["model", "operations"])[["seconds", "share", "gflop"]]
-    dropout = classes["share"].xs("dropout and random numbers", level="operations")
+    at, origin, rounds = explained.steps.iloc[0], explained.origin, explained.rounds
+    contended = f"{(rounds['contended'] != '').sum()} of {len(rounds)} rounds contended"
+    classes = dict(iter(explained.operators.groupby("model")))
     facts = {
         "measured": "on this machine" if explained.own else "apart from this run; make anomaly repeats it here",
         "machine": f"{origin.device['name']}, {origin.device['threads']} threads, torch {origin.versions['torch']}",
         "training step": f"full size, random weights, batch {at['batch_size']} × {at['length']} tokens, "
         f"{at['precision']}, dropout {at['dropout']:g}",
-        f"convolutions in {_STOCK}": _share_and_rate(classes.loc[_STOCK].filter(like="convolution", axis=0).sum()),
-        "matrix products in BERT": _share_and_rate(classes.loc[("BERT", "matrix product")]),
-        "dropout": ", ".join(f"{percent(dropout[model])} of the time in {model}" for model in (_STOCK, "BERT")),
+        "other load": f"{contended}; others had at most {percent(rounds['taken'].max())} of the processor time",
+        **{model: _step(classes[model]) for model in (_STOCK, "BERT")},
     }
     return display.facts(facts, "SqueezeBERT's training step")
 
@@ -40,7 +39,7 @@ def answer(explained: Explanation) -> display.Table:
 def operators_chart(operators: pd.DataFrame, work: str) -> display.Picture:
     """Seconds of each class of operation, stacked, and beside them the operations (GFLOP) of the same classes.
 
-    ``operators``: one row per model and class: model, operations, seconds, share, gflop; ``work`` is a piece of work
+    ``operators``: anomaly.operators' rows at one point; ``work`` is a piece of work
     such as 'training step'.
     """
     classes, models = list(operators["operations"].unique()), list(operators["model"].unique())
@@ -89,7 +88,7 @@ def steps_chart(steps: pd.DataFrame) -> display.Picture:
     changes = [f"{row.step} ({row.change:+.2f} s)" for row in steps.itertuples()]
     axes.set_yticks(range(len(steps)), labels=[steps["step"][0], *changes[1:-1], steps["step"][last]])
     axes.set(
-        xlabel="seconds of one training step (median; 95 % interval of each change)", xlim=(0, beside.max() * 1.25)
+        xlabel="seconds of one training step (with the 95 % interval of each change)", xlim=(0, beside.max() * 1.25)
     )
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
@@ -151,9 +150,13 @@ def _timed(rows: pd.DataFrame, name: str, over: str) -> dict[str, Any]:
     }
 
 
-def _share_and_rate(operations: Any) -> str:
-    rate = operations["gflop"] / operations["seconds"]
-    return f"{percent(operations['share'])} of the time, at {rate:.0f} GFLOP/s"
+def _step(operations: pd.DataFrame) -> str:
+    """A step's seconds, and the classes of operations that take a twentieth of them or more, each with its share."""
+    found = []
+    for row in operations[operations["share"] >= 0.05].sort_values("share", ascending=False).itertuples():
+        rate = f" at {row.gflop / row.seconds:.0f} GFLOP/s" if row.gflop else ""
+        found.append(f"{row.operations} {100 * row.share:.0f} % ({100 * row.low:.0f} to {100 * row.high:.0f}){rate}")
+    return f"{seconds(operations['seconds'].sum())}: {', '.join(found)}"
 
 
 def _ratio(row: Any) -> str:

@@ -114,7 +114,7 @@ class Comparison(Strict):
 class Experiment(Strict):
     """What a measurement found that belongs to no study: its records and their origin."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     experiment: Literal["anomaly"]
     origin: Origin
     records: tuple[Record, ...] = Field(min_length=1)
