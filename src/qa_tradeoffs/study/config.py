@@ -250,7 +250,9 @@ class Evaluation(Section):
     """How answers are read off the logits."""
 
     max_answer_tokens: int = Field(default=30, gt=0, le=8192)
-    batch_tokens: int = Field(default=16_384, gt=0, le=2**31, description="rows × longest row of an evaluation batch")
+    batch_tokens: int | None = Field(
+        default=None, gt=0, le=2**31, description="rows × longest row of a batch; None: as suits the machine"
+    )
     no_answer_threshold: float = Field(default=0.0, description="v2.0: no answer where its lead in logits exceeds this")
     language: Annotated[str, _LANGUAGE] | None = Field(
         default=None, description="of the answers, such as zh: how EM and F1 count words; None: what their script tells"
