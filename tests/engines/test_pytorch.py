@@ -159,7 +159,7 @@ def test_an_error_in_a_thread_ends_the_prediction_with_it():
         answers.answer(engine, tokenizer(), questions(3), Reading(max_length=24, stride=6, batch_tokens=24))
 
 
-@pytest.mark.parametrize(("threads", "tokens"), [(1, 2048), (8, 2048), (64, 256)])
+@pytest.mark.parametrize(("threads", "tokens"), [(1, 1024), (16, 1024), (64, 256)])
 def test_batches_that_run_at_a_time_share_a_budget_of_memory(threads, tokens, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     engine = pytorch.Engine(tiny_bert(), 0, "cpu")

@@ -14,7 +14,7 @@ from qa_tradeoffs.models import families, inputs, precisions
 
 # Tokens of a batch. On a processor larger ones are no faster; all that run at a time share a budget, so that their
 # memory does not grow with the cores. A GPU needs many at once (as reasoned: it was not run on one), within some GiB.
-_ON_A_CORE, _ON_ALL_CORES, _ON_A_GPU = 2048, 16_384, 32_768
+_ON_A_CORE, _ON_ALL_CORES, _ON_A_GPU = 1024, 16_384, 32_768
 
 
 class Engine:
