@@ -29,7 +29,9 @@ from tests.models.conftest import local, sentence
 pytestmark = pytest.mark.usefixtures("one_thread")
 LIMITED = sorted(set(FAMILIES) - {"deberta", "deberta-v2", "modernbert", "funnel"})  # their positions are relative
 RELATIVE = sorted(set(FAMILIES) - set(LIMITED))
-PACKED = {"bert", "distilbert", "electra", "roberta"}
+PACKED = {
+    "bert", "distilbert", "electra", "albert", "roberta", "xlm-roberta", "camembert", "ernie", "data2vec-text",
+}  # fmt: skip
 HEADS = {
     "AutoModel": auto.MODEL_MAPPING_NAMES,
     "AutoModelForMaskedLM": auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -201,8 +203,8 @@ def test_windows_are_packed_only_where_each_is_read_as_if_it_were_alone(family, 
     network, _ = read(family)
     assert packing.possible(network) == (family in PACKED)
     if family in PACKED:
-        splits, ids = [0, 6, 9, 20], torch.arange(5, 25)
-        reads, types = inputs.of(network), torch.zeros(20, dtype=torch.int64)
+        splits, ids = [0, 6, 9, 40], torch.arange(40) % 7 + 10
+        reads, types = inputs.of(network), torch.zeros(40, dtype=torch.int64)
         with torch.no_grad(), packing.apart(splits):
             packed = network(**reads.packed(ids, types, splits)).end_logits[0]
         for begin, stop in pairwise(splits):

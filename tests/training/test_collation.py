@@ -62,13 +62,12 @@ def test_padding_is_counted_to_the_longest_of_each_part():
     assert count([2], own_cost=100, processes=2) == 6  # the second process computes what counts for nothing
 
 
-def test_packed_rows_have_no_padding_and_a_bounded_number_of_tokens(monkeypatch):
+def test_packed_rows_have_no_padding_and_a_bounded_number_of_tokens():
     windows: Any = SimpleNamespace(lengths=np.array([5, 9, 3, 7]))
-    packing = collation.Collator(windows, 0, Inputs(frozenset()), own_cost=1, packs=True)
-    assert packing.cut([0, 1, 2, 3]) == (True, [pytest.approx([2, 0, 3, 1])])
+    packing = collation.Collator(windows, 0, Inputs(frozenset()), own_cost=1, packed_tokens=24)
+    assert [part.tolist() for part in packing.cut([0, 1, 2, 3])[1]] == [[2, 0, 3, 1]]
     assert packing.computed_tokens(np.arange(4)) == 24
-    monkeypatch.setattr(collation, "_PACKED_TOKENS", 12)
-    packed, rows = packing.cut([0, 1, 2, 3])
+    packed, rows = replace(packing, packed_tokens=12).cut([0, 1, 2, 3])
     assert packed and [part.tolist() for part in rows] == [[2, 3], [0, 1]]
     assert packing.cut([1, 1])[0] is False  # nothing to pad
 
@@ -105,7 +104,7 @@ def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples,
         collation.Collator(windows, tokenizer.pad_token_id, inputs.of(network), own_cost)(rows)["parts"]
         for own_cost in (1000, 10)
     )
-    packing = collation.Collator(windows, tokenizer.pad_token_id, inputs.of(network), 10, packs=True)
+    packing = collation.Collator(windows, tokenizer.pad_token_id, inputs.of(network), 10, packed_tokens=1000)
     packed = packing(rows)["parts"]
     assert [part["share"] for part in whole] == [part["share"] for part in packed] == [1]
     assert [part["share"] for part in halves] == [3 / 5, 2 / 5]  # the longer ones first

@@ -12,8 +12,10 @@ from torch import Tensor
 from qa_tradeoffs.models import inputs
 from qa_tradeoffs.models.fast_dropout import overridden
 
-_TRIED = (0, 5, 14)  # where the windows begin and end on which a network is tried
-_TOLERANCE = 1e-3  # of the standard deviation of logits; a token of another window would change them by far more
+# Tokens of the windows on which a network is tried. The second is as long as it takes, up to this: farther than local
+# attention reaches, and together they are more than it has positions for.
+_TRIED = 5, 512
+_TOLERANCE = 1e-4  # of the standard deviation of logits, by rounding; another position changes them by far more
 
 
 @contextmanager
@@ -27,29 +29,41 @@ def apart(splits: Sequence[int]) -> Iterator[None]:
 
 
 def possible(network: Any) -> bool:
-    """Whether the network, on a CPU, reads packed windows as it reads each alone, as seen on two short ones.
+    """Whether the network, on a CPU, reads packed windows as it reads each alone, as seen on two of them.
 
-    So does one that takes positions and asks torch for its attention, and lets tokens see others in no other way.
+    So does one that takes positions and asks torch for its attention, and lets tokens see others in no other way: then
+    no bit of a window's logits depends on the tokens of the other.
     """
     reads = inputs.of(network)
-    if "position_ids" not in reads.names:
+    if "position_ids" not in reads.names or reads.separator is not None:
         return False
-    ids = torch.arange(_TRIED[-1]) % network.config.vocab_size
+    middle, most = _TRIED
+    splits = 0, middle, middle + min(most, reads.longest or most)
+    some, others = (torch.full((splits[-1],), network.config.vocab_size - last) for last in (1, 2))
+    first, second = torch.cat([others[:middle], some[middle:]]), torch.cat([some[:middle], others[middle:]])
     training = network.training
     network.eval()
     with torch.no_grad():
-        with apart(_TRIED):
-            (together,) = network(**reads.packed(ids, torch.zeros_like(ids), _TRIED)).start_logits
-        alone = torch.cat([network(**reads.full(ids[None, a:b])).start_logits[0] for a, b in pairwise(_TRIED)])
+        with apart(splits):
+            same, first, second = (
+                network(**reads.packed(ids, torch.zeros_like(ids), splits)).start_logits[0]
+                for ids in (some, first, second)
+            )
+        alone = torch.cat([network(**reads.full(some[None, a:b])).start_logits[0] for a, b in pairwise(splits)])
     network.train(training)
-    return bool((together - alone).abs().max() <= _TOLERANCE * alone.std())
+    independent = torch.equal(same[middle:], first[middle:]) and torch.equal(same[:middle], second[:middle])
+    return independent and bool((same - alone).abs().max() <= _TOLERANCE * alone.std())
 
 
 def _in_each(
     splits: Sequence[int], query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
     dropout_p: float = 0.0, is_causal: bool = False, **settings: Any,
 ) -> Tensor:  # fmt: skip
-    """``scaled_dot_product_attention`` in each window; a row without padding has no mask."""
+    """``scaled_dot_product_attention`` in each window; a mask over the whole row is that of local attention."""
     attention = torch.ops.aten._scaled_dot_product_attention_math  # as torch has it, or fast_attention
-    parts = ([x[..., a:b, :] for x in (query, key, value)] for a, b in pairwise(splits))
-    return torch.cat([attention(*part, None, dropout_p, is_causal, **settings)[0] for part in parts], dim=-2)
+    found = []
+    for begin, stop in pairwise(splits):
+        part = (x[..., begin:stop, :] for x in (query, key, value))
+        mask = None if attn_mask is None else attn_mask[..., begin:stop, begin:stop]
+        found.append(attention(*part, mask, dropout_p, is_causal, **settings)[0])
+    return torch.cat(found, dim=-2)

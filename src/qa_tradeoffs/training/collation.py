@@ -27,7 +27,8 @@ LABELS = ("start_positions", "end_positions")
 # each parameter. Measured on two cores of a CPU; for GPUs a guess, by which few would split an update of 16 windows.
 _FLOP_OF_CALLS = {"cpu": 5e8, "cuda": 5e12}
 _FLOP_OF_A_GRADIENT = 200
-_PACKED_TOKENS = 8192  # in one row at the most, to bound memory
+# Of the widest activations of a packed row. What is larger the C library maps anew each time, and the kernel clears it.
+_PACKED_BYTES = 2**25
 
 
 class Shuffled(Sampler[int]):
@@ -66,8 +67,8 @@ class Collator:
 
     Each part is a dict of what the network ``reads``, the labels, ``share``, its share of the update's windows, and
     ``own_tokens`` (b, L), False on padding. ``own_cost``: what a part costs beside its tokens, in tokens. Rows are
-    padded to a ``multiple_of`` tokens. If it ``packs``, what would take several padded parts is packed, and has
-    ``splits``: where each window begins in its part's row, and where the last one ends.
+    padded to a ``multiple_of`` tokens. What would take several padded parts is packed instead, where ``packed_tokens``,
+    the most in one row, are not 0; it has ``splits``: where each window begins in its row, and where the last one ends.
 
     Of several ``processes``, number ``rank`` takes the rows rank, rank + processes, ... in the order of lengths, so
     that all have as much to do. Gradients are averaged over processes: shares are that many times as large.
@@ -80,7 +81,7 @@ class Collator:
     multiple_of: int = 1
     rank: int = 0
     processes: int = 1
-    packs: bool = False
+    packed_tokens: int = 0
 
     def __call__(self, rows: list[int]) -> dict[str, Any]:
         """This process's parts of an update, as the Trainer passes them on."""
@@ -99,9 +100,9 @@ class Collator:
         mine = by_length[self.rank :: self.processes] if self.rank < len(rows) else by_length[:1]
         lengths = self.windows.lengths[mine]
         padded = [mine[part] for part in parts(lengths, self.own_cost, self.multiple_of)]
-        if len(padded) == 1 or not self.packs:
+        if len(padded) == 1 or not self.packed_tokens:
             return False, padded
-        n = -(-int(lengths.sum()) // _PACKED_TOKENS)
+        n = min(len(mine), -(-int(lengths.sum()) // self.packed_tokens))
         return True, [mine[i::n] for i in range(n)]
 
     def computed_tokens(self, rows: NDArray[np.int64]) -> int:
@@ -181,5 +182,9 @@ def collator_for(
     of_part = _FLOP_OF_CALLS[device.type] + _FLOP_OF_A_GRADIENT * network.num_parameters()
     of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
     multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
-    packs = device.type == "cpu" and packing.possible(network)
-    return Collator(windows, pad_token_id, inputs.of(network), of_part / of_token, multiple_of, rank, processes, packs)
+    packed_tokens = 0
+    if device.type == "cpu" and packing.possible(network):
+        widest = max(layer.out_features for layer in network.modules() if isinstance(layer, torch.nn.Linear))
+        packed_tokens = _PACKED_BYTES // (4 * widest)
+    reads = inputs.of(network)
+    return Collator(windows, pad_token_id, reads, of_part / of_token, multiple_of, rank, processes, packed_tokens)

@@ -47,7 +47,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             collate_fn=self.data_collator,
             pin_memory=self.args.dataloader_pin_memory,
         )
-        return prepare_data_loader(updates, self.args.device, num_processes=1, process_index=0, put_on_device=True)
+        return prepare_data_loader(
+            updates, self.args.device, num_processes=1, process_index=0, put_on_device=True, non_blocking=True
+        )
 
     def training_step(self, model: Any, inputs: dict[str, Any], *_: Any) -> torch.Tensor:
         """The mean loss of an update; the gradients of its parts add up to that of the mean."""
