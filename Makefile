@@ -21,14 +21,19 @@ LAUNCH_PROFILE ?=
 COPIES ?= 1
 TFLOPS ?=
 PRICE  ?=
-# make push: the Hub's user or organisation, and CONFIRM=yes to upload; make bench: which comparisons
+# make push: the Hub's user or organisation, and CONFIRM=yes to upload
 HUB_ORG ?=
 CONFIRM ?=
-PIECES  ?=
+# make bench: a folder with an encoder and its tokenizer, a file of SQuAD's kind, which rows, how many rounds
+ENCODER ?=
+SQUAD   ?=
+ROWS    ?=
+ROUNDS  ?= 5
 # Where Python is, and where the environment goes; in an active conda environment: VENV=$CONDA_PREFIX
 PYTHON ?= python3
 VENV   ?= .venv
-export STUDY MODELS SEEDS DEVICE RUN WAIT NPROC LAUNCH LAUNCH_PROFILE COPIES TFLOPS PRICE HUB_ORG CONFIRM PIECES
+export STUDY MODELS SEEDS DEVICE RUN WAIT NPROC LAUNCH LAUNCH_PROFILE COPIES TFLOPS PRICE HUB_ORG CONFIRM \
+  ENCODER SQUAD ROWS ROUNDS
 export QA_TRADEOFFS_ACCELERATE = $(ACCELERATE)
 
 READY := $(VENV)/.qa-tradeoffs-ready
@@ -109,8 +114,8 @@ anomaly: $(READY)   ## time SqueezeBERT's variants side by side (on two cores ha
 	@$(PY) -m qa_tradeoffs.analysis.anomaly
 aa: $(READY)        ## how often one network under three names is called faster than itself (some minutes)
 	@$(PY) -m benchmarks.aa
-bench: $(READY)     ## the plain recipe and ours side by side, in one run (some ten minutes)
-	@$(PY) -m benchmarks $$PIECES
+bench: $(READY)     ## what a careful user would run and ours, in turn (on two cores some four hours)
+	@$(PY) -m benchmarks $$ROWS --rounds "$$ROUNDS"
 
 # --- working on the code -------------------------------------------------------------------------------------------------
 

@@ -1,80 +1,77 @@
-"""Ours beside the plain recipe, alternating in one process: python -m benchmarks [PIECE ...] [--output FILE]"""
+"""What a careful user would run and ours, in turn: python -m benchmarks [ROW ...] [--rounds N] [--output FILE]
+
+SQUAD names a file of SQuAD's kind and ENCODER a folder with an encoder and its tokenizer; DEVICE is cpu or cuda.
+"""
 
 import argparse
 import os
+import re
+import tempfile
 from pathlib import Path
 
-import torch
-
-from benchmarks import chart, fine_tuning, growth, inputs, pieces
-from benchmarks.comparison import CPU, Comparison, records
-from benchmarks.record import Benchmarks, write
-from qa_tradeoffs.core.errors import exit_cleanly
+from benchmarks import growth, inputs
+from benchmarks.comparison import Row
+from benchmarks.record import Benchmarks, table, write
+from benchmarks.tasks import Task
+from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
-from qa_tradeoffs.data import splitting
-from qa_tradeoffs.data.example import Example, fingerprint
+from qa_tradeoffs.data.example import fingerprint
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.models import devices
+from qa_tradeoffs.models import devices, precisions
 from qa_tradeoffs.runs import results
 
-COMPARED = ("features", "postprocessing", "forward", "evaluation", "training")
-PIECES = (*COMPARED, "learning", "growth")
-_ANSWERED, _SAMPLE = 128, 512  # questions of the forward passes alone, and of the evaluation from end to end
-_LEARNED, _HELD_OUT = 960, 240  # questions: 60 updates or so
+_GROWTH, _ROW = "growth", re.compile(r"(features|postprocessing|training|evaluation)-(\d+)(-busy)?")
+# The most that is evaluated takes an hour in fp32 alone; bf16 shows as well with fewer.
+ROWS = (
+    "features-10570", "postprocessing-10570", "training-480", "evaluation-1", "evaluation-64", "evaluation-480",
+    "training-480-busy", "evaluation-480-busy", _GROWTH, "evaluation-10570",
+)  # fmt: skip
+_IN_BF16_TOO = ("training-480", "evaluation-1", "evaluation-64", "evaluation-480")
 
 
 def main() -> None:
-    """Time the pieces, print the results, and write them as records: all of them, unless some are named."""
+    """Time the rows, all unless some are named; after each one print the table and write the records."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    parser.add_argument("pieces", nargs="*", metavar="PIECE", help=f"of {', '.join(PIECES)}")
-    parser.add_argument("--output", type=Path, help="record file; benchmarks/results/speed.json when all pieces run")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}, or with another number")
+    parser.add_argument("--rounds", type=int, default=5, help="in which all sides are timed in turn, at least 2")
+    parser.add_argument("--output", type=Path, help="record file; benchmarks/results/speed.json when all rows run")
     args = parser.parse_args()
-    if unknown := set(args.pieces) - set(PIECES):
-        parser.error(f"there is no piece {min(unknown)!r}; choose from {', '.join(PIECES)}")
-    chosen = args.pieces or PIECES
-    output = args.output or (None if args.pieces else ROOT / "benchmarks" / "results" / "speed.json")
-
-    devices.use_all_cores()
-    os.environ.setdefault("RAYON_NUM_THREADS", str(torch.get_num_threads()))  # the tokenizer's, on both sides
-    name, examples = inputs.questions()
-    print(f"{name}: {len(examples):,} questions; {torch.get_num_threads()} threads")
-    measured = tuple(record for piece in chosen for record in _run(piece, examples))
-    if output is not None:
-        origin = results.Origin(seed=0, device=devices.describe(CPU), **results.software())
-        write(output, Benchmarks(data=name, data_sha256=fingerprint(examples), origin=origin, records=measured))
-        for piece, draw in (("growth", chart.growth), ("learning", chart.learning)):
-            if piece in chosen:
-                chart.write(draw(measured), output.with_name(f"{piece}.svg"))
-
-
-def _run(piece: str, examples: list[Example]) -> list[Record]:
-    """Run a piece, print it, and return its records."""
-    if piece == "growth":
-        measured = growth.measure([*growth.QUESTIONS, *growth.CONTEXTS])
-        print(growth.summary(measured), flush=True)
-        return measured
-    if piece == "learning":
-        chosen = splitting.sample(examples, _LEARNED + _HELD_OUT, 0)
-        learned = fine_tuning.curves(chosen[:_LEARNED], chosen[_LEARNED:], inputs.tokenizer(examples))
-        print(fine_tuning.summary(learned), flush=True)
-        return learned
-    compared = _compare(piece, examples)
-    print(compared, flush=True)
-    return records(compared)
+    if args.rounds < 2:
+        parser.error("--rounds: an interval takes at least 2")
+    output = args.output or (None if args.rows else ROOT / "benchmarks" / "results" / "speed.json")
+    device = devices.choose(os.environ.get("DEVICE") or "cpu")
+    bf16 = precisions.native_bf16(device.type)
+    rows = [_row(name, bf16) for name in args.rows or ROWS]
+    data = os.environ.get("SQUAD", "")
+    name, examples = inputs.questions(data)
+    measured: list[Record] = []
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = os.environ.get("ENCODER") or folder
+        if encoder == folder:
+            inputs.write_encoder(examples, Path(folder))
+        like = Task("", "", 0, data, encoder, device=device.type)
+        for row in rows:
+            measured += growth.measure(like) if row is None else row.run(like, args.rounds)
+            origin = results.Origin(seed=0, device=devices.describe(device), **results.software())
+            found = Benchmarks(
+                data=name, data_sha256=fingerprint(examples), origin=origin, records=tuple(measured),
+                encoder="random weights" if encoder == folder else Path(encoder).name,
+            )  # fmt: skip
+            print(table(found), flush=True)
+            if output is not None:
+                write(output, found)
+                if row is None:
+                    growth.write(growth.chart(measured), output.with_name("growth.svg"))
 
 
-def _compare(piece: str, examples: list[Example]) -> Comparison:
-    tokenizer = inputs.tokenizer(examples)
-    if piece == "features":
-        return pieces.feature_building(examples, tokenizer)
-    if piece == "postprocessing":
-        return pieces.postprocessing(examples, tokenizer)
-    network = inputs.encoder(len(tokenizer))
-    if piece == "forward":
-        return pieces.forward_passes(splitting.sample(examples, _ANSWERED, 0), tokenizer, network)
-    if piece == "evaluation":
-        return pieces.evaluating(splitting.sample(examples, _SAMPLE, 0), tokenizer, network)
-    return pieces.training_updates(examples, tokenizer, network)
+def _row(name: str, bf16: bool) -> Row | None:
+    """The row of this name; None for growth."""
+    if name == _GROWTH:
+        return None
+    if not (found := _ROW.fullmatch(name)):
+        raise StudyError(f"ROWS: there is no row '{name}'; choose from {', '.join(ROWS)}, or take another number")
+    work, questions, busy = found.groups()
+    return Row(work, int(questions), ("fp32", "bf16") if bf16 and name in _IN_BF16_TOO else ("fp32",), bool(busy))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.comparison import CPU
 from benchmarks.record import Benchmarks, write
 from qa_tradeoffs.core.errors import exit_cleanly
 from qa_tradeoffs.core.files import ROOT
@@ -36,6 +35,7 @@ from qa_tradeoffs.profiling.workloads import Setting, Subject
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.study.config import Model, Profile
 
+CPU = torch.device("cpu")
 STORED = ROOT / "benchmarks" / "results" / "aa.json"
 NAMES = ("A", "B", "C")
 RUNS = 14  # of three pairs each: 42 pairs

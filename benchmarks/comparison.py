@@ -1,92 +1,85 @@
-"""Two ways to the same result, timed in turn: seconds of each, and how many times as fast ours is."""
+"""Three sides in turn, A B C A B C, each in processes of its own; ratios are those of times of the same round."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from benchmarks import tasks
+from benchmarks.tasks import SIDES, Found, Task
+from qa_tradeoffs.metrics import timing
+from qa_tradeoffs.metrics.records import Interval, Record
 
-from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.profiling.clock import alternate
-
-CPU = torch.device("cpu")
-
-
-class DisagreementError(Exception):
-    """The two sides did not come to the same result, so their times mean nothing."""
+OURS, PEERS = SIDES[-1], SIDES[:-1]
+Conditions = dict[str, str | int | bool]
+_OUTCOMES = {"exact_match": "points", "f1": "points", "first_loss": "nats", "padding": "of tokens"}
+Runs = dict[tuple[str, str], list[Found]]  # by side and precision, one of each round
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One piece of work done both ways.
+class Row:
+    """Work that is compared, such as an evaluation of so many questions, in so many precisions."""
 
-    ``plain`` and ``ours``: seconds of each round, (rounds,) float64. ``findings``: in what the results agree, and
-    figures of them, each a value with its unit.
-    """
-
-    piece: str
-    size: str
-    plain: NDArray[np.float64]
-    ours: NDArray[np.float64]
-    findings: dict[str, tuple[float, str]] = field(default_factory=dict)
+    work: str
+    questions: int
+    precisions: tuple[str, ...] = ("fp32",)
+    busy: bool = False
 
     @property
-    def ratios(self) -> NDArray[np.float64]:
-        """How many times as fast ours was in each round; what slows both sides of a round cancels."""
-        return self.plain / self.ours
+    def name(self) -> str:
+        """As it is asked for."""
+        return f"{self.work}-{self.questions}{'-busy' if self.busy else ''}"
 
-    def __str__(self) -> str:
-        plain, ours, ratio = (float(np.median(values)) for values in (self.plain, self.ours, self.ratios))
-        spread = f"{self.ratios.min():.2f} to {self.ratios.max():.2f} in {len(self.ratios)} rounds"
-        lines = [
-            f"{self.piece}: {self.size}",
-            f"  plain {plain:.3g} s, ours {ours:.3g} s: {ratio:.2f} times as fast ({spread})",
-        ]
-        return "\n".join(lines + [f"  {name}: {value:,.6g} {unit}" for name, (value, unit) in self.findings.items()])
+    def run(self, like: Task, rounds: int) -> list[Record]:
+        """Time every side in every precision in turn; ``like`` says on which data, encoder and device."""
+        found: Runs = {(side, precision): [] for precision in self.precisions for side in SIDES}
+        chosen = replace(like, work=self.work, questions=self.questions, busy=self.busy)
+        for _ in range(rounds):
+            for (side, precision), runs in found.items():
+                runs.append(tasks.run(replace(chosen, side=side, precision=precision)))
+        return self.records(found)
 
+    def records(self, found: Runs) -> list[Record]:
+        """Seconds and peak memory of each side, ours compared with either peer's, and how many answers are equal."""
+        row = {"row": self.name, "work": self.work, "questions": self.questions, "busy": self.busy}
+        records = []
+        for (side, precision), runs in found.items():
+            at = {**row, "side": side, "precision": precision}
+            records.append(_of_rounds("benchmark_seconds", [run["seconds"] for run in runs], "s", at))
+            records.append(_of_rounds("benchmark_peak_memory", [run["bytes"] for run in runs], "bytes", at))
+            records += [
+                Record.of(f"benchmark_{name}", runs[-1][name], unit, conditions=at)
+                for name, unit in _OUTCOMES.items()
+                if name in runs[-1]
+            ]
+        for precision, (ours_in, theirs_in) in self._pairs().items():
+            for peer in PEERS:
+                at = {**row, "peer": peer, "precision": precision}
+                records += _compared(found[OURS, ours_in], found[peer, theirs_in], at)
+        return records
 
-def compare(
-    piece: str,
-    size: str,
-    plain: Callable[[], Any],
-    ours: Callable[[], Any],
-    agreement: Callable[[Any, Any], dict[str, tuple[float, str]]],
-    *,
-    rounds: int,
-    warmup: int,
-) -> Comparison:
-    """Time both in turn and compare their last results; ``agreement`` raises DisagreementError."""
-    last: dict[str, Any] = {}
-
-    def keep(name: str, call: Callable[[], Any]) -> Callable[[], None]:
-        def called() -> None:
-            last[name] = call()
-
-        return called
-
-    calls = {"plain": keep("plain", plain), "ours": keep("ours", ours)}
-    seconds = alternate(calls, CPU, warmup=warmup, rounds=rounds)
-    return Comparison(piece, size, seconds["plain"], seconds["ours"], agreement(last["plain"], last["ours"]))
-
-
-def check(agrees: bool, what: str) -> None:
-    """Raise DisagreementError unless ``agrees``."""
-    if not agrees:
-        raise DisagreementError(what)
+    def _pairs(self) -> Mapping[str, tuple[str, str]]:
+        """Which precision of ours is held against which of the peers': each one's own, and the defaults of both."""
+        same = {precision: (precision, precision) for precision in self.precisions}
+        return same | ({"defaults": ("bf16", "fp32")} if "bf16" in self.precisions else {})
 
 
-def records(compared: Comparison, seed: int = 0) -> list[Record]:
-    """Both medians and the median ratio, each with its bootstrap interval over rounds, and the findings."""
-    rng = np.random.default_rng(seed)
-    at = {"piece": compared.piece, "size": compared.size}
-    return [
-        Record.median("benchmark_seconds", compared.plain, "s", rng, conditions={**at, "side": "plain"}),
-        Record.median("benchmark_seconds", compared.ours, "s", rng, conditions={**at, "side": "ours"}),
-        Record.median("benchmark_ratio", compared.ratios, "times as fast", rng, conditions=at),
-        *(
-            Record.of(name.replace(" ", "_"), value, unit, conditions=at)
-            for name, (value, unit) in compared.findings.items()
-        ),
+def _compared(ours: Sequence[Found], theirs: Sequence[Found], at: Conditions) -> list[Record]:
+    records = [
+        _ratio("benchmark_ratio", [run["seconds"] for run in theirs], [run["seconds"] for run in ours], at),
+        _ratio("benchmark_memory_ratio", [run["bytes"] for run in ours], [run["bytes"] for run in theirs], at),
     ]
+    if "answers" in ours[-1]:
+        equal = sum(text == ours[-1]["answers"][i] for i, text in theirs[-1]["answers"].items())
+        records.append(Record.of("benchmark_equal_answers", equal, "questions", conditions=at))
+    return records
+
+
+def _ratio(metric: str, a: Sequence[float], b: Sequence[float], at: Conditions) -> Record:
+    """Values ``a`` over values ``b`` of the same rounds."""
+    ratio = timing.ratio(a, b)
+    interval = Interval(low=ratio.low, high=ratio.high, over="passes")
+    return Record.of(metric, ratio.value, "1", len(a), interval=interval, conditions=at)
+
+
+def _of_rounds(metric: str, values: Sequence[float], unit: str, at: Conditions) -> Record:
+    return Record.of(metric, median(values), unit, len(values), conditions=at)

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.comparison import CPU
 from benchmarks.record import Benchmarks, write
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT, RUNS
@@ -62,7 +61,7 @@ def main() -> None:
     records = measure(args.run.resolve())
     print(table(records))
     if args.write:
-        origin = results.Origin(seed=None, device=devices.describe(CPU), **results.software())
+        origin = results.Origin(seed=None, device=devices.describe(devices.choose("cpu")), **results.software())
         write(STORED, Benchmarks(data=args.run.name, data_sha256="", origin=origin, records=tuple(records)))
 
 

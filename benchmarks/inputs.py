@@ -1,79 +1,82 @@
-"""What both sides are given: questions, a tokenizer, logits, and an encoder of MiniLM's shape with random weights."""
+"""What every side is given: questions, and a folder with an encoder and its tokenizer.
 
-import os
+SQuAD's development set and a pretrained encoder where the command names them; elsewhere generated questions whose
+lengths are distributed as SQuAD's, and an encoder of MiniLM's shape with random weights.
+"""
+
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import BertConfig, BertForQuestionAnswering
 
-from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import generated as synthetic
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows, context_mask
-from qa_tradeoffs.models import tokenizers
+from qa_tradeoffs.models import checkpoints, tokenizers
 
 N_QUESTIONS = 10_570  # of SQuAD v1.1's development set, and as many where it is not there
 VOCABULARY = 30_522
+MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 _QUESTIONS_PER_PASSAGE = 5
+# Tokens of SQuAD's questions with contexts: median 164, 95th percentile 304, mean 176. Those of this log-normal, too.
+_MEDIAN_TOKENS, _SPREAD = 164, 0.375
 _POOL = 2**17
 
 Float32 = NDArray[np.float32]
 
 
-def squad_file() -> Path:
-    """SQuAD's development set: QA_TRADEOFFS_SQUAD, or beside the repository."""
-    return Path(os.environ.get("QA_TRADEOFFS_SQUAD", ROOT.parent / "shared" / "squad" / "dev-v1.1.json"))
+def questions(file: str) -> tuple[str, list[Example]]:
+    """A name for the questions, and the questions: those of a ``file`` of SQuAD's kind, generated ones without any."""
+    if file:
+        return Path(file).name, sources.read_files(Path(file))[0]
+    return "generated questions of SQuAD's lengths", generated(N_QUESTIONS)
 
 
-def questions() -> tuple[str, list[Example]]:
-    """The questions and a name for them: SQuAD's where the file is, else as many generated ones."""
-    if squad_file().is_file():
-        return "SQuAD v1.1, development set", sources.read_squad(squad_file())[0]
-    return "generated", generated(N_QUESTIONS)
-
-
-def generated(n: int, passages_per_context: int = 1, seed: int = 0) -> list[Example]:
-    """``n`` generated questions; each context is so many passages, the one that is asked about in the middle."""
+def generated(n: int, seed: int = 0) -> list[Example]:
+    """``n`` generated questions; others' sentences bring each context to the length that is drawn for it."""
     passages = -(-n // _QUESTIONS_PER_PASSAGE)
     examples = synthetic.generate(passages, _QUESTIONS_PER_PASSAGE, "validation", seed)
-    own = [examples[first].context for first in range(0, len(examples), _QUESTIONS_PER_PASSAGE)]
-    middle = passages_per_context // 2
-    around = [
-        [own[(i + shift) % passages] for shift in range(-middle, passages_per_context - middle)]
-        for i in range(passages)
-    ]
-    before = [len(" ".join([*texts[:middle], ""])) for texts in around]
-    return [
-        replace(example, context=" ".join(around[i]), answer_starts=(before[i] + example.answer_starts[0],))
-        for i, example in ((row // _QUESTIONS_PER_PASSAGE, example) for row, example in enumerate(examples[:n]))
-    ]
+    rng = np.random.default_rng([seed, 1])
+    lengths = rng.lognormal(np.log(_MEDIAN_TOKENS), _SPREAD, passages)
+    sentences = [one for example in examples[::_QUESTIONS_PER_PASSAGE] for one in _sentences(example.context)]
+    found = []
+    for passage, length in enumerate(lengths):
+        asked = examples[passage * _QUESTIONS_PER_PASSAGE :][:_QUESTIONS_PER_PASSAGE]
+        context, room = asked[0].context, length - _tokens(asked[0].question + asked[0].context)
+        while (room := room - _tokens(sentence := sentences[rng.integers(len(sentences))])) > 0:
+            context += f" {sentence}"
+        found += [replace(example, context=context) for example in asked]
+    return found[:n]
 
 
-def tokenizer(examples: Sequence[Example]) -> Any:
-    """A fast WordPiece tokenizer with a vocabulary of the examples' contexts and questions."""
+def lengthened(examples: Sequence[Example], times: int) -> list[Example]:
+    """The questions with contexts of so many: an example's own in the middle, those of the next ones around it."""
+    texts = list(dict.fromkeys(example.context for example in examples))
+    row = {text: i for i, text in enumerate(texts)}
+    found = []
+    for example in examples:
+        around = [texts[(row[example.context] + shift) % len(texts)] for shift in range(times)]
+        around.insert(times // 2, around.pop(0))
+        before = sum(len(text) + 1 for text in around[: times // 2])
+        starts = tuple(before + start for start in example.answer_starts)
+        found.append(replace(example, context=" ".join(around), answer_starts=starts))
+    return found
+
+
+def write_encoder(examples: Sequence[Example], folder: Path) -> None:
+    """An encoder of MiniLM's shape with random weights, and a tokenizer with a vocabulary of these examples."""
     contexts = dict.fromkeys(example.context for example in examples)
-    return tokenizers.train_wordpiece([*contexts, *(example.question for example in examples)], VOCABULARY)
-
-
-MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
-
-
-def encoder(vocabulary: int, seed: int = 0, shape: dict[str, int] = MINILM) -> Any:
-    """A BERT of this shape with random weights; its answers are in the context, as a trained model's are."""
-    torch.manual_seed(seed)
-    network = BertForQuestionAnswering(BertConfig(vocab_size=vocabulary, **shape))
-    with torch.no_grad():  # the answer head looks for what marks the tokens of the context
-        mark = torch.randn(shape["hidden_size"])
-        network.bert.embeddings.token_type_embeddings.weight[1] += 0.05 * mark
-        network.qa_outputs.weight += 0.02 * mark
-    return network
+    tokenizer = tokenizers.train_wordpiece([*contexts, *(example.question for example in examples)], VOCABULARY)
+    torch.manual_seed(0)
+    network = BertForQuestionAnswering(BertConfig(vocab_size=len(tokenizer), **MINILM))
+    checkpoints.save(network, tokenizer, folder)
 
 
 @dataclass(frozen=True)
@@ -96,17 +99,21 @@ class Logits:
         label = (self.windows.start_labels, self.windows.end_labels)[side][rows]
         off = np.random.default_rng([self.seed, side]).choice([-2, -1, 0, 1, 2], _POOL, p=[0.05, 0.05, 0.8, 0.05, 0.05])
         peak = np.where(label > 0, label + off[rows % _POOL], -width)
-        from_noise, away = noise(rows, width, side), np.abs(np.arange(width) - peak[:, None])
-        in_context = from_noise - 3 + 10 * np.maximum(0, 1 - away / 2)
-        return np.where(context_mask(self.windows, rows, width), in_context, from_noise / 3 - 8).astype(np.float32)
-
-
-def noise(rows: NDArray[np.int64], width: int, side: int) -> Float32:
-    """Normal deviates (b, width), a function of the rows and the side alone: 0 starts, 1 ends."""
-    begins = (rows * 7919) % (_POOL - width)
-    return np.lib.stride_tricks.sliding_window_view(_pool(side), width)[begins]
+        begins = (rows * 7919) % (_POOL - width)
+        noise = np.lib.stride_tricks.sliding_window_view(_noise(side), width)[begins]
+        in_context = noise - 3 + 10 * np.maximum(0, 1 - np.abs(np.arange(width) - peak[:, None]) / 2)
+        return np.where(context_mask(self.windows, rows, width), in_context, noise / 3 - 8).astype(np.float32)
 
 
 @cache
-def _pool(side: int) -> Float32:
+def _noise(side: int) -> Float32:
     return np.random.default_rng(side).normal(0, 1.5, _POOL).astype(np.float32)
+
+
+def _sentences(text: str) -> list[str]:
+    return re.findall(r"[^.]+\.", text)
+
+
+def _tokens(text: str) -> int:
+    """Words and punctuation marks, which are the tokens of a vocabulary that holds every word of the text."""
+    return len(re.findall(r"\w+|[^\w\s]", text))

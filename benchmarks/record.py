@@ -1,4 +1,4 @@
-"""The result file of a run of the benchmarks: records, and where they came from."""
+"""The result file of a run of the benchmarks: records, where they came from, and the table of them."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,8 @@ from qa_tradeoffs.core.files import write_text
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs.results import Origin
 
+_PRECISIONS = {"fp32": "fp32", "bf16": "bf16", "defaults": "defaults of both: ours bf16, theirs fp32"}
+
 
 class Benchmarks(Strict):
     """One run; all of its records come from one machine and one state of the code."""
@@ -18,24 +20,48 @@ class Benchmarks(Strict):
     experiment: Literal["benchmarks"] = "benchmarks"
     data: str = Field(description="the questions' name")
     data_sha256: str
+    encoder: str = Field(default="", description="name of the network")
     origin: Origin
     records: tuple[Record, ...] = Field(min_length=1)
 
 
 def table(found: Benchmarks) -> str:
-    """Each piece with both medians and how many times as fast ours is, in Markdown."""
-    lines = ["| piece | plain | ours | times as fast |", "|---|---|---|---|"]
-    ratios = [record for record in found.records if record.metric == "benchmark_ratio"]
-    for ratio in ratios:
-        sides = {
-            record.conditions["side"]: f"{record.value:.3g} s"
-            for record in found.records
-            if record.metric == "benchmark_seconds" and record.conditions["piece"] == ratio.conditions["piece"]
-        }
-        spread = "{:.1f} to {:.1f}".format(*ratio.bounds)
-        name = f"{ratio.conditions['piece']}: {ratio.conditions['size']}"
-        lines.append(f"| {name} | {sides['plain']} | {sides['ours']} | {ratio.value:.1f} ({spread}) |")
+    """A line for each row and precision, in Markdown: seconds of all sides, and ours over either peer's."""
+    lines = [
+        "| work | precision | padded | dynamic | ours | times as fast as padded | as dynamic | memory of padded's "
+        "| of dynamic's |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    values = {
+        (r.metric, *(r.conditions.get(key) for key in ("row", "side", "peer", "precision"))): r for r in found.records
+    }
+    rows = dict.fromkeys(
+        (r.conditions["row"], r.conditions["precision"]) for r in found.records if r.metric == "benchmark_ratio"
+    )
+    for row, precision in rows:
+        of_peers, of_ours = ("fp32", "bf16") if precision == "defaults" else (precision, precision)
+        sides = (("padded", of_peers), ("dynamic", of_peers), ("ours", of_ours))
+        seconds = [_seconds(values["benchmark_seconds", row, side, None, of].value) for side, of in sides]
+        ratios = [
+            _ratio(values[metric, row, None, peer, precision])
+            for metric in ("benchmark_ratio", "benchmark_memory_ratio")
+            for peer in ("padded", "dynamic")
+        ]
+        some = values["benchmark_seconds", row, "ours", None, of_ours].conditions
+        lines.append(f"| {' | '.join([_named(some), _PRECISIONS[str(precision)], *seconds, *ratios])} |")
     return "\n".join(lines)
+
+
+def _named(at: dict[str, str | int | float | bool | None]) -> str:
+    return f"{at['work']}, {at['questions']:,} questions{', one other process busy' if at['busy'] else ''}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g} s"
+
+
+def _ratio(record: Record) -> str:
+    return "{:.2f} ({:.2f} to {:.2f})".format(record.value, *record.bounds)
 
 
 def read(path: Path) -> Benchmarks:

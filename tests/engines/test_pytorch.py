@@ -129,11 +129,11 @@ class Threaded(pytorch.Engine):
 
     def __init__(self, network: Any, threads: int) -> None:
         super().__init__(network, 0, "cpu")
-        self._threads, self.names = threads, set()
+        self.at_once, self.names = threads, set()
 
     def logits(self, windows: Windows, rows: Any) -> Any:
         self.names.add(threading.current_thread().name)
-        assert self._threads == 1 or torch.get_num_threads() == 1
+        assert self.at_once == 1 or torch.get_num_threads() == 1
         return super().logits(windows, rows)
 
 
@@ -157,3 +157,10 @@ def test_an_error_in_a_thread_ends_the_prediction_with_it():
     engine = Threaded(Broken(), threads=2)
     with pytest.raises(ZeroDivisionError):
         answers.answer(engine, tokenizer(), questions(3), Reading(max_length=24, stride=6, batch_tokens=24))
+
+
+@pytest.mark.parametrize(("threads", "tokens"), [(1, 1024), (16, 1024), (64, 256)])
+def test_batches_that_run_at_a_time_share_a_budget_of_memory(threads, tokens, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    engine = pytorch.Engine(tiny_bert(), 0, "cpu")
+    assert (engine.at_once, engine.batch_tokens) == (threads, tokens)

@@ -21,6 +21,8 @@ READING = Reading(max_length=8, stride=1, batch_tokens=64)
 class Scripted:
     """An engine whose start and end logits are looked up by token id, 0 where there is none."""
 
+    at_once, batch_tokens = 1, 64
+
     def __init__(self, start: dict[int, float], end: dict[int, float]) -> None:
         self._tables = [np.array([values.get(token, 0.0) for token in range(24)]) for values in (start, end)]
 
@@ -97,3 +99,50 @@ def test_answers_of_chunks_are_those_of_all_questions_at_once(monkeypatch):
 def test_a_study_says_how_its_questions_are_read(study_of):
     study = study_of(training={"max_length": 64, "stride": 16}, evaluation={"max_answer_tokens": 9, "batch_tokens": 99})
     assert Reading.of(study) == Reading(64, 16, 64, 9, 99, v2=False)
+
+
+class Counting(Scripted):
+    """Computes three batches at a time; remembers their rows, and whether they were side by side."""
+
+    at_once = 3
+
+    def __init__(self) -> None:
+        super().__init__({}, {})
+        self.batches: list[list[int]] = []
+        self.together = False
+
+    def logits(self, windows: Windows, rows: Any) -> Any:
+        self.batches.append(rows.tolist())
+        return super().logits(windows, rows)
+
+    def side_by_side(self) -> Any:
+        self.together = True
+        return super().side_by_side()
+
+
+def batches_of(n: int) -> Counting:
+    """What an engine is given of n windows of 5 tokens: three special ones, question and context."""
+    engine = Counting()
+    answer(engine, [asked("w0")] * n, Reading(max_length=8, stride=1))
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("windows", "sizes"),
+    [
+        (400, [12] * 33 + [4]),  # 64 tokens hold 12 windows
+        (60, [5] * 12),  # four batches for each of the three: 300 tokens over 12
+        (10, [1] * 10),
+        (3, [1] * 3),
+    ],
+)
+def test_batches_are_as_large_as_the_engine_wants_but_at_least_four_for_each_that_runs_at_a_time(windows, sizes):
+    engine = batches_of(windows)
+    assert [len(rows) for rows in engine.batches] == sizes
+    assert engine.together
+
+
+def test_fewer_batches_than_run_at_a_time_are_taken_one_after_the_other():
+    engine = batches_of(2)
+    assert engine.batches == [[0], [1]]
+    assert not engine.together

@@ -116,6 +116,8 @@ def test_the_table_names_the_first_question_of_each_cause(words):
 class Pointing:
     """An engine whose logits are high at both ends of the ``texts`` of the windows' questions, and 0 elsewhere."""
 
+    at_once, batch_tokens = 1, 64
+
     def __init__(self, texts: list[str]) -> None:
         self._texts = texts
 

@@ -1,6 +1,7 @@
 """Every encoder family, as a checkpoint that was trained for something else: read, trained, asked and measured."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers
-from qa_tradeoffs.models import checkpoints, counting, families, inputs, networks, tokenizers, trial
+from qa_tradeoffs.models import checkpoints, counting, families, inputs, networks, packing, tokenizers, trial
 from qa_tradeoffs.models.dropout import dropout, set_dropout
 from qa_tradeoffs.study.config import Model, Training
 from tests.families import FAMILIES, PIECES, REFUSED, checkpoint_of, config_of, tokenizer_of, with_pieces_alone
@@ -28,6 +29,9 @@ from tests.models.conftest import local, sentence
 pytestmark = pytest.mark.usefixtures("one_thread")
 LIMITED = sorted(set(FAMILIES) - {"deberta", "deberta-v2", "modernbert", "funnel"})  # their positions are relative
 RELATIVE = sorted(set(FAMILIES) - set(LIMITED))
+PACKED = {
+    "bert", "distilbert", "electra", "albert", "roberta", "xlm-roberta", "camembert", "ernie", "data2vec-text",
+}  # fmt: skip
 HEADS = {
     "AutoModel": auto.MODEL_MAPPING_NAMES,
     "AutoModelForMaskedLM": auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -192,6 +196,20 @@ def test_answers_do_not_depend_on_what_else_is_in_a_batch(family, read):
     """FNet mixes padding in, and BigBird would change its attention for good at the first short row."""
     network, tokenizer = read(family)
     np.testing.assert_allclose(scores(network, tokenizer, 10_000), scores(network, tokenizer, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_windows_are_packed_only_where_each_is_read_as_if_it_were_alone(family, read):
+    network, _ = read(family)
+    assert packing.possible(network) == (family in PACKED)
+    if family in PACKED:
+        splits, ids = [0, 6, 9, 40], torch.arange(40) % 7 + 10
+        reads, types = inputs.of(network), torch.zeros(40, dtype=torch.int64)
+        with torch.no_grad(), packing.apart(splits):
+            packed = network(**reads.packed(ids, types, splits)).end_logits[0]
+        for begin, stop in pairwise(splits):
+            alone = network(**reads.full(ids[None, begin:stop])).end_logits[0]
+            torch.testing.assert_close(packed[begin:stop], alone)
 
 
 def test_funnel_is_asked_by_one_thread_since_it_keeps_the_length_of_rows(read):

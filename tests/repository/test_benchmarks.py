@@ -1,188 +1,199 @@
-"""Both sides of the benchmarks come to the same results, and a difference between them is noticed."""
+"""All sides of the benchmarks do the same work, and their records, table and chart say what was measured."""
 
 import json
-import math
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks import __main__ as command
-from benchmarks import aa, chart, comparison, demo, epoch, fine_tuning, growth, inputs, pieces, plain
-from benchmarks.comparison import Comparison, DisagreementError
+from benchmarks import aa, demo, growth, inputs, peers, tasks
+from benchmarks.comparison import Row
+from benchmarks.peers import Peer
 from benchmarks.record import Benchmarks, read, table
+from benchmarks.tasks import SIDES, Given, Task
+from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.evaluation import answers
+from qa_tradeoffs.evaluation.answers import Predictions, Reading
 from qa_tradeoffs.metrics import squad
-from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.models import tokenizers
 from qa_tradeoffs.runs import results
 
 ROOT = Path(__file__).parents[2]
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 
 
 @pytest.fixture(scope="module")
 def asked() -> list[Example]:
-    """Contexts of some 130 tokens and, for the last ones, some 700, which take several windows."""
-    return inputs.generated(30, 3) + [replace(e, id=f"long-{e.id}") for e in inputs.generated(10, 16)]
+    """Contexts of SQuAD's lengths and, for the last ones, of four times that, which take several windows."""
+    return inputs.generated(20) + [replace(e, id=f"long-{e.id}") for e in inputs.lengthened(inputs.generated(10), 4)]
 
 
 @pytest.fixture(scope="module")
 def vocabulary(asked: list[Example]) -> Any:
-    return inputs.tokenizer(asked)
+    return tokenizers.train_wordpiece([e.context for e in asked] + [e.question for e in asked], 1000)
 
 
-def test_generated_answers_are_where_they_are_said_to_be(asked):
-    for example in asked:
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a tiny encoder and its tokenizer."""
+    folder = tmp_path_factory.mktemp("encoder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inputs, "MINILM", TINY)
+        inputs.write_encoder(inputs.generated(20), folder)
+    return str(folder)
+
+
+@pytest.fixture
+def measured(encoder: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """What a side's task finds, within this process; data are generated questions."""
+    monkeypatch.setattr(inputs, "N_QUESTIONS", 40)
+    monkeypatch.setattr(tasks, "_TIMES", 1)
+    return lambda work, side, questions: tasks.measure(Task(work, side, questions, "", encoder))
+
+
+def test_generated_questions_have_squads_lengths_and_their_answers_in_place():
+    many = inputs.generated(2000)
+    for example in (*many[:50], *inputs.lengthened(many, 5)[:50]):
         start = example.answer_starts[0]
         assert example.context[start : start + len(example.answers[0])] == example.answers[0]
-    assert len({example.context for example in asked}) == 8  # five questions each
+    lengths = [inputs._tokens(example.question + example.context) for example in many]
+    assert np.mean(lengths) == pytest.approx(176, rel=0.06)
+    assert np.median(lengths) == pytest.approx(164, rel=0.06)
+    assert np.percentile(lengths, 95) == pytest.approx(304, rel=0.08)
 
 
-def test_windows_and_labels_are_those_of_the_plain_recipe(asked, vocabulary):
-    windows = features.build(asked, vocabulary)
-    assert len(windows.lengths) > len(asked)
-    equal = pieces.same_windows(plain.training_features(asked, vocabulary), windows)
-    assert equal["equal windows"] == (len(windows.lengths), "windows")
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_windows_and_labels_are_those_of_the_peers(dynamic, asked, vocabulary, tmp_path):
+    ours, theirs = features.build(asked, vocabulary), Peer(vocabulary, str(tmp_path), dynamic).training_features(asked)
+    assert len(ours.lengths) == len(theirs) > len(asked)
+    for row, window in enumerate(theirs):
+        real = np.array(window["attention_mask"], bool)
+        own = slice(ours.splits[row], ours.splits[row + 1])
+        assert real.all() == dynamic or len(real) == real.sum() == 384
+        assert np.array(window["input_ids"])[real].tolist() == ours.input_ids[own].tolist()
+        assert np.array(window["token_type_ids"])[real].tolist() == ours.token_type_ids[own].tolist()
+        labels = window["start_positions"], window["end_positions"]
+        assert labels == (ours.start_labels[row], ours.end_labels[row])
 
 
-def test_another_label_is_noticed(asked, vocabulary):
-    padded = plain.training_features(asked, vocabulary)
-    padded["end_positions"][3] += 1
-    with pytest.raises(DisagreementError, match="end labels"):
-        pieces.same_windows(padded, features.build(asked, vocabulary))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_answers_are_the_plain_recipes_or_score_higher(asked, vocabulary, seed):
+@pytest.mark.parametrize("seed", range(3))
+def test_answers_are_the_peers_or_score_higher(asked, vocabulary, seed, tmp_path):
     """Noise alone: the best span is often not among the 20 best starts and ends."""
-    windows, padded = features.build(asked, vocabulary), plain.evaluation_features(asked, vocabulary)
-    start, end = np.random.default_rng(seed).normal(size=(2, len(windows.lengths), plain.MAX_LENGTH)).astype(np.float32)
-    texts, scores = plain.answers(asked, padded, start, end)
-    ours = pieces._from_padded(start, end, windows, asked)
-    equal = same_answers(asked, texts, scores, ours)
-    for row, example in enumerate(asked):
-        assert ours.score[row] >= scores[example.id]
-        assert ours.text[row] == texts[example.id] or ours.score[row] > scores[example.id]
-    assert 0 < equal["better answers"][0] < len(asked)
-    assert equal["equal answers"][0] + equal["better answers"][0] == len(asked)
-
-
-def same_answers(asked: list[Example], texts: dict[str, str], scores: dict[str, float], ours: Any) -> Any:
-    points = plain.score(texts, asked)
-    return pieces.same_answers(asked, texts, scores, points, ours, pieces._score(ours, asked), tolerance=0.0)
-
-
-def test_a_lower_score_or_another_answer_of_the_same_score_is_noticed(asked, vocabulary):
-    windows, padded = features.build(asked, vocabulary), plain.evaluation_features(asked, vocabulary)
-    start, end = inputs.Logits(windows).padded(plain.MAX_LENGTH)
-    texts, scores = plain.answers(asked, padded, start, end)
-    ours = pieces._from_padded(start, end, windows, asked)
-    same_answers(asked, texts, scores, ours)
-    with pytest.raises(DisagreementError, match="scores lower"):
-        same_answers(asked, texts, {**scores, asked[0].id: 99.0}, ours)
-    with pytest.raises(DisagreementError, match="same score"):
-        same_answers(asked, {**texts, asked[0].id: "another"}, scores, ours)
-
-
-def test_the_made_up_logits_find_most_answers(asked, vocabulary):
     windows = features.build(asked, vocabulary)
-    ours = pieces._from_padded(*inputs.Logits(windows).padded(plain.MAX_LENGTH), windows, asked)
-    assert 70 < pieces._score(ours, asked)["f1"] < 100
+    padded = Peer(vocabulary, str(tmp_path), dynamic=False).evaluation_features(asked)
+    start, end = np.random.default_rng(seed).normal(size=(2, len(windows.lengths), 384)).astype(np.float32)
+    texts, scores = peers.answers(asked, padded, start, end)
+    ours: Predictions = answers.predict(Given(start, end), windows, asked, Reading())
+    lead = ours.score - [scores[example.id] for example in asked]
+    differs = np.array([texts[i] != text for i, text in zip(ours.id, ours.text, strict=True)])
+    assert (lead >= 0).all() and not (differs & (lead == 0)).any()
+    assert 0 < differs.sum() < len(asked)
 
 
-def test_scores_are_those_of_the_plain_recipe():
+def test_scores_are_those_of_the_peers():
     texts = ["The Cat.", "red cat", "a — b", "", "the", "no no no", "1,000", "don't"]
     references = ("cat", "the red, red cat", "no no", "1000", "dont")
     asked = [Example(str(i), "", "", "", references[: 1 + i % 5], (0,) * (1 + i % 5)) for i in range(40)]
     chosen = {example.id: texts[i % len(texts)] for i, example in enumerate(asked)}
     ours = squad.aggregate(squad.score_questions(chosen, {e.id: e.answers for e in asked}))
-    assert ours == pytest.approx(plain.score(chosen, asked), abs=1e-12)
+    assert ours == pytest.approx(peers.score(chosen, asked), abs=1e-12)
 
 
-def test_evaluation_from_end_to_end_agrees(asked, vocabulary, network_of):
-    network = network_of(vocab_size=len(vocabulary), max_position_embeddings=384)
-    network.resize_token_embeddings(len(vocabulary))
-    alone = pieces.forward_passes(asked, vocabulary, network, rounds=1)
-    assert alone.findings["largest difference of scores"][0] < 1e-4
-    compared = pieces.evaluating(asked, vocabulary, network, rounds=1)
-    assert compared.findings["equal answers"][0] > 0
-    assert compared.plain.shape == compared.ours.shape == (1,)
+@pytest.mark.parametrize("work", ["features", "postprocessing", "evaluation", "training"])
+def test_every_side_does_the_same_work(work, measured):
+    found = {side: measured(work, side, 8) for side in SIDES}
+    assert all(one["seconds"] > 0 for one in found.values())
+    if work == "features":
+        assert found["ours"]["windows"] == found["padded"]["windows"] == found["dynamic"]["windows"]
+    elif work == "training":  # of the windows of the first update, before it
+        losses = [one["first_loss"] for one in found.values()]
+        assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+    else:
+        assert (
+            found["ours"]["answers"].keys() == found["padded"]["answers"].keys() == found["dynamic"]["answers"].keys()
+        )
+        assert found["padded"]["answers"] == found["dynamic"]["answers"]
 
 
-def test_training_updates_are_the_same_on_both_sides(vocabulary, network_of):
-    asked = inputs.generated(64)
-    network = network_of(vocab_size=len(vocabulary), max_position_embeddings=384)
-    network.resize_token_embeddings(len(vocabulary))
-    compared = pieces.training_updates(asked, inputs.tokenizer(asked), network, updates=2, batch_size=4, rounds=1)
-    assert compared.findings["distance of gradients"][0] < 1e-5
-    assert compared.findings["parts of an update"][0] >= 1
+def of_a_round(seconds: float, megabytes: float, answer: str = "a") -> dict[str, Any]:
+    return {"seconds": seconds, "bytes": megabytes * 2**20, "f1": 50.0, "answers": {"1": "a", "2": answer}}
 
 
-def test_the_ratio_is_taken_within_rounds():
-    compared = Comparison("a", "b", plain=np.array([2.0, 8.0, 3.0]), ours=np.array([1.0, 2.0, 1.0]))
-    assert compared.ratios.tolist() == [2, 4, 3]
-    assert "plain 3 s, ours 1 s: 3.00 times as fast (2.00 to 4.00 in 3 rounds)" in str(compared)
-    records = comparison.records(compared)
-    assert [(r.value, r.unit, r.n) for r in records] == [(3, "s", 3), (1, "s", 3), (3, "times as fast", 3)]
-    assert (records[2].interval.low, records[2].interval.high) == (2, 4)
+def test_ratios_are_those_of_a_round_and_defaults_are_held_against_each_other():
+    row = Row("evaluation", 64, ("fp32", "bf16"))
+    runs = {
+        ("padded", "fp32"): [of_a_round(8, 40), of_a_round(16, 40)],
+        ("dynamic", "fp32"): [of_a_round(4, 20), of_a_round(8, 20)],
+        ("ours", "fp32"): [of_a_round(2, 10), of_a_round(4, 10)],
+        ("padded", "bf16"): [of_a_round(6, 40), of_a_round(12, 40)],
+        ("dynamic", "bf16"): [of_a_round(3, 20, "b"), of_a_round(6, 20, "b")],
+        ("ours", "bf16"): [of_a_round(1, 10), of_a_round(2, 10)],
+    }
+    records = row.records(runs)
+
+    def value(metric: str, **at: str) -> float:
+        (found,) = (r.value for r in records if r.metric == metric and at.items() <= r.conditions.items())
+        return found
+
+    assert value("benchmark_seconds", side="padded", precision="fp32") == 12
+    assert value("benchmark_ratio", peer="padded", precision="fp32") == pytest.approx(4)
+    assert value("benchmark_ratio", peer="dynamic", precision="bf16") == pytest.approx(3)
+    assert value("benchmark_ratio", peer="padded", precision="defaults") == pytest.approx(8)
+    assert value("benchmark_memory_ratio", peer="dynamic", precision="fp32") == pytest.approx(0.5)
+    assert value("benchmark_equal_answers", peer="dynamic", precision="bf16") == 1
     origin = results.Origin(git_commit=None, git_dirty=None, seed=0, device={}, python="3.11", versions={})
     content = Benchmarks(data="some", data_sha256="0", origin=origin, records=tuple(records))
-    assert table(content).splitlines()[2] == "| a: b | 3 s | 1 s | 3.0 (2.0 to 4.0) |"
+    assert table(content).splitlines()[2] == (
+        "| evaluation, 64 questions | fp32 | 12 s | 6 s | 3 s | 4.00 (4.00 to 4.00) | 2.00 (2.00 to 2.00) "
+        "| 0.25 (0.25 to 0.25) | 0.50 (0.50 to 0.50) |"
+    )
+    assert len(table(content).splitlines()) == 2 + 3
 
 
-@pytest.mark.parametrize("side", ["plain", "ours"])
-def test_a_point_of_growth_counts_the_windows_of_its_questions(side):
-    asked = inputs.generated(20, 20)
-    point = growth.run(growth.Point(side, questions=20, passages=20))
-    assert point["windows"] == len(features.build(asked, inputs.tokenizer(asked)).lengths)
-    assert point["windows"] > 20
-    assert point["seconds"] > 0
+def test_all_sides_are_run_in_turn(monkeypatch):
+    ran: list[tuple[str, bool]] = []
+
+    def run(task: Task) -> dict[str, Any]:
+        ran.append((task.side, task.busy))
+        return of_a_round(1, 1)
+
+    monkeypatch.setattr(tasks, "run", run)
+    Row("evaluation", 8, busy=True).run(Task("", "", 0, "", ""), rounds=2)
+    assert ran == [("padded", True), ("dynamic", True), ("ours", True)] * 2
 
 
-def test_growth_is_recorded_for_either_side(monkeypatch):
-    answer = {"seconds": 2.0, "windows": 7, "bytes": 3 * 2**20}
-    monkeypatch.setattr(growth, "_in_own_process", lambda point: answer)
-    records = growth.measure([growth.Point("plain", 5, 1)])
-    assert [(r.metric, r.value, r.conditions["side"]) for r in records] == [
-        ("growth_seconds", 2, "plain"),
-        ("growth_peak_memory", 3 * 2**20, "plain"),
-    ]
-    assert growth.summary(records).splitlines()[1].split() == ["plain", "5", "1", "7", "2.00", "3"]
+def test_a_row_is_named_by_its_work_and_number_and_another_is_refused():
+    assert command._row("training-480-busy", bf16=True) == Row("training", 480, ("fp32",), busy=True)
+    assert command._row("evaluation-64", bf16=True) == Row("evaluation", 64, ("fp32", "bf16"))
+    assert command._row("growth", bf16=True) is None
+    assert all(row is None or row.name == name for name in command.ROWS for row in [command._row(name, bf16=False)])
+    with pytest.raises(StudyError, match=r"^ROWS: there is no row 'speed'; choose from features-10570, "):
+        command._row("speed", bf16=False)
 
 
-def test_a_piece_that_is_not_there_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "speed"])
-    with pytest.raises(SystemExit) as end:
-        command.main()
-    assert end.value.code == 2
-    assert "there is no piece 'speed'; choose from features, postprocessing" in capsys.readouterr().err
-
-
-def test_the_committed_results_are_of_every_piece():
-    content = read(ROOT / "benchmarks" / "results" / "speed.json")
-    assert {record.conditions["piece"] for record in content.records} == {
-        "features", "postprocessing", "forward", "evaluation", "training", "learning", "growth",
-    }  # fmt: skip
-
-
-def test_the_chart_has_both_sides_in_time_and_memory_against_questions_and_context(tmp_path):
-    records = [
-        Record.of(metric, value, "1", conditions={"piece": "growth", **vars(point)})
-        for metric, value in (("growth_seconds", 2.0), ("growth_peak_memory", 3.0 * 2**20))
-        for point in [*growth.QUESTIONS, *growth.CONTEXTS]
-    ]
-    panels = chart.growth(records).axes
-    assert len(panels) == 4
+def test_the_chart_has_every_side_in_time_and_memory_against_questions_and_context(monkeypatch, tmp_path):
+    monkeypatch.setattr(tasks, "run", lambda task: {"seconds": 2.0, "bytes": 3 * 2**20})
+    records = growth.measure(Task("", "", 0, "", ""))
+    panels = growth.chart(records).axes
     drawn = [[tuple(line.get_xdata()) for line in axes.lines] for axes in panels]
-    assert drawn == [[(500, 2500, 5000, 10_000, 20_000, 40_000)] * 2, [(1, 2, 5, 10, 20)] * 2] * 2
-    assert [float(line.get_ydata().item(0)) for axes in panels for line in axes.lines] == [2] * 4 + [3] * 4
-    chart.write(chart.growth(records), tmp_path / "one.svg")
-    chart.write(chart.growth(records), tmp_path / "two.svg")
+    assert drawn == [[(480, 960, 1920, 3840)] * 3, [(1, 2, 5, 10, 20)] * 3] * 2
+    assert [float(line.get_ydata().item(0)) for axes in panels for line in axes.lines] == [2] * 6 + [3] * 6
+    growth.write(growth.chart(records), tmp_path / "one.svg")
+    growth.write(growth.chart(records), tmp_path / "two.svg")
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+
+
+def test_the_committed_results_have_ratios_and_say_where_they_are_from():
+    content = read(ROOT / "benchmarks" / "results" / "speed.json")
+    ratios = [record for record in content.records if record.metric == "benchmark_ratio"]
+    assert ratios and all(record.interval and record.n >= 2 for record in ratios)
+    assert content.origin.git_commit and content.origin.device["threads"]
 
 
 def test_a_runs_seconds_are_summed_by_notebook_and_model_and_taken_from_its_first_to_its_last(tmp_path):
@@ -207,43 +218,6 @@ def test_a_runs_seconds_are_summed_by_notebook_and_model_and_taken_from_its_firs
         "| 5-analysis |  |  | 7 s | 7 s |",
         "| from the first to the end of the last |  |  |  | 77 s |",
     ]
-
-
-def test_an_epoch_is_timed_by_both_recipes_with_as_many_updates():
-    lengths = np.array([10, 30, 24, 16] * 10)
-    shape = {
-        "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 50,
-    }  # fmt: skip
-    records = epoch.measure(lengths, torch.device("cpu"), precision="fp32", plain_updates=2, shape=shape)
-    by_side = {(record.metric, record.conditions["side"]): record for record in records}
-    assert by_side["epoch_seconds", "ours"].n == 3  # 40 windows, 16 per update
-    assert by_side["epoch_seconds", "plain"].n == 2
-    assert 0 < by_side["epoch_peak_share", "ours"].value < 1
-
-
-def test_the_operations_of_an_epoch_are_three_times_those_of_its_forward_passes():
-    shape = {"hidden_size": 2, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 3}
-    # A window of 5 tokens: 2·5·(4·2² + 2·2·3) in weights, 2·(2·5·5·2) in attention, 2·5·2·2 in the head.
-    assert epoch.epoch_flops(np.array([5, 5]), shape) == 3 * 2 * (280 + 200 + 40)
-
-
-def test_windows_made_for_an_epoch_are_padded_to_the_plain_recipes_length():
-    made = epoch.random_windows(np.array([10, 384]), vocabulary=50)
-    columns = epoch.padded_columns(made, 1)
-    assert {len(columns[name][0]) for name in ("input_ids", "token_type_ids", "attention_mask")} == {384}
-    assert sum(columns["attention_mask"][0]) == 10 and len(columns["input_ids"]) == 1
-
-
-def test_both_recipes_learn_in_as_many_updates_and_are_asked_the_same_afterwards(monkeypatch, vocabulary):
-    asked = inputs.generated(40)
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    monkeypatch.setattr(fine_tuning, "SHAPE", shape)
-    records = fine_tuning.curves(asked[:32], asked[32:], vocabulary, seeds=[0])
-    losses = [(r.conditions["side"], r.conditions["step"]) for r in records if r.metric == "learning_loss"]
-    assert losses == [("plain", 1), ("plain", 2), ("ours", 1), ("ours", 2)]
-    held_out = [r.value for r in records if r.metric == "learning_held_out_loss"]
-    assert held_out == pytest.approx([math.log(384)] * 2, rel=0.5)  # nothing is learned in two updates
-    assert "ours: " in fine_tuning.summary(records)
 
 
 def test_one_network_under_three_names_is_seldom_called_faster_than_itself():

@@ -41,7 +41,7 @@ def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_sever
             forward=lambda input_ids, attention_mask: 0,
             named_modules=list,
         )
-        return len(collation.collator_for(network, windows, 0, torch.device(device)).parts(list(range(16))))
+        return len(collation.collator_for(network, windows, 0, torch.device(device)).cut(list(range(16)))[1])
 
     # To pad eight windows from 100 tokens to 384 takes 2,272 tokens, of 6 operations for each weight.
     assert parts(10_000, "cpu") == 1
@@ -60,6 +60,16 @@ def test_padding_is_counted_to_the_longest_of_each_part():
     assert count([0, 1], own_cost=3) == 14  # a part costs less than the 4 tokens that padding takes: 5 and 9 apart
     assert count([0, 1], own_cost=100, processes=2) == 14
     assert count([2], own_cost=100, processes=2) == 6  # the second process computes what counts for nothing
+
+
+def test_packed_rows_have_no_padding_and_a_bounded_number_of_tokens():
+    windows: Any = SimpleNamespace(lengths=np.array([5, 9, 3, 7]))
+    packing = collation.Collator(windows, 0, Inputs(frozenset()), own_cost=1, packed_tokens=24)
+    assert [part.tolist() for part in packing.cut([0, 1, 2, 3])[1]] == [[2, 0, 3, 1]]
+    assert packing.computed_tokens(np.arange(4)) == 24
+    packed, rows = replace(packing, packed_tokens=12).cut([0, 1, 2, 3])
+    assert packed and [part.tolist() for part in rows] == [[2, 3], [0, 1]]
+    assert packing.cut([1, 1])[0] is False  # nothing to pad
 
 
 def test_padding_is_no_candidate_in_the_loss():
@@ -94,8 +104,13 @@ def test_the_parts_of_an_update_give_its_loss_and_gradient(network_of, examples,
         collation.Collator(windows, tokenizer.pad_token_id, inputs.of(network), own_cost)(rows)["parts"]
         for own_cost in (1000, 10)
     )
-    assert [part["share"] for part in whole] == [1]
+    packing = collation.Collator(windows, tokenizer.pad_token_id, inputs.of(network), 10, packed_tokens=1000)
+    packed = packing(rows)["parts"]
+    assert [part["share"] for part in whole] == [part["share"] for part in packed] == [1]
     assert [part["share"] for part in halves] == [3 / 5, 2 / 5]  # the longer ones first
-    (loss, gradient), (summed, added) = of(whole), of(halves)
-    assert loss == pytest.approx(summed, abs=1e-6)
-    torch.testing.assert_close(gradient, added, atol=1e-6, rtol=1e-4)
+    loss, gradient = of(whole)
+    for summed, added in (of(halves), of(packed)):
+        assert loss == pytest.approx(summed, abs=1e-6)
+        torch.testing.assert_close(gradient, added, atol=1e-6, rtol=1e-4)
+    assert packed[0]["input_ids"].shape == (1, windows.lengths.sum())
+    assert packing.computed_tokens(np.array(rows)) == windows.lengths.sum()

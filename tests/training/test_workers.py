@@ -95,7 +95,7 @@ def test_each_window_of_an_update_is_one_processs_and_their_mean_is_the_updates(
     alone = collation.Collator(windows, 0, Inputs(frozenset({"input_ids", "attention_mask"})), own_cost=1.0)
     rows = [row % 7 for row in range(n_rows)]
     each = [dataclasses.replace(alone, rank=rank, processes=4) for rank in range(4)]
-    given = [np.concatenate(one.parts(rows)) for one in each]
+    given = [np.concatenate(one.cut(rows)[1]) for one in each]
     with_a_share = [rows_of for rank, rows_of in enumerate(given) if rank < n_rows]
     assert sorted(np.concatenate(with_a_share).tolist()) == sorted(rows)
     assert max(map(len, given)) - min(map(len, given)) <= 1

@@ -58,6 +58,10 @@ class Windows:
         """Tokens in each window, (n_windows,) int64."""
         return np.diff(self.splits)
 
+    def tokens_of(self, rows: Integers) -> Int64:
+        """Where the tokens of these windows are, those of one after those of the other."""
+        return _ranges(self.splits[rows], self.lengths[rows])
+
     @cached_property
     def context(self) -> tuple[Int64, Int64]:
         """First context token of each window and the token after its last: two (n_windows,), equal where none is."""
@@ -137,7 +141,7 @@ def pad(windows: Windows, rows: Integers, pad_token_id: int, multiple_of: int = 
     lengths = windows.lengths[rows]
     width = -(-int(lengths.max()) // multiple_of) * multiple_of
     real = np.arange(width) < lengths[:, None]  # (b, L), True on each row's own tokens
-    source = _ranges(windows.splits[rows], lengths)
+    source = windows.tokens_of(rows)
     input_ids, token_type_ids = np.full(real.shape, pad_token_id, np.int64), np.zeros(real.shape, np.int64)
     input_ids[real], token_type_ids[real] = windows.input_ids[source], windows.token_type_ids[source]
     return {"input_ids": input_ids, "attention_mask": real.astype(np.int64), "token_type_ids": token_type_ids}

@@ -14,7 +14,7 @@ from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.study.config import Model
 
-READING = Reading(batch_tokens=8192)
+READING = Reading()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,10 @@ from qa_tradeoffs.evaluation.answers import Map
 from qa_tradeoffs.evaluation.spans import Floats, Int64
 from qa_tradeoffs.models import families, inputs, precisions
 
+# Tokens of a batch. On a processor larger ones are no faster; all that run at a time share a budget, so that their
+# memory does not grow with the cores. A GPU needs many at once (as reasoned: it was not run on one), within some GiB.
+_ON_A_CORE, _ON_ALL_CORES, _ON_A_GPU = 1024, 16_384, 32_768
+
 
 class Engine:
     """``network`` on ``device``, left there in eval mode; ``pad_token_id`` is its tokenizer's.
@@ -28,21 +32,28 @@ class Engine:
         alone = families.one_at_a_time(network)
         # An accelerator's memory is for one batch at a time: the other thread meanwhile searches the spans of the last.
         self._turn = nullcontext() if on_cpu and not alone else threading.Lock()
-        self._threads = (1 if alone else torch.get_num_threads()) if on_cpu else 2
+        self.at_once = (1 if alone else torch.get_num_threads()) if on_cpu else 2
+        self.batch_tokens = min(_ON_A_CORE, _ON_ALL_CORES // self.at_once) if on_cpu else _ON_A_GPU
 
     @torch.inference_mode()
     def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
         """Start and end logits of the windows ``rows`` (b,), padded to the longest: (b, L) float32 or float64 each."""
         batch = self._inputs.batch(windows, rows, self._pad_token_id)
         with self._turn, precisions.autocast(self._device, self._precision):  # autocast is a thread's own
-            output = self._network(**{name: values.to(self._device) for name, values in batch.items()})
-        start, end = output.start_logits, output.end_logits
-        wide = torch.promote_types(start.dtype, torch.float32)  # half precision would round the sums
-        return start.to("cpu", wide).numpy(), end.to("cpu", wide).numpy()
+            output = self._network(**{name: self._placed(values) for name, values in batch.items()})
+        both = torch.stack((output.start_logits, output.end_logits))  # so that a GPU is waited for once
+        wide = torch.promote_types(both.dtype, torch.float32)  # half precision would round the sums
+        start, end = both.to("cpu", wide).numpy()
+        return start, end
 
     def side_by_side(self) -> AbstractContextManager[Map]:
         """On a CPU a batch for each core, if the network allows it; else two, one of them on the accelerator."""
-        return side_by_side(self._threads)
+        return side_by_side(self.at_once)
+
+    def _placed(self, values: torch.Tensor) -> torch.Tensor:
+        if self._device.type == "cpu":
+            return values
+        return values.pin_memory().to(self._device, non_blocking=True)  # copied while the last batch is computed
 
 
 @contextmanager

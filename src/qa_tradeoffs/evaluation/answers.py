@@ -6,7 +6,7 @@ A question's windows compete with one another, and their spans share one sum of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ from qa_tradeoffs.evaluation.spans import Float64, Floats, Int64, best_spans, no
 from qa_tradeoffs.study.config import Study
 
 _CHUNK = 4096  # questions whose windows are in memory at a time
+_BATCHES_EACH = 4  # at least, for each of those that are computed side by side, where there are so many windows
 
 Progress = Callable[[int, int], None]  # takes how many are done, and how many there are in all
 Map = Callable[[Callable[[Int64], Float64], Iterable[Int64]], Iterator[Float64]]  # as the built-in map
@@ -30,14 +31,14 @@ class Reading:
 
     ``max_length``: tokens of a window, of which neighbours share ``stride``. ``max_question_tokens``: of a question,
     which is cut to them. ``max_answer_tokens``: of the longest span. ``batch_tokens``: of the largest batch, padding
-    included. ``v2``: a question may have no answer.
+    included; None: as suits the engine and the number of windows. ``v2``: a question may have no answer.
     """
 
     max_length: int = 384
     stride: int = 128
     max_question_tokens: int = 64
     max_answer_tokens: int = 30
-    batch_tokens: int = 16_384
+    batch_tokens: int | None = None
     v2: bool = False
 
     @classmethod
@@ -59,7 +60,14 @@ class Reading:
 
 
 class Engine(Protocol):
-    """What computes the logits of a trained network; ``engines`` has a module for each."""
+    """What computes the logits of a trained network; ``engines`` has a module for each.
+
+    ``at_once``: batches that it computes side by side. ``batch_tokens``: of a batch beyond which it is no faster, or
+    all of them together would take too much memory.
+    """
+
+    at_once: int
+    batch_tokens: int
 
     def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
         """Start and end logits of the windows ``rows`` (b,): (b, L) each, float32 or float64, L the longest's length.
@@ -68,7 +76,7 @@ class Engine(Protocol):
         """
 
     def side_by_side(self) -> AbstractContextManager[Map]:
-        """A map over batches that keeps the machine busy; ``nullcontext(map)`` takes one after the other."""
+        """A map over batches that computes ``at_once`` of them at a time."""
 
 
 def _unseen(done: int, of: int) -> None:
@@ -156,8 +164,10 @@ def _per_window(engine: Engine, windows: Windows, reading: Reading, progress: Pr
 
     columns = np.empty((5, len(windows.lengths)))
     done = 0
-    parts = batches(windows.lengths, reading.batch_tokens)
-    with engine.side_by_side() as each:
+    parts = batches(windows.lengths, reading.batch_tokens or _batch_tokens(engine, windows))
+    # Of fewer, each is computed by all cores, one after the other.
+    enough = len(parts) >= engine.at_once
+    with engine.side_by_side() if enough else nullcontext(map) as each:
         for rows, part in zip(parts, each(of_batch, parts), strict=True):
             columns[:, rows] = part
             done += len(rows)
@@ -165,3 +175,9 @@ def _per_window(engine: Engine, windows: Windows, reading: Reading, progress: Pr
     if not np.isfinite(columns[4]).all():
         raise not_finite()
     return columns
+
+
+def _batch_tokens(engine: Engine, windows: Windows) -> int:
+    """Tokens of a batch: so few that the longest batches, which come first, leave nobody waiting at the end."""
+    share = int(windows.lengths.sum()) // (_BATCHES_EACH * engine.at_once)
+    return max(1, min(engine.batch_tokens, share))

@@ -5,8 +5,9 @@ torch draws them there value by value on one core, which can take more than a qu
 Every model is served alike, because all of torch's dropouts, that in fused attention included, draw by ``bernoulli_``.
 """
 
+import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,10 +27,18 @@ def fast_masks(enabled: bool = True) -> Iterator[None]:
     if not enabled:
         yield
         return
+    with overridden("bernoulli_.float", draw, "CPU"):
+        yield
+
+
+@contextmanager
+def overridden(operator: str, implementation: Callable[..., Any], *keys: str) -> Iterator[None]:
+    """Within the block, torch's ``operator`` is computed by ``implementation`` under these dispatch keys."""
     library: Any = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that torch's own way is overridden, which is the purpose
-        library.impl("bernoulli_.float", draw, "CPU")
+        for key in keys:
+            library.impl(operator, implementation, key)
     try:
         yield
     finally:
@@ -38,10 +47,16 @@ def fast_masks(enabled: bool = True) -> Iterator[None]:
 
 def draw(mask: Tensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> Tensor:
     """Set each value of ``mask`` to 1 with probability ``p``, else to 0, in place; returns it."""
+    return mask.copy_(drawn(mask.shape, p, generator))
+
+
+def drawn(shape: Sequence[int], p: float, generator: torch.Generator | None = None) -> Tensor:
+    """Values that are True with probability ``p``, bool of this shape."""
     # Signed, because torch compares 16-bit numbers with a sign only.
     threshold = round(p * _STEPS) - _STEPS // 2
     if not -(_STEPS // 2) < threshold < _STEPS // 2:
-        return mask.fill_(round(p))
+        return torch.full(shape, bool(round(p)))
     seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
-    bits = np.random.SFC64(seed).random_raw(-(-mask.numel() // 4)).view(np.int16)[: mask.numel()]
-    return mask.copy_((torch.from_numpy(bits) < threshold).view(mask.shape))
+    n = math.prod(shape)
+    bits = np.random.SFC64(seed).random_raw(-(-n // 4)).view(np.int16)[:n]
+    return (torch.from_numpy(bits) < threshold).view(tuple(shape))

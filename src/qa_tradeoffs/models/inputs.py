@@ -2,8 +2,9 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class Inputs:
     None where positions are relative and any length goes. ``width``: tokens that every row is padded to, where the
     network takes no others or sees padding; None where the longest row of a batch decides. ``separator``: id of the
     token after the question, where the network is told which tokens see all others (Longformer: those of the question).
-    ``network``: its class, for messages.
+    ``network``: its class, for messages. ``first``: the position of a row's first token.
     """
 
     names: frozenset[str]
@@ -33,6 +34,7 @@ class Inputs:
     width: int | None = None
     separator: int | None = None
     network: str = "the network"
+    first: int = 0
 
     def check(self, tokens: int, what: str, advice: str) -> None:
         """Refuse rows of so many ``tokens``, which ``what`` asks for, where the network takes fewer."""
@@ -68,6 +70,12 @@ class Inputs:
         rows = {"input_ids": ids, "attention_mask": torch.ones_like(ids), _GLOBAL: question.long().expand_as(ids)}
         return {name: values for name, values in rows.items() if name in self.names}
 
+    def packed(self, ids: Tensor, types: Tensor, splits: Sequence[int]) -> dict[str, Tensor]:
+        """Windows end to end in one row: (1, T) int64 each. Window i has the tokens ``[splits[i], splits[i + 1])``."""
+        positions = torch.cat([torch.arange(stop - begin) for begin, stop in pairwise(splits)]) + self.first
+        row = {"input_ids": ids, "token_type_ids": types, "position_ids": positions}
+        return {name: values.long()[None] for name, values in row.items() if name in self.names}
+
 
 def of(network: Any) -> Inputs:
     """How this network reads windows."""
@@ -81,7 +89,8 @@ def of(network: Any) -> Inputs:
     # FNet mixes all of a row, Nyströmformer's convolution wide parts of it, padding too.
     width = longest if segments is not None or "attention_mask" not in names else None
     separator = getattr(config, "sep_token_id", None) if _GLOBAL in names else None
-    return Inputs(frozenset(names), longest, width, separator, type(network).__name__)
+    first = max(map(_first, _tables(network).values()), default=0)
+    return Inputs(frozenset(names), longest, width, separator, type(network).__name__, first)
 
 
 def _limits(network: Any) -> Iterator[int]:
@@ -89,13 +98,21 @@ def _limits(network: Any) -> Iterator[int]:
 
     RoBERTa's kin count from the row after that of padding, BART's from an ``offset``.
     """
-    for name, table in network.named_modules():
-        if isinstance(table, torch.nn.Embedding) and (found := _POSITIONS.fullmatch(name)):
-            first = 0 if table.padding_idx is None else table.padding_idx + 1
-            yield table.num_embeddings - max(first, getattr(table, "offset", 0))
-            positions = getattr(network.get_submodule(found[1] or ""), "position_ids", None)
-            if positions is not None:
-                yield positions.shape[-1]
+    for name, table in _tables(network).items():
+        yield table.num_embeddings - max(_first(table), getattr(table, "offset", 0))
+        positions = getattr(network.get_submodule(name), "position_ids", None)
+        if positions is not None:
+            yield positions.shape[-1]
+
+
+def _tables(network: Any) -> dict[str, torch.nn.Embedding]:
+    """The network's tables of positions, by the name of the module that each lies in."""
+    named = ((_POSITIONS.fullmatch(name), module) for name, module in network.named_modules())
+    return {name[1] or "": table for name, table in named if name and isinstance(table, torch.nn.Embedding)}
+
+
+def _first(table: torch.nn.Embedding) -> int:
+    return 0 if table.padding_idx is None else table.padding_idx + 1
 
 
 def _before(ids: Int64, separator: int) -> Int64:

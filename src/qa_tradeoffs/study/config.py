@@ -166,7 +166,7 @@ class Training(Section):
     stride: int = Field(default=128, ge=0, description="tokens that neighbouring windows share")
     max_question_tokens: int = Field(default=64, gt=0, le=8192, description="longer questions are cut to their first")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="None: what the checkpoint's config says")
-    fast_dropout: bool = Field(default=False, description="on a CPU: masks from a faster generator than torch's")
+    fast_dropout: bool = Field(default=True, description="on a CPU: drop in fewer steps than torch, as often")
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     save_minutes: float = Field(default=10, gt=0, description="minutes between checkpoints to resume from")
     # That share every update, each on a GPU or on a share of the cores.
@@ -250,7 +250,9 @@ class Evaluation(Section):
     """How answers are read off the logits."""
 
     max_answer_tokens: int = Field(default=30, gt=0, le=8192)
-    batch_tokens: int = Field(default=16_384, gt=0, le=2**31, description="rows × longest row of an evaluation batch")
+    batch_tokens: int | None = Field(
+        default=None, gt=0, le=2**31, description="rows × longest row of a batch; None: as suits the machine"
+    )
     no_answer_threshold: float = Field(default=0.0, description="v2.0: no answer where its lead in logits exceeds this")
     language: Annotated[str, _LANGUAGE] | None = Field(
         default=None, description="of the answers, such as zh: how EM and F1 count words; None: what their script tells"

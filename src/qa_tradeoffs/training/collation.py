@@ -8,17 +8,18 @@ that chance gives it, and is computed in parts of like length, whose gradients a
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Sampler
 
 from qa_tradeoffs.data.features import Windows, parts
 from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
-from qa_tradeoffs.models import inputs
+from qa_tradeoffs.models import inputs, packing
 from qa_tradeoffs.models.inputs import Inputs
 
 LABELS = ("start_positions", "end_positions")
@@ -26,6 +27,8 @@ LABELS = ("start_positions", "end_positions")
 # each parameter. Measured on two cores of a CPU; for GPUs a guess, by which few would split an update of 16 windows.
 _FLOP_OF_CALLS = {"cpu": 5e8, "cuda": 5e12}
 _FLOP_OF_A_GRADIENT = 200
+# Of the widest activations of a packed row. What is larger the C library maps anew each time, and the kernel clears it.
+_PACKED_BYTES = 2**25
 
 
 class Shuffled(Sampler[int]):
@@ -60,11 +63,12 @@ class Shuffled(Sampler[int]):
 
 @dataclass(frozen=True)
 class Collator:
-    """Row numbers of an update → its windows with labels, in padded parts of like length.
+    """Row numbers of an update → its windows with labels, in parts: packed ones, or padded ones of like length.
 
     Each part is a dict of what the network ``reads``, the labels, ``share``, its share of the update's windows, and
     ``own_tokens`` (b, L), False on padding. ``own_cost``: what a part costs beside its tokens, in tokens. Rows are
-    padded to a ``multiple_of`` tokens.
+    padded to a ``multiple_of`` tokens. What would take several padded parts is packed instead, where ``packed_tokens``,
+    the most in one row, are not 0; it has ``splits``: where each window begins in its row, and where the last one ends.
 
     Of several ``processes``, number ``rank`` takes the rows rank, rank + processes, ... in the order of lengths, so
     that all have as much to do. Gradients are averaged over processes: shares are that many times as large.
@@ -77,24 +81,37 @@ class Collator:
     multiple_of: int = 1
     rank: int = 0
     processes: int = 1
+    packed_tokens: int = 0
 
     def __call__(self, rows: list[int]) -> dict[str, Any]:
         """This process's parts of an update, as the Trainer passes them on."""
-        times = self.processes if self.rank < len(rows) else 0
-        return {"parts": [self._padded(part) | {"share": times * len(part) / len(rows)} for part in self.parts(rows)]}
+        times, (packed, cut) = self.processes if self.rank < len(rows) else 0, self.cut(rows)
+        made = map(self._packed if packed else self._padded, cut)
+        return {
+            "parts": [
+                part | self._labels(of) | {"share": times * len(of) / len(rows)}
+                for of, part in zip(cut, made, strict=True)
+            ]
+        }
 
-    def parts(self, rows: Sequence[int] | NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """This process's rows of an update as they are computed; where it has none, one that counts for nothing."""
+    def cut(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[bool, list[NDArray[np.int64]]]:
+        """Whether it packs them, and this process's rows of an update in parts, one without a share if it has none."""
         by_length = np.asarray(rows)[np.argsort(self.windows.lengths[rows], kind="stable")]
         mine = by_length[self.rank :: self.processes] if self.rank < len(rows) else by_length[:1]
-        return [mine[part] for part in parts(self.windows.lengths[mine], self.own_cost, self.multiple_of)]
+        lengths = self.windows.lengths[mine]
+        padded = [mine[part] for part in parts(lengths, self.own_cost, self.multiple_of)]
+        if len(padded) == 1 or not self.packed_tokens:
+            return False, padded
+        n = min(len(mine), -(-int(lengths.sum()) // self.packed_tokens))
+        return True, [mine[i::n] for i in range(n)]
 
     def computed_tokens(self, rows: NDArray[np.int64]) -> int:
         """Tokens of an update in all processes, with padding."""
         tokens = 0
         for rank in range(self.processes):
-            for part in replace(self, rank=rank).parts(rows):
-                tokens += len(part) * self._width(part)
+            packed, cut = replace(self, rank=rank).cut(rows)
+            for part in cut:
+                tokens += int(self.windows.lengths[part].sum()) if packed else len(part) * self._width(part)
         return tokens
 
     def _width(self, part: NDArray[np.int64]) -> int:
@@ -103,10 +120,28 @@ class Collator:
 
     def _padded(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         part = self.reads.batch(self.windows, rows, self.pad_token_id, self.multiple_of)
+        return part | {"own_tokens": self._own_tokens(rows, self._width(rows))}
+
+    def _packed(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        lengths, tokens = self.windows.lengths[rows], self.windows.tokens_of(rows)
+        ids, types = (torch.from_numpy(x[tokens]) for x in (self.windows.input_ids, self.windows.token_type_ids))
+        splits = [0, *np.cumsum(lengths).tolist()]
+        own_tokens = self._own_tokens(rows, int(lengths.max()))
+        return self.reads.packed(ids, types, splits) | {"own_tokens": own_tokens, "splits": splits}
+
+    def _own_tokens(self, rows: NDArray[np.int64], width: int) -> torch.Tensor:
+        return torch.from_numpy(np.arange(width) < self.windows.lengths[rows, None])
+
+    def _labels(self, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
         labels = (self.windows.start_labels[rows], self.windows.end_labels[rows])
-        part |= {name: torch.from_numpy(values) for name, values in zip(LABELS, labels, strict=True)}
-        own = np.arange(self._width(rows)) < self.windows.lengths[rows, None]
-        return part | {"own_tokens": torch.from_numpy(own)}
+        return {name: torch.from_numpy(values) for name, values in zip(LABELS, labels, strict=True)}
+
+
+class Logits(NamedTuple):
+    """Start and end logits (b, L) each, by the names that the output of a network gives them."""
+
+    start_logits: torch.Tensor
+    end_logits: torch.Tensor
 
 
 def span_loss(output: Any, own_tokens: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
@@ -127,7 +162,16 @@ def span_loss(output: Any, own_tokens: torch.Tensor, start: torch.Tensor, end: t
 def part_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
     """What a collator's ``part`` of an update contributes to the mean loss of its windows."""
     share, own_tokens, *labels = (part.pop(name) for name in ("share", "own_tokens", *LABELS))
-    loss: torch.Tensor = share * span_loss(network(**part), own_tokens, *labels)
+    splits = part.pop("splits", None)
+    if splits is None:
+        output = network(**part)
+    else:
+        with packing.apart(splits):
+            row = network(**part)
+        lengths = np.diff(splits).tolist()
+        each = (logits[0].split(lengths) for logits in (row.start_logits, row.end_logits))
+        output = Logits(*(pad_sequence(of_each, batch_first=True) for of_each in each))
+    loss: torch.Tensor = share * span_loss(output, own_tokens, *labels)
     return loss
 
 
@@ -138,4 +182,9 @@ def collator_for(
     of_part = _FLOP_OF_CALLS[device.type] + _FLOP_OF_A_GRADIENT * network.num_parameters()
     of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
     multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
-    return Collator(windows, pad_token_id, inputs.of(network), of_part / of_token, multiple_of, rank, processes)
+    packed_tokens = 0
+    if device.type == "cpu" and packing.possible(network):
+        widest = max(layer.out_features for layer in network.modules() if isinstance(layer, torch.nn.Linear))
+        packed_tokens = _PACKED_BYTES // (4 * widest)
+    reads = inputs.of(network)
+    return Collator(windows, pad_token_id, reads, of_part / of_token, multiple_of, rank, processes, packed_tokens)

@@ -10,6 +10,7 @@ import torch
 from qa_tradeoffs.data.features import Int64, Windows
 from qa_tradeoffs.models import precisions
 from qa_tradeoffs.models.dropout import set_dropout
+from qa_tradeoffs.models.fast_attention import fast_attention
 from qa_tradeoffs.models.fast_dropout import fast_masks
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import collation
@@ -33,7 +34,7 @@ def updates(
     precision = precisions.chosen(recipe.precision, device)
 
     def update(of_update: list[int]) -> None:
-        with fast_masks(recipe.fast_dropout):
+        with fast_masks(recipe.fast_dropout), fast_attention(recipe.fast_dropout):
             for part in collator(of_update)["parts"]:
                 moved = {key: value.to(device) if torch.is_tensor(value) else value for key, value in part.items()}
                 with precisions.autocast(device, precision):

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import devices
 from qa_tradeoffs.models.dropout import set_dropout
+from qa_tradeoffs.models.fast_attention import fast_attention
 from qa_tradeoffs.models.fast_dropout import fast_masks
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.training import collation
@@ -46,7 +47,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
             collate_fn=self.data_collator,
             pin_memory=self.args.dataloader_pin_memory,
         )
-        return prepare_data_loader(updates, self.args.device, num_processes=1, process_index=0, put_on_device=True)
+        return prepare_data_loader(
+            updates, self.args.device, num_processes=1, process_index=0, put_on_device=True, non_blocking=True
+        )
 
     def training_step(self, model: Any, inputs: dict[str, Any], *_: Any) -> torch.Tensor:
         """The mean loss of an update; the gradients of its parts add up to that of the mean."""
@@ -68,7 +71,8 @@ def train(network: Any, setup: Setup) -> Fitted:
     """
     set_dropout(network, setup.recipe.dropout)
     trainer = Trainer(network, setup)
-    with quiet(), devices.enough_memory(otherwise=setup.recipe.too_large), fast_masks(setup.recipe.fast_dropout):
+    fast = setup.recipe.fast_dropout
+    with quiet(), devices.enough_memory(otherwise=setup.recipe.too_large), fast_masks(fast), fast_attention(fast):
         trainer.train(resume_from_checkpoint=last_complete_checkpoint(setup.workspace))
     if not all(bool(weight.isfinite().all()) for weight in network.parameters()):  # no loss was computed with them
         raise StudyError(
