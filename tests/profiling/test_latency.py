@@ -48,6 +48,12 @@ def test_the_parts_of_a_training_step_add_up_in_time_and_in_operations(own):
     assert timings[0].flops == forward.flops
 
 
+def test_lengths_that_the_study_does_not_give_are_cut_to_those_that_a_network_takes(own):
+    plan = Profile.model_validate({"forward": {"batch_sizes": [1], "lengths": [8]}})  # the network takes 64 tokens
+    found = [(point.work, point.conditions["length"]) for point in latency.grid(own, plan, SETTING)]
+    assert found == [("forward", 8), ("training_step", 64)]
+
+
 class Calls:
     """Stands in for the clock: notes the work that each pass asks for, and takes ``seconds`` for each call."""
 

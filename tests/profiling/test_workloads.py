@@ -94,12 +94,6 @@ def test_a_length_that_a_network_does_not_take_is_refused_by_its_key(key, value,
         workloads.subjects(network_of(), study, config.Model(label="tiny", architecture="bert"), seed=0)
 
 
-def test_lengths_that_the_study_does_not_give_are_cut_to_those_that_a_network_takes(network_of, study_of):
-    study = study_of(profile={"forward": {"batch_sizes": [1], "lengths": [8]}})
-    tiny = workloads.subjects(network_of(), study, config.Model(label="tiny", architecture="bert"), seed=0)[0]
-    assert (tiny.forward.lengths, tiny.training_step.lengths) == ((8,), (64,))
-
-
 @pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
 def test_tf32_is_allowed_only_where_it_is_asked_for_and_in_products_as_in_convolutions(precision, allowed):
     def state() -> list[bool]:
