@@ -99,10 +99,10 @@ def test_the_network_is_in_the_mode_and_attention_of_its_turn(planned, network_o
 
 def test_each_question_is_asked_by_itself_and_all_of_them_at_once(planned, network_of):
     network, shapes = network_of(), []
+    single, offline, *_ = planned({"bert": network})
     network.register_forward_pre_hook(
         lambda module, args, kwargs: shapes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
     )
-    single, offline, *_ = planned({"bert": network})
     for call in single.calls("bert", 0):
         call()
     alone, shapes[:] = list(shapes), []
