@@ -273,7 +273,8 @@ def profile_results(study: config.Study, slug: str, parameters: float, seconds: 
 def predictions_of(scores: list[float]) -> pd.DataFrame:
     """One question per score, of which an exact match is one of F1 1; the ids q0, q1, ... in falling order.
 
-    The answers are 'right', or else 'wrong 0.5' after their F1, and all stand in front; their probability falls from 1.
+    Each is about an article and a passage of its own. The answers are 'right', or else 'wrong 0.5' after their F1, and
+    all stand in front; their probability falls from 1.
     """
     frame = pd.DataFrame({"id": [f"q{row}" for row in range(len(scores))], "f1": scores})
     texts = ["right" if score == 1 else f"wrong {score}" for score in scores]
@@ -282,6 +283,8 @@ def predictions_of(scores: list[float]) -> pd.DataFrame:
         prediction=texts,
         probability=[1 - row / len(scores) for row in range(len(scores))],
         no_answer_score=-1.0,
+        article=[f"article {row}" for row in range(len(scores))],
+        passage=range(len(scores)),
         char_start=0,
         char_end=[len(text) for text in texts],
     )
@@ -462,6 +465,8 @@ def v2_study(collected_of: Callable[..., Collected]) -> Collected:
     spans = pd.DataFrame(
         {
             "id": [f"q{row}" for row in range(5)],
+            "article": "one",
+            "passage": range(5),
             "has_answer": [True, False, True, True, False],
             "span_f1": [1, 0, 0.5, 0, 0],
             "span_exact_match": [1, 0, 0, 0, 0],

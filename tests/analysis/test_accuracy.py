@@ -9,6 +9,7 @@ from tests.analysis.conftest import FINE_TUNED
 from tests.conftest import MODELS
 
 TWO = {"bert": [[1, 1, 1, 0.6]], "distilbert": [[1, 0.5, 1, 0.6]]}
+THREE = MODELS | {"third": MODELS["bert"] | {"label": "Third", "revision": "c" * 40}}
 NAN = pytest.approx(math.nan, nan_ok=True)
 
 
@@ -30,8 +31,7 @@ def test_scores_of_several_seeds_are_averaged_question_by_question(collected_of)
     row = accuracy.models(collected_of({"bert": [[1, 0, 1, 0], [0, 1, 1, 0], [0.5, 0.5, 1, 0]]})).iloc[0]
     assert (row["seeds"], row["f1"]) == (3, 50)
     assert row["exact_match"] == pytest.approx(100 * (2 + 2 + 1) / 12)
-    # Means over seeds are ½, ½, 1, 0: a resample of four of them lies between 0 and 100, seldom at either.
-    assert 0 < row["f1_low"] < 50 < row["f1_high"] < 100
+    assert row["f1_low"] == 0 and row["f1_high"] == 100  # 50 ± 3.18 × 20.4 over four questions is off the scale
     assert (row["f1_seed_low"], row["f1_seed_high"]) == (50, 50)
     row = accuracy.models(collected_of({"bert": [[1, 1], [1, 0.5]]})).iloc[0]
     assert (row["f1_seed_low"], row["f1_seed_high"]) == (75, 100)
@@ -67,45 +67,102 @@ def test_differences_are_paired_by_question_whatever_the_order_of_rows(collected
     collected.predictions["bert", 0] = collected.predictions["bert", 0].sort_values("id")
     row = accuracy.differences(collected).iloc[0]
     assert (row["model"], row["other"], row["f1_difference"]) == ("BERT", "DistilBERT", pytest.approx(12.5))
-    assert (row["low"], row["high"]) == pytest.approx((0, 37.5))  # one question in four differs, by 50
-    assert row["p_holm"] == 1  # swapping the one question that differs gives the same size of difference
-    assert row["verdict"] == "not significant"
+    half = 3.1824 * 12.5  # one question in four differs, by 50: deviation 25, error 12.5, t at 3 degrees of freedom
+    assert (row["low"], row["high"]) == pytest.approx((12.5 - half, 12.5 + half), abs=0.01)
+    assert row["p_holm"] == pytest.approx(0.391, abs=0.001)  # two-sided, of t = 1
+    assert row["detectable"] == pytest.approx((3.1824 + 0.9785) * 12.5, abs=0.01)  # and t at 80 %
+    assert (row["over"], row["verdict"]) == ("questions", "not significant")
 
 
 def test_differences_in_exact_match_are_paired_likewise(collected_of):
     row = accuracy.differences(collected_of(TWO), "exact_match").iloc[0]
-    assert (row["exact_match_difference"], row["low"], row["high"]) == pytest.approx((25, 0, 75))  # one in four, by 100
+    assert row["exact_match_difference"] == 25  # one in four, by 100
+    assert (row["low"], row["high"]) == pytest.approx((25 - 3.1824 * 25, 100), abs=0.01)  # 104.6 is not on the scale
 
 
 def test_p_values_are_corrected_for_all_pairs_together(collected_of):
-    # 30 questions apart, all in one direction: of 10,000 ways to swap them none is as extreme, 1/10,001 for each pair.
-    scores = {"bert": [[1.0] * 60], "distilbert": [[1.0] * 30 + [0.0] * 30]}
-    assert accuracy.differences(collected_of(scores))["p_holm"].tolist() == pytest.approx([1 / 10_001])
-    models = MODELS | {"third": MODELS["bert"] | {"label": "Third"}}
-    three = collected_of(scores | {"third": [[0.0] * 60]}, models=models)
-    for metric in ("f1", "exact_match"):  # three times the smallest, and none below it
-        assert accuracy.differences(three, metric)["p_holm"].tolist() == pytest.approx([3 / 10_001] * 3)
+    scores = {"bert": [[1.0] * 60], "distilbert": [[1.0] * 56 + [0.0] * 4]}
+    alone = accuracy.differences(collected_of(scores)).iloc[0]
+    three = accuracy.differences(collected_of(scores | {"third": [[0.0] * 60]}, models=THREE))
+    assert three["p_holm"].tolist() == pytest.approx([alone["p_holm"], 0, 0])  # the largest of three is not raised
+    near = collected_of(scores | {"third": [[1.0] * 58 + [0.0] * 2]}, models=THREE)
+    assert accuracy.differences(near)["p_holm"][0] == pytest.approx(3 * alone["p_holm"])  # the smallest of three
+    assert accuracy.differences(near)["detectable"][0] > alone["detectable"]
 
 
 @pytest.mark.parametrize(
     ("bert", "distilbert", "verdict"),
     [
-        (80, 40, "BERT significantly higher"),
-        (40, 80, "DistilBERT significantly higher"),
-        (81, 80, "not significant"),
-        (80, 80, "equal on every question"),
+        ([80, 80], [40, 40], "BERT significantly higher"),
+        ([40, 40], [80, 80], "DistilBERT significantly higher"),
+        ([80], [40], "BERT higher, over questions only"),
+        ([80], [40, 40], "BERT higher, over questions only"),  # one that came fine-tuned is one run
+        ([90, 40], [60, 50], "not significant"),  # over questions alone 10 points would be
+        ([81, 81], [80, 80], "not significant"),
+        ([80, 80], [80, 80], "equal on every question"),
     ],
 )
-def test_the_verdict_names_the_significantly_higher_one_whatever_the_order(collected_of, bert, distilbert, verdict):
+def test_the_verdict_names_the_higher_one_and_is_weaker_without_several_runs(collected_of, bert, distilbert, verdict):
     right = {"bert": bert, "distilbert": distilbert}
-    scores = {slug: [[1.0] * n + [0.0] * (100 - n)] * 2 for slug, n in right.items()}
+    scores = {slug: [[1.0] * n + [0.0] * (100 - n) for n in runs] for slug, runs in right.items()}
     assert accuracy.differences(collected_of(scores))["verdict"].tolist() == [verdict]
+
+
+def test_questions_of_one_article_are_alike(collected_of):
+    def halves(articles: int) -> float:
+        """The width of the interval of scores that are all right or all wrong in an article, of 100 questions."""
+        collected = collected_of({"bert": [[1.0] * 50 + [0.0] * 50]})
+        for frame in collected.predictions.values():
+            number = frame["id"].str[1:].astype(int)
+            frame["article"], frame["passage"] = (number // (100 // articles)).astype(str), number // 2
+        row = accuracy.models(collected).iloc[0]
+        return row["f1_high"] - row["f1_low"]
+
+    # Deviations ±50 of so many articles; t at one degree of freedom less.
+    assert halves(10) == pytest.approx(2 * 2.2622 * 50 / 3, abs=0.01)
+    assert halves(20) == pytest.approx(2 * 2.0930 * 50 / math.sqrt(19), abs=0.01)
+
+
+@pytest.mark.parametrize(("keeps", "verdict"), [(0.5, "yes"), (0.75, "cannot be told"), (0.99, "no")])
+def test_a_model_keeps_a_share_of_the_best_one_s_f1_or_not_or_it_cannot_be_told(collected_of, keeps, verdict):
+    scores = {"bert": [[1.0] * 100], "distilbert": [[1.0] * 76 + [0.0] * 24]}
+    row = accuracy.kept(collected_of(scores, analysis={"keeps": keeps})).iloc[0]
+    # 76 % ± t at 99 degrees of freedom times the deviation of 76 ones in 100.
+    half = 1.9842 * 100 * math.sqrt(0.76 * 0.24 / 99)
+    assert (row["model"], row["best"], row["share"]) == ("DistilBERT", "BERT", pytest.approx(76))
+    assert (row["low"], row["high"]) == pytest.approx((76 - half, 76 + half), abs=0.01)
+    assert (row["over"], row["verdict"]) == ("questions", verdict)
+
+
+def test_a_best_f1_of_nothing_tells_no_share(collected_of):
+    assert accuracy.kept(collected_of({"bert": [[0.0] * 9], "distilbert": [[0.0] * 9]}))["verdict"].tolist() == [
+        "cannot be told"
+    ]
+    assert accuracy.kept(collected_of({"bert": [[0.5] * 9]})).empty
+
+
+REWRITTEN = {"models": MODELS | {"rewritten": MODELS["bert"] | {"label": "Rewritten", "grouped_matmul": True}}}
+
+
+def test_one_model_computed_in_two_ways_is_no_contestant_and_its_answers_are_compared(collected_of):
+    scores = {"bert": [[1, 0.5, 0], [1, 0.5, 0.5]], "distilbert": [[1, 0, 0], [1, 0, 0]]}
+    collected = collected_of(scores | {"rewritten": scores["bert"]}, **REWRITTEN)
+    assert collected.distinct == ["bert", "distilbert"]
+    assert accuracy.differences(collected)[["model", "other"]].to_numpy().tolist() == [["BERT", "DistilBERT"]]
+    assert accuracy.kept(collected)["model"].tolist() == ["DistilBERT"]
+    row = accuracy.variants(collected).iloc[0]
+    assert (row["model"], row["of"], row["answers"], row["verdict"]) == ("Rewritten", "BERT", 6, "same answers")
+    assert (row["f1_difference"], row["low"], row["high"]) == (0, 0, 0)
+    other = accuracy.variants(collected_of(scores | {"rewritten": [[1, 0.5, 0], [1, 0.5, 0.25]]}, **REWRITTEN)).iloc[0]
+    assert (other["differing"], other["verdict"]) == (1, "1 of 6 answers differ")
+    assert other["f1_difference"] == pytest.approx(-100 * 0.25 / 6)
+    assert accuracy.variants(collected_of(scores)).empty
 
 
 def test_one_model_has_no_differences(collected_of):
     table = accuracy.differences(collected_of({"bert": [[1, 0]]}))
     assert table.empty
-    assert table.columns.tolist() == ["model", "other", "f1_difference", "low", "high", "p_holm", "verdict"]
+    assert table.columns.tolist()[:3] == ["model", "other", "f1_difference"]
 
 
 def test_runs_have_their_mean_deviation_and_t_interval(collected_of):
@@ -120,14 +177,6 @@ def test_runs_have_their_mean_deviation_and_t_interval(collected_of):
 
 def test_one_run_says_nothing_of_others(collected_of):
     assert accuracy.runs(collected_of({"bert": [[1, 0.4]]})).empty
-
-
-def test_runs_overlap_where_one_lies_between_those_of_the_other(collected_of):
-    models = MODELS | {"third": MODELS["bert"] | {"label": "Third"}}
-    scores = {"bert": [[0.6], [0.8]], "distilbert": [[0.7]], "third": [[0.5], [0.4]]}
-    runs = accuracy.runs(collected_of(scores, models=models)).set_index(["metric", "model"])["overlaps"]
-    assert runs["f1"].to_dict() == {"BERT": "DistilBERT", "Third": "none"}
-    assert runs["exact_match"]["Third"] == "BERT and DistilBERT"  # no answer is exact
 
 
 def test_losses_stand_one_below_the_other(collected_of):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import answers_of, question
+from scipy import stats
 
 from qa_tradeoffs.analysis import slices
 from qa_tradeoffs.data.example import Example
@@ -109,8 +110,9 @@ def test_a_difference_in_one_slice_is_found_and_the_others_are_corrected_for():
     assert table.loc["who", "verdict"] == "better"
     assert table.loc["who", "f1_difference"] == 50
     assert 36 < table.loc["who", "low"] < 40 and 60 < table.loc["who", "high"] < 64
-    # The smallest p value there can be, 1 / 10,001, times the number of comparisons.
-    assert table.loc["who", "p_holm"] == pytest.approx(len(table) / 10_001)
+    # 30 of 60 differ by 100: t = 50 / (100 · √(0.25 / 59)).
+    t = 0.5 / np.sqrt(0.25 / 59)
+    assert table.loc["who", "p_holm"] == pytest.approx(len(table) * 2 * stats.t.sf(t, 59))
 
 
 def test_one_model_or_a_tiny_study_has_no_differences():
@@ -122,20 +124,18 @@ def test_one_model_or_a_tiny_study_has_no_differences():
 
 
 @pytest.mark.parametrize(
-    ("of_first", "of_second", "overlap"),
+    ("of_first", "of_second", "verdict"),
     [
-        ([1.0, 0.5], [0.5, 0.0], True),
-        ([1.0, 0.6], [0.5, 0.0], False),
-        ([0.0, 0.2], [0.5, 1.0], False),
-        ([1.0, 0.0], [0.5, 0.4], True),
-        ([1.0], [0.5, 1.0], False),
+        ([1.0, 0.9], [0.1, 0.0], "better"),
+        ([1.0, 0.0], [0.5, 0.4], "not significant"),  # its two runs differ by all that there is
+        ([1.0], [0.5, 0.0], "better"),  # over questions only
     ],
 )
-def test_training_runs_overlap_where_a_seed_of_one_is_within_those_of_the_other(of_first, of_second, overlap):
+def test_training_runs_count_in_a_slice_where_both_models_have_several(of_first, of_second, verdict):
     scores = {label: [[score] * 60 for score in seeds] for label, seeds in (("A", of_first), ("B", of_second))}
     table = slices.differences(answers_of([question(i) for i in range(60)], scores))
-    assert table["runs_overlap"].tolist() == [overlap] * 4
-    assert set(table["verdict"]) == {"not significant"} if overlap else "not significant" not in set(table["verdict"])
+    assert table["verdict"].tolist() == [verdict] * 4
+    assert set(table["over"]) == {"questions and training runs" if len(of_first) > 1 else "questions"}
 
 
 def test_words_are_counted_by_the_rules_of_the_answers_language():

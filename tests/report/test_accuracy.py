@@ -20,11 +20,11 @@ def test_the_table_of_models_has_units(collected_of):
     collected = collected_of({"bert": [[1, 1], [1, 0.5]]}, usd_per_hour=(1.0, 3.0))
     assert cells(collected).iloc[0].to_dict() == {
         "model": "BERT",
-        "EM": "75.0 (50.0–100.0)",
-        "F1": "87.5 (75.0–100.0)",
+        "EM": "75.0 (0.0–100.0)",
+        "F1": "87.5 (0.0–100.0)",
         "a perfect model, EM and F1": "100.0 and 100.0",
         "F1, lowest and highest seed": "75.0–100.0 (2)",
-        "against lexical overlap, F1 20.0": "higher",
+        "against lexical overlap, F1 20.0": "not significant",
         "parameters": "100.0 M",
         "on disk": "381.5 MiB",
         "one question": "200 ms",
@@ -49,19 +49,37 @@ def test_f1_is_higher_or_lower_than_the_baseline_where_intervals_do_not_overlap(
 
 def test_differences_have_their_sign_and_their_verdict():
     row = {"model": "A", "other": "B", "low": -4.0, "high": 0.1, "p_holm": 0.0612, "verdict": "not significant"}
+    row |= {"over": "questions", "detectable": 2.91}
     exact = row | {"low": 1.0, "high": 5.0, "p_holm": 0.01, "verdict": "A significantly higher"}
     f1 = pd.DataFrame([row]).assign(f1_difference=-2.04)
     table = accuracy.differences(f1, pd.DataFrame([exact]).assign(exact_match_difference=3.0)).cells
     assert table.iloc[0].tolist() == [
-        "A", "B", "-2.0 (-4.0 to +0.1)", "0.061", "not significant",
-        "+3.0 (+1.0 to +5.0)", "0.01", "A significantly higher",
+        "A", "B", "-2.0 (-4.0 to +0.1)", "0.061", "not significant", "2.9",
+        "+3.0 (+1.0 to +5.0)", "0.01", "A significantly higher", "2.9", "questions",
     ]  # fmt: skip
+
+
+def test_the_share_kept_names_the_best_model_and_the_share_asked_for():
+    row = {"model": "B", "best": "A", "share": 98.76, "low": 97.0, "high": 100.54, "over": "questions"}
+    table = accuracy.kept(pd.DataFrame([row | {"verdict": "cannot be told"}]), 0.99)
+    assert table.cells.to_dict("records") == [
+        {"model": "B", "F1, per cent of A's": "98.8 (97.0–100.5)", "keeps at least 99 %": "cannot be told",
+         "uncertainty over": "questions"}
+    ]  # fmt: skip
+    assert accuracy.kept(pd.DataFrame(), 0.99).markup.startswith("<p>None: ")
+
+
+def test_one_model_computed_in_two_ways_has_its_answers_compared():
+    row = {"model": "R", "of": "S", "answers": 600, "verdict": "same answers", "over": "questions"}
+    table = accuracy.variants(pd.DataFrame([row | {"f1_difference": 0.0, "low": 0.0, "high": 0.0}]))
+    assert table.cells.iloc[0].tolist() == ["R", "S", 600, "same answers", "0.0 (0.0 to 0.0)", "questions"]
+    assert accuracy.variants(pd.DataFrame()).markup.startswith("<p>None: ")
 
 
 def test_runs_have_their_metric_s_name(collected_of):
     collected = collected_of({"bert": [[1, 0.4], [1, 0.6], [1, 0.8]], "distilbert": [[1, 0.6]]})
     table = accuracy.runs(analysis.runs(collected)).cells
-    assert table.iloc[0].tolist() == ["BERT", "F1", 3, "80.0", "10.00", "55.2 to 100.0", "70.0 to 90.0", "DistilBERT"]
+    assert table.iloc[0].tolist() == ["BERT", "F1", 3, "80.0", "10.00", "55.2 to 100.0", "70.0 to 90.0"]
 
 
 def test_losses_have_a_line_a_run_in_the_colour_of_the_model():

@@ -1,7 +1,8 @@
 """How well each model answers: scores, paired differences, spread over training runs, loss histories."""
 
 from collections.abc import Mapping
-from itertools import combinations
+from dataclasses import astuple, replace
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,16 @@ import pandas as pd
 
 from qa_tradeoffs.analysis import money, serving
 from qa_tradeoffs.analysis.collected import Collected, bounded, of_model
-from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.metrics import intervals
+from qa_tradeoffs.metrics.estimates import Clusters, Estimate, contrast, ratio
 from qa_tradeoffs.metrics.pareto import Gap
-
-_VERDICTS = {
-    "better": "{0} significantly higher", "worse": "{1} significantly higher", "equal": "equal on every question",
-    "not significant": "not significant",
-}  # fmt: skip
 
 
 def models(collected: Collected) -> pd.DataFrame:
     """One row per model, in the study's order.
 
-    EM and F1 are points, means over seeds, with 95 % bootstrap intervals over questions (of each question's mean over
-    seeds) in ``*_low`` and ``*_high``, and ``f1_seed_low``/``f1_seed_high`` the lowest and highest seed;
+    EM and F1 are points, means over seeds, with 95 % intervals in ``*_low`` and ``*_high``, over questions and, with
+    several seeds, training runs; ``f1_seed_low``/``f1_seed_high`` are the lowest and highest seed;
     ``ceiling_exact_match`` and ``ceiling_f1`` are those of a perfect model within the study's limits.
     ``question`` is the seconds of a question in SingleStream, all models in turn, with its interval over passes, of
     which so many are ``contended``; ``million_usd`` what 10⁶ questions cost one by one, a pair. Columns ``train_*`` are
@@ -42,22 +38,77 @@ def baseline(collected: Collected) -> dict[str, float]:
 
 
 def differences(collected: Collected, metric: str = "f1") -> pd.DataFrame:
-    """Every two models compared question by question, in points: estimate, interval, p adjusted after Holm, verdict.
+    """Every two of the distinct models compared question by question, in points.
 
-    ``metric`` is f1 or exact_match; the estimate is in f1_difference or exact_match_difference. With several seeds, a
-    question's score is its mean over them; interval and verdict are over questions only. Holm's family is the pairs of
-    a metric.
+    ``metric`` is f1 or exact_match. Columns: model, other; {metric}_difference with its 95 % interval in low and high;
+    p_holm, adjusted after Holm for all pairs of this metric; ``over``, 'questions' or, where both models have several
+    seeds, 'questions and training runs'; ``detectable``, the smallest difference that this study would have found
+    significant with a chance of 80 %, at the level of Holm's first step; ``verdict``.
     """
-    rng = np.random.default_rng(0)
-    scores = {collected.label(slug): 100 * collected.scores(slug, metric).mean(axis=0) for slug in collected.slugs}
-    rows = [
-        (a, b, *intervals.paired_difference(scores[a], scores[b], rng, resamples=10_000))
-        for a, b in combinations(scores, 2)
-    ]
-    table = pd.DataFrame(rows, columns=["model", "other", f"{metric}_difference", "low", "high", "p_holm"])
-    table["p_holm"] = intervals.holm(table["p_holm"])
-    verdicts = [_VERDICTS[Gap(*gap).verdict].format(a, b) for a, b, *gap in table.itertuples(index=False)]
-    return table.assign(verdict=verdicts)
+    pairs = list(combinations(collected.distinct, 2))
+    found = [compared(collected, *pair, metric) for pair in pairs]
+    rows = []
+    for pair, one, p_value in zip(pairs, found, intervals.holm([one.p_value for one in found]), strict=True):
+        measured, (model, other) = replace(gap(one), p_value=float(p_value)), map(collected.label, pair)
+        rows.append(
+            (model, other, *astuple(measured), one.detectable(0.05 / len(pairs)), _verdict(model, other, measured))
+        )
+    columns = ["model", "other", f"{metric}_difference", "low", "high", "p_holm", "over", "detectable", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def compared(collected: Collected, slug: str, other: str, metric: str = "f1") -> Estimate:
+    """How many points a model is ahead of another one, question by question; also run by run if they are one model."""
+    ours, theirs = (100 * collected.scores(one, metric) for one in (slug, other))
+    one_model = collected.same[slug] == collected.same[other]
+    return contrast([(1, ours - theirs)] if one_model else [(1, ours), (-1, theirs)], collected.clusters)
+
+
+def gap(difference: Estimate) -> Gap:
+    """A difference in points with its interval on their scale; its p value is that of this pair alone."""
+    low, high = np.clip(difference.interval(), -100, 100)
+    return Gap(difference.value, float(low), float(high), difference.p_value, difference.over)
+
+
+def kept(collected: Collected) -> pd.DataFrame:
+    """Whether each distinct model keeps the share of the best one's F1 that the study asks for (non-inferiority).
+
+    One row per model but the one with the highest F1, ``best``: model, best; share, per cent of its F1, from low to
+    high at 95 % for all rows together (Bonferroni); over, as in ``differences``; verdict: 'yes' where the interval is
+    not below the share asked for, 'no' where it is, else 'cannot be told'. MLPerf asks so for 99 % or 99.9 % of a
+    reference (Reddi et al., 2020, arXiv 1911.02549).
+    """
+    scores = {collected.label(slug): collected.scores(slug, "f1") for slug in collected.distinct}
+    best = max(scores, key=lambda label: float(scores[label].mean()))
+    asked, rows = 100 * collected.study.analysis.keeps, []
+    for model in (label for label in scores if label != best):
+        share = ratio(scores[model], scores[best], collected.clusters)
+        low, high = np.maximum(0, 100 * np.array(share.interval(1 - 0.05 / (len(scores) - 1))))
+        verdict = "yes" if low >= asked else "no" if high < asked else "cannot be told"
+        rows.append((model, best, 100 * share.value, low, high, share.over, verdict))
+    return pd.DataFrame(rows, columns=["model", "best", "share", "low", "high", "over", "verdict"])
+
+
+def variants(collected: Collected) -> pd.DataFrame:
+    """The models that are another one here, ``of``, computed in another way; one row each.
+
+    Columns: model, of; answers, how many both gave, and differing, how many of these are not the same text;
+    f1_difference with its interval in low and high, p_value, and over; verdict.
+    """
+    rows = []
+    for slug, first in collected.same.items():
+        if slug != first:
+            ours, theirs = (
+                pd.concat(of_model(key, collected.predictions)).sort_values("id", kind="stable")["prediction"]
+                for key in (slug, first)
+            )
+            differing = int((ours.to_numpy() != theirs.to_numpy()).sum())
+            measured = gap(compared(collected, slug, first))
+            verdict = f"{differing:,} of {len(ours):,} answers differ" if differing else "same answers"
+            names = collected.label(slug), collected.label(first)
+            rows.append((*names, len(ours), differing, *astuple(measured), verdict))
+    columns = ["model", "of", "answers", "differing", "f1_difference", "low", "high", "p_value", "over", "verdict"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def runs(collected: Collected) -> pd.DataFrame:
@@ -65,23 +116,15 @@ def runs(collected: Collected) -> pd.DataFrame:
 
     Of the models that have several. Columns: model, metric (f1 or exact_match), runs; in points the mean, sd (n - 1 in
     the denominator), low and high of the 95 % t interval of the mean over runs, cut to the scale, and the lowest and
-    highest run; overlaps, the models whose range from lowest to highest overlaps with this one.
+    highest run.
     """
     rows = []
-    for metric in ("f1", "exact_match"):
-        scores = {
-            collected.label(slug): [100 * frame[metric].mean() for frame in of_model(slug, collected.predictions)]
-            for slug in collected.slugs
-        }
-        for model, ours in scores.items():
-            if len(ours) > 1:
-                others = {other: values for other, values in scores.items() if other != model}
-                overlaps = [o for o, theirs in others.items() if min(theirs) <= max(ours) and min(ours) <= max(theirs)]
-                interval = np.clip(intervals.t_interval(ours), 0, 100)
-                spread = np.mean(ours), np.std(ours, ddof=1), *interval, min(ours), max(ours)
-                rows.append((model, metric, len(ours), *spread, listed(overlaps) if overlaps else "none"))
-    columns = ["model", "metric", "runs", "mean", "sd", "low", "high", "lowest", "highest", "overlaps"]
-    return pd.DataFrame(rows, columns=columns)
+    for metric, slug in product(("f1", "exact_match"), collected.slugs):
+        scores = 100 * collected.scores(slug, metric).mean(axis=1)
+        if len(scores) > 1:
+            spread = scores.mean(), scores.std(ddof=1), *np.clip(intervals.t_interval(scores), 0, 100)
+            rows.append((collected.label(slug), metric, len(scores), *spread, scores.min(), scores.max()))
+    return pd.DataFrame(rows, columns=["model", "metric", "runs", "mean", "sd", "low", "high", "lowest", "highest"])
 
 
 def losses(collected: Collected) -> pd.DataFrame:
@@ -94,7 +137,7 @@ def losses(collected: Collected) -> pd.DataFrame:
 
 
 def _model(collected: Collected, slug: str, served: Mapping[str, Any]) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
+    clusters = collected.clusters
     evaluations = of_model(slug, collected.evaluations)
     f1_by_seed = [file.find("f1").value for file in evaluations]
     return {
@@ -103,8 +146,8 @@ def _model(collected: Collected, slug: str, served: Mapping[str, Any]) -> dict[s
         "parameters": collected.measured(slug, "parameters")[0].value,
         "bytes": collected.measured(slug, "bytes_on_disk")[0].value,
         **{name: served[name] for name in ("question", "question_low", "question_high", "contended", "million_usd")},
-        **estimated("exact_match", 100 * collected.scores(slug, "exact_match").mean(axis=0), rng),
-        **estimated("f1", 100 * collected.scores(slug, "f1").mean(axis=0), rng),
+        **estimated("exact_match", collected.scores(slug, "exact_match"), clusters),
+        **estimated("f1", collected.scores(slug, "f1"), clusters),
         "seeds": len(f1_by_seed),
         "f1_seed_low": min(f1_by_seed),
         "f1_seed_high": max(f1_by_seed),
@@ -114,6 +157,15 @@ def _model(collected: Collected, slug: str, served: Mapping[str, Any]) -> dict[s
     }
 
 
-def estimated(name: str, values: npt.NDArray[np.float64], rng: np.random.Generator) -> dict[str, float]:
-    """Columns of the mean of ``values`` (n,) and its bootstrap interval over them."""
-    return bounded(name, values.mean(), intervals.bootstrap_mean(values, rng))
+def estimated(name: str, runs: npt.NDArray[np.float64], clusters: Clusters) -> dict[str, float]:
+    """Columns of the mean of scores ``runs`` (n_seeds, n) in [0, 1], in points, and of its interval."""
+    estimate = contrast([(100, runs)], clusters)
+    return bounded(name, estimate.value, np.clip(estimate.interval(), 0, 100).tolist())
+
+
+def _verdict(model: str, other: str, gap: Gap) -> str:
+    """Which of the two is higher; weaker words where nothing is known of other training runs."""
+    higher = {"better": model, "worse": other}.get(gap.verdict)
+    if higher is None:
+        return "equal on every question" if gap.verdict == "equal" else "not significant"
+    return f"{higher} higher, over questions only" if gap.over == "questions" else f"{higher} significantly higher"

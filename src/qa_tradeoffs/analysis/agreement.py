@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from qa_tradeoffs.analysis.answers import Answers
-from qa_tradeoffs.metrics import intervals
+from qa_tradeoffs.metrics import estimates
 from qa_tradeoffs.metrics.squad import Normalize
 
 Floats = npt.NDArray[np.float64]
@@ -33,8 +33,8 @@ def table(answers: Answers) -> pd.DataFrame:
     shares = [100 * np.mean([_shares(*pairing) for pairing in pairings], axis=0) for *_, pairings in pairs]
     if not pairs:
         return pd.DataFrame(columns=columns)
-    bounds = intervals.bootstrap_means(np.hstack(shares), np.random.default_rng(0))
-    figures = np.stack([np.mean(shares, axis=1).ravel(), *bounds], axis=1).reshape(len(pairs), -1)
+    found = [estimates.mean(column, answers.clusters) for column in np.hstack(shares).T]
+    figures = np.array([(one.value, *np.clip(one.interval(), 0, 100)) for one in found]).reshape(len(pairs), -1)
     better = [max(answers.score(label, "exact_match").mean() for label in pair[:2]) for pair in pairs]
     rows = [(*pair[:2], *row, best) for pair, row, best in zip(pairs, figures, better, strict=True)]
     return pd.DataFrame(rows, columns=columns)

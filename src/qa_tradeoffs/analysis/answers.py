@@ -1,6 +1,7 @@
-"""What every model answered to the same questions, side by side, and how alike the questions of one passage are."""
+"""What every model answered to the same questions, side by side."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -12,22 +13,24 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics import languages
+from qa_tradeoffs.metrics.estimates import Clusters
 from qa_tradeoffs.metrics.squad import Normalize
 
 Floats = npt.NDArray[np.float64]
-_ALIKE = 1.1  # from this ratio of widths on, an interval that almost reaches zero is doubtful
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
     """n questions and, by a model's label, one table of answers per seed, each with a row per question in that order.
 
-    The tables have the columns of evaluation.score; words are counted by the rules of ``language``.
+    The tables have the columns of evaluation.score; words are counted by the rules of ``language``. ``variants`` are
+    the labels of models that are another one here, computed in another way.
     """
 
     examples: tuple[Example, ...]
     tables: dict[str, tuple[pd.DataFrame, ...]]
     language: str = languages.OFFICIAL
+    variants: frozenset[str] = frozenset()
 
     @property
     def labels(self) -> list[str]:
@@ -36,8 +39,18 @@ class Answers:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Every two models once."""
-        return list(combinations(self.labels, 2))
+        """Every two of the distinct models once."""
+        return list(combinations(self.distinct, 2))
+
+    @property
+    def distinct(self) -> list[str]:
+        """The models without the ``variants`` of others."""
+        return [label for label in self.tables if label not in self.variants]
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        """Which questions are alike."""
+        return Clusters.of(*([getattr(example, of) for example in self.examples] for of in ("title", "context")))
 
     @property
     def rules(self) -> Normalize:
@@ -46,9 +59,12 @@ class Answers:
 
     def score(self, label: str, metric: str) -> Floats:
         """(n,): a model's score of each question in points, mean over seeds."""
-        columns = [table[metric].to_numpy(dtype=np.float64) for table in self.tables[label]]
-        points: Floats = 100 * np.mean(columns, axis=0)
+        points: Floats = self.scores(label, metric).mean(axis=0)
         return points
+
+    def scores(self, label: str, metric: str) -> Floats:
+        """(n_seeds, n): a model's score of each question in points, seed by seed."""
+        return 100 * np.stack([table[metric].to_numpy(dtype=np.float64) for table in self.tables[label]])
 
 
 def load(collected: Collected) -> Answers:
@@ -75,33 +91,5 @@ def load(collected: Collected) -> Answers:
         )
         for slug in collected.slugs
     }
-    return Answers(tuple(examples.values()), tables, collected.language)
-
-
-def by_passage(answers: Answers) -> pd.DataFrame:
-    """How many times as wide an interval would be had whole passages been drawn instead of questions.
-
-    One row per model's F1 (``other`` is '') and one per difference in F1 of two models: model, other, width (NaN where
-    all scores are equal), verdict, and the numbers of questions and passages.
-    """
-    passage, contexts = pd.factorize(np.array([example.context for example in answers.examples], dtype=object))
-    f1 = {label: answers.score(label, "f1") for label in answers.labels}
-    values = {(label, ""): scores for label, scores in f1.items()} | {(a, b): f1[a] - f1[b] for a, b in answers.pairs}
-    rows = [(*names, design_factor(scores, passage)) for names, scores in values.items()]
-    table = pd.DataFrame(rows, columns=["model", "other", "width"])
-    verdicts = np.where(table["width"] > _ALIKE, "intervals too narrow", "intervals wide enough")
-    return table.assign(verdict=verdicts, questions=len(passage), passages=len(contexts))
-
-
-def design_factor(values: Floats, cluster: npt.NDArray[np.intp]) -> float:
-    """Standard error of the mean of ``values`` (n,) in clusters, counted from 0, over that of independent values.
-
-    The root of Kish's (1965) design effect, with the standard error of Liang and Zeger (1986): 1 where every value is a
-    cluster of its own, NaN where all are equal.
-    """
-    deviations = values - values.mean()
-    sums = np.bincount(cluster, weights=deviations)
-    n, clusters = len(values), len(sums)
-    independent = (deviations**2).sum() * n / max(n - 1, 1)
-    clustered = (sums**2).sum() * clusters / max(clusters - 1, 1)
-    return float(np.sqrt(clustered / independent)) if independent > 0 else float("nan")
+    variants = frozenset(collected.label(slug) for slug in set(collected.slugs) - set(collected.distinct))
+    return Answers(tuple(examples.values()), tables, collected.language, variants)

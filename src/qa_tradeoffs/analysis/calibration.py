@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import special
 
 from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.analysis.collected import bounded
@@ -18,21 +19,23 @@ Floats = npt.NDArray[np.float64]
 BINS = 10
 COVERAGES = np.linspace(0.1, 1.0, 10)  # below a tenth of the questions accuracy is that of a few
 _RESAMPLES = 1000
+_SIGNED = ("gap", "gain")  # figures that may be below 0
 _DRAWS = 400  # of what a calibrated model would get right
 
 
 class Calibration(NamedTuple):
     """Confidence against correctness (EM), in points and per cent; empty tables below ``slices.FEWEST`` questions.
 
-    With several seeds each is the mean of the seeds' own figures; intervals are over questions.
+    With several seeds each is the mean of the seeds' own figures; intervals are over questions, in their clusters: t
+    intervals with the standard error of a bootstrap of whole clusters.
 
     ``models``: one row per model: model, n, seeds; ``confidence`` and ``accuracy``, means; ``gap`` = confidence -
-    accuracy with ``gap_low`` and ``gap_high``, at a level corrected for the number of models (Bonferroni); ``ece`` with
-    its 95 % interval, and ``ece_chance``, which a perfectly calibrated model would exceed on as many questions in 5 %
-    of cases, divided by the number of models; ``aurc`` with its 95 % interval, and what it would be were confidence
-    worthless (``aurc_random``) or did it put every right answer before every wrong one (``aurc_best``); ``verdict``:
-    overconfident or underconfident where the interval of ``gap`` excludes zero, else miscalibrated where ``ece``
-    exceeds ``ece_chance``, else calibrated within chance.
+    accuracy with ``gap_low`` and ``gap_high``, at a level corrected for the number of distinct models and the two tests
+    of each (Bonferroni); ``ece``, which chance alone makes positive and which therefore has no interval, but
+    ``ece_chance``, which a perfectly calibrated model would exceed on as many questions so seldom, too; ``aurc`` with
+    its 95 % interval, and what it would be were confidence worthless (``aurc_random``) or did it put every right answer
+    before every wrong one (``aurc_best``); ``verdict``: overconfident or underconfident where the interval of ``gap``
+    excludes zero, else miscalibrated where ``ece`` exceeds ``ece_chance``, else calibrated within chance.
     ``bins``: model, bin, bin_confidence, and bin_accuracy with its 95 % interval.
     ``coverage``: model, coverage (per cent of the questions, the most confident), ``em`` of these with its 95 %
     interval, and ``gain`` over answering all, its interval corrected as that of ``gap``.
@@ -64,11 +67,14 @@ def calibration_of(answers: Answers) -> Calibration:
     runs = {label: [_Run.of(frame) for frame in frames] for label, frames in answers.tables.items()}
     rng = np.random.default_rng(0)
     drawn: dict[str, list[dict[str, Floats]]] = {label: [] for label in runs}
-    for counts in chain([np.ones((1, n))], intervals.resample_counts(n, rng, _RESAMPLES)):  # the sample itself first
+    clusters, once = answers.clusters, np.ones((1, len(answers.clusters.sizes)))
+    for counts in chain([once], intervals.resample_counts(once.size, rng, _RESAMPLES)):  # the sample itself first
         for label, seeds in runs.items():
-            drawn[label].append(_mean([run.figures(counts) for run in seeds]))
-    alpha = 0.05 / len(runs)
-    parts = [_tables(label, seeds, drawn[label], rng, alpha) for label, seeds in runs.items()]
+            drawn[label].append(_mean([run.figures(counts[:, clusters.codes]) for run in seeds]))
+    alpha = 0.05 / 2 / len(answers.distinct)  # by its gap or by its ECE a model is not calibrated
+    parts = [
+        _tables(label, seeds, _Drawn.of(drawn[label], clusters.freedom), rng, alpha) for label, seeds in runs.items()
+    ]
     return Calibration(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)))
 
 
@@ -79,22 +85,18 @@ class _Run:
     confidence: Floats
     correct: Floats
     tenths: Floats
-    covered: Floats
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> "_Run":
         confidence = confidence_of(frame)
-        covered = [calibration.bins(confidence, [1 - coverage, 1]) for coverage in COVERAGES]
         tenths = calibration.bins(confidence, np.linspace(0, 1, BINS + 1))
-        return cls(confidence, frame["exact_match"].to_numpy(dtype=np.float64), tenths, np.hstack(covered))
+        return cls(confidence, frame["exact_match"].to_numpy(dtype=np.float64), tenths)
 
     def figures(self, counts: Floats) -> dict[str, Floats]:
         """What has an interval, for each resample, (r,) or (r, bins)."""
-        n = len(self.correct)
-        em = calibration.mean_in(self.covered, self.correct, counts)
+        em = calibration.accuracy_at(COVERAGES, self.confidence, self.correct, counts)
         return {
-            "gap": counts @ (self.confidence - self.correct) / n,
-            "ece": calibration.calibration_error(self.tenths, self.confidence, self.correct, counts),
+            "gap": counts @ (self.confidence - self.correct) / counts.sum(axis=1),
             "aurc": calibration.area_under_risk_coverage(self.confidence, self.correct, counts),
             "bin_accuracy": calibration.mean_in(self.tenths, self.correct, counts),
             "em": em,
@@ -109,6 +111,7 @@ class _Run:
             "confidence": self.confidence.mean(),
             "accuracy": self.correct.mean(),
             "bin_confidence": calibration.mean_in(self.tenths, self.confidence, once)[0],
+            "ece": calibration.calibration_error(self.tenths, self.confidence, self.correct),
             "ece_chance": np.quantile(errors, 1 - alpha),
             "aurc_best": calibration.area_under_risk_coverage(self.correct, self.correct, once)[0],
             "aurc_random": 1 - self.correct.mean(),
@@ -120,19 +123,30 @@ def _mean(seeds: list[dict[str, Floats]]) -> dict[str, Floats]:
     return {name: 100 * np.mean([figures[name] for figures in seeds], axis=0) for name in seeds[0]}
 
 
-def _tables(
-    label: str, seeds: list[_Run], drawn: list[dict[str, Floats]], rng: np.random.Generator, alpha: float
-) -> Calibration:
-    """One model's rows; of the figures ``drawn`` the first are those of the sample."""
-    figures = {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Figures (1 + resamples, ...), the first that of the sample, and the degrees of freedom of their errors."""
 
-    def of(name: str, level: float = 0.05) -> dict[str, Any]:
-        ends = np.nanquantile(figures[name][1:], [level / 2, 1 - level / 2], axis=0)
-        return bounded(name, figures[name][0], ends)
+    figures: dict[str, Floats]
+    freedom: float
 
+    @classmethod
+    def of(cls, parts: list[dict[str, Floats]], freedom: float) -> "_Drawn":
+        return cls({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, freedom)
+
+    def columns(self, name: str, alpha: float = 0.05) -> dict[str, Any]:
+        """Columns of a figure and its t interval at 1 - ``alpha``."""
+        found, *resampled = self.figures[name]
+        half = special.stdtrit(self.freedom, 1 - alpha / 2) * np.nanstd(resampled, axis=0)
+        return bounded(name, found, np.clip([found - half, found + half], -100 if name in _SIGNED else 0, 100))
+
+
+def _tables(label: str, seeds: list[_Run], drawn: _Drawn, rng: np.random.Generator, alpha: float) -> Calibration:
+    """One model's rows."""
     sample = _mean([run.of_the_sample(rng, alpha) for run in seeds])
     bins = {"bin": np.arange(1, BINS + 1), "bin_confidence": sample.pop("bin_confidence")}
-    models = {"n": len(seeds[0].correct), "seeds": len(seeds), **sample, **of("gap", alpha), **of("ece"), **of("aurc")}
+    models: dict[str, Any] = {"n": len(seeds[0].correct), "seeds": len(seeds), **sample}
+    models |= drawn.columns("gap", alpha) | drawn.columns("aurc")
     kinds = {
         "overconfident": models["gap_low"] > 0,
         "underconfident": models["gap_high"] < 0,
@@ -140,8 +154,9 @@ def _tables(
         "calibrated within chance": True,
     }
     models["verdict"] = next(kind for kind, holds in kinds.items() if holds)
+    coverage = {"coverage": 100 * COVERAGES} | drawn.columns("em") | drawn.columns("gain", alpha)
     return Calibration(
         pd.DataFrame([{"model": label, **models}]),
-        pd.DataFrame({"model": label, **bins, **of("bin_accuracy")}),
-        pd.DataFrame({"model": label, "coverage": 100 * COVERAGES, **of("em"), **of("gain", alpha)}),
+        pd.DataFrame({"model": label, **bins, **drawn.columns("bin_accuracy")}),
+        pd.DataFrame({"model": label, **coverage}),
     )

@@ -1,5 +1,7 @@
 """What decides between models: every two of them compared in accuracy and in the time of a question."""
 
+from itertools import combinations
+
 import pandas as pd
 
 from qa_tradeoffs.analysis import accuracy, side_by_side
@@ -15,15 +17,9 @@ def choices(collected: Collected, models: pd.DataFrame, differences: pd.DataFram
     ``standing``: whether the model is on the Pareto front, or 'not learned'.
     """
     table = models.assign(learned=models["f1_low"] > accuracy.baseline(collected)["f1_high"])
-    gaps = {
-        (row.model, row.other): Gap(
-            row.f1_difference, row.low, row.high, row.p_holm, _runs_overlap(models, row.model, row.other)
-        )
-        for row in differences.itertuples()
-    }
     contest = Contest(
         models=tuple(table["model"][table["learned"]]),
-        gaps=gaps,
+        gaps=_gaps(collected, differences),
         ratios=side_by_side.ratios(collected, side_by_side.question(collected, "study")),
     )
     standing = [
@@ -33,7 +29,14 @@ def choices(collected: Collected, models: pd.DataFrame, differences: pd.DataFram
     return table.assign(standing=standing), contest
 
 
-def _runs_overlap(models: pd.DataFrame, model: str, other: str) -> bool:
-    """Whether two models were trained several times and the F1 of their runs overlap."""
-    pair = models[models["model"].isin([model, other])]
-    return bool(pair["seeds"].max() > 1 and pair["f1_seed_low"].max() <= pair["f1_seed_high"].min())
+def _gaps(collected: Collected, differences: pd.DataFrame) -> dict[tuple[str, str], Gap]:
+    """Of every two models; what is one model computed in two ways stands to others as its first entry does."""
+    columns = ["f1_difference", "low", "high", "p_holm", "over"]
+    first = {(row.model, row.other): Gap(*row[columns]) for _, row in differences.iterrows()}
+    first |= {(other, model): gap.reversed() for (model, other), gap in first.items()}
+    same = {collected.label(slug): collected.label(other) for slug, other in collected.same.items()}
+    gaps = {(a, b): first[same[a], same[b]] for a, b in combinations(same, 2) if same[a] != same[b]}
+    for a, b in combinations(collected.slugs, 2):
+        if collected.same[a] == collected.same[b]:
+            gaps[collected.label(a), collected.label(b)] = accuracy.gap(accuracy.compared(collected, a, b))
+    return gaps

@@ -11,6 +11,7 @@ import pandas as pd
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.metrics.estimates import Clusters
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 FULL_SIZE = "full size"  # how a profile calls the network of the published size, where the study's own is smaller
 _HISTORY = ["step", "epoch", "loss"]
-_ANSWERS = "id prediction probability no_answer_score char_start char_end exact_match f1".split()
+_ANSWERS = "id article passage prediction probability no_answer_score char_start char_end exact_match f1".split()
 _OF_V2 = ["span_exact_match", "span_f1", "has_answer"]  # what it takes to move the no-answer threshold
 
 
@@ -57,6 +58,23 @@ class Collected:
     def language(self) -> str:
         """The language by whose rules EM and F1 count words, the same for all models."""
         return str(next(iter(self.evaluations.values())).find("f1").conditions["language"])
+
+    @property
+    def same(self) -> dict[str, str]:
+        """Every model here → the first one here that differs from it at most in how it is computed."""
+        first: dict[str, str] = {}
+        return {slug: first.setdefault(self.study.models[slug].identity, slug) for slug in self.slugs}
+
+    @property
+    def distinct(self) -> list[str]:
+        """The models without those that are one of the others, computed in another way."""
+        return list(dict.fromkeys(self.same.values()))
+
+    @property
+    def clusters(self) -> Clusters:
+        """Which questions are alike, in the order of the questions' ids."""
+        frame = next(iter(self.predictions.values())).sort_values("id")
+        return Clusters.of(frame["article"], frame["passage"])
 
     def scores(self, slug: str, metric: str) -> npt.NDArray[np.float64]:
         """(n_seeds, n_questions): each question's score in [0, 1] by seed, in the order of the questions' ids."""

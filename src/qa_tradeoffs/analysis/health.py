@@ -4,11 +4,9 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
-
 from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
 from qa_tradeoffs.core.documents import one_line
-from qa_tradeoffs.metrics import intervals
+from qa_tradeoffs.metrics import estimates
 from qa_tradeoffs.runs.paths import RunPaths
 
 # Fine-tunings that differ in their seed alone end within a few points of each other, or have failed.
@@ -76,7 +74,6 @@ def _of_answers(collected: Collected, slug: str, seed: int) -> list[str]:
     best = max(f1, key=lambda other: f1[other].mean())
     if f1[best].mean() - f1[seed].mean() <= _FAR_BELOW:
         return []
-    gap = intervals.paired_difference(f1[seed], f1[best], np.random.default_rng(0))
-    if gap.high > -_FAR_BELOW:
+    if estimates.mean(f1[seed] - f1[best], collected.clusters).interval().high > -_FAR_BELOW:
         return []
     return [f"its F1 of {f1[seed].mean():.1f} is far below the {f1[best].mean():.1f} of seed {best}"]

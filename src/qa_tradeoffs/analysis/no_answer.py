@@ -46,27 +46,27 @@ def marks(collected: Collected, curves: Curves) -> pd.DataFrame:
 def models(collected: Collected, marks: pd.DataFrame) -> pd.DataFrame:
     """One row per model: F1 of all, of the answerable and of the unanswerable questions with the threshold used.
 
-    In points, means over seeds, with 95 % bootstrap intervals over questions (of each question's mean over seeds) in
-    ``*_low`` and ``*_high``; ``f1_at_0`` and ``f1_best`` are the overall F1 with threshold 0 and with the best one for
-    these questions, which cannot be known beforehand, and ``lost`` is what the threshold used falls short of the best.
-    ``thresholds`` are those used, a tuple by seed, ``chosen_on`` the training questions that they were chosen on, 0
-    where the threshold was given.
+    In points, means over seeds, with 95 % intervals as those of ``accuracy.models`` in ``*_low`` and ``*_high``;
+    ``f1_at_0`` and ``f1_best`` are the overall F1 with threshold 0 and with the best one for these questions, which
+    cannot be known beforehand, and ``lost`` is what the threshold used falls short of the best. ``thresholds`` are
+    those used, a tuple by seed, ``chosen_on`` the training questions that they were chosen on, 0 where the threshold
+    was given.
     """
     return pd.DataFrame([_model(collected, marks, slug) for slug in collected.slugs])
 
 
 def _model(collected: Collected, marks: pd.DataFrame, slug: str) -> dict[str, Any]:
     """The row of one model."""
-    rng = np.random.default_rng(0)
     mine = marks[marks["slug"] == slug]
     f1, exact_match = (collected.scores(slug, metric) for metric in ("f1", "exact_match"))
     has = collected.scores(slug, "has_answer")[0] == 1
-    scores = {"f1": f1, "has_f1": f1[:, has], "has_exact_match": exact_match[:, has], "no_f1": f1[:, ~has]}
+    clusters, every = collected.clusters, np.full(len(has), True)
+    scores = {"f1": (f1, every), "has_f1": (f1, has), "has_exact_match": (exact_match, has), "no_f1": (f1, ~has)}
     by_mark = mine.groupby("mark")["f1"].mean()
     first = of_model(slug, collected.evaluations)[0].find("no_answer_threshold")
     row: dict[str, Any] = {"slug": slug, "model": collected.label(slug)}
-    for name, by_seed in scores.items():
-        row |= estimated(name, 100 * by_seed.mean(axis=0), rng)
+    for name, (by_seed, chosen) in scores.items():
+        row |= estimated(name, by_seed[:, chosen], clusters.part(chosen))
     return row | {
         "thresholds": tuple(mine.loc[mine["mark"] == "used", "threshold"]),
         "chosen_on": first.n if first.conditions["chosen_on"] else 0,

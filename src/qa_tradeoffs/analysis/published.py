@@ -17,7 +17,7 @@ PARAMETERS: dict[ModelName, float] = {"bert": 108.9e6, "distilbert": 66.4e6, "sq
 def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd.DataFrame:
     """Each model's F1 beside every published one: model, f1, f1_low, f1_high, published, source, verdict.
 
-    The verdict is where the published F1 lies: 'below', 'within' or 'above' the interval over questions. Only of
+    The verdict is where the published F1 lies: 'below', 'within' or 'above' the interval. Only of
     published checkpoints that were fine-tuned here and scored on the questions of the original study; no row else.
     """
     columns = ["model", "f1", "f1_low", "f1_high"]

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import astuple
 from functools import cache
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
+from qa_tradeoffs.analysis.accuracy import gap
 from qa_tradeoffs.analysis.answers import Answers
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics import intervals, pareto
+from qa_tradeoffs.metrics.estimates import contrast
 from qa_tradeoffs.metrics.squad import Normalize, normalize
 
 # At 50 questions an interval of a score can still be 28 points wide (2 × 1.96 × 50 / √50), and below that the bootstrap
@@ -66,19 +69,21 @@ def answer_position(example: Example) -> str | None:
 
 
 def scores(answers: Answers) -> pd.DataFrame:
-    """One row per slice and model: slicing, slice, n, model; EM and F1 in points, 95 % intervals over questions.
+    """One row per slice and model: slicing, slice, n, model; EM and F1 in points, means over seeds, 95 % intervals.
 
-    A question's score is its mean over seeds. Scores and ``*_low``, ``*_high`` are NaN where n is below ``FEWEST``.
+    The intervals are over questions and, with several seeds, training runs. Scores and ``*_low``, ``*_high`` are NaN
+    where n is below ``FEWEST``.
     """
-    rng = np.random.default_rng(0)
-    table = np.column_stack([answers.score(label, m) for label in answers.labels for m in ("exact_match", "f1")])
+    runs = {label: [answers.scores(label, metric) for metric in ("exact_match", "f1")] for label in answers.labels}
     rows = []
     for slicing, name, chosen in _slices(answers):
-        figures = np.full((3, table.shape[1]), np.nan)
-        if len(chosen) >= FEWEST:
-            figures = np.stack([table[chosen].mean(axis=0), *intervals.bootstrap_means(table[chosen], rng)])
-        for i, label in enumerate(answers.labels):
-            rows.append((slicing, name, len(chosen), label, *figures[:, 2 * i], *figures[:, 2 * i + 1]))
+        clusters = answers.clusters.part(chosen)
+        for label, of_metrics in runs.items():
+            figures = np.full((2, 3), np.nan)
+            if len(chosen) >= FEWEST:
+                found = [contrast([(1, scores[:, chosen])], clusters) for scores in of_metrics]
+                figures = np.array([(one.value, *np.clip(one.interval(), 0, 100)) for one in found])
+            rows.append((slicing, name, len(chosen), label, *figures.ravel()))
     bounds = [f"{metric}{end}" for metric in ("exact_match", "f1") for end in ("", "_low", "_high")]
     return pd.DataFrame(rows, columns=["slicing", "slice", "n", "model", *bounds])
 
@@ -86,31 +91,19 @@ def scores(answers: Answers) -> pd.DataFrame:
 def differences(answers: Answers) -> pd.DataFrame:
     """F1 of every two models in every slice that is not too small, paired by question, in points.
 
-    Columns: slicing, slice, n, model, other, f1_difference, low, high (95 %, for this slice alone); runs_overlap,
-    whether the F1 of several seeds of each overlap in this slice; p_holm, adjusted after Holm for all rows together;
-    and ``verdict``, that of metrics.pareto.Gap.
+    Columns: slicing, slice, n, model, other; f1_difference, low, high (95 %, for this slice alone), p_holm, adjusted
+    after Holm for all rows together, and what these are ``over``; and ``verdict``, that of metrics.pareto.Gap.
     """
-    rng = np.random.default_rng(0)
-    gaps = np.array([answers.score(a, "f1") - answers.score(b, "f1") for a, b in answers.pairs]).T
-    rows, p_values = [], []
+    runs, rows = {label: answers.scores(label, "f1") for label in answers.distinct}, []
     for slicing, name, chosen in _slices(answers):
-        if len(chosen) < FEWEST or not answers.pairs:
-            continue
-        low, high = intervals.bootstrap_means(gaps[chosen], rng)
-        # Of so many comparisons that the smallest p value must be far below 0.05 to remain so once it is adjusted.
-        p_values += intervals.swap_p_values(gaps[chosen], rng, resamples=10_000).tolist()
-        for pair, *figures in zip(answers.pairs, gaps[chosen].mean(axis=0), low, high, strict=True):
-            rows.append((slicing, name, len(chosen), *pair, *figures, _runs_overlap(answers, *pair, chosen)))
-    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "runs_overlap"]
-    table = pd.DataFrame(rows, columns=columns).assign(p_holm=intervals.holm(p_values))
-    tested = table[["f1_difference", "low", "high", "p_holm", "runs_overlap"]].itertuples(index=False)
-    return table.assign(verdict=[pareto.Gap(*gap).verdict for gap in tested])
-
-
-def _runs_overlap(answers: Answers, a: str, b: str, chosen: np.ndarray) -> bool:
-    """Whether the ranges of two models' F1 over seeds overlap in a slice; never where one has a single seed."""
-    first, second = ([frame["f1"].to_numpy()[chosen].mean() for frame in answers.tables[label]] for label in (a, b))
-    return min(len(first), len(second)) > 1 and max(min(first), min(second)) <= min(max(first), max(second))
+        clusters = answers.clusters.part(chosen)
+        for a, b in answers.pairs if len(chosen) >= FEWEST else ():
+            measured = gap(contrast([(1, runs[a][:, chosen]), (-1, runs[b][:, chosen])], clusters))
+            rows.append((slicing, name, len(chosen), a, b, *astuple(measured)))
+    columns = ["slicing", "slice", "n", "model", "other", "f1_difference", "low", "high", "p_holm", "over"]
+    table = pd.DataFrame(rows, columns=columns)
+    table["p_holm"] = intervals.holm(table["p_holm"])
+    return table.assign(verdict=[pareto.Gap(*row[5:]).verdict for row in table.itertuples(index=False)])
 
 
 def _slices(answers: Answers) -> list[tuple[str, str, np.ndarray]]:

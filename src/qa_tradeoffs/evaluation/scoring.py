@@ -12,6 +12,7 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import baseline
 from qa_tradeoffs.evaluation.answers import Predictions
 from qa_tradeoffs.metrics import languages, squad
+from qa_tradeoffs.metrics.estimates import Clusters
 from qa_tradeoffs.metrics.languages import OFFICIAL
 from qa_tradeoffs.metrics.no_answer import Threshold
 from qa_tradeoffs.metrics.records import Record
@@ -33,14 +34,15 @@ def score(
     Columns: id, prediction (for v2.0 '' where ``no_answer_score`` exceeds ``threshold``), exact_match (0 or 1), f1
     (0 to 1), no_answer_score (logits), and of the best span, even where it is not the prediction: score (logits),
     probability, char_start and char_end in the context; for v2.0 also span_exact_match and span_f1, and has_answer,
-    which is of the question: from these and no_answer_score every other threshold's scores follow.
+    which is of the question: from these and no_answer_score every other threshold's scores follow. What the question
+    belongs to: article, its title, and passage, a number from 0 in the order of the examples.
     """
     frame = pd.DataFrame(predictions._asdict()).rename(columns={"text": "prediction"})
     spans = scores = _scores(predictions.text, examples, v2, language)
     if v2:
         scores = squad.apply_threshold(spans, predictions.no_answer_score, threshold)
         frame["prediction"] = frame["prediction"].mask(frame["no_answer_score"] > threshold, "")
-    frame = frame.assign(exact_match=scores.exact_match, f1=scores.f1)
+    frame = frame.assign(exact_match=scores.exact_match, f1=scores.f1, **_belonging(examples))
     if v2:
         frame = frame.assign(span_exact_match=spans.exact_match, span_f1=spans.f1, has_answer=spans.has_answer)
     return frame
@@ -51,6 +53,12 @@ def _scores(texts: Iterable[str], examples: Sequence[Example], v2: bool, languag
     references = {example.id: example.answers for example in examples}
     by_id = dict(zip(references, texts, strict=True))
     return squad.score_questions(by_id, references, v2, languages.normalizer(language))
+
+
+def _belonging(examples: Sequence[Example]) -> dict[str, Any]:
+    """The columns article and passage of these examples."""
+    passage, _ = pd.factorize(np.array([example.context for example in examples], dtype=object))
+    return {"article": [example.title for example in examples], "passage": passage}
 
 
 def threshold(
@@ -98,22 +106,22 @@ def threshold_table(threshold: Threshold, *, v2: bool, fine_tuned: bool = False)
     return pd.DataFrame([row])
 
 
-def records(
-    frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, seed: int, language: str = OFFICIAL
-) -> list[Record]:
-    """EM and F1 in points with 95 % bootstrap intervals over questions, those of the baseline after them.
+def records(frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, language: str = OFFICIAL) -> list[Record]:
+    """EM and F1 in points with 95 % intervals over questions, those of the baseline after them.
 
     For v2.0 also the official script's HasAns_* and NoAns_* figures.
     """
     scores = _scores(map(baseline.answer, examples), examples, v2, language)
     metrics = ("exact_match", "f1")
-    values = {metric: frame[metric] for metric in metrics}
-    values |= {"baseline_exact_match": scores.exact_match, "baseline_f1": scores.f1}
+    clusters = Clusters.of(frame["article"], frame["passage"])
+    values = {metric: 100 * frame[metric].to_numpy(dtype=np.float64) for metric in metrics}
+    baselines = {"baseline_exact_match": 100 * scores.exact_match, "baseline_f1": 100 * scores.f1}
+    found = [Record.score(metric, column, clusters) for metric, column in (values | baselines).items()]
     for prefix, chosen in (("HasAns", scores.has_answer), ("NoAns", ~scores.has_answer)):
         if v2 and chosen.any():
-            values |= {f"{prefix}_{metric}": frame.loc[chosen, metric] for metric in metrics}
-    rng = np.random.default_rng(seed)
-    return [Record.mean(metric, 100 * np.asarray(column), "points", rng) for metric, column in values.items()]
+            part = clusters.part(chosen)
+            found += [Record.score(f"{prefix}_{metric}", values[metric][chosen], part) for metric in metrics]
+    return found
 
 
 def summary(records: Sequence[Record]) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """Whether a model knows when it is right: calibration, and accuracy when the least sure questions stay unanswered.
 
 A function takes n questions, ``confidence`` (n,) in [0, 1] and ``correct`` (n,) in {0, 1}, and ``counts`` (r, n), how
-often each question is in each of r resamples: in the sample itself, once. Questions of equal confidence have no order:
-each is spread evenly over the ranks that they share, which gives the mean over all their orderings.
+often each question is in each of r resamples, which need not be of n questions: in the sample itself, once. Questions
+of equal confidence have no order: each is spread evenly over the ranks that they share, which gives the mean over all
+their orderings.
 """
 
 import numpy as np
@@ -33,15 +34,14 @@ def mean_in(parts: Floats, values: Floats, counts: Floats) -> Floats:
     return means
 
 
-def calibration_error(parts: Floats, confidence: Floats, correct: Floats, counts: Floats) -> Floats:
-    """(r,): expected calibration error in [0, 1], the mean gap of confidence and accuracy over the bins ``parts``.
+def calibration_error(parts: Floats, confidence: Floats, correct: Floats) -> float:
+    """Expected calibration error in [0, 1], the mean gap of confidence and accuracy over the bins ``parts``.
 
     Σ_k share of bin k · |accuracy in k − mean confidence in k| (Naeini, Cooper and Hauskrecht, 2015, AAAI), which for
-    bins of equal mass is also called adaptive. The bins stay those of the sample in every resample.
+    bins of equal mass is also called adaptive. Chance alone makes it positive, and resampling adds chance: a bootstrap
+    interval of it never covers the 0 of a calibrated model. What it is to be compared with is ``calibrated_error``.
     """
-    gaps = counts @ (parts * (correct - confidence)[:, None])
-    errors: Floats = np.abs(gaps).sum(axis=1) / counts.sum(axis=1)
-    return errors
+    return float(np.abs((correct - confidence) @ parts).sum() / len(correct))
 
 
 def calibrated_error(parts: Floats, confidence: Floats, rng: np.random.Generator, draws: int) -> Floats:
@@ -51,22 +51,36 @@ def calibrated_error(parts: Floats, confidence: Floats, rng: np.random.Generator
     return errors
 
 
+def accuracy_at(coverages: Floats, confidence: Floats, correct: Floats, counts: Floats) -> Floats:
+    """(r, k): the share right among the most confident answers of each resample, for k shares of its questions."""
+    order = np.argsort(-confidence, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(confidence[order])), len(order) - 1)  # of each group of equal confidence
+    drawn = counts[:, order]
+    answered, right = (
+        np.pad(np.cumsum(of, axis=1)[:, ends], ((0, 0), (1, 0))) for of in (drawn, drawn * correct[order])
+    )
+    wanted = answered[:, -1:] * coverages
+    found: Floats = np.array([np.interp(*row) for row in zip(wanted, answered, right, strict=True)]) / wanted
+    return found
+
+
 def area_under_risk_coverage(confidence: Floats, correct: Floats, counts: Floats) -> Floats:
     """(r,): the mean over k = 1 … n of the share of wrong answers among the k most confident ones, in [0, 1].
 
     Risk against coverage: El-Yaniv and Wiener, 2010 (JMLR 11); this area: Geifman, Uziel and El-Yaniv, 2019 (ICLR). The
     answer at rank i counts in the k most confident for all k ≥ i, so that its weight is Σ_{k ≥ i} 1/k.
     """
-    n = counts.shape[1]
     order = np.argsort(-confidence, kind="stable")
     drawn, wrong = np.take(counts, order, axis=1), 1 - correct[order]
     begins = np.flatnonzero(np.diff(confidence[order], prepend=np.inf))  # of each group of equal confidence
-    if len(begins) < n:
+    if len(begins) < len(order):
         sizes = np.add.reduceat(drawn, begins, axis=1)
         wrong = np.add.reduceat(drawn * wrong, begins, axis=1) / np.maximum(sizes, 1)
         drawn = sizes
-    tails = np.cumsum(1 / np.arange(n, 0, -1))[::-1]  # at rank i: Σ_{k ≥ i} 1/k
-    first = np.concatenate([[0.0], np.cumsum(tails)])  # weights of the first ranks together
-    weights = np.diff(first[np.cumsum(drawn, axis=1, dtype=np.intp)], axis=1, prepend=0.0)
-    areas: Floats = (weights * wrong).sum(axis=1) / n if wrong.ndim == 2 else weights @ wrong / n
+    ranks = np.cumsum(drawn, axis=1, dtype=np.intp)
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, ranks.max() + 1))])  # H_m = Σ_{k ≤ m} 1/k
+    n = ranks[:, -1:]
+    first = ranks * (harmonic[n] - harmonic[ranks] + 1)  # weights of the first m ranks together: m · (H_n - H_m + 1)
+    weights = np.diff(first, axis=1, prepend=0.0)
+    areas: Floats = (weights * wrong).sum(axis=1) / n[:, 0]
     return areas

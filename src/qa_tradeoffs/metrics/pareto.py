@@ -1,16 +1,15 @@
 """Which of several models are worth choosing: pairwise significance, dominance and the Pareto front. Arithmetic only.
 
-A difference in accuracy is significant where the interval of the paired difference excludes zero and the corrected p
-value is below 0.05, both over questions, and where the training runs of the two models, if there were several, do not
-overlap. The two uncertainties are tested one after the other, never pooled. A difference in time is significant where
-the interval of the ratio, over passes in which both were timed in turn, excludes 1 and its corrected p value is below
-0.05. What is not significant is not taken for equal: the study may be too small.
+A difference in accuracy is significant where its corrected p value is below 0.05. A difference in time is significant
+where the interval of the ratio, over passes in which both were timed in turn, excludes 1 and its corrected p value is
+below 0.05. What is not significant is not taken for equal: the study may be too small.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from qa_tradeoffs.metrics.estimates import Over
 from qa_tradeoffs.metrics.timing import Ratio
 
 Verdict = Literal["better", "worse", "equal", "not significant"]
@@ -20,34 +19,26 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Gap:
-    """A paired difference in accuracy, in points, with its interval and its corrected p value over questions.
-
-    ``runs_overlap``: several training runs were scored, and those of the two models overlap.
-    """
+    """A paired difference in accuracy, in points, with its interval, its corrected p value, and what these are over."""
 
     estimate: float
     low: float
     high: float
     p_value: float
-    runs_overlap: bool = False
+    over: Over = "questions"
 
     @property
     def verdict(self) -> Verdict:
         """'equal' only where every question is scored alike, so that the interval has no width."""
         if self.low == self.high == 0:
             return "equal"
-        if self.runs_overlap or not self.significant_over_questions:
+        if self.p_value >= SIGNIFICANT:
             return "not significant"
-        return "better" if self.low > 0 else "worse"
-
-    @property
-    def significant_over_questions(self) -> bool:
-        """Whether the difference is significant as far as questions go, whatever the training runs."""
-        return self.p_value < SIGNIFICANT and (self.low > 0 or self.high < 0)
+        return "better" if self.estimate > 0 else "worse"
 
     def reversed(self) -> "Gap":
         """The same difference, seen from the other model."""
-        return Gap(-self.estimate, -self.high, -self.low, self.p_value, self.runs_overlap)
+        return Gap(-self.estimate, -self.high, -self.low, self.p_value, self.over)
 
 
 def pace(ratio: Ratio) -> Verdict:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from qa_tradeoffs.core.documents import Strict
-from qa_tradeoffs.metrics import intervals
+from qa_tradeoffs.metrics import estimates, timing
 
 Condition = str | int | float | bool | None
 Over = Literal["questions", "seeds", "passes"]
@@ -45,22 +45,19 @@ class Record(Strict):
         return cls(metric=metric, value=float(value), unit=unit, n=n, **settings)
 
     @classmethod
-    def mean(cls, metric: str, values: npt.ArrayLike, unit: str, rng: np.random.Generator, **settings: Any) -> "Record":
-        """The mean of one value per question (n,), with its bootstrap interval over questions."""
-        found = np.asarray(values, dtype=float)
-        low, high = intervals.bootstrap_mean(found, rng)
-        interval = Interval(low=low, high=high, over="questions")
-        return cls.of(metric, found.mean(), unit, found.size, interval=interval, **settings)
+    def score(cls, metric: str, values: npt.NDArray[np.float64], clusters: estimates.Clusters) -> "Record":
+        """The mean of one score per question (n,), in points, with its interval over questions in their clusters."""
+        estimate = estimates.mean(values, clusters)
+        low, high = np.clip(estimate.interval(), 0, 100)
+        interval, drawn = Interval(low=low, high=high, over="questions"), {"drawn": clusters.unit}
+        return cls.of(metric, estimate.value, "points", len(values), interval=interval, conditions=drawn)
 
     @classmethod
-    def median(
-        cls, metric: str, values: npt.ArrayLike, unit: str, rng: np.random.Generator, **settings: Any
-    ) -> "Record":
-        """The median of (n_passes, n_repeats) or (n_passes,) values, with its bootstrap interval over passes."""
-        found = np.asarray(values, dtype=float)
-        low, high = intervals.bootstrap_median(found, rng)
-        interval = Interval(low=low, high=high, over="passes")
-        return cls.of(metric, np.median(found), unit, found.size, interval=interval, **settings)
+    def median(cls, metric: str, values: npt.NDArray[np.float64], unit: str, **settings: Any) -> "Record":
+        """The geometric mean of the passes' medians, of (n_passes, n_repeats) or (n_passes,) positive values."""
+        estimate = timing.typical(np.median(values.reshape(len(values), -1), axis=1))
+        interval = Interval(low=estimate.low, high=estimate.high, over="passes")
+        return cls.of(metric, estimate.value, unit, values.size, interval=interval, **settings)
 
     def under(self, conditions: Mapping[str, Condition]) -> "Record":
         """The same number, taken under these conditions as well; its own come on top."""

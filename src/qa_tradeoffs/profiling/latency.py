@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.metrics.timing import supports_percentile
 from qa_tradeoffs.models import devices, inputs
 from qa_tradeoffs.models.counting import UncountedError, flops
 from qa_tradeoffs.models.dropout import dropout
@@ -137,11 +138,10 @@ def measure(points: Sequence[Point], plan: Profile, setting: Setting) -> tuple[l
     return [timing for point, repeats in zip(points, passes, strict=True) for timing in _timings(point, repeats)], peaks
 
 
-def records(timings: Sequence[Timing], peaks: dict[str, float], seed: int) -> list[Record]:
-    """Each timing's median with its interval, p90, p99, and energy if metered; and the peaks."""
-    rng = np.random.default_rng(seed)
+def records(timings: Sequence[Timing], peaks: dict[str, float]) -> list[Record]:
+    """Each timing's median with its interval, the percentiles that its n supports, energy if metered; and the peaks."""
     inputs = "product of two square matrices, best of several"
-    return [record for timing in timings for record in _records(timing, peaks, rng)] + [
+    return [record for timing in timings for record in _records(timing, peaks)] + [
         Record.of("peak_flops_per_second", peak, "FLOP/s", conditions={"precision": precision, "inputs": inputs})
         for precision, peak in peaks.items()
     ]
@@ -220,7 +220,7 @@ def _timings(point: Point, passes: Sequence[Repeats]) -> list[Timing]:
     ]
 
 
-def _records(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) -> Iterator[Record]:
+def _records(timing: Timing, peaks: dict[str, float]) -> Iterator[Record]:
     if not timing.seconds.size:
         yield Record.of("out_of_memory", 1, "1", conditions=timing.conditions | {"work": timing.work})
         return
@@ -229,8 +229,8 @@ def _records(timing: Timing, peaks: dict[str, float], rng: np.random.Generator) 
     conditions = timing.conditions | checked
     unit = "s per question" if timing.work == "phase" else "s per call"
     metric, n = f"{timing.work}_seconds", timing.seconds.size
-    yield Record.median(metric, timing.seconds, unit, rng, conditions=conditions)
-    for q in (90, 99):
+    yield Record.median(metric, timing.seconds, unit, conditions=conditions)
+    for q in (q for q in (90, 99) if supports_percentile(q, n)):
         yield Record.of(f"{metric}_p{q}", np.percentile(timing.seconds, q), unit, n, conditions=conditions)
     if timing.joules is not None:
         yield Record.of(f"{timing.work}_joules", timing.joules, "J per call", n, conditions=conditions)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core.words import counted, parameters, seconds, size, usd
+from qa_tradeoffs.core.words import parameters, seconds, size, usd
 from qa_tradeoffs.metrics import languages
 from qa_tradeoffs.report import charts, display
 
@@ -16,7 +16,7 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
     """All models in numbers, with a verdict on F1 against that of lexical overlap, ``baseline``."""
     caption = (
         f"Models of the study '{collected.study.title}'. EM and F1 in points with 95 % intervals over "
-        f"{counted(collected.n_questions, 'question')}; one question and fine-tuning (a step × its updates) as timed "
+        f"{display.questions(collected.clusters)}; one question and fine-tuning (a step × its updates) as timed "
         f"on this machine, side by side, at the price of {collected.price.machine}. Words are counted by "
         f"{languages.in_words(collected.language)}."
     )
@@ -46,15 +46,44 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
 
 
 def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:
-    """Every two models compared question by question, in both metrics."""
+    """Every two models compared question by question, in both metrics, with what the study could have detected."""
     columns = {"model": f1["model"], "against": f1["other"]}
     for name, metric, gaps in (("F1", "f1", f1), ("EM", "exact_match", exact_match)):
         gap = gaps[f"{metric}_difference"]
         columns[f"{name} difference"] = display.signed_interval(gap, gaps["low"], gaps["high"])
         columns[f"{name}, p (Holm)"] = gaps["p_holm"].map("{:.2g}".format)
         columns[f"{name}, verdict"] = gaps["verdict"]
+        columns[f"{name}, detectable"] = gaps["detectable"].map("{:.1f}".format)
     both = f1.merge(exact_match, on=["model", "other"], suffixes=("_f1", "_exact_match"))
-    return display.table(columns, "Paired by question, in points; 95 % intervals over questions", both)
+    return display.table(columns | _over(f1), "Paired by question, in points; 95 % intervals", both)
+
+
+def kept(kept: pd.DataFrame, keeps: float) -> display.Html:
+    """Whether each model keeps the share ``keeps`` of the best one's F1."""
+    if kept.empty:
+        return display.none("there is no model to compare with the best one")
+    best = kept["best"].iloc[0]
+    columns = {
+        "model": kept["model"],
+        f"F1, per cent of {best}'s": [f"{row.share:.1f} ({row.low:.1f}–{row.high:.1f})" for row in kept.itertuples()],
+        f"keeps at least {100 * keeps:g} %": kept["verdict"],
+    }
+    caption = f"Share of the F1 of {best}, with intervals at 95 % for all rows together"
+    return display.table(columns | _over(kept), caption, kept)
+
+
+def variants(variants: pd.DataFrame) -> display.Html:
+    """Whether a model that is another one, computed in another way, gives the same answers."""
+    if variants.empty:
+        return display.none("every model of this study is one of its own")
+    columns = {
+        "model": variants["model"],
+        "is": variants["of"],
+        "answers of each": variants["answers"],
+        "verdict": variants["verdict"],
+        "F1 difference": display.signed_interval(variants["f1_difference"], variants["low"], variants["high"]),
+    }
+    return display.table(columns | _over(variants), "One model, computed in two ways; F1 in points", variants)
 
 
 def runs(runs: pd.DataFrame) -> display.Table:
@@ -67,11 +96,13 @@ def runs(runs: pd.DataFrame) -> display.Table:
         "standard deviation": runs["sd"].map("{:.2f}".format),
         "95 % t interval": map("{:.1f} to {:.1f}".format, runs["low"], runs["high"]),
         "lowest and highest": map("{:.1f} to {:.1f}".format, runs["lowest"], runs["highest"]),
-        "runs overlap with": runs["overlaps"],
     }
-    return display.table(
-        columns, "Spread over training runs, in points; not pooled with that over questions", data=runs
-    )
+    return display.table(columns, "Spread over training runs, in points; over these questions only", data=runs)
+
+
+def _over(rows: pd.DataFrame) -> dict[str, Any]:
+    """The column that says which uncertainty intervals and verdicts hold."""
+    return {"uncertainty over": rows["over"]}
 
 
 def loss_chart(losses: pd.DataFrame, colours: dict[str, Any]) -> display.Html:

@@ -24,7 +24,7 @@ def table(calibration: Calibration) -> display.Html:
         "EM": models["accuracy"].map("{:.1f}".format),
         "confidence less EM": display.signed_interval(models["gap"], models["gap_low"], models["gap_high"]),
         "verdict": models["verdict"],
-        "ECE": display.with_interval(models, "ece"),
+        "ECE": models["ece"].map("{:.1f}".format),
         "ECE by chance": models["ece_chance"].map("up to {:.1f}".format),
         "AURC": display.with_interval(models, "aurc"),
         "AURC, best to worthless": map("{:.1f} to {:.1f}".format, models["aurc_best"], models["aurc_random"]),

@@ -22,7 +22,7 @@ from matplotlib.transforms import Bbox
 from qa_tradeoffs.report import lettering
 
 WIDTH = 6.4  # inches: legible on a phone without zooming
-_F1 = "F1 (points, 95 % interval over questions)"
+_F1 = "F1 (points, 95 % interval)"
 _DOT = 6  # half the side of a point with some room, in pixels
 _LINE = 16  # a line of text, in pixels
 # Where a label may stand beside its point: offset in typographic points, and which of its corners is there.

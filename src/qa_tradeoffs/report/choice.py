@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from qa_tradeoffs.core.words import counted, listed, plain, points, seconds, signed, size, usd
-from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest
+from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest, Gap
 from qa_tradeoffs.report import charts, display
 from qa_tradeoffs.study import config
 
@@ -22,13 +22,14 @@ _F1 = {
     "equal": "equal on every question",
     "not significant": "not significantly different",
 }
+_OVER_QUESTIONS = {"better": "higher over questions", "worse": "lower over questions"}  # of one training run each
 _TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
 _CAPTION = (
     "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
-    f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}, several "
-    "training runs do not overlap) or in time (ratio over passes in which both were timed in turn, corrected alike); "
-    "the grey line joins them. Hollow: may be on it; the differences are not significant. Cross: dominated, another "
-    "model is as accurate and significantly faster."
+    f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}) or in time "
+    "(ratio over passes in which both were timed in turn, corrected alike); the grey line joins them. Hollow: may be "
+    "on it; the differences are not significant. Cross: dominated, another model is as accurate and significantly "
+    "faster."
 )
 _NOT_LEARNED = " Triangle: not significantly above lexical overlap, and compared with none."
 
@@ -127,13 +128,10 @@ def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> list[str]:
 
 
 def _most_accurate(best: str, f1: str, contest: Contest) -> str:
-    lower = [other for other in contest.others(best) if contest.accuracy(best, other) == "better"]
-    alike = [other for other in contest.others(best) if other not in lower]
-    parts = [f"significantly higher than {listed(lower)}"] if lower else []
+    alike = [other for other in contest.others(best) if contest.accuracy(best, other) != "better"]
+    parts = _higher(best, contest)
     parts += [f"statistically indistinguishable from {listed(alike)}"] if alike else []
-    overlap = [other for other in alike if contest.gap(best, other).significant_over_questions]
-    why = f" (training runs overlap with {listed(overlap)})" if overlap else ""
-    return f"{best} has the highest F1, {f1}: {', '.join(parts)}{why}."
+    return f"{best} has the highest F1, {f1}: {', '.join(parts)}."
 
 
 def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
@@ -150,10 +148,10 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     if name == rival:
         return f"{name} also takes the least time, {time}."
     gap = contest.gap(name, rival)
-    overlap = ", training runs overlap" if gap.runs_overlap else ""
     return (
-        f"{name} takes the least time, {time}; against {rival}, its F1 is {_F1[gap.verdict]} ({signed(gap.estimate)} "
-        f"points, 95 % interval {signed(gap.low)} to {signed(gap.high)}, corrected p = {gap.p_value:.2g}{overlap})."
+        f"{name} takes the least time, {time}; against {rival}, its F1 is {_f1(gap)} ({signed(gap.estimate)} "
+        f"points, 95 % interval {signed(gap.low)} to {signed(gap.high)}, corrected p = {gap.p_value:.2g} over "
+        f"{gap.over})."
     )
 
 
@@ -161,13 +159,10 @@ def _limits(choices: pd.DataFrame, study: config.Study) -> list[str]:
     """What a reader could take the answer for, and must not."""
     limits = []
     runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
-    # Of the orders of two models' runs, two have all of one before all of the other.
     if runs == 1:
-        limits.append("Each model was trained once: another training run may rank them otherwise.")
-    elif runs > 1 and (one_in := math.comb(2 * int(runs), int(runs)) / 2) <= 1 / SIGNIFICANT:
         limits.append(
-            f"Each model was trained {runs} times: by chance alone, the runs of two models do not overlap in one of "
-            f"{one_in:.0f} such studies."
+            "Each model was trained once, and its F1 compared over questions only: another training run may rank them "
+            "otherwise."
         )
     if isinstance(study.data, config.GeneratedData):
         limits.append(
@@ -187,7 +182,7 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
     for lead, preferable in (("Dominated by", contest.dominators(model)), ("Rather", contest.rivals(model))):
         if preferable:
             other = _preferred(preferable, rows)
-            f1 = _F1[contest.accuracy(other["model"], model)]
+            f1 = _f1(contest.gap(other["model"], model))
             time = _TIME[contest.speed(other["model"], model)]
             saved = [what for what, (column, share) in _SAVINGS.items() if row[column] < share * other[column]]
             only = f" Choose it only for {listed(saved)}." if saved else ""
@@ -196,11 +191,25 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
     goal = (
         " or ".join(what for what, models in leading.items() if model in models) or "a compromise of accuracy and time"
     )
-    higher = [other for other in others if contest.accuracy(model, other) == "better"]
     faster = [other for other in others if contest.speed(model, other) == "better"]
-    reasons = [f"F1 significantly higher than {listed(higher)}"] if higher else []
+    reasons = [f"F1 {words}" for words in _higher(model, contest)]
     reasons += [f"significantly faster than {listed(faster)}"] if faster else []
     return f"Choose it for {goal}: {' and '.join(reasons) or 'no other model is significantly better in either'}."
+
+
+def _higher(model: str, contest: Contest) -> list[str]:
+    """'significantly higher than A and B': which models it is more accurate than, by what is known of each."""
+    words: dict[str, list[str]] = {}
+    for other in contest.others(model):
+        if contest.accuracy(model, other) == "better":
+            words.setdefault(_f1(contest.gap(model, other)), []).append(other)
+    return [f"{higher} than {listed(others)}" for higher, others in words.items()]
+
+
+def _f1(gap: Gap) -> str:
+    """How the F1 of the first model of a gap compares; weaker words where nothing is known of other training runs."""
+    words = _F1 | _OVER_QUESTIONS if gap.over == "questions" else _F1
+    return words[gap.verdict]
 
 
 def _preferred(names: Sequence[str], rows: pd.DataFrame) -> Any:

@@ -14,7 +14,6 @@ from qa_tradeoffs.report import charts, display
 
 _NONE = "(no answer)"
 _ONE_MODEL = "there is one model in this report"
-_FEWEST_PASSAGES = 30  # below that the spread between passages is known too badly
 
 
 def f1_by_slice(scores: pd.DataFrame, differences: pd.DataFrame) -> display.Table:
@@ -70,7 +69,7 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_title(f"by {slicing} (questions)", loc="left", fontsize="medium")
         axes.grid(axis="y", visible=False)
-    panels[-1, 0].set_xlabel("F1 (points, 95 % interval over questions)")
+    panels[-1, 0].set_xlabel("F1 (points, 95 % interval)")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(colours), frameon=False, fontsize="small")
     ends = []
@@ -81,22 +80,6 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         ends.append(f"{model} from {lowest} to {highest}")
     what = "Dot chart of F1 with intervals by kind of question; range of the estimates"
     return display.figure(figure, what, ends, "F1 by kind of question; in brackets how many there are.")
-
-
-def by_passage(widths: pd.DataFrame) -> display.Html:
-    """How wide intervals would be had passages been drawn; none where that is the same or cannot be estimated."""
-    questions, passages = widths[["questions", "passages"]].iloc[0]
-    if passages == questions:
-        return display.none("every question has a passage of its own")
-    if passages < _FEWEST_PASSAGES:
-        return display.none(f"fewer than {_FEWEST_PASSAGES} passages do not show how alike they are")
-    columns = {
-        "F1 of": [f"{row.model} − {row.other}" if row.other else row.model for row in widths.itertuples()],
-        "width over passages": display.known(widths["width"], "{:.2f} times".format, "–"),
-        "verdict": widths["verdict"],
-    }
-    caption = f"Width of intervals had the {passages:,} passages been drawn instead of the {questions:,} questions"
-    return display.table(columns, caption, data=widths)
 
 
 def agreement_table(table: pd.DataFrame) -> display.Html:

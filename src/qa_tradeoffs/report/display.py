@@ -16,7 +16,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from qa_tradeoffs.core.files import without_machine
-from qa_tradeoffs.core.words import points, seconds, signed
+from qa_tradeoffs.core.words import counted, points, seconds, signed
+from qa_tradeoffs.metrics.estimates import Clusters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -149,6 +150,12 @@ def passage(
 def with_interval(rows: pd.DataFrame, column: str) -> list[str]:
     """'81.2 (80.4–82.0)' of each row: points in ``column``, their interval in ``column_low`` and ``column_high``."""
     return [points(*row) for row in rows[[column, f"{column}_low", f"{column}_high"]].to_numpy(dtype=float)]
+
+
+def questions(clusters: Clusters) -> str:
+    """'600 questions of 150 passages': how many there are, and how many articles or passages they are about."""
+    number = counted(len(clusters.codes), "question")
+    return number if clusters.unit == "questions" else f"{number} of {len(clusters.sizes):,} {clusters.unit}"
 
 
 def timed(rows: pd.DataFrame) -> list[str]:

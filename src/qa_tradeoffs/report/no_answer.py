@@ -56,7 +56,7 @@ def table(models: pd.DataFrame, has_answer: "pd.Series[bool]") -> display.Table:
         "verdict": models["lost"].map("{:.1f} points below the best threshold".format),
     }
     caption = (
-        "No-answer thresholds (logits) and what they give, in points with 95 % intervals over questions; "
+        "No-answer thresholds (logits) and what they give, in points with 95 % intervals; "
         f"{(~has_answer).sum():,} of the {len(has_answer):,} validation questions have no answer in their passage, so "
         f"never answering would reach F1 {100 * (~has_answer).mean():.1f}."
     )

@@ -20,7 +20,7 @@ def scores(beside: pd.DataFrame) -> display.Table:
         "source": beside["source"],
         "verdict": beside["verdict"] + " the interval",
     }
-    return display.table(columns, "F1 here and as published; intervals over questions", data=beside)
+    return display.table(columns, "F1 here and as published; 95 % intervals", data=beside)
 
 
 def scores_chart(points: pd.DataFrame, colours: dict[str, Any]) -> display.Html:

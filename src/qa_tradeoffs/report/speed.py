@@ -77,7 +77,7 @@ def timings(timings: pd.DataFrame) -> display.Html:
     times = map(_timed, timings["seconds"], timings["low"], timings["high"])
     cells = display.column_per_model(timings, ["work", "batch_size", "length"], times)
     cells["work"] = cells["work"].str.replace("_", " ")
-    caption = "Each model by itself, at another time: not for comparing models; medians, intervals over passes"
+    caption = "Each model by itself, at another time: not for comparing models; intervals over passes"
     return display.fold("The grid of each model", display.table(cells, caption, data=timings))
 
 

@@ -200,6 +200,9 @@ class OwnTraining(Training):
         return {key: value for key, value in dump(self).items() if key in self.model_fields_set}
 
 
+_EXECUTION = {"label", "grouped_matmul"}  # keys of a model that change how it is computed, and not what it answers
+
+
 class Model(Section):
     """One row of the study: exactly one of ``hub``, ``path``, ``architecture`` says where its weights come from."""
 
@@ -214,6 +217,11 @@ class Model(Section):
     training: OwnTraining | None = Field(
         default=None, exclude_if=lambda value: value is None, description="where its recipe is not the study's"
     )
+
+    @property
+    def identity(self) -> str:
+        """What two entries have in common that are one model, computed in two ways: all but ``_EXECUTION``."""
+        return digest(self.model_dump(mode="json", exclude=_EXECUTION))
 
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
@@ -293,6 +301,12 @@ class Profile(Section):
     )
 
 
+class Analysis(Section):
+    """What the report asks of its models."""
+
+    keeps: float = Field(default=0.99, gt=0, le=1, description="share of the best F1 that a model must keep")
+
+
 class Compare(Section):
     """What all models do in turn, and how often; full-size networks are those of published sizes."""
 
@@ -311,7 +325,7 @@ class Compare(Section):
 
 
 class Study(Section):
-    """One study: data, models, recipe, seeds, what is measured, and the price it is costed at."""
+    """One study: data, models, recipe, seeds, what is measured, what is asked of it, and the price it is costed at."""
 
     title: str = Field(default="", min_length=1, description="by default the study file's name")
     about: str = Field(default="", min_length=1, description="one or two sentences for the top of the report")
@@ -319,6 +333,7 @@ class Study(Section):
     models: dict[Annotated[str, _SLUG], Model] = Field(min_length=1)
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    analysis: Analysis = Analysis()
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(default=(0,), min_length=1, strict=False)
     profile: Profile = Profile()
     compare: Compare = Compare()
