@@ -53,11 +53,8 @@ def test_the_summary_holds_each_models_figures_and_where_they_came_from(collecte
 
 def test_the_summary_answers_as_the_report_does_and_says_what_its_chart_shows(collected_of):
     summary = snapshot.summary(collected_of(SCORES))
-    for text in (
-        "75.0 (0.0–100.0) over 2 questions",
-        "100 ms a question against 200 ms of BERT",
-        "corrected p = 0.5 over",
-    ):
+    # Of two questions BERT's interval reaches down to 0, so it is not above lexical overlap.
+    for text in ("F1 50.0 (50.0–50.0) over 2 questions, 100 ms a question", "BERT (F1 75.0) has not learned"):
         assert text in " ".join(summary.answer)
     assert "BERT at 200 ms and F1 75.0" in summary.chart and "DistilBERT at 100 ms and F1 50.0" in summary.chart
 

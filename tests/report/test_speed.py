@@ -141,11 +141,6 @@ def test_scenarios_have_units_a_price_range_and_no_percentile_that_nothing_suppo
     assert several["p99"].tolist() == ["1.08 s", "too few questions"]
 
 
-def test_a_percentile_that_the_answers_do_not_support_is_not_shown():
-    few = speed.scenarios(pd.DataFrame([ROW | {"p90": math.nan, "p99": math.nan, "repeats": 40}])).cells.iloc[0]
-    assert few["SingleStream p90"] == "needs 50 answers" and few["SingleStream p99"] == "needs 500 answers"
-
-
 def test_energy_is_a_column_where_it_was_metered_and_running_out_of_memory_is_a_result():
     ran_out = {"questions_per_second": math.nan, "offline_batch": None, "contended": 2}
     table = speed.scenarios(pd.DataFrame([ROW | {"joules": 2.5}, ROW | ran_out]), "Some networks").cells
