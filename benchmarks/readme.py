@@ -1,6 +1,6 @@
 """The README's tables, from the committed result files: python -m benchmarks.readme"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -81,11 +81,16 @@ def _anomaly() -> str:
 
 
 def _aa() -> str:
-    return aa.table(record.read(aa.STORED))
+    return _measured(aa.STORED, aa.table)
 
 
 def _speed() -> str:
-    return record.table(record.read(RESULTS / "speed.json"))
+    return _measured(RESULTS / "speed.json", record.table)
+
+
+def _measured(stored: Path, table: Callable[[record.Benchmarks], str]) -> str:
+    """The table of a result file; a sentence while no run of this version is committed."""
+    return table(record.read(stored)) if stored.is_file() else "No run of this version is committed yet."
 
 
 def _plan() -> str:
