@@ -27,7 +27,7 @@ from qa_tradeoffs.metrics import timing
 from qa_tradeoffs.metrics.pareto import pace
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices, networks
-from qa_tradeoffs.profiling import latency, side_by_side, workloads
+from qa_tradeoffs.profiling import latency, memory, side_by_side, workloads
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.profiling.side_by_side import Contestant, Work
 from qa_tradeoffs.profiling.workloads import Setting, Subject
@@ -39,9 +39,9 @@ STORED = ROOT / "benchmarks" / "results" / "aa.json"
 NAMES = ("A", "B", "C")
 RUNS = 14  # of three pairs each: 42 pairs
 _SIZES = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 256}  # the demo's
-_QUESTIONS, _PASSES = 20, 10
+_QUESTIONS, _PASSES = 10, 10
 _GRID: dict[str, Any] = {"batch_sizes": [8], "lengths": [128]}
-_PROFILE = {"forward": _GRID, "training_step": _GRID, "warmup": 1, "min_repeats": 20, "min_seconds": 0.1}
+_PROFILE = {"forward": _GRID, "training_step": _GRID, "warmup": 1, "min_repeats": 5, "min_seconds": 0.05}
 
 # A process that computes; in bursts, it computes and rests for as long as chance says, from 0.2 to 3 s.
 _BUSY = """
@@ -79,6 +79,7 @@ METHODS = {"one after the other": one_after_the_other_faster, "side by side": si
 
 def measure(runs: int) -> list[Record]:
     """False "faster" of each way in each load, a record each."""
+    memory.prepare()  # else each process of the old way would load torch for itself, for some seconds
     records = []
     for load in LOADS:
         with _loaded(load):
@@ -109,7 +110,7 @@ def _alone(threads: int, seed: int) -> tuple[float, float]:
     calls, turn = _calls(network, setting), iter(range(10**9))
     point = latency.Point(
         subject, "single_stream", subject.conditions(setting, "fp32"),
-        lambda network: [lambda: calls[next(turn) % len(calls)]()], at_least=200, warmup=1,
+        lambda network: [lambda: calls[next(turn) % len(calls)]()], at_least=100, warmup=1,
     )  # fmt: skip
     timings, _ = latency.measure([*latency.grid(subject, plan, setting), point], plan, setting)
     seconds = timings[-1].seconds  # (passes, repeats): the percentile bootstrap of whole passes, as it was
