@@ -14,7 +14,7 @@ from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import pages
 from qa_tradeoffs.runs.paths import RunPaths
 
-SCORES = {"bert": [[1.0, 0.5]], "distilbert": [[0.5, 0.5]]}
+SCORES = {"bert": [[1.0, 0.5] * 20], "distilbert": [[0.5, 0.5] * 20]}
 
 
 @pytest.fixture
@@ -39,8 +39,9 @@ def test_the_summary_holds_each_models_figures_and_where_they_came_from(collecte
     assert [model.label for model in summary.models] == ["BERT", "DistilBERT"]
     bert = summary.models[0]
     (f1,), (exact_match,), (asked,) = (bert.find(metric) for metric in ("f1", "exact_match", "question_seconds"))
-    assert (f1.value, f1.n, f1.unit) == (75, 2, "points")
-    assert (f1.interval.low, f1.interval.high, f1.interval.over) == (0, 100, "questions")
+    assert (f1.value, f1.n, f1.unit, f1.interval.over) == (75, 40, "points", "questions")
+    half = 2.0227 * 25 / 39**0.5  # t at 39 degrees of freedom; 25 above or below the mean
+    assert f1.bounds == pytest.approx((75 - half, 75 + half), abs=0.001)
     assert exact_match.value == 50
     assert (asked.value, asked.n) == (pytest.approx(0.2), 3)
     assert asked.interval.low < 0.2 < asked.interval.high
@@ -53,8 +54,11 @@ def test_the_summary_holds_each_models_figures_and_where_they_came_from(collecte
 
 def test_the_summary_answers_as_the_report_does_and_says_what_its_chart_shows(collected_of):
     summary = snapshot.summary(collected_of(SCORES))
-    # Of two questions BERT's interval reaches down to 0, so it is not above lexical overlap.
-    for text in ("F1 50.0 (50.0–50.0) over 2 questions, 100 ms a question", "BERT (F1 75.0) has not learned"):
+    for text in (
+        "75.0 (66.9–83.1) over 40 questions",
+        "100 ms a question against 200 ms of BERT",
+        "lower over questions (-25.0 points",
+    ):
         assert text in " ".join(summary.answer)
     assert "BERT at 200 ms and F1 75.0" in summary.chart and "DistilBERT at 100 ms and F1 50.0" in summary.chart
 
@@ -123,6 +127,6 @@ def test_the_readme_is_filled_from_the_summaries(collected_of, tmp_path, monkeyp
     assert "code ffffffffff; costs" in filled
     assert all(f"\n\n{sentence}\n\n" in filled for sentence in summary.answer)
     assert filled.splitlines()[-2:] == [
-        "| BERT | 100.0 M | 50.0 (0.0–100.0) | 75.0 (0.0–100.0) | 200 ms | 60.0 min | 2.00 | 111 |",
+        "| BERT | 100.0 M | 50.0 (33.8–66.2) | 75.0 (66.9–83.1) | 200 ms | 60.0 min | 2.00 | 111 |",
         "| DistilBERT | 50.0 M | 0.0 (0.0–0.0) | 50.0 (50.0–50.0) | 100 ms | 30.0 min | 1.00 | 55.6 |",
     ]
