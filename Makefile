@@ -129,7 +129,7 @@ PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest
 test: $(READY)      ## run the tests, two at a time
 	@$(PYTEST) -n 2 --dist loadgroup
 test-slow: $(READY) ## run the tests that take minutes
-	@$(PY) -m pytest -m slow
+	@$(PYTEST) -n 2 --dist loadgroup -m slow
 test-cluster: $(READY) ## run a small study on a Slurm of this machine (as root, where Slurm is installed)
 	@$(PY) -m pytest -m cluster -rs tests/end_to_end/test_cluster.py
 coverage: $(READY)  ## run the tests and measure which lines they run; too few are an error
