@@ -121,10 +121,10 @@ def test_all_are_timed_in_turn_and_each_has_its_row_in_the_report_s_tables(study
     assert {name for name in attentions if name.endswith(" eager")} == controls
     collected, _ = for_analysis(str(study), run=str(run.folder))
     table = accuracy.table(collected, scores.models(collected), scores.baseline(collected)).cells.set_index("model")
-    assert list(table.index) == list(FAMILIES)
-    assert table.loc[list(FAMILIES)].notna().all(axis=None)
+    assert set(table.index) == set(FAMILIES)
+    assert table.notna().all(axis=None)
     networks = speed.full_size(times.full_size(collected)).cells.set_index("model")
-    assert list(networks.index) == list(FAMILIES)
+    assert set(networks.index) == set(FAMILIES)
     assert REASON in networks.loc[UNCOUNTED, "GFLOP"]
     assert list(networks.index[networks["share of peak"] == "not known"]) == [UNCOUNTED]
 
@@ -156,7 +156,7 @@ def test_one_make_takes_every_family_to_the_report(tmp_path):
     checkout = Checkout(tmp_path / "checkout")
     study = write_study(tmp_path / "study", list(FAMILIES))
     with_pieces_alone("deberta-v2", study.parent / "deberta-v2")  # as DeBERTa-v3 is on the Hub
-    done = checkout.make("-k", "all", f"STUDY={study}")  # -k: it names every family that fails
+    done = checkout.make("-k", "-j2", "all", f"STUDY={study}")  # -k: every family that fails is named
     assert done.returncode == 0, done.stdout + done.stderr
     report = bs4.BeautifulSoup(Path(done.stdout.splitlines()[-1]).read_text(), "html.parser")
     for family in FAMILIES:

@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
+from qa_tradeoffs.models import counting, networks
 from qa_tradeoffs.profiling import latency, tables
 from qa_tradeoffs.profiling.clock import Repeats
 from qa_tradeoffs.profiling.latency import Timing
 from qa_tradeoffs.study.config import Grid, Profile
+from tests.families import config_of, tokenizer_of
 from tests.profiling.conftest import PROFILE, SETTING, subject
 
 TWO = Grid(batch_sizes=(1, 2), lengths=(8,))
@@ -46,6 +48,14 @@ def test_the_parts_of_a_training_step_add_up_in_time_and_in_operations(own):
     assert step.flops == forward.flops + backward.flops
     assert optimizer.flops is None
     assert timings[0].flops == forward.flops
+
+
+def test_what_all_rows_of_a_batch_share_is_counted_once():
+    """Funnel's table of relative positions goes through a layer once, however many rows there are."""
+    network = networks.from_config(config_of("funnel", tokenizer_of("funnel")))
+    one, two, *_ = latency.grid(subject(network), PLAN, SETTING)
+    assert (one.flops, two.flops) == tuple(counting.flops(network, n, 8)[0] for n in (1, 2))
+    assert two.flops < 2 * one.flops
 
 
 def test_lengths_that_the_study_does_not_give_are_cut_to_those_that_a_network_takes(own):

@@ -7,7 +7,7 @@ import shutil
 from collections import namedtuple
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import features
 from qa_tradeoffs.metrics import flops
-from qa_tradeoffs.models import networks, weights
+from qa_tradeoffs.models import counting, networks, weights
 from qa_tradeoffs.runs import forecast, graph, plan, rates, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import Selection
@@ -93,6 +93,25 @@ def test_operations_counted_on_the_meta_device_are_those_of_the_formula(architec
     network = forecast.build(config.Model(label="x", architecture=architecture), KNOWN)
     assert rates.row_flops(network, length) == pytest.approx(flops.encoder_flops(shape, 1, length), rel=0.01)
     assert next(network.parameters()).is_meta
+
+
+# Families whose default configs have BERT's kinds of layer, but for some per cent of embeddings or head.
+LIKE_BERT = {"bert", "roberta", "xlm-roberta", "camembert", "mpnet", "megatron-bert", "ernie", "roformer", "rembert",
+             "data2vec-text", "deberta", "deberta-v2", "electra", "albert", "nystromformer", "splinter"}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", get_args(config.Architecture))
+def test_every_family_is_built_and_counted_at_the_size_of_its_default_config(family):
+    network = forecast.build(config.Model(label="x", architecture=family), KNOWN)
+    assert count(network) > 1e7
+    counted = rates.row_flops(network, 32)
+    if family in LIKE_BERT:
+        of = network.config
+        shape = flops.Shape(of.num_hidden_layers, of.hidden_size, of.intermediate_size)
+        assert counted == pytest.approx(flops.encoder_flops(shape, 1, 32), rel=0.02)
+    elif family != "longformer":  # which is estimated, as it looks at values
+        assert counted == counting.flops(network, 1, 32, backward=False)[0] > 0
 
 
 def test_shared_layers_have_their_parameters_once_and_their_operations_each_time(tmp_path):

@@ -85,15 +85,14 @@ def grid(subject: Subject, plan: Profile, setting: Setting) -> list[Point]:
     network's own dropout.
     """
     points = []
-    # A batch takes its size times the operations of one row, so each length is counted once.
-    one_row = cache(_operations)
+    counted_once = cache(_operations)
     for precision in setting.formats:
         for work, sizes in (("forward", plan.forward), ("training_step", plan.training_step)):
             training = work == "training_step"
             longest = None if work in plan.model_fields_set else inputs.of(subject.network).longest
             lengths = dict.fromkeys(min(length, longest or length) for length in sizes.lengths)
             for batch_size, length in product(sizes.batch_sizes, lengths):
-                counted = one_row(subject.network, length)
+                counted = counted_once(subject.network, batch_size, length)
                 conditions: Conditions = {
                     **subject.conditions(setting, precision),
                     "batch_size": batch_size,
@@ -105,7 +104,7 @@ def grid(subject: Subject, plan: Profile, setting: Setting) -> list[Point]:
                     conditions["flops_missing"] = counted
                     forward = backward = whole = None
                 else:
-                    forward, backward = (batch_size * operations for operations in counted)
+                    forward, backward = counted
                     whole = forward + backward
                 prepare = partial(_prepare, work, batch_size, length, precision, setting)
                 point = Point(subject, work, conditions, prepare, plan.min_repeats, plan.warmup, flops=forward)
@@ -170,10 +169,10 @@ def size_records(subjects: Sequence[Subject]) -> list[Record]:
     return records
 
 
-def _operations(network: Any, length: int) -> tuple[int, int] | str:
-    """FLOP of a row, forward and backward, or why they are not known: no reason to measure nothing."""
+def _operations(network: Any, batch_size: int, length: int) -> tuple[int, int] | str:
+    """FLOP of a batch, forward and backward, or why they are not known: no reason to measure nothing."""
     try:
-        return flops(network, 1, length)
+        return flops(network, batch_size, length)
     except UncountedError as error:
         return str(error)
 

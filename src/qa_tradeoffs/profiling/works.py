@@ -203,6 +203,6 @@ def _length(windows: Windows) -> Conditions:
 def _flops(network: Any, batch_size: int, length: int) -> Conditions:
     """FLOP of a forward pass, or why they are not known."""
     try:
-        return {"flops": batch_size * flops(network, 1, length)[0]}
+        return {"flops": flops(network, batch_size, length, backward=False)[0]}
     except UncountedError as error:
         return {"flops_missing": str(error)}

@@ -89,7 +89,7 @@ def row_flops(network: Any, length: int) -> int:
     Where they cannot be counted (Longformer), 2 per token and weight of a linear layer, without attention's products.
     """
     try:
-        return counting.flops(network, 1, length)[0]
+        return counting.flops(network, 1, length, backward=False)[0]
     except counting.UncountedError:
         linear = (module for module in network.modules() if isinstance(module, (torch.nn.Linear, torch.nn.Conv1d)))
         return 2 * length * sum(module.weight.numel() for module in linear)
