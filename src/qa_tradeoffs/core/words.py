@@ -58,7 +58,7 @@ def parameters(number: float) -> str:
 
 def counted(n: int, noun: str) -> str:
     """'1 question', '10,570 questions'."""
-    return f"{n:,} {noun}{'s' * (n != 1)}"
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def listed(names: Sequence[str]) -> str:

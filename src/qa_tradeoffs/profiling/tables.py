@@ -40,7 +40,8 @@ def grid(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
     for timing in timings:
         if "length" in timing.conditions:
             share = timing.share(peaks)
-            flagged = "" if share is None else words.percent(share) + " INVALID" * (share > 1)
+            of_peak = "" if share is None else words.percent(share)
+            flagged = f"{of_peak} INVALID" if share is not None and share > 1 else of_peak
             peak = round(peaks[str(timing.conditions["precision"])] / 1e9)
             columns = {"work": timing.work.replace("_", " "), "repeats": timing.seconds.size, "share of peak": flagged}
             rows.append(timing.conditions | _percentiles(timing, "s", 1) | columns | {"peak (GFLOP/s)": peak})
