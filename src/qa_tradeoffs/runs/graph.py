@@ -124,6 +124,7 @@ def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:
         "results": _digests(results, chosen.run.folder),
         "tables": _digests(tables, ROOT),
         "code": inputs.code("analysis"),
+        "prose": inputs.prose(inputs.NOTEBOOKS["analysis"]),  # the report's own words
         "versions": inputs.versions(),
     }
 

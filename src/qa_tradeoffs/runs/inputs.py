@@ -112,8 +112,17 @@ def code(stage: str) -> str:
 
 def code_cells(notebook: Path) -> list[str]:
     """What the notebook computes: not its prose, its outputs, or the parameters that a person last ran it with."""
+    return _cells(notebook, "code")
+
+
+def prose(notebook: Path) -> list[str]:
+    """What the notebook says between its cells of code."""
+    return _cells(notebook, "markdown")
+
+
+def _cells(notebook: Path, kind: str) -> list[str]:
     try:
-        cells = [cell for cell in read_json(notebook)["cells"] if cell["cell_type"] == "code"]
+        cells = [cell for cell in read_json(notebook)["cells"] if cell["cell_type"] == kind]
         return ["".join(cell["source"]) for cell in cells if "parameters" not in cell["metadata"].get("tags", ())]
     except (LookupError, TypeError, AttributeError):
         raise StudyError(f"{notebook}: is not a notebook") from None
