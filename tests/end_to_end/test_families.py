@@ -25,7 +25,8 @@ STUDY: dict[str, Any] = {
     "title": "Families",
     "about": "Tiny checkpoints of encoder families.",
     "data": {"source": "files", "train": "train.json", "validation": "validation.json"},
-    "training": {"learning_rate": 1e-3, "epochs": 1, "batch_size": 4, "max_length": 60, "stride": 8, "dropout": 0.2},
+    "training": {"learning_rate": 1e-3, "epochs": 1, "batch_size": 4, "max_length": 60, "stride": 8, "dropout": 0.2,
+                 "precision": "fp32"},
     "profile": {
         "forward": GRID, "training_step": {"batch_sizes": [2], "lengths": [16]}, "passes": 3, "warmup": 1,
         "min_repeats": 3, "min_seconds": 0.001, "questions": 2,

@@ -356,3 +356,12 @@ def test_a_sentencepiece_model_under_the_name_of_another_family_s_is_refused(tmp
     assert sentence(error) == (
         f"{folder}: has no vocabulary for its AlbertTokenizer; expected tokenizer.json or spiece.model"
     )
+
+
+def test_a_network_that_cannot_compute_in_bf16_is_refused_with_what_to_do(read):
+    network, tokenizer = read("deberta")
+    trial.try_out(network, tokenizer, "models.m")
+    with pytest.raises(
+        StudyError, match=r"cannot answer a question in bf16 .*; give it `training: \{precision: fp32\}`"
+    ):
+        trial.try_out(network, tokenizer, "models.m", "bf16")

@@ -9,7 +9,7 @@ from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.models import inputs
+from qa_tradeoffs.models import inputs, precisions
 from qa_tradeoffs.models.dropout import dropout
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Profile, Training
@@ -18,10 +18,10 @@ _QUESTION = Example("", "", "Ada.", "Who?", (), ())
 
 
 @quiet()
-def try_out(network: Any, tokenizer: Any, where: str) -> None:
-    """Refuse a network that does not answer a question as its tokenizer writes it; ``where`` begins the sentence.
+def try_out(network: Any, tokenizer: Any, where: str, precision: str = "fp32") -> None:
+    """Refuse a network that does not answer a question as its tokenizer writes it, in the precision it will compute in.
 
-    Raises StudyError with the reason. The network is left in the mode that it was in.
+    ``where`` begins the sentence. Raises StudyError with the reason. The network is left in the mode that it was in.
     """
     reads = inputs.of(network)
     room = 64 if reads.longest is None else min(64, reads.longest)
@@ -32,14 +32,15 @@ def try_out(network: Any, tokenizer: Any, where: str) -> None:
     before = network.training
     network.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), precisions.autocast(network.device, precision):
             batch = reads.batch(windows, windows.example[:1].astype("int64"), tokenizer.pad_token_id)
             output = network(**{name: values.to(network.device) for name, values in batch.items()})
         dropout(network)  # once as in training
         shapes = {tuple(logits.shape) for logits in (output.start_logits, output.end_logits)}
     except Exception as error:  # each network has its own way to fail
+        how, advice = (" in bf16", "; give it `training: {precision: fp32}`") if precision == "bf16" else ("", "")
         raise StudyError(
-            f"{where}: its {type(network).__name__} cannot answer a question ({one_line(error)})"
+            f"{where}: its {type(network).__name__} cannot answer a question{how} ({one_line(error)}){advice}"
         ) from None
     finally:
         network.train(before)

@@ -98,7 +98,7 @@ class Stage:
 
         That includes what profiling will give it, so that nothing is trained whose profile would be refused.
         """
-        trial.try_out(network, tokenizer, f"models.{self.slug}")
+        trial.try_out(network, tokenizer, f"models.{self.slug}", self.precision)
         every = (*self.splits.train, *self.splits.validation, *self.splits.threshold)
         trial.check_windows(network, tokenizer, every, self.study.training)
         trial.check_grids(network, self.study.profile)
