@@ -1,6 +1,8 @@
-"""What a careful user would run and ours, in turn: python -m benchmarks [ROW ...] [--rounds N] [--output FILE]
+"""What a careful user would run and ours, in turn: python -m benchmarks [ROW ...] [--rounds N] [--output FOLDER]
 
 SQUAD names a file of SQuAD's kind and ENCODER a folder with an encoder and its tokenizer; DEVICE is cpu or cuda.
+Each row is written into a file of its own as soon as it is measured, so that an afternoon lost is not all lost, and one
+row can be measured again without the others.
 """
 
 import argparse
@@ -11,10 +13,10 @@ from pathlib import Path
 
 from benchmarks import growth, inputs
 from benchmarks.comparison import Row
-from benchmarks.record import Benchmarks, table, write
+from benchmarks.record import STORED, Benchmarks, table, write
 from benchmarks.tasks import Task
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.core.files import make_folder
 from qa_tradeoffs.data.example import fingerprint
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices, precisions
@@ -24,44 +26,43 @@ _GROWTH, _ROW = "growth", re.compile(r"(features|postprocessing|training|evaluat
 # The most that is evaluated takes an hour in fp32 alone; bf16 shows as well with fewer.
 ROWS = (
     "features-10570", "postprocessing-10570", "training-480", "evaluation-1", "evaluation-64", "evaluation-480",
-    "training-480-busy", "evaluation-480-busy", _GROWTH, "evaluation-10570",
+    "training-480-busy", "evaluation-480-busy", "evaluation-10570", _GROWTH,
 )  # fmt: skip
 _IN_BF16_TOO = ("training-480", "evaluation-1", "evaluation-64", "evaluation-480")
 
 
 def main() -> None:
-    """Time the rows, all unless some are named; after each one print the table and write the records."""
+    """Time the rows, all unless some are named; after each one print its table and write its records."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}, or with another number")
     parser.add_argument("--rounds", type=int, default=5, help="in which all sides are timed in turn, at least 2")
-    parser.add_argument("--output", type=Path, help="record file; benchmarks/results/speed.json when all rows run")
+    parser.add_argument("--output", type=Path, default=STORED, help="folder for a file of records for each row")
     args = parser.parse_args()
     if args.rounds < 2:
         parser.error("--rounds: an interval takes at least 2")
-    output = args.output or (None if args.rows else ROOT / "benchmarks" / "results" / "speed.json")
     device = devices.choose(os.environ.get("DEVICE") or "cpu")
     bf16 = precisions.native_bf16(device.type)
-    rows = [_row(name, bf16) for name in args.rows or ROWS]
+    rows = {name: _row(name, bf16) for name in args.rows or ROWS}
+    make_folder(args.output)  # before minutes of measuring
     data = os.environ.get("SQUAD", "")
     name, examples = inputs.questions(data)
-    measured: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
         encoder = os.environ.get("ENCODER") or folder
         if encoder == folder:
             inputs.write_encoder(examples, Path(folder))
         like = Task("", "", 0, data, encoder, device=device.type)
-        for row in rows:
-            measured += growth.measure(like) if row is None else row.run(like, args.rounds)
+        for row_name, row in rows.items():
+            measured = growth.measure(like) if row is None else row.run(like, args.rounds)
             origin = results.Origin(seed=0, device=devices.describe(device), **results.software())
             found = Benchmarks(
                 data=name, data_sha256=fingerprint(examples), origin=origin, records=tuple(measured),
                 encoder="random weights" if encoder == folder else Path(encoder).name,
             )  # fmt: skip
-            print(table(found), flush=True)
-            if output is not None:
-                write(output, found)
-                if row is None:
-                    growth.write(growth.chart(measured), output.with_name("growth.svg"))
+            write(args.output / f"{row_name}.json", found)
+            if row is None:
+                growth.write(growth.chart(measured), args.output / f"{row_name}.svg")
+            else:
+                print(table([found]), flush=True)
 
 
 def _row(name: str, bf16: bool) -> Row | None:

@@ -26,7 +26,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import timing
 from qa_tradeoffs.metrics.pareto import pace
 from qa_tradeoffs.metrics.records import Record
-from qa_tradeoffs.models import devices, networks
+from qa_tradeoffs.models import allocator, devices, networks
 from qa_tradeoffs.profiling import latency, memory, side_by_side, workloads
 from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.profiling.side_by_side import Contestant, Work
@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="record file; benchmarks/results/aa.json for the usual runs")
     args = parser.parse_args()
     devices.use_all_cores()
+    allocator.keep_freed_memory()
     records = measure(args.runs)
     if output := args.output or (STORED if args.runs == RUNS else None):
         origin = results.Origin(seed=0, device=devices.describe(CPU), **results.software())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import aa, demo, record
+from benchmarks.__main__ import ROWS
 from qa_tradeoffs.analysis.anomaly import explanation
 from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.words import parameters, points, seconds, usd
@@ -17,8 +18,9 @@ from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
 
-README, RESULTS = ROOT / "README.md", ROOT / "benchmarks" / "results"
+README = ROOT / "README.md"
 PUBLISHED = ROOT / "reports" / "published"
+_NOT_YET = "No run of this version is committed yet."
 
 
 def filled(text: str) -> str:
@@ -85,12 +87,15 @@ def _aa() -> str:
 
 
 def _speed() -> str:
-    return _measured(RESULTS / "speed.json", record.table)
+    """The rows in the order in which `make bench` measures them, and where they were measured."""
+    stored = [path for name in ROWS if (path := record.STORED / f"{name}.json").is_file()]
+    found = [one for path in stored if "benchmark_ratio" in {r.metric for r in (one := record.read(path)).records}]
+    return f"{record.table(found)}\n\nMeasured on {record.origins(found)}." if found else _NOT_YET
 
 
 def _measured(stored: Path, table: Callable[[record.Benchmarks], str]) -> str:
     """The table of a result file; a sentence while no run of this version is committed."""
-    return table(record.read(stored)) if stored.is_file() else "No run of this version is committed yet."
+    return table(record.read(stored)) if stored.is_file() else _NOT_YET
 
 
 def _plan() -> str:

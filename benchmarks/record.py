@@ -1,15 +1,17 @@
 """The result file of a run of the benchmarks: records, where they came from, and the table of them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from qa_tradeoffs.core.documents import Strict
-from qa_tradeoffs.core.files import write_text
+from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs.results import Origin
 
+STORED = ROOT / "benchmarks" / "results" / "speed"  # a file for each row
 _PRECISIONS = {"fp32": "fp32", "bf16": "bf16", "defaults": "defaults of both: ours bf16, theirs fp32"}
 
 
@@ -25,18 +27,17 @@ class Benchmarks(Strict):
     records: tuple[Record, ...] = Field(min_length=1)
 
 
-def table(found: Benchmarks) -> str:
+def table(found: Iterable[Benchmarks]) -> str:
     """A line for each row and precision, in Markdown: seconds of all sides, and ours over either peer's."""
+    records = [record for one in found for record in one.records]
     lines = [
         "| work | precision | padded | dynamic | ours | times as fast as padded | as dynamic | memory of padded's "
         "| of dynamic's |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    values = {
-        (r.metric, *(r.conditions.get(key) for key in ("row", "side", "peer", "precision"))): r for r in found.records
-    }
+    values = {(r.metric, *(r.conditions.get(key) for key in ("row", "side", "peer", "precision"))): r for r in records}
     rows = dict.fromkeys(
-        (r.conditions["row"], r.conditions["precision"]) for r in found.records if r.metric == "benchmark_ratio"
+        (r.conditions["row"], r.conditions["precision"]) for r in records if r.metric == "benchmark_ratio"
     )
     for row, precision in rows:
         of_peers, of_ours = ("fp32", "bf16") if precision == "defaults" else (precision, precision)
@@ -62,6 +63,17 @@ def _seconds(value: float) -> str:
 
 def _ratio(record: Record) -> str:
     return "{:.2f} ({:.2f} to {:.2f})".format(record.value, *record.bounds)
+
+
+def origins(found: Iterable[Benchmarks]) -> str:
+    """Where the rows were measured: each state of the code, machine, encoder and data once."""
+    return "; ".join(
+        dict.fromkeys(
+            f"{one.origin.device['name']}, {one.origin.device['threads']} threads, {one.encoder} on {one.data}; "
+            f"code {(one.origin.git_commit or 'no git')[:10]}"
+            for one in found
+        )
+    )
 
 
 def read(path: Path) -> Benchmarks:

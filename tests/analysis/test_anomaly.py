@@ -123,8 +123,8 @@ def test_stored_seconds_of_classes_add_up_to_the_time_of_the_same_call_in_turn()
 
 
 def test_tables_and_variants_call_things_by_the_same_names():
-    names = [variant.name for variant in (variants.PUBLISHED, variants.REWRITTEN, variants.BERT)]
-    assert names == [anomaly.PUBLISHED, anomaly.REWRITTEN, anomaly.BERT]
+    names = [variant.name for variant in (variants.PUBLISHED, variants.CONTROL, variants.REWRITTEN, variants.BERT)]
+    assert names == [anomaly.PUBLISHED, anomaly.CONTROL, anomaly.REWRITTEN, anomaly.BERT]
 
 
 def test_the_command_prints_every_table_of_a_result_file(capsys):

@@ -19,14 +19,20 @@ from qa_tradeoffs.profiling.traces import CLASSES, Reading
 from qa_tradeoffs.profiling.variants import PUBLISHED, WATERFALL
 from tests.profiling.conftest import CPU, SETTING
 
-ALL = [*(variant.name for variant in WATERFALL), "BERT, eager attention", "fused attention"]
+ALL = [*(variant.name for variant in WATERFALL), "as published, again", "BERT, eager attention", "fused attention"]
 MASKS = ["fast dropout masks", "rewritten, fast dropout masks", "BERT, fast dropout masks"]
-FEW = ["as published", "rewritten", "BERT"]
+FEW = ["as published", "as published, again", "rewritten", "BERT"]
 PROFILED = ["as published, profiled", "rewritten, profiled", "BERT, profiled", "DistilBERT, profiled"]
 # Seconds by round, the first being the warm-up: the machine is ten times as slow in the last.
 SPEED = [1000.0, 1.0, 2.0, 10.0]
 MEAN = 20 ** (1 / 3)  # of the rounds that count, geometric
-COST = {"as published": 4.0, "rewritten": 2.0, "BERT": 5.0, "rewritten, without groups": 5.5}
+COST = {
+    "as published": 4.0,
+    "as published, again": 4.0,
+    "rewritten": 2.0,
+    "BERT": 5.0,
+    "rewritten, without groups": 5.5,
+}
 
 
 @pytest.fixture
@@ -79,7 +85,8 @@ def unattributed(monkeypatch: pytest.MonkeyPatch) -> None:
 def comparison(work: str, *dropouts: float) -> Any:
     """The one at the last of the dropouts."""
     plan = anomaly.Plan(((2, 8),), dropouts, rounds=3)
-    return [found for found in anomaly._comparisons(plan, SETTING) if found.work == work][-1]
+    compared = anomaly._comparisons(plan, SETTING)
+    return [found for found in compared if (found.work, found.memory) == (work, anomaly.KEPT)][-1]
 
 
 def measure(network: Any, *points: tuple[int, int], **changes: Any) -> list[Record]:
@@ -97,28 +104,40 @@ def test_all_variants_run_forward_and_at_the_highest_dropout_the_compared_ones_a
     network, rounds, unattributed
 ):
     measure(network, (2, 8), (1, 16), dropouts=(0.0, 0.1))
-    before, last = (
-        [list(calls) for calls in rounds[:: len(SPEED)]][:3],
-        [list(calls) for calls in rounds[12 :: len(SPEED)]],
-    )
     step, attributed = [*ALL, "no dropout", *MASKS], ["DistilBERT", *PROFILED]
-    assert before == [ALL, FEW, step]
-    assert last == [[*ALL, *attributed], FEW, [*step, *attributed]]
-    assert len(rounds) == 2 * 3 * (1 + 3)
+    expected = [ALL, FEW, step, [*ALL, *attributed], FEW, [*step, *attributed], FEW]
+    assert [sorted(calls) for calls in rounds] == [sorted(names) for names in expected for _ in SPEED]
+
+
+def test_every_round_has_an_order_of_its_own_which_the_seed_decides(network, rounds, unattributed):
+    measure(network, (2, 8))
+    orders = [tuple(calls) for calls in rounds]
+    assert len(set(orders[:8])) == 8  # the last four have only 24 to choose from
+    assert len({order.index("as published") for order in orders}) > 2
+    rounds.clear()
+    measure(network, (2, 8))
+    assert [tuple(calls) for calls in rounds] == orders
+
+
+def test_the_control_is_the_same_call_as_what_is_published(network, rounds, unattributed):
+    records = measure(network, (2, 8))
+    (control,) = tables.summary(records).query("work == 'forward' and variant == @tables.CONTROL").itertuples()
+    assert (control.ratio, control.alone) == (pytest.approx(1), False)
+    torch.testing.assert_close(rounds[0]["as published"](), rounds[0]["as published, again"](), rtol=0, atol=0)
 
 
 def test_times_leave_out_the_warm_up_and_ratios_are_taken_within_rounds(network, rounds, unattributed):
     records = measure(network, (2, 8))
-    published = one(records, "variant_training_step_seconds", variant="as published")
+    published = one(records, "variant_training_step_seconds", variant="as published", memory="kept")
     assert (published.value, published.n, published.unit) == (pytest.approx(4 * MEAN), 3, "s per call")  # 4, 8 and 40
     assert published.bounds[0] < 4 * MEAN < published.bounds[1]
     assert published.interval.over == "passes"
     expected = {
         "work": "training_step", "precision": "fp32", "batch_size": 2, "length": 8, "dropout": 0.1,
-        "network": "study", "weights": "random", "position": 0, "step": "as published", "alone": False,
+        "memory": "kept", "network": "study", "weights": "random", "position": 0, "step": "as published", "alone": False,
     }  # fmt: skip
     assert expected.items() <= published.conditions.items()
-    ratio = one(records, "variant_ratio", work="training_step", variant="rewritten", over="as published")
+    ratio = one(records, "variant_ratio", work="training_step", variant="rewritten", over="as published", memory="kept")
     assert (ratio.value, *ratio.bounds) == pytest.approx((0.5, 0.5, 0.5))  # the same in slow rounds as in fast
 
 
@@ -155,7 +174,7 @@ def test_time_is_attributed_at_the_last_point_and_the_highest_dropout(network, r
 
 def test_every_round_but_the_warm_up_says_what_else_the_machine_did(network, rounds, unattributed):
     records = measure(network, (2, 8))
-    found = tables.rounds(records).query("work == 'training_step'")
+    found = tables.rounds(records).query("work == 'training_step' and memory == 'kept'")
     assert found["round"].tolist() == [1, 2, 3]
     assert found["taken"].tolist() == [0.25, 0.25, 0.5]  # steal, and in the last round other programs
     assert found["contended"].tolist() == ["", "", "other programs"]
@@ -194,7 +213,7 @@ def test_training_steps_train_with_dropout_and_forward_passes_do_not(network):
     seen: list[tuple[bool, float]] = []
     layer = originals[PUBLISHED.network].transformer.encoder.layers[0]
     layer.output.dropout.register_forward_hook(lambda module, *_: seen.append((module.training, module.p)))
-    for asked in (comparison("forward"), comparison("training_step", 0.0), comparison("training_step", 0.0, 0.3)):
+    for asked in (comparison("forward", 0.0), comparison("training_step", 0.0), comparison("training_step", 0.0, 0.3)):
         anomaly._calls(asked, originals, SETTING)["as published"]()
     assert seen == [(False, 0.0), (True, 0.0), (True, 0.3)]
 
@@ -222,7 +241,7 @@ def test_the_number_format_of_the_run_holds_while_it_measures(network, rounds, u
     )
     plan = anomaly.Plan(((2, 8),), (0.1,), rounds=3)
     anomaly.measure(network, plan, replace(SETTING, formats=("fp32", "tf32")), {})
-    assert allowed == [False] * 8 + [True] * 8
+    assert allowed == [False] * 8 + [True] * 8 + [False] * 4
 
 
 def test_a_length_that_the_network_does_not_take_is_refused(network, rounds):
@@ -252,5 +271,7 @@ def test_progress_is_reported_up_to_the_end(network, rounds, unattributed, monke
 
     monkeypatch.setattr(progress, "Progress", Progress)
     measure(network, (2, 8), dropouts=(0.0,))
-    # 16 tokens: 9 variants and 4 profiles forward, then as many in a step worth three passes; four rounds each
-    assert reported == {("token passes", 3328): [208, 416, 624, 832, 1456, 2080, 2704, 3328]}
+    # 16 tokens: 10 variants and 4 profiles forward, then as many in a step worth three passes, then 4; four rounds each
+    assert reported == {
+        ("token passes", 4352): [*range(224, 897, 224), *range(1568, 3585, 672), *range(3776, 4353, 192)]
+    }

@@ -41,8 +41,16 @@ def explained() -> Explanation:
     steps = pd.DataFrame(STEPS, columns=["step", "seconds"]).assign(**POINT)
     steps = steps.assign(change=steps["seconds"].diff(), ratio=steps["seconds"] / steps["seconds"].shift())
     variants = pd.DataFrame(
-        [("as published", False, 10.0, math.nan), ("matrix products", True, 8.0, 0.8), ("BERT", False, 12.0, 1.2)],
+        [
+            ("as published", False, 10.0, math.nan),
+            ("matrix products", True, 8.0, 0.8),
+            ("as published, again", False, 10.0, 1.0),
+            ("BERT", False, 12.0, 1.2),
+        ],
         columns=["variant", "alone", "seconds", "ratio"],
+    )
+    memory = pd.DataFrame(
+        [("as published", 15.0), ("as published, again", 15.1), ("BERT", 13.0)], columns=["variant", "seconds"]
     )
     aims = pd.DataFrame(
         [("as published", 0.6, 0.7, True), ("BERT", 0.5, 0.45, False)], columns=["over", "ratio", "at most", "reached"]
@@ -51,6 +59,7 @@ def explained() -> Explanation:
     return Explanation(
         operators=operators.assign(low=operators["share"] - 0.02, high=operators["share"] + 0.03),
         forward=operators,
+        memory=memory,
         rounds=pd.DataFrame(ROUNDS, columns=["round", "taken", "contended"]),
         **{
             name: rows.assign(low=0.97 * rows["ratio"], high=1.03 * rows["ratio"])
@@ -92,6 +101,8 @@ def test_the_answer_has_the_point_and_the_shares_and_rates_of_classes(explained)
     assert found["BERT"] == (
         "12.0 s: matrix product 75 % (73 to 78) at 200 GFLOP/s, dropout and random numbers 25 % (23 to 28)"
     )
+    assert found["control"] == "as published, twice in every round: ratio 1.00 (0.97 to 1.03)"
+    assert found["freed memory given back to the system"] == "as published 15.0 s, BERT 13.0 s"
     assert found["other load"] == "1 of 3 rounds contended; others had at most 12 % of the processor time"
 
 
@@ -110,6 +121,7 @@ def test_variants_have_their_ratio_to_what_is_published_and_whether_they_are_one
     assert anomaly.variants_table(explained.variants).cells.to_numpy().tolist() == [
         ["as published", "10.0 s", "", "", "no"],
         ["matrix products", "8.00 s", "0.80 (0.78 to 0.82)", "faster", "yes"],
+        ["as published, again", "10.0 s", "1.00 (0.97 to 1.03)", "not significant", "no"],
         ["BERT", "12.0 s", "1.20 (1.16 to 1.24)", "slower", "no"],
     ]
 

@@ -149,11 +149,11 @@ def test_ratios_are_those_of_a_round_and_defaults_are_held_against_each_other():
     assert value("benchmark_equal_answers", peer="dynamic", precision="bf16") == 1
     origin = results.Origin(git_commit=None, git_dirty=None, seed=0, device={}, python="3.11", versions={})
     content = Benchmarks(data="some", data_sha256="0", origin=origin, records=tuple(records))
-    assert table(content).splitlines()[2] == (
+    assert table([content]).splitlines()[2] == (
         "| evaluation, 64 questions | fp32 | 12 s | 6 s | 3 s | 4.00 (4.00 to 4.00) | 2.00 (2.00 to 2.00) "
         "| 0.25 (0.25 to 0.25) | 0.50 (0.50 to 0.50) |"
     )
-    assert len(table(content).splitlines()) == 2 + 3
+    assert len(table([content]).splitlines()) == 2 + 3
 
 
 def test_all_sides_are_run_in_turn(monkeypatch):
@@ -197,10 +197,12 @@ def committed(name: str) -> Path:
     return stored
 
 
-def test_the_committed_results_have_ratios_and_say_where_they_are_from():
-    content = read(committed("speed.json"))
+@pytest.mark.parametrize("row", [name for name in command.ROWS if name != "growth"])
+def test_the_committed_results_have_ratios_and_say_where_they_are_from(row):
+    content = read(committed(f"speed/{row}.json"))
     ratios = [record for record in content.records if record.metric == "benchmark_ratio"]
     assert ratios and all(record.interval and record.n >= 2 for record in ratios)
+    assert {record.conditions["row"] for record in ratios} == {row}
     assert content.origin.git_commit and content.origin.device["threads"]
 
 

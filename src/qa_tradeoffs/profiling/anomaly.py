@@ -1,12 +1,15 @@
 """Why SqueezeBERT takes longer to fine-tune than BERT with a third of its operations: one difference at a time, timed.
 
-A round calls every variant once, in turn. Ratios are taken within a round, so that a machine whose speed drifts slows
-both sides, and intervals are over rounds. At the last point a round also profiles some of the variants: how long they
-take and where that time goes are measured in the same state of the machine. A record has the conditions of the run; in
-what a variant departs from them, as 'no dropout' does, its name says.
+A round calls every variant once, in an order drawn anew, since a call may depend on what the one before it left in
+caches and in the allocator. Ratios are taken within a round, so that a machine whose speed drifts slows both sides, and
+intervals are over rounds. What is published is in every round twice: the ratio of the two shows what the measurement can
+tell apart. At the last point a round also profiles some of the variants: how long they take and where that time goes
+are measured in the same state of the machine. A record has the conditions of the run; in what a variant departs from
+them, as 'no dropout' does, its name says.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -19,11 +22,20 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics.intervals import Floats
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.metrics.timing import ratio, typical
-from qa_tradeoffs.models import devices
+from qa_tradeoffs.models import allocator, devices
 from qa_tradeoffs.profiling import operators, quiet, variants
 from qa_tradeoffs.profiling.clock import Call, alternate
 from qa_tradeoffs.profiling.traces import Reading
-from qa_tradeoffs.profiling.variants import BERT, DISTILBERT, EAGER_BERT, PUBLISHED, REWRITTEN, WATERFALL, Variant
+from qa_tradeoffs.profiling.variants import (
+    BERT,
+    CONTROL,
+    DISTILBERT,
+    EAGER_BERT,
+    PUBLISHED,
+    REWRITTEN,
+    WATERFALL,
+    Variant,
+)
 from qa_tradeoffs.profiling.workloads import (
     Conditions,
     Setting,
@@ -35,6 +47,7 @@ from qa_tradeoffs.profiling.workloads import (
 )
 
 _WARMUP = 1  # rounds
+KEPT, GIVEN_BACK = "kept", "given back"
 _ATTRIBUTED = {
     PUBLISHED: "SqueezeBERT as published", REWRITTEN: "SqueezeBERT rewritten", BERT: "BERT", DISTILBERT: "DistilBERT"
 }  # fmt: skip
@@ -51,7 +64,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Variants that are called in turn, in one kind of work at one point; those ``attributed`` are profiled as well."""
+    """Variants that are called in turn, in one kind of work at one point; those ``attributed`` are profiled as well.
+
+    ``memory``: whether what a call frees is kept for the next, as in all of this program, or given back to the system.
+    """
 
     work: str
     precision: str
@@ -60,6 +76,7 @@ class _Comparison:
     dropout: float
     variants: tuple[Variant, ...]
     attributed: tuple[Variant, ...]
+    memory: str = KEPT
 
     @property
     def size(self) -> int:
@@ -78,7 +95,8 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
 
     All variants are compared in the forward pass and, at the highest dropout, in the training step; at the others only
     those that the aims are about. At the last point the time of some is attributed to classes of operations, in the
-    forward pass and at the highest dropout. ``conditions`` go with every record.
+    forward pass and at the highest dropout. On a CPU the step is compared once more at the end, while freed memory goes
+    back to the system, as is a C library's default. ``conditions`` go with every record.
     Raises StudyError for a length that the network does not take, and where memory does not suffice.
     """
     limit = network.config.max_position_embeddings
@@ -91,16 +109,20 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
     reported, done = progress.Progress("token passes", total), 0
     records: list[Record] = []
     watch, watched = quiet.Watch(setting.device, setting.formats[0]), []
+    generator = np.random.default_rng(setting.seed)
     for comparison in comparisons:
         rounds = []
         size = f"{comparison.batch_size}x{comparison.length}"
         too_large = f"points: {size} takes more memory than this device has; give a smaller one"
-        with devices.enough_memory(too_large), number_format(comparison.precision):
+        memory = allocator.giving_back() if comparison.memory == GIVEN_BACK else nullcontext()
+        with devices.enough_memory(too_large), number_format(comparison.precision), memory:
             calls = _calls(comparison, originals, setting)
             profiles, readings = _profiles(comparison, calls, network.config.num_attention_heads, setting)
+            in_a_round = [*(calls | profiles).items()]
             for number in range(_WARMUP + plan.rounds):
+                generator.shuffle(in_a_round)
                 watch.begin()
-                rounds.append(alternate(calls | profiles, setting.device, warmup=0, rounds=1))
+                rounds.append(alternate(dict(in_a_round), setting.device, warmup=0, rounds=1))
                 surroundings = watch.end()
                 if number >= _WARMUP:
                     watched.append((conditions | comparison.conditions | {"round": number}, surroundings))
@@ -121,13 +143,16 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
 def _comparisons(plan: Plan, setting: Setting) -> Iterator[_Comparison]:
     works = [("forward", 0.0), *(("training_step", dropout) for dropout in plan.dropouts)]
     for precision, point, (work, dropout) in product(setting.formats, plan.points, works):
-        compared: tuple[Variant, ...] = (PUBLISHED, REWRITTEN, BERT)
+        compared: tuple[Variant, ...] = (PUBLISHED, CONTROL, REWRITTEN, BERT)
         attributed: tuple[Variant, ...] = ()
         if work == "forward" or dropout == max(plan.dropouts):
-            compared = (*WATERFALL, *variants.others(setting.device, precision, dropout))
+            compared = (*WATERFALL, CONTROL, *variants.others(setting.device, precision, dropout))
             if point == plan.points[-1]:
                 compared, attributed = (*compared, DISTILBERT), tuple(_ATTRIBUTED)
         yield _Comparison(work, precision, *point, dropout, compared, attributed)
+    if setting.device.type == "cpu":  # a GPU's memory is torch's own to keep
+        last = setting.formats[0], *plan.points[-1], max(plan.dropouts)
+        yield _Comparison("training_step", *last, (PUBLISHED, CONTROL, REWRITTEN, BERT), (), memory=GIVEN_BACK)
 
 
 def _calls(comparison: _Comparison, originals: Mapping[str, Any], setting: Setting) -> dict[str, Call]:

@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 
-from qa_tradeoffs.analysis.anomaly import Explanation
+from qa_tradeoffs.analysis.anomaly import CONTROL, Explanation
 from qa_tradeoffs.core.words import percent, plain, seconds
 from qa_tradeoffs.report import display
 from qa_tradeoffs.report.charts import WIDTH
@@ -25,12 +25,16 @@ def answer(explained: Explanation) -> display.Table:
     at, origin, rounds = explained.steps.iloc[0], explained.origin, explained.rounds
     contended = f"{(rounds['contended'] != '').sum()} of {len(rounds)} rounds contended"
     classes = dict(iter(explained.operators.groupby("model")))
+    (control,) = explained.variants[explained.variants["variant"] == CONTROL].itertuples()
     facts = {
         "measured": "on this machine" if explained.own else "apart from this run; make anomaly repeats it here",
         "machine": f"{origin.device['name']}, {origin.device['threads']} threads, torch {origin.versions['torch']}",
         "training step": f"full size, random weights, batch {at['batch_size']} × {at['length']} tokens, "
         f"{at['precision']}, dropout {at['dropout']:g}",
         "other load": f"{contended}; others had at most {percent(rounds['taken'].max())} of the processor time",
+        "control": f"as published, twice in every round: ratio {control.ratio:.2f} "
+        f"({control.low:.2f} to {control.high:.2f})",
+        **_memory(explained.memory),
         **{model: _step(classes[model]) for model in (_STOCK, "BERT")},
     }
     return display.facts(facts, "SqueezeBERT's training step")
@@ -157,6 +161,12 @@ def _step(operations: pd.DataFrame) -> str:
         rate = f" at {row.gflop / row.seconds:.0f} GFLOP/s" if row.gflop else ""
         found.append(f"{row.operations} {100 * row.share:.0f} % ({100 * row.low:.0f} to {100 * row.high:.0f}){rate}")
     return f"{seconds(operations['seconds'].sum())}: {', '.join(found)}"
+
+
+def _memory(given_back: pd.DataFrame) -> dict[str, str]:
+    """The same steps while freed memory goes back to the system; nothing where that was not measured."""
+    times = [f"{row.variant} {seconds(row.seconds)}" for row in given_back.itertuples() if row.variant != CONTROL]
+    return {"freed memory given back to the system": ", ".join(times)} if times else {}
 
 
 def _ratio(row: Any) -> str:

@@ -17,7 +17,7 @@ from transformers import AutoConfig
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import OWN_ANOMALY, make_folder
-from qa_tradeoffs.models import devices, networks
+from qa_tradeoffs.models import allocator, devices, networks
 from qa_tradeoffs.profiling import anomaly
 from qa_tradeoffs.profiling.workloads import Setting, available_formats
 from qa_tradeoffs.runs import results
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     device = devices.choose(options.device)
     devices.use_all_cores()
+    allocator.keep_freed_memory()
     known = available_formats(device)
     for name in options.precision or ():
         if name not in known:

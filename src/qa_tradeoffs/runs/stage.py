@@ -17,7 +17,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.metrics.records import Condition, Record
-from qa_tradeoffs.models import checkpoints, devices, networks, precisions, tokenizers, trial, weights
+from qa_tradeoffs.models import allocator, checkpoints, devices, networks, precisions, tokenizers, trial, weights
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
@@ -170,6 +170,7 @@ def start(
     if progress.VARIABLE in os.environ:  # headless: nobody would see that it goes on, nor end it
         end_with_parent(signal.SIGKILL)
     devices.use_all_cores()
+    allocator.keep_freed_memory()
     paths = RunPaths.of(study_file, run)
     paths.claim(study_file)
     return Stage(name, study_file, checked, model, seed, devices.choose(device_name), paths)
