@@ -18,15 +18,14 @@ from benchmarks.tasks import Task
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import make_folder
 from qa_tradeoffs.data.example import fingerprint
-from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices, precisions
 from qa_tradeoffs.runs import results
 
-_GROWTH, _ROW = "growth", re.compile(r"(features|postprocessing|training|evaluation)-(\d+)(-busy)?")
+GROWTH, _ROW = "growth", re.compile(r"(features|postprocessing|training|evaluation)-(\d+)(-busy)?")
 # The most that is evaluated takes an hour in fp32 alone; bf16 shows as well with fewer.
 ROWS = (
     "features-10570", "postprocessing-10570", "training-480", "evaluation-1", "evaluation-64", "evaluation-480",
-    "training-480-busy", "evaluation-480-busy", "evaluation-10570", _GROWTH,
+    "training-480-busy", "evaluation-480-busy", "evaluation-10570", GROWTH,
 )  # fmt: skip
 _IN_BF16_TOO = ("training-480", "evaluation-1", "evaluation-64", "evaluation-480")
 
@@ -67,7 +66,7 @@ def main() -> None:
 
 def _row(name: str, bf16: bool) -> Row | None:
     """The row of this name; None for growth."""
-    if name == _GROWTH:
+    if name == GROWTH:
         return None
     if not (found := _ROW.fullmatch(name)):
         raise StudyError(f"ROWS: there is no row '{name}'; choose from {', '.join(ROWS)}, or take another number")

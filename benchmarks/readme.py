@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import aa, demo, record
-from benchmarks.__main__ import ROWS
+from benchmarks.__main__ import GROWTH, ROWS
 from qa_tradeoffs.analysis.anomaly import explanation
 from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.words import parameters, points, seconds, usd
@@ -88,8 +88,8 @@ def _aa() -> str:
 
 def _speed() -> str:
     """The rows in the order in which `make bench` measures them, and where they were measured."""
-    stored = [path for name in ROWS if (path := record.STORED / f"{name}.json").is_file()]
-    found = [one for path in stored if "benchmark_ratio" in {r.metric for r in (one := record.read(path)).records}]
+    compared = (record.STORED / f"{name}.json" for name in ROWS if name != GROWTH)
+    found = [record.read(path) for path in compared if path.is_file()]
     return f"{record.table(found)}\n\nMeasured on {record.origins(found)}." if found else _NOT_YET
 
 

@@ -49,9 +49,6 @@ def explained() -> Explanation:
         ],
         columns=["variant", "alone", "seconds", "ratio"],
     )
-    memory = pd.DataFrame(
-        [("as published", 15.0), ("as published, again", 15.1), ("BERT", 13.0)], columns=["variant", "seconds"]
-    )
     aims = pd.DataFrame(
         [("as published", 0.6, 0.7, True), ("BERT", 0.5, 0.45, False)], columns=["over", "ratio", "at most", "reached"]
     ).assign(**POINT)
@@ -59,7 +56,6 @@ def explained() -> Explanation:
     return Explanation(
         operators=operators.assign(low=operators["share"] - 0.02, high=operators["share"] + 0.03),
         forward=operators,
-        memory=memory,
         rounds=pd.DataFrame(ROUNDS, columns=["round", "taken", "contended"]),
         **{
             name: rows.assign(low=0.97 * rows["ratio"], high=1.03 * rows["ratio"])
@@ -102,7 +98,6 @@ def test_the_answer_has_the_point_and_the_shares_and_rates_of_classes(explained)
         "12.0 s: matrix product 75 % (73 to 78) at 200 GFLOP/s, dropout and random numbers 25 % (23 to 28)"
     )
     assert found["control"] == "as published, twice in every round: ratio 1.00 (0.97 to 1.03)"
-    assert found["freed memory given back to the system"] == "as published 15.0 s, BERT 13.0 s"
     assert found["other load"] == "1 of 3 rounds contended; others had at most 12 % of the processor time"
 
 

@@ -15,7 +15,9 @@ from benchmarks.comparison import Row
 from benchmarks.peers import Peer
 from benchmarks.record import Benchmarks, read, table
 from benchmarks.tasks import SIDES, Given, Task
+from qa_tradeoffs.analysis import anomaly
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import ANOMALY
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import answers
@@ -204,6 +206,18 @@ def test_the_committed_results_have_ratios_and_say_where_they_are_from(row):
     assert ratios and all(record.interval and record.n >= 2 for record in ratios)
     assert {record.conditions["row"] for record in ratios} == {row}
     assert content.origin.git_commit and content.origin.device["threads"]
+
+
+def test_one_call_has_one_time_in_the_committed_measurement_of_the_anomaly():
+    """What is published is in every round twice, and without dropout it is in two comparisons."""
+    records = results.read_experiment(ANOMALY).records
+    step = anomaly.summary(records).query("work == 'training_step'").set_index(["length", "dropout", "variant"])
+    control = step.xs(anomaly.CONTROL, level="variant")
+    assert len(control) == 4
+    assert ((control["low"] < 1) & (control["high"] > 1)).all()
+    for length in (128, 384):
+        twice = step.loc[(length, 0.0, anomaly.PUBLISHED), "seconds"], step.loc[(length, 0.1, "no dropout"), "seconds"]
+        assert twice[0] == pytest.approx(twice[1], rel=0.05)
 
 
 def test_a_runs_seconds_are_summed_by_notebook_and_model_and_taken_from_its_first_to_its_last(tmp_path):

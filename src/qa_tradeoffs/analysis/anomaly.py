@@ -18,7 +18,6 @@ from qa_tradeoffs.runs import results
 
 Records = Sequence[Record]
 
-KEPT, GIVEN_BACK = "kept", "given back"
 PUBLISHED, CONTROL, REWRITTEN, BERT = "as published", "as published, again", "rewritten", "BERT"
 # The most that a ratio may be if the rewriting does what it is for: (work, variant, over, dropout).
 AIMS = {
@@ -28,7 +27,7 @@ AIMS = {
     ("training_step", REWRITTEN, BERT, 0.1): 0.55,
     ("forward", REWRITTEN, PUBLISHED, 0.0): 0.6,
 }
-_POINT = ["work", "precision", "batch_size", "length", "dropout", "memory"]
+_POINT = ["work", "precision", "batch_size", "length", "dropout"]
 
 
 @dataclass(frozen=True)
@@ -36,15 +35,13 @@ class Explanation:
     """Tables of one experiment, at its largest point, first precision and highest dropout.
 
     ``operators`` and ``forward``: of the training step and of the forward pass; ``steps``: the waterfall of the
-    training step, ``variants``: its summary, ``memory``: the same while freed memory is given back to the system;
-    ``aims`` and ``rounds``: at all points. ``own``: measured on this machine.
+    training step, ``variants``: its summary; ``aims`` and ``rounds``: at all points. ``own``: measured on this machine.
     """
 
     operators: pd.DataFrame
     forward: pd.DataFrame
     steps: pd.DataFrame
     variants: pd.DataFrame
-    memory: pd.DataFrame
     aims: pd.DataFrame
     rounds: pd.DataFrame
     origin: results.Origin
@@ -60,7 +57,6 @@ def explanation(own: Path = OWN_ANOMALY, stored: Path = ANOMALY) -> Explanation:
         forward=_largest(operators(records), "forward"),
         steps=_largest(waterfall(records), "training_step"),
         variants=_largest(summary(records), "training_step"),
-        memory=_largest(summary(records), "training_step", GIVEN_BACK),
         aims=aims(records),
         rounds=rounds(records),
         origin=experiment.origin,
@@ -92,7 +88,7 @@ def waterfall(records: Records) -> pd.DataFrame:
 
 def aims(records: Records) -> pd.DataFrame:
     """The ratios that the rewriting is for, the most that they may be, and whether they are."""
-    ratios = _ratios(records).query("memory == @KEPT")
+    ratios = _ratios(records)
     keys = ratios[["work", "variant", "over", "dropout"]].itertuples(index=False, name=None)
     ratios = ratios.assign(**{"at most": list(map(AIMS.get, keys))}).dropna(subset="at most").reset_index(drop=True)
     return ratios.assign(reached=ratios["ratio"] <= ratios["at most"])
@@ -144,11 +140,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(table.to_string(index=False, float_format="{:.3g}".format, na_rep=""))
 
 
-def _largest(rows: pd.DataFrame, work: str, memory: str = KEPT) -> pd.DataFrame:
+def _largest(rows: pd.DataFrame, work: str) -> pd.DataFrame:
     """Those of this work at its largest point, first precision and highest dropout."""
-    rows = rows[(rows["work"] == work) & (rows["memory"] == memory)]
+    rows = rows[rows["work"] == work]
     tokens = rows["batch_size"] * rows["length"]
-    rows = rows[(tokens == tokens.max()) & rows["precision"].isin(rows["precision"].iloc[:1])]
+    rows = rows[(tokens == tokens.max()) & (rows["precision"] == rows["precision"].iloc[0])]
     return rows[rows["dropout"] == rows["dropout"].max()].reset_index(drop=True)
 
 

@@ -6,31 +6,17 @@ anew each time. What is kept is used again at once. See mallopt(3) of the Linux 
 """
 
 import ctypes
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 # Parameters of mallopt, from malloc.h.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 # All in one heap, for one of a thread holds 64 MB at most, and it never shrinks (-1).
 _KEPT = {_ARENA_MAX: 1, _MMAP_MAX: 0, _TRIM_THRESHOLD: -1}
-# Where glibc's own thresholds, which grow with what is freed, end; its initial number of blocks.
-_GIVEN_BACK = {_MMAP_MAX: 65536, _MMAP_THRESHOLD: 32 * 2**20, _TRIM_THRESHOLD: 64 * 2**20}
 
 
 def keep_freed_memory() -> bool:
     """Keep freed memory in this process from now on; False where the C library cannot (all but glibc)."""
-    return _set(_KEPT)
-
-
-@contextmanager
-def giving_back() -> Iterator[None]:
-    """Give freed memory back within the block, as glibc does by default, and keep it afterwards."""
-    _set(_GIVEN_BACK)
-    give_back()
-    try:
-        yield
-    finally:
-        _set(_KEPT)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and {mallopt(parameter, value) for parameter, value in _KEPT.items()} == {1}
 
 
 def give_back() -> None:
@@ -38,8 +24,3 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(ctypes.c_size_t(0))
-
-
-def _set(values: dict[int, int]) -> bool:
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all([mallopt(parameter, value) == 1 for parameter, value in values.items()])

@@ -2,14 +2,13 @@
 
 A round calls every variant once, in an order drawn anew, since a call may depend on what the one before it left in
 caches and in the allocator. Ratios are taken within a round, so that a machine whose speed drifts slows both sides, and
-intervals are over rounds. What is published is in every round twice: the ratio of the two shows what the measurement can
-tell apart. At the last point a round also profiles some of the variants: how long they take and where that time goes
+intervals are over rounds. What is published is in every round twice: their ratio shows what the measurement can tell
+apart. At the last point a round also profiles some of the variants: how long they take and where that time goes
 are measured in the same state of the machine. A record has the conditions of the run; in what a variant departs from
 them, as 'no dropout' does, its name says.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -22,7 +21,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.metrics.intervals import Floats
 from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.metrics.timing import ratio, typical
-from qa_tradeoffs.models import allocator, devices
+from qa_tradeoffs.models import devices
 from qa_tradeoffs.profiling import operators, quiet, variants
 from qa_tradeoffs.profiling.clock import Call, alternate
 from qa_tradeoffs.profiling.traces import Reading
@@ -47,7 +46,6 @@ from qa_tradeoffs.profiling.workloads import (
 )
 
 _WARMUP = 1  # rounds
-KEPT, GIVEN_BACK = "kept", "given back"
 _ATTRIBUTED = {
     PUBLISHED: "SqueezeBERT as published", REWRITTEN: "SqueezeBERT rewritten", BERT: "BERT", DISTILBERT: "DistilBERT"
 }  # fmt: skip
@@ -64,10 +62,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Variants that are called in turn, in one kind of work at one point; those ``attributed`` are profiled as well.
-
-    ``memory``: whether what a call frees is kept for the next, as in all of this program, or given back to the system.
-    """
+    """Variants that are called in turn, in one kind of work at one point; those ``attributed`` are profiled as well."""
 
     work: str
     precision: str
@@ -76,7 +71,6 @@ class _Comparison:
     dropout: float
     variants: tuple[Variant, ...]
     attributed: tuple[Variant, ...]
-    memory: str = KEPT
 
     @property
     def size(self) -> int:
@@ -95,8 +89,7 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
 
     All variants are compared in the forward pass and, at the highest dropout, in the training step; at the others only
     those that the aims are about. At the last point the time of some is attributed to classes of operations, in the
-    forward pass and at the highest dropout. On a CPU the step is compared once more at the end, while freed memory goes
-    back to the system, as is a C library's default. ``conditions`` go with every record.
+    forward pass and at the highest dropout. ``conditions`` go with every record.
     Raises StudyError for a length that the network does not take, and where memory does not suffice.
     """
     limit = network.config.max_position_embeddings
@@ -114,8 +107,7 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
         rounds = []
         size = f"{comparison.batch_size}x{comparison.length}"
         too_large = f"points: {size} takes more memory than this device has; give a smaller one"
-        memory = allocator.giving_back() if comparison.memory == GIVEN_BACK else nullcontext()
-        with devices.enough_memory(too_large), number_format(comparison.precision), memory:
+        with devices.enough_memory(too_large), number_format(comparison.precision):
             calls = _calls(comparison, originals, setting)
             profiles, readings = _profiles(comparison, calls, network.config.num_attention_heads, setting)
             in_a_round = [*(calls | profiles).items()]
@@ -150,9 +142,6 @@ def _comparisons(plan: Plan, setting: Setting) -> Iterator[_Comparison]:
             if point == plan.points[-1]:
                 compared, attributed = (*compared, DISTILBERT), tuple(_ATTRIBUTED)
         yield _Comparison(work, precision, *point, dropout, compared, attributed)
-    if setting.device.type == "cpu":  # a GPU's memory is torch's own to keep
-        last = setting.formats[0], *plan.points[-1], max(plan.dropouts)
-        yield _Comparison("training_step", *last, (PUBLISHED, CONTROL, REWRITTEN, BERT), (), memory=GIVEN_BACK)
 
 
 def _calls(comparison: _Comparison, originals: Mapping[str, Any], setting: Setting) -> dict[str, Call]:

@@ -34,7 +34,6 @@ def answer(explained: Explanation) -> display.Table:
         "other load": f"{contended}; others had at most {percent(rounds['taken'].max())} of the processor time",
         "control": f"as published, twice in every round: ratio {control.ratio:.2f} "
         f"({control.low:.2f} to {control.high:.2f})",
-        **_memory(explained.memory),
         **{model: _step(classes[model]) for model in (_STOCK, "BERT")},
     }
     return display.facts(facts, "SqueezeBERT's training step")
@@ -161,12 +160,6 @@ def _step(operations: pd.DataFrame) -> str:
         rate = f" at {row.gflop / row.seconds:.0f} GFLOP/s" if row.gflop else ""
         found.append(f"{row.operations} {100 * row.share:.0f} % ({100 * row.low:.0f} to {100 * row.high:.0f}){rate}")
     return f"{seconds(operations['seconds'].sum())}: {', '.join(found)}"
-
-
-def _memory(given_back: pd.DataFrame) -> dict[str, str]:
-    """The same steps while freed memory goes back to the system; nothing where that was not measured."""
-    times = [f"{row.variant} {seconds(row.seconds)}" for row in given_back.itertuples() if row.variant != CONTROL]
-    return {"freed memory given back to the system": ", ".join(times)} if times else {}
 
 
 def _ratio(row: Any) -> str:
