@@ -1,8 +1,8 @@
 """What a careful user would run and ours, in turn: python -m benchmarks [ROW ...] [--rounds N] [--output FOLDER]
 
 SQUAD names a file of SQuAD's kind and ENCODER a folder with an encoder and its tokenizer; DEVICE is cpu or cuda.
-Each row is written into a file of its own as soon as it is measured, so that an afternoon lost is not all lost, and one
-row can be measured again without the others.
+Each row is written into a file of its own as soon as it is measured: an interrupted run keeps its finished rows, and a
+row can be measured again by itself.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}, or with another number")
     parser.add_argument("--rounds", type=int, default=5, help="in which all sides are timed in turn, at least 2")
-    parser.add_argument("--output", type=Path, default=STORED, help="folder for a file of records for each row")
+    parser.add_argument("--output", type=Path, default=STORED, help="folder; a row's file there is replaced")
     args = parser.parse_args()
     if args.rounds < 2:
         parser.error("--rounds: an interval takes at least 2")

@@ -25,15 +25,14 @@ def answer(explained: Explanation) -> display.Table:
     at, origin, rounds = explained.steps.iloc[0], explained.origin, explained.rounds
     contended = f"{(rounds['contended'] != '').sum()} of {len(rounds)} rounds contended"
     classes = dict(iter(explained.operators.groupby("model")))
-    (control,) = explained.variants[explained.variants["variant"] == CONTROL].itertuples()
+    control = explained.variants.set_index("variant").loc[CONTROL]
     facts = {
         "measured": "on this machine" if explained.own else "apart from this run; make anomaly repeats it here",
         "machine": f"{origin.device['name']}, {origin.device['threads']} threads, torch {origin.versions['torch']}",
         "training step": f"full size, random weights, batch {at['batch_size']} × {at['length']} tokens, "
         f"{at['precision']}, dropout {at['dropout']:g}",
         "other load": f"{contended}; others had at most {percent(rounds['taken'].max())} of the processor time",
-        "control": f"as published, twice in every round: ratio {control.ratio:.2f} "
-        f"({control.low:.2f} to {control.high:.2f})",
+        "control": f"as published, twice in every round: ratio {_ratio(control)}",
         **{model: _step(classes[model]) for model in (_STOCK, "BERT")},
     }
     return display.facts(facts, "SqueezeBERT's training step")
