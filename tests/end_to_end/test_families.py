@@ -14,6 +14,7 @@ from qa_tradeoffs.analysis import accuracy as scores
 from qa_tradeoffs.analysis import speed as times
 from qa_tradeoffs.analysis.collected import for_analysis
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.models import precisions
 from qa_tradeoffs.profiling import memory
 from qa_tradeoffs.report import accuracy, speed
 from qa_tradeoffs.runs import inputs, results
@@ -25,8 +26,7 @@ STUDY: dict[str, Any] = {
     "title": "Families",
     "about": "Tiny checkpoints of encoder families.",
     "data": {"source": "files", "train": "train.json", "validation": "validation.json"},
-    "training": {"learning_rate": 1e-3, "epochs": 1, "batch_size": 4, "max_length": 60, "stride": 8, "dropout": 0.2,
-                 "precision": "fp32"},
+    "training": {"learning_rate": 1e-3, "epochs": 1, "batch_size": 4, "max_length": 60, "stride": 8, "dropout": 0.2},
     "profile": {
         "forward": GRID, "training_step": {"batch_sizes": [2], "lengths": [16]}, "passes": 3, "warmup": 1,
         "min_repeats": 3, "min_seconds": 0.001, "questions": 2,
@@ -149,6 +149,30 @@ def test_rows_that_are_too_long_for_a_network_are_refused_before_it_is_trained(k
     with pytest.raises(StudyError, match=refused):
         run_cells("train", study=str(study), model="roberta", run=str(run))
     assert not (run / "roberta").exists()
+
+
+def test_a_family_that_cannot_compute_in_bf16_goes_through_in_fp32_where_the_others_take_bf16(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr(memory, "prepare", lambda: None)
+    monkeypatch.setattr(precisions, "native_bf16", lambda device_type: True)
+    study, paths = write_study(tmp_path / "study", ["bert", "deberta"]), RunPaths(tmp_path / "run")
+    found = {}
+    for family in ("bert", "deberta"):
+        for stage in ("train", "evaluate", "profile"):
+            run_cells(stage, study=str(study), model=family, run=str(paths.folder))
+        files = (paths.training(family, 0), paths.evaluation(family, 0), paths.profile(family))
+        found[family] = [results.read(file) for file in files]
+    run_cells("compare", study=str(study), models="", run=str(paths.folder))
+    for family, precision in (("bert", "bf16"), ("deberta", "fp32")):
+        training, evaluation, profile = found[family]
+        assert training.find("train_steps").conditions["precision"] == precision
+        assert training.find("train_steps").conditions["precision_chosen"] is True
+        assert evaluation.find("f1").conditions["precision"] == precision
+        assert profile.find("forward_seconds", network="study").conditions["precision"] == precision
+        told = "deberta: computed in fp32, because its network cannot compute in bf16"
+        assert (told in training.notes, told in evaluation.notes) == (family == "deberta",) * 2
+        for work in results.read_comparison(paths.comparison).works:
+            assert work.models[family]["precision"] == precision
 
 
 @pytest.mark.slow

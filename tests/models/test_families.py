@@ -20,7 +20,17 @@ from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.engines import pytorch
 from qa_tradeoffs.evaluation import answers
-from qa_tradeoffs.models import checkpoints, counting, families, inputs, networks, packing, tokenizers, trial
+from qa_tradeoffs.models import (
+    checkpoints,
+    counting,
+    families,
+    inputs,
+    networks,
+    packing,
+    precisions,
+    tokenizers,
+    trial,
+)
 from qa_tradeoffs.models.dropout import dropout, set_dropout
 from qa_tradeoffs.study.config import Model, Training
 from tests.families import FAMILIES, PIECES, REFUSED, checkpoint_of, config_of, tokenizer_of, with_pieces_alone
@@ -358,7 +368,25 @@ def test_a_sentencepiece_model_under_the_name_of_another_family_s_is_refused(tmp
     )
 
 
-def test_a_network_that_cannot_compute_in_bf16_is_refused_with_what_to_do(read):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_auto_is_fp32_for_the_one_family_that_cannot_compute_in_bf16(family, read, monkeypatch):
+    monkeypatch.setattr(precisions, "native_bf16", lambda device_type: True)
+    network, tokenizer = read(family)
+    found = precisions.chosen("auto", torch.device("cpu"), network)
+    assert found == ("fp32" if family == "deberta" else "bf16")
+    assert not network.training
+    trial.try_out(network, tokenizer, "models.m", found)
+
+
+def test_asking_whether_a_network_computes_in_bf16_draws_no_random_numbers_and_leaves_it_in_training(read):
+    network = read("bert")[0].train()
+    state = torch.get_rng_state()
+    assert precisions.computes_in_bf16(network)
+    assert network.training
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_bf16_by_the_study_s_word_is_refused_for_a_network_that_cannot_with_what_to_do(read):
     network, tokenizer = read("deberta")
     trial.try_out(network, tokenizer, "models.m")
     with pytest.raises(

@@ -2,6 +2,8 @@
 
 import time
 from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -18,21 +20,33 @@ _INSTRUCTIONS = {
 _SIDE, _SECONDS = 512, 0.25
 # Native bf16 products were measured to take about half the time of fp32's, emulated ones several times as long.
 _FASTER_BY = 1.1
+_in_bf16: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # what was found of each network
 SLOWER = "slower than fp32 here, where the device only emulates it"
 
 
-def chosen(requested: str, device: torch.device) -> str:
-    """'fp32' or 'bf16': what was requested; for 'auto' bf16 where the device multiplies it natively."""
+def chosen(requested: str, device: torch.device, network: Any = None) -> str:
+    """'fp32' or 'bf16': what was requested; for 'auto' bf16 where the device multiplies it natively.
+
+    With a ``network``, 'auto' is bf16 only if that network computes in it.
+    """
     if requested != "auto":
         return requested
-    return "bf16" if native_bf16(device.type) else "fp32"
+    return "bf16" if native_bf16(device.type) and (network is None or computes_in_bf16(network)) else "fp32"
+
+
+def computes_in_bf16(network: Any) -> bool:
+    """Whether the network's code runs in mixed precision: some mix number formats in a product, as DeBERTa's does."""
+    if network not in _in_bf16:
+        _in_bf16[network] = _runs(network)
+    return _in_bf16[network]
 
 
 def in_words(requested: str, device: torch.device) -> str:
     """The precision and how it came to be, with a warning where it is slower than fp32 here."""
     found = chosen(requested, device)
     if requested == "auto":
-        return f"{found} (chosen: the device {'has' if found == 'bf16' else 'lacks'} native bf16)"
+        why = "has native bf16; fp32 where a network cannot compute in it" if found == "bf16" else "lacks native bf16"
+        return f"{found} (chosen: the device {why})"
     return f"{found} (as the study says{'; ' + SLOWER if emulated(requested, device) else ''})"
 
 
@@ -73,6 +87,20 @@ def bf16_speedup() -> float:
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Mixed precision where it is bf16: weights stay fp32, and so do sums."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _runs(network: Any) -> bool:
+    row = torch.ones(1, 8, dtype=torch.long, device=network.device)
+    before = network.training
+    network.eval()  # dropout would draw random numbers that are training's
+    try:
+        with torch.inference_mode(), autocast(network.device, "bf16"):
+            network(input_ids=row, attention_mask=row)
+    except (RuntimeError, ValueError):  # of torch, where number formats are mixed
+        return False
+    finally:
+        network.train(before)
+    return True
 
 
 def _seconds(matrix: torch.Tensor) -> float:

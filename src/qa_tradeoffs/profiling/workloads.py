@@ -36,17 +36,19 @@ class Setting:
         return {"device": described["name"], "threads": described["threads"], "software": described["software"]}
 
 
-def setting(study: Study, device: torch.device, seed: int) -> Setting:
-    """The recipe's number format, then the others that the study file names and the device has."""
-    own, available = precisions.chosen(study.training.precision, device), available_formats(device)
+def setting(study: Study, device: torch.device, seed: int, network: Any = None) -> Setting:
+    """The recipe's number format, then the others that the study file names and the device, and the network, have."""
+    own = precisions.chosen(study.training.precision, device, network)
+    available = available_formats(device, network)
     return Setting(device, (own, *(p for p in study.profile.precisions if p != own and p in available)), seed)
 
 
-def available_formats(device: torch.device) -> tuple[str, ...]:
+def available_formats(device: torch.device, network: Any = None) -> tuple[str, ...]:
     """fp32, then those that the device multiplies faster in; the GPUs with bf16 are those with tf32."""
     if not precisions.native_bf16(device.type):
         return ("fp32",)
-    return ("fp32", "bf16", "tf32") if device.type == "cuda" else ("fp32", "bf16")
+    bf16 = ("bf16",) if network is None or precisions.computes_in_bf16(network) else ()
+    return ("fp32", *bf16, "tf32") if device.type == "cuda" else ("fp32", *bf16)
 
 
 @dataclass(frozen=True)

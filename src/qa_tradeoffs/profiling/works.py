@@ -142,7 +142,7 @@ def _full_rows(models: Mapping[str, Model], size: str, plan: Compare, setting: S
             if longest is not None and longest < length:
                 continue
             batch = workloads.random_batch(network, batch_size, length, setting)
-            call = forward_pass(network, batch, _precision(model, setting.device))
+            call = forward_pass(network, batch, _precision(model, size, setting.device))
             counted = {"model": slug} | _flops(network, batch_size, length)
             contestants[slug] = _contestant(model, size, [call], counted)
             if networks.attention(network) != "eager" and not squeezebert.is_matmul(network):
@@ -167,7 +167,7 @@ def _contestant(
             network.set_attn_implementation(attention or own)
 
     at: Conditions = {"weights": model.weights(size), "attention": networks.attention(network)}
-    return Contestant(calls, before, at | {"precision": _precision(model, network.device)} | conditions)
+    return Contestant(calls, before, at | {"precision": _precision(model, size, network.device)} | conditions)
 
 
 def _one_by_one(model: Model, size: str, windows: Windows, setting: Setting) -> list[Call]:
@@ -188,11 +188,11 @@ def _forward(model: Model, size: str, windows: Windows, rows: Int64, setting: Se
     network = model.network(size)
     batch = inputs.of(network).batch(windows, rows, model.tokenizer.pad_token_id)
     moved = {name: values.to(setting.device) for name, values in batch.items()}
-    return forward_pass(network, moved, _precision(model, setting.device))
+    return forward_pass(network, moved, _precision(model, size, setting.device))
 
 
-def _precision(model: Model, device: torch.device) -> str:
-    return precisions.chosen(model.study.training.precision, device)
+def _precision(model: Model, size: str, device: torch.device) -> str:
+    return precisions.chosen(model.study.training.precision, device, model.network(size))
 
 
 def _length(windows: Windows) -> Conditions:

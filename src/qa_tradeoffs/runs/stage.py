@@ -56,10 +56,9 @@ class Stage:
         """Digest of all that this stage's result depends on."""
         return inputs.digest(self.study, self.name, self.slug, self.seed)
 
-    @property
-    def precision(self) -> str:
-        """'fp32' or 'bf16': what the recipe's precision comes down to on this device."""
-        return precisions.chosen(self.study.training.precision, self.device)
+    def precision(self, network: Any) -> str:
+        """'fp32' or 'bf16': what the recipe's precision comes down to for this network on this device."""
+        return precisions.chosen(self.study.training.precision, self.device, network)
 
     @cached_property
     def splits(self) -> sources.Splits:
@@ -98,16 +97,20 @@ class Stage:
 
         That includes what profiling will give it, so that nothing is trained whose profile would be refused.
         """
-        trial.try_out(network, tokenizer, f"models.{self.slug}", self.precision)
+        trial.try_out(network, tokenizer, f"models.{self.slug}", self.precision(network))
         every = (*self.splits.train, *self.splits.validation, *self.splits.threshold)
         trial.check_windows(network, tokenizer, every, self.study.training)
         trial.check_grids(network, self.study.profile)
         return network
 
-    def _warnings(self) -> list[str]:
-        requested = self.study.training.precision
-        slow = precisions.emulated(requested, self.device)
-        return [f"{self.model.label}: training.precision {requested} is {precisions.SLOWER}"] if slow else []
+    def _warnings(self, precision: Condition) -> list[str]:
+        """What is to be said of the precision that this stage computed in."""
+        requested, label = self.study.training.precision, self.model.label
+        if precisions.emulated(requested, self.device):
+            return [f"{label}: training.precision {requested} is {precisions.SLOWER}"]
+        if precision == "fp32" and precisions.chosen(requested, self.device) == "bf16":
+            return [f"{label}: computed in fp32, because its network cannot compute in bf16"]
+        return []
 
     @cached_property
     def trained_folder(self) -> Path:
@@ -151,7 +154,7 @@ class Stage:
             model=self.slug,
             provenance=provenance,
             records=results.records(rows, **conditions),
-            notes=(*self.splits.notes, *self._warnings()),
+            notes=(*self.splits.notes, *self._warnings(conditions.get("precision"))),
             beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
 

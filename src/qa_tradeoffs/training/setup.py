@@ -39,15 +39,14 @@ class Setup:
     inputs: str
     processes: int = 1
 
-    @property
-    def precision(self) -> str:
-        """What the recipe's precision comes down to on this device."""
-        return precisions.chosen(self.recipe.precision, self.device)
+    def precision(self, network: Any) -> str:
+        """What the recipe's precision comes down to for this network on this device."""
+        return precisions.chosen(self.recipe.precision, self.device, network)
 
     def conditions(self, network: Any) -> dict[str, Condition]:
         """The recipe, flat, with the precision it came down to, whether that was chosen, and the network's dropout."""
         own = {
-            "precision": self.precision,
+            "precision": self.precision(network),
             "precision_chosen": self.recipe.precision == "auto",
             "dropout": dropout(network),
         }

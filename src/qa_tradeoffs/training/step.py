@@ -31,7 +31,7 @@ def updates(
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=recipe.weight_decay, fused=True)
     collator = collation.collator_for(network, windows, pad_token_id, device)
-    precision = precisions.chosen(recipe.precision, device)
+    precision = precisions.chosen(recipe.precision, device, network)
 
     def update(of_update: list[int]) -> None:
         with fast_masks(recipe.fast_dropout), fast_attention(recipe.fast_dropout):

@@ -24,7 +24,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     """transformers' Trainer with our order of rows, updates computed in parts, and an eye on the loss."""
 
     def __init__(self, network: Any, setup: Setup) -> None:
-        arguments, windows = arguments_of(setup), setup.windows
+        arguments, windows = arguments_of(setup, setup.precision(network)), setup.windows
         self.order = collation.Shuffled(len(windows.lengths), setup.seed)
         self.recorder = Recorder(self, setup.recipe.save_minutes * 60, int(windows.lengths.max()))
         super().__init__(
@@ -96,7 +96,7 @@ def train(network: Any, setup: Setup) -> Fitted:
     )
 
 
-def arguments_of(setup: Setup) -> transformers.TrainingArguments:
+def arguments_of(setup: Setup, precision: str) -> transformers.TrainingArguments:
     """The recipe in the Trainer's words."""
     recipe, on_cpu = setup.recipe, setup.device.type == "cpu"
     arguments = transformers.TrainingArguments(
@@ -107,7 +107,7 @@ def arguments_of(setup: Setup) -> transformers.TrainingArguments:
         weight_decay=recipe.weight_decay,
         warmup_steps=recipe.warmup_ratio,  # below 1 it is a share of all steps
         lr_scheduler_type="linear",
-        bf16=setup.precision == "bf16",
+        bf16=precision == "bf16",
         use_cpu=on_cpu,
         ddp_backend="gloo" if on_cpu and setup.processes > 1 else None,
         seed=setup.seed,

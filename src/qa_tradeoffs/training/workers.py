@@ -38,7 +38,8 @@ def train(network: Any, setup: Setup) -> Fitted:
     folder = (setup.workspace / "exchange").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    alike = setup.recipe.model_copy(update={"precision": setup.precision})  # whatever each machine would choose
+    precision = setup.precision(network)  # whatever each machine would choose
+    alike = setup.recipe.model_copy(update={"precision": precision})
     torch.save((network, replace(setup, recipe=alike, workspace=folder.parent)), folder / _TASK)
     threads = max(1, torch.get_num_threads() // setup.processes)
     here = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines=1", "--main_process_port=0"]
