@@ -55,6 +55,16 @@ def test_logits_and_gradients_are_the_same_on_a_padded_batch(groups):
             torch.testing.assert_close(got.grad, wanted.grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("groups", VARIANTS)
+@pytest.mark.parametrize("before", [lambda model: model, squeezebert.to_matmul])
+def test_a_product_for_each_group_gives_the_same_logits(groups, before):
+    published = stock(groups)
+    separate = squeezebert.to_separate_products(before(copy.deepcopy(published)))
+    expected, found = published(**padded_batch()), separate(**padded_batch())
+    torch.testing.assert_close(found.start_logits, expected.start_logits, rtol=0, atol=1e-5)
+    assert separate.state_dict().keys() == published.state_dict().keys()
+
+
 def test_every_hidden_state_and_attention_score_is_the_same():
     published = stock()
     rewritten = squeezebert.to_matmul(copy.deepcopy(published))

@@ -6,6 +6,7 @@ import signal
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig
@@ -141,3 +142,25 @@ def test_every_point_has_its_records(network_of, monkeypatch):
 
 def test_a_study_without_a_memory_grid_has_an_empty_table():
     assert tables.memory([]).empty
+
+
+class Loaded:
+    """Opens a table of so many bytes, once its libraries are there."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self):
+        def opened():
+            table = np.ones(self.size, np.uint8)
+            return lambda: table.copy()
+
+        return opened
+
+
+@pytest.mark.skipif(not memory._CLEAR.exists(), reason="this system keeps no high-water mark of a process")
+def test_what_an_engine_opens_is_measured_with_what_a_call_takes():
+    size = 64 * MIB
+    peak = memory.in_own_process(partial(memory.of_file, Loaded(size)))
+    assert peak["resident_above_baseline"] == pytest.approx(2 * size, rel=0.1)
+    assert peak["resident_above_network"] == pytest.approx(size, rel=0.1)

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.data.sources import Splits
+from qa_tradeoffs.engines import pytorch, registry
 from qa_tradeoffs.models import counting, networks
-from qa_tradeoffs.profiling import outcomes, side_by_side, workloads, works
+from qa_tradeoffs.profiling import memory, outcomes, side_by_side, workloads, works
 from qa_tradeoffs.profiling.works import FULL_SIZE, STUDY
 from qa_tradeoffs.study import config
 from tests.profiling.conftest import SETTING
@@ -138,3 +140,50 @@ def test_what_was_measured_is_kept_and_shown(planned, network_of, tmp_path):
     assert outcomes.surroundings(found)["passes"].tolist() == [3] * 5
     assert works.table([one.work for one in found])["calls in a pass"].tolist() == [4, 1, 1, 1, 1]
     assert outcomes.records(found[0]) == []  # no percentile of four questions
+
+
+@pytest.fixture
+def in_engines(study_of, network_of, tokenizer, examples, monkeypatch, tmp_path) -> tuple[Any, Any]:
+    """A small network and its twin in a study of three engines: one is torch under another name, one cannot be used."""
+
+    def refused(trained: Any) -> Any:
+        raise StudyError("computes on another device only")
+
+    monkeypatch.setitem(registry.PREPARE, "onnxruntime", pytorch.prepare)
+    monkeypatch.setitem(registry.PREPARE, "onnxruntime-int8", refused)
+    monkeypatch.setattr(workloads, "full_size", lambda network, seed: network_of(max_position_embeddings=128))
+    study = study_of(
+        compare=COMPARE, training={"max_length": 48, "stride": 8, "batch_size": 3},
+        engines=["torch", "onnxruntime", "onnxruntime-int8"],
+    )  # fmt: skip
+    monkeypatch.setattr(memory, "in_own_process", lambda measure: {"resident_above_baseline": 7})
+    folders = {STUDY: tmp_path / "study", FULL_SIZE: tmp_path / "full"}
+    models = {"bert": works.of(study, SPEC, tokenizer, network_of(), SETTING, folders)}
+    return models, works.works(models, Splits(examples, examples), SETTING)
+
+
+def test_questions_are_asked_in_every_engine_that_can_be_used_and_only_torch_trains(in_engines):
+    _, found = in_engines
+    both = ["bert", "bert onnxruntime"]
+    assert {(w.work, tuple(w.contestants)) for w in found} == {
+        ("single_stream", tuple(both)), ("offline", tuple(both)), ("training_step", ("bert",)),
+        ("forward", ("bert", "bert eager")),
+    }  # fmt: skip
+    for work in (w for w in found if w.work == "single_stream"):
+        at = {name: one.conditions["engine"] for name, one in work.contestants.items()}
+        assert at == {"bert": "torch", "bert onnxruntime": "onnxruntime"}
+        one, other = (work.calls(name, 0)[0]() for name in both)
+        torch.testing.assert_close(one, other)
+
+
+def test_what_engines_take_and_why_one_is_missing_is_recorded_of_each_network(in_engines):
+    models, _ = in_engines
+    found = {(r.metric, r.conditions["network"], r.conditions["engine"]): r for r in works.records(models)}
+    assert set(found) == {
+        ("engine_missing", STUDY, "onnxruntime-int8"), ("engine_missing", FULL_SIZE, "onnxruntime-int8"),
+        ("engine_memory_bytes", FULL_SIZE, "torch"), ("engine_memory_bytes", FULL_SIZE, "onnxruntime"),
+    }  # fmt: skip
+    missing = found["engine_missing", STUDY, "onnxruntime-int8"].conditions
+    assert missing["reason"] == "onnxruntime-int8: computes on another device only"
+    assert found["engine_memory_bytes", FULL_SIZE, "torch"].conditions["length"] == 48
+    assert all(record.conditions["model"] == "bert" for record in found.values())

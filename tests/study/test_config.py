@@ -163,6 +163,13 @@ THRESHOLD = "`data.threshold_questions`"
         ([("seeds", [-1])], "seeds[0]: must be greater than or equal to 0 (it is -1)"),
         ([("seeds", [0, 1, 0])], "`seeds` has 0 twice; name each seed once"),
         (
+            [("engines", ["torch", "tensorrt"])],
+            "engines[1]: must be one of torch, torch-bf16, onnxruntime, onnxruntime-int8 (it is 'tensorrt')",
+        ),
+        ([("engines", ["onnxruntime"])], "`engines` must name torch, which the others are compared with"),
+        ([("engines", ["torch", "torch"])], "`engines` has torch twice; name each engine once"),
+        ([("engines", "torch")], "engines: must be a list, as in [0, 1] (it is 'torch')"),
+        (
             [("profile.forward.lengths", [4])],
             "profile.forward.lengths[0]: must be greater than or equal to 8",
         ),
@@ -266,6 +273,8 @@ def test_relative_paths_start_from_the_folder_of_the_study_file_and_absolute_one
         (("training.learning_rate", 1.0e-3), {"train", "evaluate", "profile"}),
         (("evaluation.max_answer_tokens", 10), {"evaluate", "profile"}),
         (("profile.min_repeats", 20), {"profile"}),
+        (("engines", ["torch"]), set()),  # the default
+        (("engines", ["torch", "onnxruntime"]), {"evaluate"}),
     ],
 )
 def test_a_change_touches_only_the_stages_that_depend_on_it(tmp_path, change, affected):

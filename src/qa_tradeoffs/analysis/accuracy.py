@@ -1,6 +1,6 @@
 """How well each model answers: scores, paired differences, spread over training runs, loss histories."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
 from itertools import combinations, product
 from typing import Any
@@ -14,6 +14,7 @@ from qa_tradeoffs.analysis.collected import Collected, bounded, of_model
 from qa_tradeoffs.metrics import intervals
 from qa_tradeoffs.metrics.estimates import Clusters, Estimate, contrast, ratio
 from qa_tradeoffs.metrics.pareto import Gap
+from qa_tradeoffs.study import engines
 
 
 def models(collected: Collected) -> pd.DataFrame:
@@ -26,8 +27,16 @@ def models(collected: Collected) -> pd.DataFrame:
     which so many are ``contended``; ``million_usd`` what 10⁶ questions cost one by one, a pair. Columns ``train_*`` are
     those of ``money.training``. Costs are USD at the study's price, lowest and highest where that is a range.
     """
-    served = serving.scenarios(collected, "study").to_dict("records")
-    return pd.DataFrame([_model(collected, slug, row) for slug, row in zip(collected.slugs, served, strict=True)])
+    return points(collected, collected.slugs)
+
+
+def points(collected: Collected, chosen: Sequence[str]) -> pd.DataFrame:
+    """The columns of ``models``, one row per point; ``of``: its model's label, ``engine``: the engine's name.
+
+    ``bytes`` are those of the file that the engine runs.
+    """
+    served = serving.scenarios(collected, "study", chosen).to_dict("records")
+    return pd.DataFrame([_point(collected, point, row) for point, row in zip(chosen, served, strict=True)])
 
 
 def baseline(collected: Collected) -> dict[str, float]:
@@ -57,10 +66,10 @@ def differences(collected: Collected, metric: str = "f1") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def compared(collected: Collected, slug: str, other: str, metric: str = "f1") -> Estimate:
-    """How many points a model is ahead of another one, question by question; also run by run if they are one model."""
-    ours, theirs = (100 * collected.scores(one, metric) for one in (slug, other))
-    one_model = collected.same[slug] == collected.same[other]
+def compared(collected: Collected, point: str, other: str, metric: str = "f1") -> Estimate:
+    """How much higher the score of a point is, question by question; also run by run if both are one model."""
+    ours, theirs = (100 * collected.scores(one, metric) for one in (point, other))
+    one_model = collected.same[point] == collected.same[other]
     return contrast([(1, ours - theirs)] if one_model else [(1, ours), (-1, theirs)], collected.clusters)
 
 
@@ -90,23 +99,25 @@ def kept(collected: Collected) -> pd.DataFrame:
 
 
 def variants(collected: Collected) -> pd.DataFrame:
-    """The models that are another one here, ``of``, computed in another way; one row each.
+    """The models that are another one here, ``of``, computed in another way; one row each, as in ``variants_of``."""
+    same = collected.same
+    return variants_of(collected, [(slug, same[slug]) for slug in collected.slugs if slug != same[slug]])
+
+
+def variants_of(collected: Collected, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Pairs of points that are one model in two ways of computing it; one row each.
 
     Columns: model, of; answers, how many both gave, and differing, how many of these are not the same text;
     f1_difference with its interval in low and high, p_value, and over; verdict.
     """
     rows = []
-    for slug, first in collected.same.items():
-        if slug != first:
-            ours, theirs = (
-                pd.concat(of_model(key, collected.predictions)).sort_values("id", kind="stable")["prediction"]
-                for key in (slug, first)
-            )
-            differing = int((ours.to_numpy() != theirs.to_numpy()).sum())
-            measured = gap(compared(collected, slug, first))
-            verdict = f"{differing:,} of {len(ours):,} answers differ" if differing else "same answers"
-            names = collected.label(slug), collected.label(first)
-            rows.append((*names, len(ours), differing, *astuple(measured), verdict))
+    for point, first in pairs:
+        ours, theirs = (pd.concat(collected.answers(key))["prediction"] for key in (point, first))
+        differing = int((ours.to_numpy() != theirs.to_numpy()).sum())
+        measured = gap(compared(collected, point, first))
+        verdict = f"{differing:,} of {len(ours):,} answers differ" if differing else "same answers"
+        names = collected.label(point), collected.label(first)
+        rows.append((*names, len(ours), differing, *astuple(measured), verdict))
     columns = ["model", "of", "answers", "differing", "f1_difference", "low", "high", "p_value", "over", "verdict"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -136,25 +147,33 @@ def losses(collected: Collected) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
 
 
-def _model(collected: Collected, slug: str, served: Mapping[str, Any]) -> dict[str, Any]:
-    clusters = collected.clusters
+def _point(collected: Collected, point: str, served: Mapping[str, Any]) -> dict[str, Any]:
+    slug, clusters = engines.model(point), collected.clusters
     evaluations = of_model(slug, collected.evaluations)
-    f1_by_seed = [file.find("f1").value for file in evaluations]
+    f1_by_seed = [file.find("f1").value for file in collected.scored(point)]
     return {
-        "slug": slug,
-        "model": collected.label(slug),
+        "slug": point,
+        "model": collected.label(point),
+        "of": collected.label(slug),
+        "engine": engines.engine(point),
         "parameters": collected.measured(slug, "parameters")[0].value,
-        "bytes": collected.measured(slug, "bytes_on_disk")[0].value,
+        "bytes": bytes_on_disk(collected, point),
         **{name: served[name] for name in ("question", "question_low", "question_high", "contended", "million_usd")},
-        **estimated("exact_match", collected.scores(slug, "exact_match"), clusters),
-        **estimated("f1", collected.scores(slug, "f1"), clusters),
+        **estimated("exact_match", collected.scores(point, "exact_match"), clusters),
+        **estimated("f1", collected.scores(point, "f1"), clusters),
         "seeds": len(f1_by_seed),
         "f1_seed_low": min(f1_by_seed),
         "f1_seed_high": max(f1_by_seed),
-        # The same with every seed.
+        # The same with every seed and in every engine.
         **{metric: evaluations[0].find(metric).value for metric in ("ceiling_exact_match", "ceiling_f1")},
         **money.training(collected, slug),
     }
+
+
+def bytes_on_disk(collected: Collected, point: str) -> float:
+    """Bytes of the weights, in the file that a point's engine runs."""
+    own = collected.scored(point)[0].all("bytes_on_disk")
+    return (own or collected.measured(engines.model(point), "bytes_on_disk"))[0].value
 
 
 def estimated(name: str, runs: npt.NDArray[np.float64], clusters: Clusters) -> dict[str, float]:

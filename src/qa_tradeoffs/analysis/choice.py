@@ -1,26 +1,32 @@
 """What decides between models: every two of them compared in accuracy and in the time of a question."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pandas as pd
 
 from qa_tradeoffs.analysis import accuracy, side_by_side
 from qa_tradeoffs.analysis.collected import Collected
+from qa_tradeoffs.metrics.intervals import holm
 from qa_tradeoffs.metrics.pareto import Contest, Gap
 
 
 def choices(collected: Collected, models: pd.DataFrame, differences: pd.DataFrame) -> tuple[pd.DataFrame, Contest]:
-    """The table of ``models`` with how each stands, and every two that have learned the task compared.
+    """The table of ``models``, each in every engine, with how it stands, and every two that have learned compared.
 
     In F1 by their ``differences``, in time by what a question takes, both of the networks that were scored.
     ``learned``: the F1 of a model is significantly above that of lexical overlap, the two intervals do not meet.
     ``standing``: whether the model is on the Pareto front, or 'not learned'.
     """
+    points = collected.points
+    if served := [point for point in points if point not in collected.slugs]:
+        both = pd.concat([models, accuracy.points(collected, served)]).set_index("slug", drop=False)
+        models = both.loc[points].reset_index(drop=True)
     table = models.assign(learned=models["f1_low"] > accuracy.baseline(collected)["f1_high"])
     contest = Contest(
         models=tuple(table["model"][table["learned"]]),
         gaps=_gaps(collected, differences),
-        ratios=side_by_side.ratios(collected, side_by_side.question(collected, "study")),
+        ratios=side_by_side.ratios(collected, side_by_side.question(collected, "study"), points),
     )
     standing = [
         contest.standing(model) if learned else "not learned"
@@ -30,13 +36,22 @@ def choices(collected: Collected, models: pd.DataFrame, differences: pd.DataFram
 
 
 def _gaps(collected: Collected, differences: pd.DataFrame) -> dict[tuple[str, str], Gap]:
-    """Of every two models; what is one model computed in two ways stands to others as its first entry does."""
+    """Of every two points; what is one model computed in two ways in torch stands to others as its first entry does.
+
+    In another engine it may answer otherwise, and is compared by itself, its p values corrected over all such pairs.
+    """
     columns = ["f1_difference", "low", "high", "p_holm", "over"]
     first = {(row.model, row.other): Gap(*row[columns]) for _, row in differences.iterrows()}
     first |= {(other, model): gap.reversed() for (model, other), gap in first.items()}
-    same = {collected.label(slug): collected.label(other) for slug, other in collected.same.items()}
-    gaps = {(a, b): first[same[a], same[b]] for a, b in combinations(same, 2) if same[a] != same[b]}
-    for a, b in combinations(collected.slugs, 2):
-        if collected.same[a] == collected.same[b]:
-            gaps[collected.label(a), collected.label(b)] = accuracy.gap(accuracy.compared(collected, a, b))
-    return gaps
+    label, same, gaps = collected.label, collected.same, dict[tuple[str, str], Gap]()
+    served = dict[tuple[str, str], Gap]()
+    for a, b in combinations(collected.points, 2):
+        of_torch = a in collected.slugs and b in collected.slugs
+        if of_torch and same[a] != same[b]:
+            gaps[label(a), label(b)] = first[label(same[a]), label(same[b])]
+        else:
+            (gaps if of_torch else served)[label(a), label(b)] = accuracy.gap(accuracy.compared(collected, a, b))
+    adjusted = holm([gap.p_value for gap in served.values()])
+    return gaps | {
+        pair: replace(gap, p_value=float(p)) for (pair, gap), p in zip(served.items(), adjusted, strict=True)
+    }

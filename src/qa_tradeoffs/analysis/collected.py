@@ -1,7 +1,7 @@
 """Every result file of a study, read and checked: what the other modules of the analysis compute from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,19 +15,24 @@ from qa_tradeoffs.metrics.estimates import Clusters
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.runs import inputs, results
 from qa_tradeoffs.runs.paths import RunPaths
-from qa_tradeoffs.study import config, prices
+from qa_tradeoffs.study import config, engines, prices
 
 T = TypeVar("T")
 
 FULL_SIZE = "full size"  # how a profile calls the network of the published size, where the study's own is smaller
 _HISTORY = ["step", "epoch", "loss"]
 _ANSWERS = "id article passage prediction probability no_answer_score char_start char_end exact_match f1".split()
+_SCORED = ["id", "prediction", "exact_match", "f1"]
 _OF_V2 = ["span_exact_match", "span_f1", "has_answer"]  # what it takes to move the no-answer threshold
 
 
 @dataclass(frozen=True)
 class Collected:
-    """All result files of the models and seeds that the report is about, read and checked."""
+    """All result files of the models and seeds that the report is about, read and checked.
+
+    A *point* is a model in an engine: a slug, where that is torch, or slug and engine. ``engine_evaluations`` and
+    ``engine_predictions`` are those of points that are no slugs.
+    """
 
     study: config.Study
     price: prices.Price
@@ -39,10 +44,25 @@ class Collected:
     profiles: dict[str, results.Results]
     comparison: results.Comparison
     histories: dict[tuple[str, int], pd.DataFrame]
+    engine_evaluations: dict[tuple[str, int], results.Results] = field(default_factory=dict)
+    engine_predictions: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict)
 
-    def label(self, slug: str) -> str:
-        """The model's name in tables and charts."""
-        return self.study.models[slug].label
+    def label(self, point: str) -> str:
+        """The model's name in tables and charts, with its engine where that is not torch."""
+        label, name = self.study.models[engines.model(point)].label, engines.engine(point)
+        return label if name == engines.REFERENCE else f"{label} ({engines.LABELS[name]})"
+
+    @property
+    def points(self) -> list[str]:
+        """Every model in every engine that answered with all its seeds and was timed with the others."""
+        timed = {point for one in self.comparison.all("single_stream", "study") for point in one.models}
+        every = [engines.point(slug, name) for slug in self.slugs for name in self.study.engines]
+        return [p for p in every if p in self.slugs or (p in timed and self.scored(p))]
+
+    def scored(self, point: str) -> list[results.Results]:
+        """The evaluations of a point, seed by seed; none where one of them is missing."""
+        found = of_model(point, self.evaluations | self.engine_evaluations)
+        return found if len(found) == len(of_model(engines.model(point), self.evaluations)) else []
 
     @property
     def files(self) -> list[results.Results]:
@@ -61,9 +81,10 @@ class Collected:
 
     @property
     def same(self) -> dict[str, str]:
-        """Every model here → the first one here that differs from it at most in how it is computed."""
+        """Every point here → the first model here that differs from it at most in how it is computed."""
         first: dict[str, str] = {}
-        return {slug: first.setdefault(self.study.models[slug].identity, slug) for slug in self.slugs}
+        identity = {point: self.study.models[engines.model(point)].identity for point in self.points}
+        return {point: first.setdefault(identity[point], point) for point in self.points}
 
     @property
     def distinct(self) -> list[str]:
@@ -76,9 +97,14 @@ class Collected:
         frame = next(iter(self.predictions.values())).sort_values("id")
         return Clusters.of(frame["article"], frame["passage"])
 
-    def scores(self, slug: str, metric: str) -> npt.NDArray[np.float64]:
+    def answers(self, point: str) -> list[pd.DataFrame]:
+        """What a point answered, seed by seed, in the order of the questions' ids."""
+        frames = of_model(point, self.predictions | self.engine_predictions)
+        return [frame.sort_values("id", kind="stable") for frame in frames]
+
+    def scores(self, point: str, metric: str) -> npt.NDArray[np.float64]:
         """(n_seeds, n_questions): each question's score in [0, 1] by seed, in the order of the questions' ids."""
-        columns = [frame.set_index("id")[metric].sort_index() for frame in of_model(slug, self.predictions)]
+        columns = [frame[metric] for frame in self.answers(point)]
         return np.stack([column.to_numpy(dtype=np.float64) for column in columns])
 
     def measured(self, slug: str, metric: str, network: str = "study", **at: Condition) -> list[Record]:
@@ -130,6 +156,7 @@ def collect(
     evaluated = [(slug, seed) for slug in slugs for seed in evaluation_seeds(study, slug, seeds)]
     trainings = {key: fresh(run.training(*key), "train", *key) for key in trained}
     evaluations = {key: fresh(run.evaluation(*key), "evaluate", *key) for key in evaluated}
+    served, frames = _of_engines(study, run, evaluations)
     columns = _ANSWERS + _OF_V2 if study.data.v2 else _ANSWERS
     return Collected(
         study=study,
@@ -142,7 +169,23 @@ def collect(
         profiles={slug: fresh(run.profile(slug), "profile", slug) for slug in slugs},
         comparison=_comparison(study, run.comparison, slugs),
         histories={k: _table(run.history(*k), _HISTORY, run.training(*k), f) for k, f in trainings.items()},
+        engine_evaluations=served,
+        engine_predictions=frames,
     )
+
+
+def _of_engines(
+    study: config.Study, run: RunPaths, evaluations: Mapping[tuple[str, int], results.Results]
+) -> tuple[dict[tuple[str, int], results.Results], dict[tuple[str, int], pd.DataFrame]]:
+    """The evaluations and the predictions of the engines beside torch, by point and seed, but for those missing."""
+    found, frames = {}, {}
+    for (slug, seed), evaluation in evaluations.items():
+        missing = {record.conditions["engine"] for record in evaluation.all("engine_missing")}
+        for name in (other for other in study.other_engines if other not in missing):
+            key, path = (engines.point(slug, name), seed), run.evaluation(slug, seed, name)
+            found[key] = results.read_fresh(path, inputs.digest(study, "evaluate", slug, seed))
+            frames[key] = _table(run.predictions(slug, seed, name), _SCORED, path, found[key])
+    return found, frames
 
 
 def _comparison(study: config.Study, path: Path, slugs: Sequence[str]) -> results.Comparison:

@@ -1,5 +1,6 @@
 """What answering questions takes: SingleStream and Offline side by side, and the phases of a question of each model."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,8 +11,8 @@ from qa_tradeoffs.metrics import costs, timing
 from qa_tradeoffs.metrics.passes import SideBySide
 
 
-def scenarios(collected: Collected, network: str) -> pd.DataFrame:
-    """One row per model, 'full size' being a model's own network where that has no full-size twin.
+def scenarios(collected: Collected, network: str, points: Sequence[str] = ()) -> pd.DataFrame:
+    """One row per model, or of ``points``, 'full size' being a model's own network where that has no full-size twin.
 
     Columns: model; question, seconds of a question in SingleStream, with its interval in question_low and
     question_high; p90 and p99 (NaN where too few questions were asked); passes, and contended, how many of them are;
@@ -21,7 +22,7 @@ def scenarios(collected: Collected, network: str) -> pd.DataFrame:
     """
     single = side_by_side.question(collected, network)
     offline = collected.comparison.all("offline", network)
-    return pd.DataFrame([_scenario(collected, slug, single, offline) for slug in collected.slugs])
+    return pd.DataFrame([_scenario(collected, point, single, offline) for point in points or collected.slugs])
 
 
 def phases(collected: Collected) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Times from the comparison, in which all models did the same work in turn: of each model, and ratios of every two."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -28,9 +28,9 @@ def times(collected: Collected, one: SideBySide) -> dict[str, Estimate]:
     return {collected.label(slug): timing.typical(one.seconds(slug)) for slug in _models(collected, one)}
 
 
-def ratios(collected: Collected, one: SideBySide) -> dict[tuple[str, str], Ratio]:
-    """The ratio of every two models' times, by labels, its p value corrected over these pairs."""
-    return timing.ratios({collected.label(slug): one.seconds(slug) for slug in _models(collected, one)})
+def ratios(collected: Collected, one: SideBySide, points: Sequence[str] = ()) -> dict[tuple[str, str], Ratio]:
+    """The ratio of the times of every two models or ``points``, by labels, its p value corrected over these pairs."""
+    return timing.ratios({collected.label(p): one.seconds(p) for p in points or _models(collected, one)})
 
 
 def ratio(found: Mapping[tuple[str, str], Ratio], model: str, other: str) -> Ratio:

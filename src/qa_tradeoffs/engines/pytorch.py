@@ -1,13 +1,16 @@
 """A trained network in PyTorch, as it is trained: eager, in mixed precision where it was trained so."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from qa_tradeoffs.data.features import Windows
+from qa_tradeoffs.engines.protocol import Trained
 from qa_tradeoffs.evaluation.answers import Map
 from qa_tradeoffs.evaluation.spans import Floats, Int64
 from qa_tradeoffs.models import families, inputs, precisions
@@ -17,17 +20,24 @@ from qa_tradeoffs.models import families, inputs, precisions
 _ON_A_CORE, _ON_ALL_CORES, _ON_A_GPU = 1024, 16_384, 32_768
 
 
+def prepare(trained: Trained) -> "Engine":
+    """The network in the precision of its recipe."""
+    return Engine(trained.network, trained.pad_token_id, trained.device, trained.precision)
+
+
 class Engine:
     """``network`` on ``device``, left there in eval mode; ``pad_token_id`` is its tokenizer's.
 
     ``precision``: 'fp32', or 'bf16' for mixed precision.
     """
 
+    file: Path | None = None
+
     def __init__(
         self, network: torch.nn.Module, pad_token_id: int, device: str | torch.device, precision: str = "fp32"
     ) -> None:
         self._network, self._pad_token_id, self._device = network.to(device).eval(), pad_token_id, torch.device(device)
-        self._precision = precision
+        self._precision, self.conditions = precision, {"precision": precision}
         self._inputs, on_cpu = inputs.of(network), self._device.type == "cpu"
         alone = families.one_at_a_time(network)
         # An accelerator's memory is for one batch at a time: the other thread meanwhile searches the spans of the last.
@@ -39,16 +49,29 @@ class Engine:
     def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
         """Start and end logits of the windows ``rows`` (b,), padded to the longest: (b, L) float32 or float64 each."""
         batch = self._inputs.batch(windows, rows, self._pad_token_id)
-        with self._turn, precisions.autocast(self._device, self._precision):  # autocast is a thread's own
-            output = self._network(**{name: self._placed(values) for name, values in batch.items()})
+        with self._turn:
+            output = self._output({name: self._placed(values) for name, values in batch.items()})
         both = torch.stack((output.start_logits, output.end_logits))  # so that a GPU is waited for once
         wide = torch.promote_types(both.dtype, torch.float32)  # half precision would round the sums
         start, end = both.to("cpu", wide).numpy()
         return start, end
 
+    def call(self, windows: Windows, rows: Int64) -> Callable[[], object]:
+        """A call of the network that answers these rows, which are on the device."""
+        batch = self._inputs.batch(windows, rows, self._pad_token_id)
+        placed = {name: values.to(self._device) for name, values in batch.items()}
+        return torch.inference_mode()(lambda: self._output(placed).start_logits)
+
+    def elsewhere(self, windows: Windows, rows: Int64) -> None:
+        """Nothing: it has no file of its own."""
+
     def side_by_side(self) -> AbstractContextManager[Map]:
         """On a CPU a batch for each core, if the network allows it; else two, one of them on the accelerator."""
         return side_by_side(self.at_once)
+
+    def _output(self, batch: dict[str, torch.Tensor]) -> Any:
+        with precisions.autocast(self._device, self._precision):  # autocast is a thread's own
+            return self._network(**batch)
 
     def _placed(self, values: torch.Tensor) -> torch.Tensor:
         if self._device.type == "cpu":

@@ -49,6 +49,11 @@ def to_matmul(model: Any) -> Any:
     return convert(model, {SqueezeBertEncoder: MatmulEncoder})
 
 
+def to_separate_products(model: Any) -> Any:
+    """``convert`` SqueezeBERT encoders, rewritten or not, to one product a group; others are left as they are."""
+    return convert(model, {SqueezeBertEncoder: SeparateEncoder, MatmulEncoder: SeparateEncoder})
+
+
 def is_matmul(model: Any) -> bool:
     """Whether ``to_matmul`` was applied."""
     return any(isinstance(module, MatmulEncoder) for module in model.modules())
@@ -72,9 +77,9 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
                 states.append(hidden_states)
             attended, score = self._attend(layer.attention, hidden_states, attention_mask, output_attentions)
             mixed = _add_and_norm(
-                layer.post_attention, _grouped_linear(layer.post_attention.conv1d, attended), hidden_states
+                layer.post_attention, self._grouped(layer.post_attention.conv1d, attended), hidden_states
             )
-            hidden_states = _add_and_norm(layer.output, _feed_forward(layer, mixed), mixed)
+            hidden_states = _add_and_norm(layer.output, self._feed_forward(layer, mixed), mixed)
             scores.append(score)
         output = BaseModelOutput(
             last_hidden_state=hidden_states,
@@ -90,7 +95,7 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
         rows, length, _ = x.shape
         heads = (attention.num_attention_heads, attention.attention_head_size)
         query, key, value = (
-            _grouped_linear(conv, x).view(rows, length, *heads).transpose(1, 2)  # (b, heads, L, C / heads)
+            self._grouped(conv, x).view(rows, length, *heads).transpose(1, 2)  # (b, heads, L, C / heads)
             for conv in (attention.query, attention.key, attention.value)
         )
         context = self._mix(attention, query, key, value, mask)
@@ -101,6 +106,43 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
         dropout = attention.dropout.p if attention.training else 0.0
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
+    def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:
+        """The two convolutions with the activation between them, x (b, L, C) → (b, L, C).
+
+        With as many groups in both, the wide middle stays split by group: group g of the first is the input of group g
+        of the second, so nothing has to be put together in between.
+        """
+        first, act, second = layer.intermediate.conv1d, layer.intermediate.act, layer.output.conv1d
+        if first.groups != second.groups:
+            return self._grouped(second, act(self._grouped(first, x)))
+        return _merge(_per_group(second, act(_per_group(first, _split(x, first.groups)))), x)
+
+    def _grouped(self, conv: Conv1d, x: Tensor) -> Tensor:
+        """The convolution of kernel size 1 applied to x (b, L, C_in) → (b, L, C_out)."""
+        if conv.groups == 1:
+            return functional.linear(x, conv.weight.squeeze(-1), conv.bias)
+        return _merge(_per_group(conv, _split(x, conv.groups)), x)
+
+
+class SeparateEncoder(MatmulEncoder):
+    """Each group as a matrix product of its own, with a two-dimensional weight.
+
+    Slower to run as it is than one batched product; but a converter to int8 can give such a weight a scale for each
+    channel, and runs it as the integer product that it is.
+    """
+
+    def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:
+        first, act, second = layer.intermediate.conv1d, layer.intermediate.act, layer.output.conv1d
+        return self._grouped(second, act(self._grouped(first, x)))
+
+    def _grouped(self, conv: Conv1d, x: Tensor) -> Tensor:
+        assert conv.bias is not None
+        weight, n = conv.weight.squeeze(-1), conv.out_channels // conv.groups
+        groups = [slice(group * n, (group + 1) * n) for group in range(conv.groups)]
+        parts = zip(x.chunk(conv.groups, dim=-1), groups, strict=True)
+        products = [part @ weight[group].t() + conv.bias[group] for part, group in parts]
+        return torch.cat(products, dim=-1)
+
 
 def attention_scores(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled products (b, heads, L, L) of query and key, both (b, heads, L, C / heads), with the mask added."""
@@ -108,29 +150,10 @@ def attention_scores(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     return scores if mask is None else scores + mask
 
 
-def _feed_forward(layer: Any, x: Tensor) -> Tensor:
-    """The two convolutions with the activation between them, x (b, L, C) → (b, L, C).
-
-    With as many groups in both, the wide middle stays split by group: group g of the first is the input of group g of
-    the second, so nothing has to be put together in between.
-    """
-    first, act, second = layer.intermediate.conv1d, layer.intermediate.act, layer.output.conv1d
-    if first.groups != second.groups:
-        return _grouped_linear(second, act(_grouped_linear(first, x)))
-    return _merge(_per_group(second, act(_per_group(first, _split(x, first.groups)))), x)
-
-
 def _add_and_norm(block: Any, x: Tensor, residual: Tensor) -> Tensor:
     """Dropout, residual, normalisation over the last dimension, which is where the channels are here."""
     norm = block.layernorm
     return functional.layer_norm(block.dropout(x) + residual, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
-
-
-def _grouped_linear(conv: Conv1d, x: Tensor) -> Tensor:
-    """The convolution of kernel size 1 applied to x (b, L, C_in) → (b, L, C_out)."""
-    if conv.groups == 1:
-        return functional.linear(x, conv.weight.squeeze(-1), conv.bias)
-    return _merge(_per_group(conv, _split(x, conv.groups)), x)
 
 
 def _per_group(conv: Conv1d, x: Tensor) -> Tensor:

@@ -119,6 +119,11 @@ def peak(
         return None
 
 
+def of_file(load: Callable[[], Callable[[], Call]]) -> Peak:
+    """Bytes by kind of what ``load`` opens once its libraries are loaded, measured in this process; on a CPU."""
+    return _on_cpu(load())
+
+
 def _on_gpu(prepared: Callable[[], Call], device: torch.device) -> Peak:
     torch.cuda.reset_peak_memory_stats(device)
     _run(prepared())

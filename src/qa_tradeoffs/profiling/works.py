@@ -9,7 +9,9 @@ question with all windows of its passage, on the device before the clock starts.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,48 +19,78 @@ import pandas as pd
 import torch
 
 from qa_tradeoffs.data.example import Example
-from qa_tradeoffs.data.features import Int64, Windows
+from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.data.sources import Splits
 from qa_tradeoffs.data.splitting import sample
+from qa_tradeoffs.engines.protocol import Engine
 from qa_tradeoffs.evaluation.answers import Reading
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import inputs, networks, precisions, squeezebert
 from qa_tradeoffs.models.counting import UncountedError, flops
 from qa_tradeoffs.profiling import workloads
 from qa_tradeoffs.profiling.clock import Call
+from qa_tradeoffs.profiling.served import Served, serve
 from qa_tradeoffs.profiling.side_by_side import Contestant, Work
 from qa_tradeoffs.profiling.workloads import Conditions, Setting, forward_pass, together
 from qa_tradeoffs.study.config import Compare, Study
+from qa_tradeoffs.study.engines import point
 from qa_tradeoffs.training.step import rows_of_updates, updates
 
 STUDY, FULL_SIZE = "study", "full size"
+NO_FOLDERS = {STUDY: Path(), FULL_SIZE: Path()}  # of a study whose only engine is torch, which makes no files
 
 
 @dataclass(frozen=True)
 class Model:
     """One model of a study: its trained network and that of published size, which is the same where it has no twin.
 
-    ``study``: with the model's own recipe. The networks are on the device.
+    ``study``: with the model's own recipe. The networks are on the device; ``served``: each by size, in its engines.
     """
 
     study: Study
     tokenizer: Any
     trained: Any
     full_size: Any
+    served: Mapping[str, Served]
 
     def network(self, size: str) -> Any:
         """That of the study or the one of full size."""
         return self.trained if size == STUDY else self.full_size
+
+    def engines(self, size: str) -> Mapping[str, Engine]:
+        """What runs that network, by name, torch first."""
+        return self.served.get(size, self.served[STUDY]).engines
 
     def weights(self, size: str) -> str:
         """What its weights are."""
         return "trained" if self.network(size) is self.trained else "random"
 
 
-def of(study: Study, spec: Any, tokenizer: Any, trained: Any, setting: Setting) -> Model:
-    """The model as it is compared; only what a study builds itself may be a small network of its kind."""
+def of(
+    study: Study, spec: Any, tokenizer: Any, trained: Any, setting: Setting, folders: Mapping[str, Path] = NO_FOLDERS
+) -> Model:
+    """The model as it is compared; only what a study builds itself may be a small network of its kind.
+
+    ``folders``: by size, of the files that engines make of a network; when this returns they are needed no more.
+    """
     twin = workloads.full_size(trained, setting.seed) if spec.architecture else None
-    trained.to(setting.device)
-    return Model(study, tokenizer, trained, trained if twin is None else twin.to(setting.device))
+    networks = {STUDY: trained} if twin is None else {STUDY: trained, FULL_SIZE: twin}
+    served = {
+        size: serve(study, network.to(setting.device), tokenizer.pad_token_id, setting, folders[size],
+                    measured=len(networks) == 1 or size == FULL_SIZE)
+        for size, network in networks.items()
+    }  # fmt: skip
+    return Model(study, tokenizer, trained, networks.get(FULL_SIZE, trained), served)
+
+
+def records(models: Mapping[str, Model]) -> list[Record]:
+    """What the engines of all models take of disk and memory, and which could not be used, and why."""
+    return [
+        record.under({"model": slug, "network": size})
+        for slug, model in models.items()
+        for size, served in model.served.items()
+        for record in served.records
+    ]
 
 
 def works(models: Mapping[str, Model], splits: Splits, setting: Setting) -> list[Work]:
@@ -95,20 +127,24 @@ def _questions(
     chosen = sample(examples, n, setting.seed)
     windows = {slug: Reading.of(model.study).windows(chosen, model.tokenizer) for slug, model in models.items()}
     at: Conditions = {"inputs": "validation questions", "questions": len(chosen)}
-    single = {
-        slug: _contestant(model, size, _one_by_one(model, size, windows[slug], setting), _length(windows[slug]))
-        for slug, model in models.items()
-    }
+
+    def each(calls: Callable[[Engine, Windows], Sequence[Call]]) -> dict[str, Contestant]:
+        """Every model in every engine."""
+        found = {}
+        for slug, model in models.items():
+            for name, engine in model.engines(size).items():
+                conditions: Conditions = _length(windows[slug]) | {"engine": name, **engine.conditions}
+                conditions |= {"attention": "as exported"} if engine.file else {}
+                found[point(slug, name)] = _contestant(model, size, calls(engine, windows[slug]), conditions)
+        return found
+
+    single = each(_one_by_one)
     yield Work("single_stream", size, at | {"padding": "none: each question alone"}, single, passes)
     smallest, *larger = sorted(plan.offline_batch_sizes)
     fewest = min(len(of_model.lengths) for of_model in windows.values())
     # In a batch that the windows do not fill they would all be together just the same.
     for batch_size in (smallest, *(larger_one for larger_one in larger if larger_one <= fewest)):
-        offline = {
-            slug: _contestant(model, size, [_all_at_once(model, size, windows[slug], batch_size, setting)],
-                              _length(windows[slug]))
-            for slug, model in models.items()
-        }  # fmt: skip
+        offline = each(partial(_all_at_once, batch_size=batch_size))
         padding = "windows sorted by length, padded to the longest of a batch"
         yield Work("offline", size, at | {"batch_size": batch_size, "padding": padding}, offline, passes)
 
@@ -170,25 +206,17 @@ def _contestant(
     return Contestant(calls, before, at | {"precision": _precision(model, size, network.device)} | conditions)
 
 
-def _one_by_one(model: Model, size: str, windows: Windows, setting: Setting) -> list[Call]:
-    """A call for each question."""
+def _one_by_one(engine: Engine, windows: Windows) -> list[Call]:
+    """A call for each question; of a token's id only its length matters."""
     stops = np.flatnonzero(np.diff(windows.example)) + 1
-    return [_forward(model, size, windows, rows, setting) for rows in np.split(np.arange(len(windows.lengths)), stops)]
+    return [engine.call(windows, rows) for rows in np.split(np.arange(len(windows.lengths)), stops)]
 
 
-def _all_at_once(model: Model, size: str, windows: Windows, batch_size: int, setting: Setting) -> Call:
+def _all_at_once(engine: Engine, windows: Windows, batch_size: int) -> list[Call]:
     """One call for all questions, in batches of windows of like length."""
     order = np.argsort(-windows.lengths, kind="stable")
     batches = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
-    return together([_forward(model, size, windows, rows, setting) for rows in batches])
-
-
-def _forward(model: Model, size: str, windows: Windows, rows: Int64, setting: Setting) -> Callable[[], torch.Tensor]:
-    """A call of the network that answers these rows of the windows; of a token's id only its length matters."""
-    network = model.network(size)
-    batch = inputs.of(network).batch(windows, rows, model.tokenizer.pad_token_id)
-    moved = {name: values.to(setting.device) for name, values in batch.items()}
-    return forward_pass(network, moved, _precision(model, size, setting.device))
+    return [together([engine.call(windows, rows) for rows in batches])]
 
 
 def _precision(model: Model, size: str, device: torch.device) -> str:

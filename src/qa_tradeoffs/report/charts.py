@@ -4,7 +4,7 @@ One colour per model everywhere, safe for the colour-blind.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any, cast
 
 import matplotlib as mpl
@@ -15,16 +15,19 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from qa_tradeoffs.report import lettering
+from qa_tradeoffs.study.engines import LABELS
 
 WIDTH = 6.4  # inches: legible on a phone without zooming
 _F1 = "F1 (points, 95 % interval)"
 _DOT = 6  # half the side of a point with some room, in pixels
 _LINE = 16  # a line of text, in pixels
+_UNNAMED = "_"  # the label of a point without one; no model's label is written so
 # Where a label may stand beside its point: offset in typographic points, and which of its corners is there.
 _PLACES = [
     ((10 * side, height * up), "left" if side > 0 else "right", "bottom" if up > 0 else "top")
@@ -39,6 +42,14 @@ _MARKERS: dict[str, dict[str, Any]] = {
     "unclear": {"marker": "o", "markersize": 8, "markerfacecolor": "white", "markeredgewidth": 2},
     "dominated": {"marker": "X", "markersize": 12, "markeredgecolor": "white"},
     "not learned": {"marker": "v", "markersize": 8, "markerfacecolor": "white"},
+}
+# Where a model is there in several engines: a shape for each, in the order of the study. What is dominated is small.
+_SHAPES = "osD^P*"
+_IN_ENGINES: dict[str, dict[str, Any]] = {
+    "front": {"markersize": 8},
+    "unclear": {"markersize": 8, "markerfacecolor": "white", "markeredgewidth": 2},
+    "dominated": {"markersize": 5, "alpha": 0.5},
+    "not learned": _MARKERS["not learned"],
 }
 
 
@@ -55,8 +66,13 @@ class Palette(dict[str, Any]):
 
 
 def palette(models: pd.DataFrame) -> Palette:
-    """Model label → colour, by the order of the study; from here on charts use fonts that have the labels' letters."""
-    colours = Palette(zip(models["model"], sns.color_palette("colorblind", len(models)), strict=True))
+    """Model label → colour, by the order of the study; from here on charts use fonts that have the labels' letters.
+
+    Where rows are models in engines, those of one model, ``of``, have one colour.
+    """
+    of = models["of"] if "of" in models else models["model"]
+    drawn = dict(zip(of.unique(), sns.color_palette("colorblind", of.nunique()), strict=True))
+    colours = Palette(zip(models["model"], of.map(drawn), strict=True))
     slugs = models["slug"] if "slug" in models else models["model"]
     mpl.rcParams["font.family"], colours.names = lettering.of(dict(zip(slugs, models["model"], strict=True)))
     return colours
@@ -76,15 +92,22 @@ def legible(colour: Any) -> Any:
 def tradeoff(models: pd.DataFrame, xlabel: str, colours: dict[str, Any], ylabel: str = _F1) -> Figure:
     """A labelled point per model, F1 against x, with its intervals in both; the horizontal axis begins at zero.
 
-    ``models`` has ``f1`` and ``x``, each with ``_low`` and ``_high``, and ``standing`` where some are dominated.
+    ``models`` has ``f1`` and ``x``, each with ``_low`` and ``_high``, and ``standing`` where some are dominated. Where
+    it has several of ``engine``, a legend names them and the models, and dominated points have no label.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 4))
+    shapes = _shapes(models)
     for _, row in models.iterrows():
+        standing = row.get("standing", "front")
+        marker = {"marker": shapes[row["engine"]]} | _IN_ENGINES[standing] if shapes else _MARKERS[standing]
+        shown = not shapes or standing in ("front", "unclear")
         axes.errorbar(
             row["x"], row["f1"], xerr=errors(row, "x")[:, None], yerr=errors(row, "f1")[:, None], capsize=4,
-            color=colours[row["model"]], label=name(row["model"], colours), clip_on=False, zorder=3,
-            **_MARKERS[row.get("standing", "front")],
+            color=colours[row["model"]], label=name(row["model"], colours) if shown else _UNNAMED, clip_on=False,
+            zorder=3, **marker,
         )  # fmt: skip
+    if shapes:
+        _legend(figure, models, shapes, colours)
     lowest, highest = models["f1_low"].min(), models["f1_high"].max()
     room = max(2.0, 0.15 * (highest - lowest))
     axes.set(
@@ -95,6 +118,21 @@ def tradeoff(models: pd.DataFrame, xlabel: str, colours: dict[str, Any], ylabel:
     )
     _name_points(axes)
     return figure
+
+
+def _shapes(models: pd.DataFrame) -> dict[str, str]:
+    """Engine → marker; none where there is one engine."""
+    engines = models["engine"].unique() if "engine" in models else []
+    return dict(zip(engines, cycle(_SHAPES), strict=False)) if len(engines) > 1 else {}
+
+
+def _legend(figure: Figure, models: pd.DataFrame, shapes: dict[str, str], colours: dict[str, Any]) -> None:
+    """Below the axes, the colour of each model and the shape of each engine."""
+    own = models[models["model"] == models["of"]]
+    handles = [Line2D([], [], color=colours[m], linewidth=4, label=name(m, colours)) for m in own["model"]]
+    for engine, shape in shapes.items():
+        handles.append(Line2D([], [], color="0.4", linestyle="", marker=shape, label=LABELS[engine]))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
 
 
 def panels(table: pd.DataFrame, by: str) -> tuple[Figure, list[tuple[Axes, Any, pd.DataFrame]]]:
@@ -142,6 +180,8 @@ def _name_points(axes: Axes) -> None:
     lines = [Bbox(axes.transData.transform(bar)).padded(1) for bar in bars]
     for container in drawn:
         point = container[0]
+        if str(container.get_label()) == _UNNAMED:
+            continue
         text = axes.annotate(
             str(container.get_label()), point.get_xydata()[0], xytext=(0, 0), textcoords="offset points", zorder=4,
             color=legible(point.get_color()), path_effects=[withStroke(linewidth=3, foreground="white")],

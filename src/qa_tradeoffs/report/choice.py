@@ -31,6 +31,13 @@ _CAPTION = (
     "on it; the differences are not significant. Cross: dominated, another model is as accurate and significantly "
     "faster."
 )
+_OF_ENGINES = (
+    "F1 against the time of one question, both of the networks that were scored: a colour for each model, a shape for "
+    "each engine. Filled and large: on the Pareto front, significantly better than every other point in F1 (paired by "
+    f"question, corrected p < {SIGNIFICANT}) or in time (ratio over passes in which both were timed in turn, corrected "
+    "alike); the grey line joins them. Hollow: may be on it; the differences are not significant. Small and pale: "
+    "dominated, another point is as accurate and significantly faster."
+)
 _NOT_LEARNED = " Triangle: not significantly above lexical overlap, and compared with none."
 
 
@@ -90,7 +97,8 @@ def chart(choices: pd.DataFrame) -> display.Picture:
         f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where.get(row.standing, row.standing)}"
         for row in choices.itertuples()
     ]
-    caption = _CAPTION + (_NOT_LEARNED if "not learned" in set(drawn["standing"]) else "")
+    several = "engine" in drawn and drawn["engine"].nunique() > 1
+    caption = (_OF_ENGINES if several else _CAPTION) + (_NOT_LEARNED if "not learned" in set(drawn["standing"]) else "")
     return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption)
 
 
@@ -103,9 +111,13 @@ def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
     if len(rows) == 1:
         return [f"{best['model']} is the only model to choose: F1 {f1}, {seconds(best['question'])} a question."]
     sentences = [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
-    by = {model: _preferred(others, rows) for model in contest.models if (others := contest.dominators(model))}
-    if dominated := [f"{model} is dominated by {other['model']}" for model, other in by.items()]:
-        sentences.append(f"{listed(dominated)}: not more accurate, and slower.")
+    by: dict[str, list[str]] = {}
+    for model in contest.models:
+        if others := contest.dominators(model):
+            by.setdefault(_preferred(others, rows)["model"], []).append(model)
+    if by:
+        dominated = [f"{listed(m)} {'is' if len(m) == 1 else 'are'} dominated by {other}" for other, m in by.items()]
+        sentences.append(f"{'; '.join(dominated)}: not more accurate, and slower.")
     return sentences
 
 

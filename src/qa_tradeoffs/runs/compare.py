@@ -5,8 +5,8 @@ from pathlib import Path
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.runs import inputs, results
 
-_EXACT = ("*/seed-*/checkpoint/*", "*/seed-*/history.parquet", "*/seed-*/predictions.parquet")
-_RESULTS = ("*/seed-*/training.json", "*/seed-*/evaluation.json")
+_EXACT = ("*/seed-*/checkpoint/*", "*/seed-*/history.parquet", "*/seed-*/predictions*.parquet")
+_RESULTS = ("*/seed-*/training.json", "*/seed-*/evaluation*.json")
 # Code is compared by the digest that each result holds of it: a commit of something else makes no other run.
 _OF_GIT = {"git_commit": None, "git_dirty": None}
 

@@ -1,6 +1,7 @@
 """What notebook 4 opens with: all models of a study, trained and on the device; and what it writes."""
 
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,11 +11,12 @@ import torch
 
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import checkpoints, devices
 from qa_tradeoffs.profiling import outcomes, workloads, works
 from qa_tradeoffs.profiling.side_by_side import Measured
 from qa_tradeoffs.profiling.workloads import Setting
-from qa_tradeoffs.runs import inputs, results, stage
+from qa_tradeoffs.runs import engine_scores, inputs, results, stage
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
@@ -59,10 +61,18 @@ class Comparing:
 
     def _model(self, job: stage.Stage) -> works.Model:
         network = checkpoints.load(job.trained_folder, grouped_matmul=job.model.grouped_matmul)
-        return works.of(job.study, job.model, job.trained_tokenizer, network, self.setting)
+        with tempfile.TemporaryDirectory(dir=self.paths.folder, prefix=".engines-") as folder:
+            evaluated = engine_scores.evaluated_files(job)
+            folders = {works.STUDY: evaluated or Path(folder, "study"), works.FULL_SIZE: Path(folder, "full-size")}
+            return works.of(job.study, job.model, job.trained_tokenizer, network, self.setting, folders)
 
-    def collect(self, measured: Sequence[Measured], *, beside: Sequence[Path] = ()) -> results.Comparison:
-        """What was measured as the result file's content; ``beside`` are files that were written with it."""
+    def collect(
+        self, measured: Sequence[Measured], engines: Sequence[Record] = (), *, beside: Sequence[Path] = ()
+    ) -> results.Comparison:
+        """What was measured as the result file's content, with the records of ``engines``.
+
+        ``beside`` are files that were written with it.
+        """
         provenance = results.OfStudy(
             study=self.study_file.name,
             study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
@@ -77,7 +87,7 @@ class Comparing:
             models=tuple(self.stages),
             provenance=provenance,
             works=tuple(map(outcomes.side_by_side, measured)),
-            records=tuple(record for one in measured for record in outcomes.records(one)),
+            records=(*engines, *(record for one in measured for record in outcomes.records(one))),
             notes=self.splits.notes,
             beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )

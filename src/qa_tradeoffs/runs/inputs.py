@@ -8,6 +8,7 @@ from. File times play no part: copies and archives keep old ones.
 import ast
 import hashlib
 import importlib.metadata
+import importlib.util
 import json
 import platform
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,7 @@ NOTEBOOKS: dict[str, Path] = {
 }
 SOURCE = ROOT / "src" / "qa_tradeoffs"
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
+_OF_ENGINES = ("onnx", "onnxruntime", "onnxscript")  # in use only where a study names other engines than torch
 _DISPLAY = "report"  # this wing shows what a stage computed, and changes none of its results
 _PATHS = ("train", "validation", "file", "path")  # keys of a study file that name files
 _OF_A_CHECKPOINT = (".json", ".txt", ".model")  # beside its weights
@@ -52,7 +54,7 @@ def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[s
     }
     if stage == "evaluate" and not study.model(slug).fine_tuned:
         content["training"] = digest(study, "train", slug, seed)
-    return content
+    return content | (_engine_versions(study) if stage == "evaluate" else {})
 
 
 def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> str:
@@ -69,7 +71,7 @@ def of_comparison(study: config.Study, slugs: Sequence[str], seed: int) -> dict[
         "files": {key: sha256(path) for slug in slugs for key, path in files(study, slug).items()},
         "versions": versions(),
         "training": {slug: digest(study, "train", slug, seed) for slug in slugs if not study.model(slug).fine_tuned},
-    }
+    } | _engine_versions(study)
 
 
 def without_folders(content: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +102,12 @@ def files(study: config.Study, slug: str) -> dict[str, Path]:
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that can change a number."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def _engine_versions(study: config.Study) -> dict[str, Any]:
+    """Versions of what other engines than torch run with, None where it is not installed; none without such engines."""
+    installed = {name: importlib.util.find_spec(name) and importlib.metadata.version(name) for name in _OF_ENGINES}
+    return {"engine_versions": installed} if study.other_engines else {}
 
 
 @cache

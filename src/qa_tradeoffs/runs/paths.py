@@ -7,6 +7,8 @@ runs/<study>/                                   results of one study
     <model>/seed-<seed>/unfinished/             what an interrupted training resumes from
     <model>/seed-<seed>/{training,evaluation}.json   result records
     <model>/seed-<seed>/{history,predictions}.parquet
+    <model>/seed-<seed>/{evaluation-<engine>.json,predictions-<engine>.parquet}   of each engine beside torch
+    <model>/seed-<seed>/engines/                    the trained network as those engines run it
     <model>/{profile.json,timings.parquet}
     comparison.json, calls.parquet              all models side by side, and the time of each of their calls
     .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside what they wrote
@@ -22,6 +24,7 @@ from pathlib import Path
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, RUNS, write_text
+from qa_tradeoffs.study.engines import REFERENCE
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,15 @@ class RunPaths:
     unfinished = partialmethod(_of_seed, "unfinished")  # checkpoints to resume from, until the fine-tuning is finished
     training = partialmethod(_of_seed, "training.json")  # records of one fine-tuning
     history = partialmethod(_of_seed, "history.parquet")  # loss and learning rate, one row per logged step
-    evaluation = partialmethod(_of_seed, "evaluation.json")  # records of one evaluation
-    predictions = partialmethod(_of_seed, "predictions.parquet")  # one row per question
+    engines = partialmethod(_of_seed, "engines")  # files that engines make of the trained network
+
+    def evaluation(self, model: str, seed: int, engine: str = REFERENCE) -> Path:
+        """Records of one evaluation."""
+        return self._of_seed(f"evaluation{_of(engine)}.json", model, seed)
+
+    def predictions(self, model: str, seed: int, engine: str = REFERENCE) -> Path:
+        """One row per question."""
+        return self._of_seed(f"predictions{_of(engine)}.parquet", model, seed)
 
     def profile(self, model: str) -> Path:
         """Records of one model's timings and sizes."""
@@ -88,6 +98,11 @@ class RunPaths:
     def page_name(self, notebook: Path) -> str:
         """File name of an executed notebook's page in the report: bert-seed-0-1-train.html."""
         return "-".join(notebook.relative_to(self.folder).with_suffix(".html").parts)
+
+
+def _of(engine: str) -> str:
+    """How the name of an engine's file goes on."""
+    return "" if engine == REFERENCE else f"-{engine}"
 
 
 def study_name(study_file: Path) -> str:

@@ -24,6 +24,7 @@ from pydantic import (
 from qa_tradeoffs.core.documents import Section, first_problem, one_line, quoted, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.languages import LANGUAGES
+from qa_tradeoffs.study.engines import LABELS, REFERENCE
 
 
 def _like(pattern: str, expected: str) -> AfterValidator:
@@ -52,6 +53,12 @@ Files = Annotated[
     Field(min_length=1, strict=False),
     BeforeValidator(lambda named: named if isinstance(named, (list, tuple)) else [named]),
 ]
+
+
+def _engine(name: str) -> str:
+    if name not in LABELS:
+        raise ValueError(f"must be one of {', '.join(LABELS)}")
+    return name
 
 
 # What else lies in a run's folder, beside the folders of models.
@@ -334,6 +341,10 @@ class Study(Section):
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     analysis: Analysis = Analysis()
+    # Of each model, beside torch. Left out of what a stage depends on where there is no other, as if it were no key.
+    engines: tuple[Annotated[str, AfterValidator(_engine)], ...] = Field(
+        default=(REFERENCE,), min_length=1, strict=False, exclude_if=lambda value: value == (REFERENCE,)
+    )
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(default=(0,), min_length=1, strict=False)
     profile: Profile = Profile()
     compare: Compare = Compare()
@@ -343,9 +354,12 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
-        repeated, times = Counter(self.seeds).most_common(1)[0]
-        if times > 1:
-            raise ValueError(f"`seeds` has {repeated} twice; name each seed once")
+        for key in ("seeds", "engines"):
+            repeated, times = Counter(getattr(self, key)).most_common(1)[0]
+            if times > 1:
+                raise ValueError(f"`{key}` has {repeated} twice; name each {key[:-1]} once")
+        if REFERENCE not in self.engines:
+            raise ValueError(f"`engines` must name {REFERENCE}, which the others are compared with")
         label, times = Counter(model.label for model in self.models.values()).most_common(1)[0]
         if times > 1:
             raise ValueError(f"two `models` have the label '{label}'; charts could not tell them apart")
@@ -389,6 +403,11 @@ class Study(Section):
             del meanings["training"]
         return "; ".join(f"{key}: {what}" for key, what in meanings.items() if key not in self.model_fields_set)
 
+    @property
+    def other_engines(self) -> tuple[str, ...]:
+        """The engines beside torch."""
+        return tuple(name for name in self.engines if name != REFERENCE)
+
     def recipe(self, slug: str) -> Training:
         """How this model is trained: the study's recipe, but for what the model gives itself."""
         own = self.models[slug].training
@@ -431,7 +450,9 @@ def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
         "compare": ("data", "training", "compare"),
     }[stage]
     model = {key: value for key, value in content["models"][slug].items() if key not in ("label", "training")}
-    return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys}
+    if stage in ("evaluate", "compare"):
+        keys += ("engines",)
+    return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys if key in content}
 
 
 def seed(text: str) -> int:

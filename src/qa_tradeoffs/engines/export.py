@@ -1,0 +1,141 @@
+"""A trained network as one ONNX file, in fp32 or with int8 weights, checked against the network that it came from."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from qa_tradeoffs.core.documents import one_line
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import written_atomically
+from qa_tradeoffs.core.words import counted
+from qa_tradeoffs.data.features import Windows
+from qa_tradeoffs.engines import pytorch
+from qa_tradeoffs.engines.protocol import Engine, Trained
+from qa_tradeoffs.models import inputs, squeezebert
+from qa_tradeoffs.models.quiet import quiet
+
+OUTPUTS = ("start_logits", "end_logits")
+_LENGTHS = (61, 24, 16, 9, 5)  # tokens of the windows that an exported network is tried on
+_BATCHES = ([3], [1, 2, 4], [0, 3])  # which of them together: alone and padded, of several lengths
+_LARGEST = 1.5e9  # bytes of weights; from 1.5 GiB on, torch puts them into a second file, as protobuf has a limit
+_TOLERANCE = 1e-3  # of the range of the logits
+
+
+class _Logits(torch.nn.Module):
+    """The network with inputs by position and its logits alone, as the exporter wants it."""
+
+    def __init__(self, network: torch.nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.network, self._names = network, names
+
+    def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        output = self.network(**dict(zip(self._names, given, strict=True)))
+        return tuple(getattr(output, name) for name in OUTPUTS)
+
+
+def to_onnx(trained: Trained, file: Path) -> None:
+    """Write the network as ONNX, for batches of any size and length. Raises StudyError where that is not possible.
+
+    A SqueezeBERT is written as one matrix product per group, whichever way it computes: the same weights and answers.
+    """
+    import onnxscript  # noqa: F401  # the exporter needs it; where it is missing, that is said before a copy is made
+
+    if (size := 4 * sum(parameter.numel() for parameter in trained.network.parameters())) > _LARGEST:
+        raise StudyError(f"its {size / 1e9:.1f} GB of weights are too much for one ONNX file")
+    on_cpu = squeezebert.to_separate_products(copy.deepcopy(trained.network).to("cpu").eval())
+    reads = inputs.of(on_cpu)
+    batch = reads.batch(sample(on_cpu), np.array(_BATCHES[1]), trained.pad_token_id)
+    any_size = torch.export.Dim.DYNAMIC
+    sizes = {0: any_size} | ({} if reads.width else {1: any_size})
+    with written_atomically(file) as temporary, _silenced(), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                _Logits(on_cpu, list(batch)),
+                tuple(batch.values()),
+                input_names=list(batch),
+                output_names=list(OUTPUTS),
+                dynamic_shapes=(tuple(sizes for _ in batch),),
+                dynamo=True,
+                verbose=False,
+            )
+            assert program is not None
+            for node in program.model.graph:
+                node.metadata_props.clear()  # which line of which file on this machine it is from
+            program.save(temporary, external_data=False)
+        except Exception as error:  # the exporter raises many types for what it cannot write
+            raise StudyError(f"a {on_cpu.config.model_type} cannot be exported to ONNX ({one_line(error)})") from None
+
+
+def to_int8(file: Path, target: Path) -> None:
+    """Write the ONNX ``file`` with int8 weights, a scale for each channel. Raises StudyError.
+
+    Weights keep to seven bits: products of a full eight saturate on processors without VNNI, so that the answers would
+    depend on the machine (onnxruntime's documentation of ``reduce_range``).
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with written_atomically(target) as temporary, _silenced():
+        try:
+            quantize_dynamic(file, temporary, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+        except Exception as error:  # it raises many types for what it cannot read
+            raise StudyError(f"{file.name} cannot be quantised ({one_line(error)})") from None
+
+
+def check(trained: Trained, engine: Engine) -> None:
+    """Refuse an engine whose logits differ from torch's in fp32, on padded batches of several lengths.
+
+    Raises StudyError.
+    """
+    windows = sample(trained.network)
+    original = pytorch.Engine(trained.network, trained.pad_token_id, trained.device)
+    for rows in map(np.array, _BATCHES):
+        own = np.arange(windows.lengths[rows].max()) < windows.lengths[rows, None]
+        pairs = zip(engine.logits(windows, rows), original.logits(windows, rows), strict=True)
+        for ours, theirs in pairs:
+            width = own.shape[1]  # some networks pad every row further
+            found, expected = ours[:, :width][own], theirs[:, :width][own]
+            error = float(np.abs(found - expected).max() / max(np.ptp(expected), np.finfo(np.float32).tiny))
+            if not error <= _TOLERANCE:
+                raise StudyError(
+                    f"its logits differ from torch's by {error:.1g} of their range on {counted(len(rows), 'window')}; "
+                    f"expected at most {_TOLERANCE:g}"
+                )
+
+
+def sample(network: Any, lengths: Sequence[int] = _LENGTHS) -> Windows:
+    """Windows of random tokens, of these lengths or as long as the network takes, a third of each its question."""
+    longest = inputs.of(network).longest or max(lengths)
+    fitting = [min(length, longest) for length in lengths]
+    splits = np.concatenate(([0], np.cumsum(fitting)))
+    position = np.concatenate([np.arange(length) / length for length in fitting])
+    types = np.minimum(position * 3, getattr(network.config, "type_vocab_size", 2) - 1).clip(0, 1)
+    n = len(lengths)
+    return Windows(
+        input_ids=np.random.default_rng(0).integers(network.config.vocab_size, size=splits[-1], dtype=np.int32),
+        token_type_ids=types.astype(np.int8),
+        offsets=np.full((splits[-1], 2), -1, np.int32),
+        splits=splits,
+        example=np.arange(n, dtype=np.int32),
+        start_labels=np.zeros(n, np.int64),
+        end_labels=np.zeros(n, np.int64),
+    )
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Without the exporters' advice to their developers."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
