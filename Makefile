@@ -24,6 +24,8 @@ PRICE  ?=
 # make push: the Hub's user or organisation, and CONFIRM=yes to upload
 HUB_ORG ?=
 CONFIRM ?=
+# make export: the engine whose network is exported
+ENGINE ?= onnxruntime-int8
 # make bench: a folder with an encoder and its tokenizer, a file of SQuAD's kind, which rows, how many rounds
 ENCODER ?=
 SQUAD   ?=
@@ -32,7 +34,7 @@ ROUNDS  ?= 5
 # Where Python is, and where the environment goes; in an active conda environment: VENV=$CONDA_PREFIX
 PYTHON ?= python3
 VENV   ?= .venv
-export STUDY MODELS SEEDS DEVICE RUN WAIT NPROC LAUNCH LAUNCH_PROFILE COPIES TFLOPS PRICE HUB_ORG CONFIRM \
+export STUDY MODELS SEEDS DEVICE RUN WAIT NPROC LAUNCH LAUNCH_PROFILE COPIES TFLOPS PRICE HUB_ORG CONFIRM ENGINE \
   ENCODER SQUAD ROWS ROUNDS
 export QA_TRADEOFFS_ACCELERATE = $(ACCELERATE)
 
@@ -43,8 +45,8 @@ ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
 endif
 .DEFAULT_GOAL := help
-.PHONY: help plan all train evaluate profile compare report publish push reproduce anomaly aa bench setup lab smoke \
-  test test-slow test-cluster coverage lint types audit clean FORCE
+.PHONY: help plan all train evaluate profile compare report publish push export reproduce anomaly aa bench setup lab \
+  smoke test test-slow test-cluster coverage lint types audit clean FORCE
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -71,7 +73,7 @@ $(READY): pyproject.toml constraints.txt
 STUDY_MAKE = @$(PY) -m qa_tradeoffs.runs.make
 
 # A study that cannot be run is refused here, in one sentence: after a recipe that fails, make adds lines of its own.
-OF_A_STUDY := all train evaluate profile report publish push reproduce plan runs/% reports/%
+OF_A_STUDY := all train evaluate profile report publish push export reproduce plan runs/% reports/%
 quoted = '$(subst ','\'',$(1))'
 ifneq ($(and $(filter $(OF_A_STUDY),$(MAKECMDGOALS)),$(wildcard $(READY))),)
 CHECK := $(foreach name,STUDY MODELS SEEDS DEVICE RUN NPROC,$(name)=$(call quoted,$($(name))))
@@ -104,6 +106,8 @@ plan: $(READY)      ## what the study will need: time, money, disk, memory; runs
 push: $(READY)      ## show what would be uploaded to the Hub; with CONFIRM=yes upload it, under the name HUB_ORG=...
 	@$(PY) -m qa_tradeoffs.publish.push "$$STUDY" --owner "$$HUB_ORG" --models $$MODELS --seeds $$SEEDS --run "$$RUN" \
 	  $(if $(filter yes,$(CONFIRM)),--confirmed)
+export: $(READY)    ## write folders that can be shipped, answering without torch, to exports/: ENGINE=onnxruntime-int8
+	@$(PY) -m qa_tradeoffs.publish.ship "$$STUDY" --engine "$$ENGINE" --models $$MODELS --run "$$RUN"
 clean:              ## remove this study's results and report
 	@PYTHONPATH=src $(PYTHON) -m qa_tradeoffs.runs.clean
 

@@ -1,0 +1,83 @@
+"""A trained model in a folder to be shipped: an exported network, its tokenizer, how it is asked. Needs no torch."""
+
+import hashlib
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from transformers import AutoTokenizer
+
+from qa_tradeoffs.core.documents import Strict, one_line, read_json, validated
+from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.core.files import is_file, read_bytes, write_text
+from qa_tradeoffs.engines.onnx_session import Engine
+from qa_tradeoffs.evaluation.answers import Reading
+from qa_tradeoffs.models.rows import Rows
+
+NETWORK = "network.onnx"
+_SETTINGS = "serving.json"
+
+
+class Serving(Strict):
+    """How the network of the folder is asked: fields of Reading in ``reading``, of Rows in ``names`` and ``rows``."""
+
+    format: Literal[1] = 1
+    engine: str
+    sha256: str = Field(description="of the network's file")
+    conditions: dict[str, str] = Field(description="such as its precision")
+    pad_token_id: int
+    reading: dict[str, int | bool | None]
+    names: list[str]
+    rows: dict[str, int | str | None]
+
+
+def is_shipped(folder: Path) -> bool:
+    """Whether the folder is one of these, and no checkpoint."""
+    return is_file(folder / _SETTINGS)
+
+
+def load(folder: Path, device: str = "cpu") -> tuple[Engine, Any, int | None, Reading]:
+    """The engine of a shipped folder, its tokenizer, the longest row that it takes, and how its study reads questions.
+
+    Raises StudyError naming what is missing, broken or another one than was shipped, and for a ``device`` but the
+    processor.
+    """
+    if device not in ("cpu", "auto"):
+        raise StudyError(f"DEVICE: {folder} runs on the processor; choose cpu or auto, not {device}")
+    settings = validated(Serving, read_json(folder / _SETTINGS), folder / _SETTINGS)
+    file = folder / NETWORK
+    if hashlib.sha256(read_bytes(file)).hexdigest() != settings.sha256:
+        raise StudyError(f"{file}: is not the network that {_SETTINGS} was written with; export it again")
+    try:
+        rows = Rows(frozenset(settings.names), **settings.rows)  # type: ignore[arg-type]
+        reading = Reading(**settings.reading)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise StudyError(f"{folder / _SETTINGS}: is not of this version ({one_line(error)}); export it again") from None
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # of many types for a broken folder
+        raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
+    engine = Engine(file, rows, settings.pad_token_id, "cpu", _cores(), settings.conditions)
+    return engine, tokenizer, rows.longest, reading
+
+
+def write(
+    folder: Path, engine: str, rows: Rows, pad_token_id: int, reading: Reading, conditions: dict[str, str]
+) -> None:
+    """Write the settings of a folder whose network and tokenizer are there."""
+    settings = Serving(
+        engine=engine,
+        sha256=hashlib.sha256((folder / NETWORK).read_bytes()).hexdigest(),
+        conditions=conditions,
+        pad_token_id=pad_token_id,
+        reading=asdict(reading),
+        names=sorted(rows.names),
+        rows={key: value for key, value in asdict(rows).items() if key != "names"},
+    )
+    write_text(folder / _SETTINGS, settings.model_dump_json(indent=1) + "\n")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
