@@ -26,6 +26,13 @@ HUB_ORG ?=
 CONFIRM ?=
 # make export: the engine whose network is exported
 ENGINE ?= onnxruntime-int8
+# make compare: the folders of two runs, how many points of F1 the second may lose without significance, how many times
+# as long its models may take beside the first of them; JSON=1 for all figures as JSON
+A      ?=
+B      ?=
+DROP   ?= 1
+SLOWER ?= 1.1
+JSON   ?=
 # make bench: a folder with an encoder and its tokenizer, a file of SQuAD's kind, which rows, how many rounds
 ENCODER ?=
 SQUAD   ?=
@@ -35,7 +42,7 @@ ROUNDS  ?= 5
 PYTHON ?= python3
 VENV   ?= .venv
 export STUDY MODELS SEEDS DEVICE RUN WAIT NPROC LAUNCH LAUNCH_PROFILE COPIES TFLOPS PRICE HUB_ORG CONFIRM ENGINE \
-  ENCODER SQUAD ROWS ROUNDS
+  A B DROP SLOWER ENCODER SQUAD ROWS ROUNDS
 export QA_TRADEOFFS_ACCELERATE = $(ACCELERATE)
 
 READY := $(VENV)/.qa-tradeoffs-ready
@@ -45,8 +52,8 @@ ifeq ($(filter grouped-target,$(.FEATURES)),)
 $(error error: this Makefile needs GNU make 4.3 or newer, this is $(MAKE_VERSION))
 endif
 .DEFAULT_GOAL := help
-.PHONY: help plan all train evaluate profile compare report publish push export reproduce anomaly aa bench setup lab \
-  smoke test test-slow test-cluster coverage lint types audit clean FORCE
+.PHONY: help plan all train evaluate profile side-by-side report publish push export reproduce compare anomaly aa bench \
+  setup lab smoke test test-slow test-cluster coverage lint types audit clean FORCE
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,7 +80,7 @@ $(READY): pyproject.toml constraints.txt
 STUDY_MAKE = @$(PY) -m qa_tradeoffs.runs.make
 
 # A study that cannot be run is refused here, in one sentence: after a recipe that fails, make adds lines of its own.
-OF_A_STUDY := all train evaluate profile report publish push export reproduce plan runs/% reports/%
+OF_A_STUDY := all train evaluate profile side-by-side report publish push export reproduce plan runs/% reports/%
 quoted = '$(subst ','\'',$(1))'
 ifneq ($(and $(filter $(OF_A_STUDY),$(MAKECMDGOALS)),$(wildcard $(READY))),)
 CHECK := $(foreach name,STUDY MODELS SEEDS DEVICE RUN NPROC,$(name)=$(call quoted,$($(name))))
@@ -91,7 +98,7 @@ evaluate: $(READY)  ## fine-tune and score them
 	+$(STUDY_MAKE) evaluate
 profile: $(READY)   ## measure each model's time and size by itself
 	+$(STUDY_MAKE) profile
-compare: $(READY)   ## fine-tune the models and time them side by side
+side-by-side: $(READY) ## fine-tune the models and time them side by side
 	+$(STUDY_MAKE) compare
 report: all         ## the same as all
 publish: $(READY)   ## put the report where it is committed, and its main figures into the README
@@ -103,6 +110,8 @@ runs/% reports/%: FORCE $(READY)
 
 plan: $(READY)      ## what the study will need: time, money, disk, memory; runs none of it
 	$(STUDY_MAKE) plan
+compare: $(READY)   ## what changed from run A=runs/x to run B=runs/y; fails where B is worse
+	@$(PY) -m qa_tradeoffs.report.changes "$$A" "$$B" --drop "$$DROP" --slower "$$SLOWER" $(if $(JSON),--json)
 push: $(READY)      ## show what would be uploaded to the Hub; with CONFIRM=yes upload it, under the name HUB_ORG=...
 	@$(PY) -m qa_tradeoffs.publish.push "$$STUDY" --owner "$$HUB_ORG" --models $$MODELS --seeds $$SEEDS --run "$$RUN" \
 	  $(if $(filter yes,$(CONFIRM)),--confirmed)

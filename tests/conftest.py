@@ -273,8 +273,8 @@ def profile_results(study: config.Study, slug: str, parameters: float, seconds: 
 def predictions_of(scores: list[float]) -> pd.DataFrame:
     """One question per score, of which an exact match is one of F1 1; the ids q0, q1, ... in falling order.
 
-    Each is about an article and a passage of its own. The answers are 'right', or else 'wrong 0.5' after their F1, and
-    all stand in front; their probability falls from 1.
+    Each is about an article and a passage of its own, and its reference is 'right'. The answers are 'right', or else
+    'wrong 0.5' after their F1, and all stand in front; their probability falls from 1.
     """
     frame = pd.DataFrame({"id": [f"q{row}" for row in range(len(scores))], "f1": scores})
     texts = ["right" if score == 1 else f"wrong {score}" for score in scores]
@@ -283,6 +283,7 @@ def predictions_of(scores: list[float]) -> pd.DataFrame:
         prediction=texts,
         probability=[1 - row / len(scores) for row in range(len(scores))],
         no_answer_score=-1.0,
+        references='["right"]',
         article=[f"article {row}" for row in range(len(scores))],
         passage=range(len(scores)),
         char_start=0,
@@ -294,6 +295,35 @@ def predictions_of(scores: list[float]) -> pd.DataFrame:
 def write_beside(path: Path, result: results.Results, table: Path) -> None:
     """Write a result whose table is there already."""
     results.write(path, result.model_copy(update={"beside": results.fingerprints(table.parent, table)}))
+
+
+def write_run(
+    folder: Path,
+    study: config.Study,
+    scores: Mapping[str, Sequence[list[float]]],
+    works: Sequence[SideBySide] | None = (),
+    references: Mapping[str, str] | None = None,
+    device: Mapping[str, str] | None = None,
+) -> Path:
+    """A run's folder with the F1 scores of each model by seed, and a comparison; its path.
+
+    ``works`` are those of the comparison, by default the usual ones; None: there is no comparison. ``references``: of
+    questions by id, where they are not those of ``predictions_of``; ``device``: what is other of it than usual.
+    """
+    run = RunPaths(folder)
+    for slug, seeds in scores.items():
+        for seed, row in enumerate(seeds):
+            run.seed_folder(slug, seed).mkdir(parents=True, exist_ok=True)
+            frame = predictions_of(row)
+            frame["references"] = [(references or {}).get(key, '["right"]') for key in frame["id"]]
+            frame.to_parquet(run.predictions(slug, seed))
+            found = evaluation_results(study, slug, seed, 100 * sum(row) / len(row), len(row))
+            write_beside(run.evaluation(slug, seed), found, run.predictions(slug, seed))
+    if works is not None:
+        found = comparison_of(study, list(scores), *(works or usual_works(dict.fromkeys(scores, 0.1))))
+        changed = found.provenance.model_copy(update={"device": found.provenance.device | (device or {})})
+        results.write(run.comparison, found.model_copy(update={"provenance": changed}))
+    return folder
 
 
 @pytest.fixture

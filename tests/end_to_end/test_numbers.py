@@ -8,6 +8,7 @@ import base64
 import csv
 import io
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,20 @@ def test_a_million_questions_cost_their_time_at_the_price(finished, tables, pass
     for row, slug in zip(money, ("bert", "distilbert"), strict=True):
         question = np.exp(np.log(passes["single_stream", "study"][slug]).mean())
         assert float(row["million_usd"]) == pytest.approx(question * 1e6 / 3600 * price)
+
+
+def test_machines_for_the_load_follow_from_the_rate_of_one_and_the_price(finished, tables, run):
+    (machines,) = [rows for file, rows in tables.items() if file.startswith("machines-for-10-000-questions-a-second")]
+    price = yaml.safe_load((finished.folder / "studies/prices.yaml").read_text())["gcp-n1-standard-2"]["usd_per_hour"]
+    calls = pd.read_parquet(run / "calls.parquet")
+    calls = calls[calls["counts"] & (calls["work"] == "single_stream") & (calls["network"] == "study")]
+    for row, slug in zip(machines, ("bert", "distilbert"), strict=True):
+        seconds = calls.loc[calls["model"] == slug, "seconds"]
+        assert float(row["alone"]) == pytest.approx(np.percentile(seconds, 99), rel=0.5)  # of few calls, drawn often
+        assert float(row["utilisation"]) == pytest.approx(float(row["rate"]) * seconds.mean(), rel=0.02)
+        if float(row["rate"]):
+            assert float(row["machines"]) == math.ceil(10_000 / float(row["rate"]))
+            assert float(row["month_usd_low"]) == pytest.approx(730 * float(row["machines"]) * price)
 
 
 def test_break_even_follows_from_what_is_saved_and_what_training_takes_longer(tables, run, passes):

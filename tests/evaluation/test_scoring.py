@@ -1,5 +1,7 @@
 """Four questions whose EM and F1 are known, one of them without an answer."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +85,8 @@ def test_v2_answers_below_the_threshold_and_keeps_what_the_best_span_would_score
     assert frame["span_f1"].tolist() == pytest.approx([1, 0.8, 0, 0])
     assert frame["span_exact_match"].tolist() == [1, 0, 0, 0]
     assert frame["has_answer"].tolist() == [True, True, True, False]
+    assert json.loads(frame["references"][0]) == list(ANSWERABLE[0].answers)
+    assert frame["references"][3] == "[]"
 
 
 @pytest.mark.parametrize("threshold", [-9.0, -5.5, -4.5, 0.0, 2.5])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qa_tradeoffs.metrics.estimates import Clusters, contrast, mean, ratio
+from qa_tradeoffs.metrics.estimates import Clusters, contrast, difference, mean, ratio
 from qa_tradeoffs.metrics.intervals import holm
 
 # Of 1,000 studies, 93 to 97 % is 95 % to within three standard errors of the simulation.
@@ -44,6 +44,17 @@ def test_the_mean_of_questions_that_are_alone_has_student_s_interval_and_p_value
     theirs = stats.ttest_1samp(values, 0)
     assert mean(values, alone(5)).interval() == pytest.approx(tuple(theirs.confidence_interval()))
     assert mean(values, alone(5)).p_value == pytest.approx(theirs.pvalue)
+
+
+def test_the_difference_of_independent_means_agrees_with_welch_s_t_test_of_scipy():
+    one, other = np.array([1.0, 0.0, 1.0, 0.5, 0.25]), np.array([0.5, 0.0, 0.75])
+    theirs = stats.ttest_ind(one, other, equal_var=False)
+    found = difference(mean(one, alone(5)), mean(other, alone(3)))
+    assert found.interval() == pytest.approx(tuple(theirs.confidence_interval()))
+    assert (found.p_value, found.over) == (pytest.approx(theirs.pvalue), "questions")
+    several = contrast([(1, np.stack([one, other.mean() - one]))], alone(5))
+    assert difference(several, several).over == "questions and training runs"
+    assert difference(several, mean(other, alone(3))).over == "questions"
 
 
 def test_clusters_of_equal_size_are_as_many_values_as_there_are_clusters():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qa_tradeoffs.metrics.timing import ratio, ratios, supports_percentile, typical
+from qa_tradeoffs.metrics.timing import change, ratio, ratios, supports_percentile, typical
 
 
 def test_the_time_of_passes_by_hand():
@@ -22,6 +22,16 @@ def test_the_ratio_of_passes_agrees_with_the_paired_t_test_of_scipy():
     found = ratio(a, b)
     assert found.value == pytest.approx(np.exp(np.mean(np.log(a) - np.log(b))))
     assert found[1:] == pytest.approx((math.exp(interval.low), math.exp(interval.high), expected.pvalue))
+
+
+def test_the_change_of_a_ratio_agrees_with_welch_s_t_test_of_scipy():
+    before, after = [0.5, 0.52, 0.48, 0.51], [0.6, 0.66, 0.61]
+    expected = stats.ttest_ind(np.log(after), np.log(before), equal_var=False)
+    interval = expected.confidence_interval()
+    found = change(before, after)
+    assert found.value == pytest.approx(np.exp(np.mean(np.log(after)) - np.mean(np.log(before))))
+    assert found[1:] == pytest.approx((math.exp(interval.low), math.exp(interval.high), expected.pvalue))
+    assert change([0.5, 0.5], [0.5, 0.5, 0.5]) == (1, 1, 1, 1)
 
 
 def test_what_slows_a_whole_pass_cancels_in_the_ratio():

@@ -88,5 +88,5 @@ def test_what_cannot_be_exported_says_why(evaluated, tmp_path, engine, message):
 def test_another_file_than_was_evaluated_is_not_exported(evaluated, tmp_path):
     collected, run = evaluated
     (run.engines("bert", 0) / "onnxruntime-int8.onnx").write_bytes(b"another")
-    with pytest.raises(StudyError, match="onnxruntime-int8.onnx: is not what was written together with"):
+    with pytest.raises(StudyError, match=r"onnxruntime-int8\.onnx: is not what was written together with"):
         ship.ship(collected, run, "bert", "onnxruntime-int8", tmp_path / "exports")

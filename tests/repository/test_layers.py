@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ARITHMETIC = ["squad", "no_answer", "intervals", "costs", "pareto", "calibration", "flops"]
+ARITHMETIC = ["squad", "no_answer", "intervals", "costs", "pareto", "calibration", "flops", "queueing"]
 
 
 def loaded(statement: str) -> set[str]:

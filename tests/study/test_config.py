@@ -173,6 +173,17 @@ THRESHOLD = "`data.threshold_questions`"
             [("profile.forward.lengths", [4])],
             "profile.forward.lengths[0]: must be greater than or equal to 8",
         ),
+        ([("traffic", {"p99_ms": 300})], "traffic.questions_per_second: is missing"),
+        ([("traffic", 20)], "traffic: must be a mapping with the keys questions_per_second, p99_ms (it is 20)"),
+        ([("traffic", {"rate": 20})], "traffic.rate: unknown key; the keys here are questions_per_second, p99_ms"),
+        (
+            [("traffic", {"questions_per_second": 0, "p99_ms": 300})],
+            "traffic.questions_per_second: must be greater than 0 (it is 0)",
+        ),
+        (
+            [("traffic", {"questions_per_second": 20, "p99_ms": 0.001})],  # nobody can meet it
+            "traffic.p99_ms: must be greater than or equal to 0.01 (it is 0.001)",
+        ),
         ([("data", FILES | {"validation_share": 1.0})], "data.validation_share: must be less than 1 (it is 1.0)"),
         # models
         ([("models.bert.path", "x")], "models.bert: must name exactly one of `hub`, `path`, `architecture`, not 2"),
@@ -261,6 +272,7 @@ def test_relative_paths_start_from_the_folder_of_the_study_file_and_absolute_one
         (("title", "Another"), set()),
         (("about", "Another."), set()),
         (("price", "server"), set()),
+        (("traffic", {"questions_per_second": 20, "p99_ms": 300}), set()),
         (("seeds", [4]), set()),
         (("models.bert.label", "Bert"), set()),
         (("models.mini.training", {"learning_rate": 1.0e-3}), set()),

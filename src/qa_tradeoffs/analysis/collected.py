@@ -165,10 +165,12 @@ def collect(
         seeds=tuple(seeds),
         trainings=trainings,
         evaluations=evaluations,
-        predictions={k: _table(run.predictions(*k), columns, run.evaluation(*k), f) for k, f in evaluations.items()},
+        predictions={
+            k: read_table(run.predictions(*k), columns, run.evaluation(*k), f) for k, f in evaluations.items()
+        },
         profiles={slug: fresh(run.profile(slug), "profile", slug) for slug in slugs},
         comparison=_comparison(study, run.comparison, slugs),
-        histories={k: _table(run.history(*k), _HISTORY, run.training(*k), f) for k, f in trainings.items()},
+        histories={k: read_table(run.history(*k), _HISTORY, run.training(*k), f) for k, f in trainings.items()},
         engine_evaluations=served,
         engine_predictions=frames,
     )
@@ -184,7 +186,7 @@ def _of_engines(
         for name in (other for other in study.other_engines if other not in missing):
             key, path = (engines.point(slug, name), seed), run.evaluation(slug, seed, name)
             found[key] = results.read_fresh(path, inputs.digest(study, "evaluate", slug, seed))
-            frames[key] = _table(run.predictions(slug, seed, name), _SCORED, path, found[key])
+            frames[key] = read_table(run.predictions(slug, seed, name), _SCORED, path, found[key])
     return found, frames
 
 
@@ -196,6 +198,17 @@ def _comparison(study: config.Study, path: Path, slugs: Sequence[str]) -> result
     known = [slug for slug in found.models if slug in study.models]
     expected = inputs.of_comparison(study, known, found.provenance.seed or 0)
     return results.checked_fresh(path, found, config.digest(expected))
+
+
+def read_table(
+    path: Path, columns: list[str], result_path: Path, result: results.Results | results.Comparison
+) -> pd.DataFrame:
+    """These columns of a table. Raises StudyError where it is not the one that was written with its result."""
+    if not path.is_file():
+        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)")
+    if results.fingerprints(path.parent, path) != {path.name: result.beside.get(path.name)}:
+        raise StudyError(f"{path}: is not what was written together with {result_path}; run make all")
+    return pd.read_parquet(path, columns=columns)
 
 
 def bounded(name: str, value: Any, bounds: Sequence[Any]) -> dict[str, Any]:
@@ -211,12 +224,3 @@ def of_model(slug: str, files: Mapping[tuple[str, int], T]) -> list[T]:
 def evaluation_seeds(study: config.Study, slug: str, seeds: Sequence[int]) -> Sequence[int]:
     """The seeds a model is evaluated with: one that came fine-tuned has no seeds, it is evaluated once."""
     return seeds[:1] if study.model(slug).fine_tuned else seeds
-
-
-def _table(path: Path, columns: list[str], result_path: Path, result: results.Results) -> pd.DataFrame:
-    """These columns of a table, which must be the one that was written with its result."""
-    if not path.is_file():
-        raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)")
-    if results.fingerprints(path.parent, path) != {path.name: result.beside.get(path.name)}:
-        raise StudyError(f"{path}: is not what was written together with {result_path}; run make all")
-    return pd.read_parquet(path, columns=columns)

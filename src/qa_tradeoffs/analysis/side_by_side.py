@@ -23,14 +23,19 @@ def step(collected: Collected, network: str) -> SideBySide | None:
     return found[0] if found else None
 
 
+def subjects(collected: Collected, one: SideBySide) -> list[str]:
+    """Those of the report that took part, by the keys of the comparison."""
+    return [slug for slug in collected.slugs if slug in one.models]
+
+
 def times(collected: Collected, one: SideBySide) -> dict[str, Estimate]:
     """Seconds of a call of each model that took part, by label."""
-    return {collected.label(slug): timing.typical(one.seconds(slug)) for slug in _models(collected, one)}
+    return {collected.label(slug): timing.typical(one.seconds(slug)) for slug in subjects(collected, one)}
 
 
 def ratios(collected: Collected, one: SideBySide, points: Sequence[str] = ()) -> dict[tuple[str, str], Ratio]:
     """The ratio of the times of every two models or ``points``, by labels, its p value corrected over these pairs."""
-    return timing.ratios({collected.label(p): one.seconds(p) for p in points or _models(collected, one)})
+    return timing.ratios({collected.label(p): one.seconds(p) for p in points or subjects(collected, one)})
 
 
 def ratio(found: Mapping[tuple[str, str], Ratio], model: str, other: str) -> Ratio:
@@ -76,8 +81,3 @@ def _of_all(collected: Collected, work: str, network: str) -> SideBySide:
                 "with more memory if it ran out"
             )
     return found[0]
-
-
-def _models(collected: Collected, one: SideBySide) -> list[str]:
-    """Those of the report that took part."""
-    return [slug for slug in collected.slugs if slug in one.models]

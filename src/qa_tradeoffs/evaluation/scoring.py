@@ -1,5 +1,6 @@
 """Predictions against references: one scored row per question, and the records that sum them up."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,16 @@ def score(
     Columns: id, prediction (for v2.0 '' where ``no_answer_score`` exceeds ``threshold``), exact_match (0 or 1), f1
     (0 to 1), no_answer_score (logits), and of the best span, even where it is not the prediction: score (logits),
     probability, char_start and char_end in the context; for v2.0 also span_exact_match and span_f1, and has_answer,
-    which is of the question: from these and no_answer_score every other threshold's scores follow. What the question
-    belongs to: article, its title, and passage, a number from 0 in the order of the examples.
+    which is of the question: from these and no_answer_score every other threshold's scores follow. Of the question:
+    references, its reference answers as JSON, article, its title, and passage, a number from 0 in the order of the
+    examples.
     """
     frame = pd.DataFrame(predictions._asdict()).rename(columns={"text": "prediction"})
     spans = scores = _scores(predictions.text, examples, v2, language)
     if v2:
         scores = squad.apply_threshold(spans, predictions.no_answer_score, threshold)
         frame["prediction"] = frame["prediction"].mask(frame["no_answer_score"] > threshold, "")
-    frame = frame.assign(exact_match=scores.exact_match, f1=scores.f1, **_belonging(examples))
+    frame = frame.assign(exact_match=scores.exact_match, f1=scores.f1, **_of_questions(examples))
     if v2:
         frame = frame.assign(span_exact_match=spans.exact_match, span_f1=spans.f1, has_answer=spans.has_answer)
     return frame
@@ -55,10 +57,14 @@ def _scores(texts: Iterable[str], examples: Sequence[Example], v2: bool, languag
     return squad.score_questions(by_id, references, v2, languages.normalizer(language))
 
 
-def _belonging(examples: Sequence[Example]) -> dict[str, Any]:
-    """The columns article and passage of these examples."""
+def _of_questions(examples: Sequence[Example]) -> dict[str, Any]:
+    """The columns references, article and passage of these examples."""
     passage, _ = pd.factorize(np.array([example.context for example in examples], dtype=object))
-    return {"article": [example.title for example in examples], "passage": passage}
+    return {
+        "references": [json.dumps(example.answers, ensure_ascii=False) for example in examples],
+        "article": [example.title for example in examples],
+        "passage": passage,
+    }
 
 
 def threshold(

@@ -10,6 +10,7 @@ Utilisation is the share of the paid time in which the machine answers, in (0, 1
 import math
 
 SECONDS_PER_HOUR = 3600.0
+SECONDS_PER_MONTH = 730 * SECONDS_PER_HOUR  # a twelfth of a year, as cloud providers bill it
 MILLION = 1e6
 
 

@@ -125,16 +125,26 @@ def contrast(terms: Sequence[tuple[float, Floats]], clusters: Clusters) -> Estim
         over = "questions and training runs"
         variances += [factor**2 * _of_training(runs, clusters) for factor, runs in terms]
         freedoms += [len(runs) - 1 for _, runs in terms]
-    total = float(np.sum(variances))
-    parts = sum(variance**2 / freedom for variance, freedom in zip(variances, freedoms, strict=True))
-    freedom = total**2 / parts if 0 < total < np.inf else freedoms[0]
-    return Estimate(float(np.mean(of_questions)), float(np.sqrt(total)), float(freedom), over)
+    return Estimate(float(np.mean(of_questions)), *_sum(variances, freedoms), over)
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """``one`` less ``other``, which is of independent observations; degrees of freedom as in ``contrast``."""
+    error_and_freedom = _sum([one.error**2, other.error**2], [one.freedom, other.freedom])
+    return Estimate(one.value - other.value, *error_and_freedom, min(one.over, other.over, key=len))
 
 
 def ratio(a: Floats, b: Floats, clusters: Clusters) -> Estimate:
     """Mean score of ``a`` (runs, n) over that of ``b`` (runs, n), linearised at its value; NaN where that of b is 0."""
     value, base = a.mean() / b.mean() if b.any() else np.nan, b.mean() or np.nan
     return replace(contrast([(1 / base, a), (-value / base, b)], clusters), value=float(value))
+
+
+def _sum(variances: Sequence[float], freedoms: Sequence[float]) -> tuple[float, float]:
+    """Standard error and degrees of freedom of a sum of independent terms with these variances."""
+    total = float(np.sum(variances))
+    parts = sum(variance**2 / freedom for variance, freedom in zip(variances, freedoms, strict=True))
+    return float(np.sqrt(total)), float(total**2 / parts if 0 < total < np.inf else freedoms[0])
 
 
 def _of_training(runs: Floats, clusters: Clusters) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from qa_tradeoffs.metrics import estimates
 from qa_tradeoffs.metrics.intervals import holm, t_interval
 
 _BEYOND = 5  # answers that have to lie beyond a percentile
@@ -68,6 +69,19 @@ def ratios(passes: Mapping[str, npt.ArrayLike]) -> dict[tuple[str, str], Ratio]:
     found = {(a, b): ratio(passes[a], passes[b]) for a, b in combinations(passes, 2)}
     adjusted = holm([pair.p_value for pair in found.values()])
     return {key: pair._replace(p_value=float(p)) for (key, pair), p in zip(found.items(), adjusted, strict=True)}
+
+
+def change(before: npt.ArrayLike, after: npt.ArrayLike) -> Ratio:
+    """Ratios of times ``after`` (m,) over such ratios ``before`` (n,), a value per pass; n and m are at least 2.
+
+    The passes are not the same ones: the interval and the p value are those of Welch's (1947) t test on logarithms.
+    """
+    logs = [np.log(_checked(ratios, name)) for ratios, name in ((after, "after"), (before, "before"))]
+    found = estimates.difference(
+        *(estimates.Estimate(float(of.mean()), float(of.std(ddof=1) / np.sqrt(len(of))), len(of) - 1) for of in logs)
+    )
+    value, low, high = map(float, np.exp([found.value, *found.interval()]))
+    return Ratio(value, low, high, found.p_value)
 
 
 def supports_percentile(percentile: int, n: int) -> bool:

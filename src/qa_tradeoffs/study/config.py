@@ -331,6 +331,13 @@ class Compare(Section):
     )
 
 
+class Traffic(Section):
+    """The load that a service has to carry, for which the report counts machines."""
+
+    questions_per_second: float = Field(gt=0, le=1e9, description="on average; they arrive at random")
+    p99_ms: float = Field(ge=0.01, le=1e9, description="99 % of them are answered within this, waiting included")
+
+
 class Study(Section):
     """One study: data, models, recipe, seeds, what is measured, what is asked of it, and the price it is costed at."""
 
@@ -349,6 +356,7 @@ class Study(Section):
     profile: Profile = Profile()
     compare: Compare = Compare()
     price: str = "gcp-n1-standard-2"
+    traffic: Traffic | None = Field(default=None, exclude_if=lambda value: value is None)
 
     _file: Path = PrivateAttr(default=Path("study"))  # for messages
 

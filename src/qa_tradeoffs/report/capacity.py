@@ -1,0 +1,105 @@
+"""Which model carries the study's traffic on the fewest machines: a sentence, a table, a chart of p99 against load."""
+
+import math
+from itertools import cycle
+from typing import Any
+
+from matplotlib import pyplot as plt
+
+from qa_tradeoffs.analysis.capacity import CHEAPEST, Capacity
+from qa_tradeoffs.core.words import counted, percent, plain, seconds, usd
+from qa_tradeoffs.metrics.timing import supports_percentile
+from qa_tradeoffs.report import charts, display
+
+_LINES = ("-", "--", ":", "-.")  # of engines, in the order of the study
+_DECADE = 10  # highest over lowest, from which an axis is logarithmic
+
+
+def section(capacity: Capacity | None, colours: dict[str, Any]) -> display.Html:
+    """All of it; a sentence where the study names no traffic."""
+    if capacity is None:
+        return display.none("the study names no traffic, as in `traffic: {questions_per_second: 20, p99_ms: 300}`")
+    return display.together(display.paragraphs(answer(capacity)), table(capacity), chart(capacity, colours))
+
+
+def answer(capacity: Capacity) -> list[str]:
+    """The cheapest model that meets the traffic, or that none does; and what p99 rests on where questions are few."""
+    rows, load = capacity.machines, _load(capacity)
+    nearest = rows.loc[rows["alone"].idxmin()]
+    if (rows["verdict"] == CHEAPEST).any():
+        best = rows[rows["verdict"] == CHEAPEST].iloc[0]
+        cost = f"{_machines(best)}, USD {_usd(best)} a month, F1 {best['f1']:.1f}"
+        sentence = f"For {load}, {best['model']} is the cheapest: {cost} (simulated)."
+    elif rows["rate"].any():
+        sentence = f"No model that has learned the task is fast enough for {load} (simulated)."
+    else:
+        shortest = f"even without waits {nearest['model']}, the nearest to it, needs {seconds(nearest['alone'])}"
+        sentence = f"No model is fast enough for {load}: {shortest}."
+    few = (
+        f"Service times are those of {counted(capacity.questions, 'question')}, too few for a p99 of their own: it "
+        "rests on the longest of them. `compare: {questions: 500}` in the study times enough."
+    )
+    return [sentence] if supports_percentile(99, capacity.questions) else [sentence, few]
+
+
+def table(capacity: Capacity) -> display.Table:
+    """What one machine holds, and how many the traffic needs, by model."""
+    rows = capacity.machines
+    columns = {
+        "model": rows["model"],
+        "F1": rows["f1"].map("{:.1f}".format),
+        "p99 without waits": rows["alone"].map(seconds),
+        "one machine holds, questions/s": [
+            f"{plain(r.rate)} ({plain(r.rate_low)} to {plain(r.rate_high)})" for r in rows.itertuples()
+        ],
+        "busy then": rows["utilisation"].map(percent),
+        "needed": [_machines(row) for row in rows.itertuples()],
+        "USD a month": [_usd(row) for row in rows.itertuples()],
+        "verdict": rows["verdict"],
+    }
+    caption = f"Machines for {_load(capacity)}, simulated; ranges by the 95 % interval over passes of a question's time"
+    return display.table(columns, caption, data=rows)
+
+
+def chart(capacity: Capacity, colours: dict[str, Any]) -> display.Picture:
+    """p99 against the load of one machine, a line per model and engine; an axis over a decade is logarithmic."""
+    figure, axes = plt.subplots(figsize=(charts.WIDTH, 4.5))
+    drawn = dict(zip(capacity.machines["engine"].unique(), cycle(_LINES), strict=False))
+    limit, loads = capacity.traffic.p99_ms, capacity.loads.assign(ms=1e3 * capacity.loads["p99"])
+    for (model, engine), rows in loads.groupby(["model", "engine"], sort=False):
+        label = charts.name(model, colours)
+        axes.plot(rows["rate"], rows["ms"], drawn[engine], color=colours[str(model)], label=label)
+    axes.axhline(limit, color="0.4", linewidth=3, alpha=0.5, label=f"limit, {_limit(capacity)}")
+    axes.set(xlabel="questions a second on one machine", ylabel="p99 (ms, simulated)")
+    for axis, column in (("x", "rate"), ("y", "ms")):
+        if loads[column].max() > _DECADE * loads[column].min():
+            axes.set(**{f"{axis}scale": "log"})
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    named = [f"{row.model} holds {plain(row.rate)} questions a second" for row in capacity.machines.itertuples()]
+    what = f"Line chart of p99 against load, simulated; within {_limit(capacity)}"
+    caption = (
+        "Simulated from measured service times: the time within which 99 % of the questions are answered, waiting "
+        "included, by the load of one machine. The broad grey line is the study's limit."
+    )
+    return display.figure(figure, what, named, caption)
+
+
+def _load(capacity: Capacity) -> str:
+    return f"{capacity.traffic.questions_per_second:,.10g} questions a second, 99 % answered within {_limit(capacity)}"
+
+
+def _limit(capacity: Capacity) -> str:
+    return f"{capacity.traffic.p99_ms:,.10g} ms"
+
+
+def _usd(row: Any) -> str:
+    return "" if math.isinf(row.machines) else usd(row.month_usd_low, row.month_usd_high)
+
+
+def _machines(row: Any) -> str:
+    """'3 machines (3 to 4)'."""
+    if math.isinf(row.machines):
+        return "no number suffices"
+    bounds = (row.machines_low, row.machines_high)
+    low, high = (f"{value:,.0f}" if math.isfinite(value) else "no number" for value in bounds)
+    return counted(int(row.machines), "machine") + (f" ({low} to {high})" if low != high else "")
