@@ -102,6 +102,25 @@ def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, messa
     assert sentence(tmp_path, text).startswith(message)
 
 
+def test_a_recipe_without_its_newer_keys_has_the_digest_that_it_had_before(tmp_path):
+    """Results of studies that use none of them stay valid."""
+    content = config.stage_inputs(loaded(tmp_path, VALID), "train", "bert")
+    assert content["training"].keys() == {
+        "learning_rate", "epochs", "batch_size", "weight_decay", "warmup_ratio", "max_length", "stride",
+        "max_question_tokens", "dropout", "fast_dropout", "precision", "save_minutes",
+    }  # fmt: skip
+    given = loaded(tmp_path, changed(("training", {"schedule": "cosine", "layer_decay": 0.9})))
+    new = config.stage_inputs(given, "train", "bert")["training"]
+    assert new == content["training"] | {"schedule": "cosine", "layer_decay": 0.9}
+
+
+def test_a_models_own_default_stands_against_the_studys_value(tmp_path):
+    study = loaded(
+        tmp_path, changed(("training", {"schedule": "cosine"}), ("models.bert.training", {"schedule": "linear"}))
+    )
+    assert (study.recipe("bert").schedule, study.recipe("mini").schedule) == ("linear", "cosine")
+
+
 FILES = {"source": "files", "file": "dev.json"}
 HUB = {"source": "hub", "name": "some/squad", "revision": "0123abc"}
 ONLY_DEV = {"source": "files", "validation": "dev.json"}
@@ -117,6 +136,13 @@ THRESHOLD = "`data.threshold_questions`"
         ([("titel", "x")], "titel: unknown key; the keys here are title, about, data, models, training, evaluation, "),
         ([("title", REMOVED), ("titel", "x")], "titel: unknown key; the keys here are title, "),
         ([("training.rate", 1)], "training.rate: unknown key; the keys here are learning_rate, epochs, batch_size, "),
+        (
+            [("training.early_stopping_every", 0.5)],
+            "training: `early_stopping_every` is for early stopping; needs `ear",
+        ),
+        ([("training.schedule", "step")], "training.schedule: must be 'linear', 'cosine' or 'constant' (it is 'step')"),
+        ([("training.layer_decay", 0)], "training.layer_decay: must be greater than 0 (it is 0)"),
+        ([("training.label_smoothing", 1)], "training.label_smoothing: must be less than 1 (it is 1)"),
         ([("evaluation.x", 1)], "evaluation.x: unknown key; the keys here are max_answer_tokens, batch_tokens, "),
         ([("data.file", "x")], "data.file: unknown key; the keys here are source, train_passages, validation_passages"),
         ([("data", FILES | {"name": "x"})], "data.name: unknown key; the keys here are validation_share, "),
@@ -145,7 +171,10 @@ THRESHOLD = "`data.threshold_questions`"
         # values out of range
         ([("training.learning_rate", float("inf"))], "training.learning_rate: must be a finite number (it is inf)"),
         ([("training.epochs", -1)], "training.epochs: must be greater than 0 (it is -1)"),
-        ([("training.precision", "fp\n16")], "training.precision: must be 'auto', 'fp32' or 'bf16' (it is 'fp\\n16')"),
+        (
+            [("training.precision", "fp\n16")],
+            "training.precision: must be 'auto', 'fp32', 'bf16' or 'fp16' (it is 'fp\\n16')",
+        ),
         (
             [("models.bert.training", {"rate": 1})],
             "models.bert.training.rate: unknown key; the keys here are learning_r",

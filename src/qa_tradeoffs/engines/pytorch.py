@@ -20,7 +20,7 @@ _ON_A_CORE, _ON_ALL_CORES, _ON_A_GPU = 1024, 16_384, 32_768
 class Engine:
     """``network`` on ``device``, left there in eval mode; ``pad_token_id`` is its tokenizer's.
 
-    ``precision``: 'fp32', or 'bf16' for mixed precision.
+    ``precision``: 'fp32', or 'bf16' or 'fp16' for mixed precision.
     """
 
     def __init__(

@@ -33,6 +33,7 @@ from qa_tradeoffs.models.weights import is_converted, pickles
 from qa_tradeoffs.runs import graph, inputs, rates, results
 from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
+from qa_tradeoffs.training.setup import check_recipe
 
 _WITH_ADAM = 3  # weights and the two moments of each, in a checkpoint to resume from; gradients come on top in memory
 _WORD = re.compile(r"\w+|[^\w\s]")  # the units that BERT's tokenizer splits further
@@ -74,7 +75,7 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     """What each model needs, a row each, and how many windows there are, in words.
 
     ``tflops``: achieved 10¹² FLOP/s of hardware where nothing was measured; 0: what was measured. Raises StudyError
-    where a size is not known.
+    where a size is not known, and where a network cannot be trained by its recipe.
 
     Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
     seconds of one, ``compare``: the model's share of the comparison, and ``rate``: how they are known; ``seconds``: of
@@ -94,6 +95,9 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
         slug: rates.steps(build(chosen.study.model(slug), known), [r for _, found in done for r in found.records])
         for slug, done in earlier.items()
     }
+    for slug, recipe in recipes.items():
+        if not chosen.study.model(slug).fine_tuned:
+            check_recipe(timed[slug].network, recipe)
     rows = {}
     for slug, recipe in recipes.items():
         spec, network, (train, validation, _) = chosen.study.model(slug), timed[slug].network, counted[cuts[slug]]

@@ -15,7 +15,9 @@ from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
-from qa_tradeoffs.data import sources
+from qa_tradeoffs.data import features, sources, splitting
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.models import checkpoints, devices, networks, precisions, tokenizers, trial, weights
 from qa_tradeoffs.runs import inputs, results
@@ -58,13 +60,27 @@ class Stage:
 
     @property
     def precision(self) -> str:
-        """'fp32' or 'bf16': what the recipe's precision comes down to on this device."""
+        """'fp32', 'bf16' or 'fp16': what the recipe's precision comes down to on this device."""
         return precisions.chosen(self.study.training.precision, self.device)
 
     @cached_property
     def splits(self) -> sources.Splits:
         """The study's questions, read and checked once."""
         return sources.load(self.study.data)
+
+    @cached_property
+    def questions(self) -> tuple[list[Example], list[Example]]:
+        """The training questions to learn from, and those that the recipe holds out to stop early by, if any."""
+        n = self.study.training.early_stopping_questions
+        if n is None:
+            return self.splits.train, []
+        return splitting.hold_out(self.splits.train, n, "training.early_stopping_questions")
+
+    def windows(self, examples: Sequence[Example], tokenizer: Any) -> Windows | None:
+        """The windows of these examples, as the recipe cuts them; None where there are no examples."""
+        recipe = self.study.training
+        limits = recipe.max_length, recipe.stride, recipe.max_question_tokens
+        return features.build(examples, tokenizer, *limits) if examples else None
 
     @cached_property
     def checkpoint(self) -> Path | None:

@@ -13,7 +13,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
-    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -154,6 +153,11 @@ Architecture = Literal[
 ]  # fmt: skip
 
 
+def _option(default: Any, **settings: Any) -> Any:
+    """A key that is left out of what a stage depends on while it has its default: results from before it stay valid."""
+    return Field(default=default, exclude_if=lambda value: value == default, **settings)
+
+
 class Training(Section):
     """The recipe of all models that do not give their own; the defaults are those of the original study of 2021."""
 
@@ -167,10 +171,26 @@ class Training(Section):
     max_question_tokens: int = Field(default=64, gt=0, le=8192, description="longer questions are cut to their first")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="None: what the checkpoint's config says")
     fast_dropout: bool = Field(default=True, description="on a CPU: drop in fewer steps than torch, as often")
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(default="auto", description="fp16: on a GPU only")
     save_minutes: float = Field(default=10, gt=0, description="minutes between checkpoints to resume from")
     # That share every update, each on a GPU or on a share of the cores.
-    processes: int = Field(default=1, gt=0, le=1024, exclude_if=lambda value: value == 1)
+    processes: int = _option(1, gt=0, le=1024)
+    schedule: Literal["linear", "cosine", "constant"] = _option("linear", description="of the rate after its warm-up")
+    max_grad_norm: float = _option(1.0, ge=0, description="longer gradients are cut to it; 0: none are")
+    adam_beta1: float = _option(0.9, ge=0, lt=1)
+    adam_beta2: float = _option(0.999, ge=0, lt=1)
+    adam_epsilon: float = _option(1e-8, gt=0)
+    layer_decay: float = _option(1.0, gt=0, le=1, description="rate of a layer as a share of that of the one above it")
+    freeze_embeddings: bool = _option(False)
+    freeze_layers: int = _option(0, ge=0, le=1000, description="so many of the lowest are not trained")
+    label_smoothing: float = _option(0.0, ge=0, lt=1, description="share of a label that all of a window's tokens have")
+    gradient_checkpointing: bool = _option(False, description="less memory, and activations computed twice")
+    report_to: Literal["none", "tensorboard"] = _option("none", description="where the loss is logged as well")
+    early_stopping_questions: int | None = _option(
+        None, gt=0, description="training questions, of whole articles, held out; the weights of their lowest loss stay"
+    )
+    early_stopping_patience: int = _option(3, gt=0, description="evaluations without a lower loss, then training stops")
+    early_stopping_every: float = _option(0.1, gt=0, lt=1, description="share of the updates between evaluations")
 
     @property
     def too_large(self) -> str:
@@ -185,6 +205,9 @@ class Training(Section):
             raise ValueError(f"`stride` {self.stride} must be smaller than `max_length` {self.max_length}")
         if self.batch_size % self.processes:
             raise ValueError(f"`processes` {self.processes} must divide `batch_size` {self.batch_size}")
+        unused = {"early_stopping_patience", "early_stopping_every"} & self.model_fields_set
+        if unused and self.early_stopping_questions is None:
+            raise ValueError(f"`{min(unused)}` is for early stopping; needs `early_stopping_questions`")
         return self
 
 
@@ -195,9 +218,9 @@ class OwnTraining(Training):
     def _consistent(self) -> "OwnTraining":
         return self  # what goes together is a matter of the whole recipe
 
-    @model_serializer(mode="wrap")
-    def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in dump(self).items() if key in self.model_fields_set}
+    @model_serializer
+    def _given(self) -> dict[str, Any]:
+        return {key: value for key, value in self if key in self.model_fields_set}  # defaults, too, if they are given
 
 
 _EXECUTION = {"label", "grouped_matmul"}  # keys of a model that change how it is computed, and not what it answers

@@ -144,24 +144,30 @@ class Logits(NamedTuple):
     end_logits: torch.Tensor
 
 
-def span_loss(output: Any, own_tokens: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+def span_loss(
+    output: Any, own_tokens: torch.Tensor, start: torch.Tensor, end: torch.Tensor, smoothing: float = 0.0
+) -> torch.Tensor:
     """Mean over windows of the mean of two cross-entropies, of the answer's first and of its last token, in nats.
 
     ``output`` has start and end logits (b, L), ``own_tokens`` (b, L) is 0 on padding, labels are (b,) int64. Only
     the window's own tokens are candidates: in the loss of transformers' networks padding is, too, so that it depends
-    on how much of it there happens to be.
+    on how much of it there happens to be. The share ``smoothing`` of a label is spread evenly over the candidates
+    (Szegedy et al. 2016, arXiv 1512.00567, section 7).
     """
     padding = own_tokens == 0
-    of_start, of_end = (
-        cross_entropy(logits.float().masked_fill(padding, -math.inf), labels)
-        for logits, labels in ((output.start_logits, start), (output.end_logits, end))
-    )
-    return (of_start + of_end) / 2
+    loss = torch.zeros((), device=padding.device)
+    for logits, labels in ((output.start_logits, start), (output.end_logits, end)):
+        candidates = logits.float().masked_fill(padding, -math.inf)
+        loss = loss + (1 - smoothing) * cross_entropy(candidates, labels) / 2
+        if smoothing:
+            evenly = candidates.log_softmax(-1).masked_fill(padding, 0).sum(-1) / own_tokens.sum(-1)
+            loss = loss - smoothing * evenly.mean() / 2
+    return loss
 
 
-def part_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
+def part_loss(network: Any, part: dict[str, Any], smoothing: float = 0.0) -> torch.Tensor:
     """What a collator's ``part`` of an update contributes to the mean loss of its windows."""
-    share, own_tokens, *labels = (part.pop(name) for name in ("share", "own_tokens", *LABELS))
+    share, own_tokens, start, end = (part.pop(name) for name in ("share", "own_tokens", *LABELS))
     splits = part.pop("splits", None)
     if splits is None:
         output = network(**part)
@@ -171,7 +177,7 @@ def part_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
         lengths = np.diff(splits).tolist()
         each = (logits[0].split(lengths) for logits in (row.start_logits, row.end_logits))
         output = Logits(*(pad_sequence(of_each, batch_first=True) for of_each in each))
-    loss: torch.Tensor = share * span_loss(output, own_tokens, *labels)
+    loss: torch.Tensor = share * span_loss(output, own_tokens, start, end, smoothing)
     return loss
 
 
@@ -183,7 +189,9 @@ def collator_for(
     of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
     multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
     packed_tokens = 0
-    if device.type == "cpu" and packing.possible(network):
+    # Activations that are computed once more, with the gradient, would be those of attention over the whole row.
+    once = not getattr(network, "is_activation_checkpointing", False)
+    if device.type == "cpu" and once and packing.possible(network):
         widest = max(layer.out_features for layer in network.modules() if isinstance(layer, torch.nn.Linear))
         packed_tokens = _PACKED_BYTES // (4 * widest)
     reads = inputs.of(network)

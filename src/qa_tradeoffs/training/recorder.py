@@ -89,7 +89,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         complete = _checkpoint(args, state)
         write_text(complete / _MARKER, json.dumps(marker))
         for other in complete.parent.glob("checkpoint-*"):
-            if other != complete:
+            if other != complete and str(other) != state.best_model_checkpoint:
                 shutil.rmtree(other, ignore_errors=True)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
@@ -102,6 +102,10 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
                     f"{logs['loss']:.3g} nats, {_TIMES_A_GUESS} times that of a guess or more, {_ROWS_UNTIL_DIVERGED} "
                     "reports in a row; try a lower rate, or some warmup_ratio"
                 )
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Report the mean since the last row where training stops early; the Trainer calls this as it stops."""
+        control.should_log |= control.should_training_stop
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """End the clock once the device is done."""
