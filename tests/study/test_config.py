@@ -129,9 +129,42 @@ HELD_OUT = (("data.unanswerable_share", 0.5), ("data.threshold_questions", 9))
 THRESHOLD = "`data.threshold_questions`"
 
 
+SHALLOW = {"label": "Shallow", "architecture": "distilbert", "init_from": {"model": "mini", "layers": [0, 2]}}
+BEGUN = ("models.shallow", SHALLOW)
+
+
+def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_models_checkpoint(tmp_path):
+    def digest(*changes):
+        return config.stage_inputs(loaded(tmp_path, changed(BEGUN, *changes)), "train", "shallow")
+
+    assert digest(("models.mini.revision", "fedcba9")) != digest() == digest(("models.mini.label", "Other"))
+    assert digest(("models.shallow.init_from.layers", [0, 1])) != digest()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            [BEGUN, ("models.shallow.init_from.model", "x")],
+            "`models.shallow.init_from.model`: there is no model 'x'; it has bert, mini, shallow",
+        ),
+        (
+            [BEGUN, ("models.shallow.init_from.model", "bert")],
+            "`models.shallow.init_from.model`: 'bert' has no checkpoint to begin with, only a config; name",
+        ),
+        (
+            [BEGUN, ("models.shallow.init_from.layers", [2, 0])],
+            "models.shallow.init_from.layers: must name each layer once, from below, as in [0, 2, 4]",
+        ),
+        (
+            [BEGUN, ("models.shallow.init_from.layers", [-1])],
+            "models.shallow.init_from.layers[0]: must be greater than",
+        ),
+        ([BEGUN, ("models.shallow.init_from.layers", [])], "models.shallow.init_from.layers: must not be empty"),
+        (
+            [("models.mini.init_from", {"model": "mini", "layers": [0]})],
+            "models.mini: `init_from` goes with `architecture`, which says what the layers become",
+        ),
         # unknown keys, at every level, with the keys that there are
         ([("titel", "x")], "titel: unknown key; the keys here are title, about, data, models, training, evaluation, "),
         ([("title", REMOVED), ("titel", "x")], "titel: unknown key; the keys here are title, "),

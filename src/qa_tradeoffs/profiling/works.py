@@ -56,7 +56,7 @@ class Model:
 
 def of(study: Study, spec: Any, tokenizer: Any, trained: Any, setting: Setting) -> Model:
     """The model as it is compared; only what a study builds itself may be a small network of its kind."""
-    twin = workloads.full_size(trained, setting.seed) if spec.architecture else None
+    twin = workloads.full_size(trained, setting.seed) if spec.from_scratch else None
     trained.to(setting.device)
     return Model(study, tokenizer, trained, trained if twin is None else twin.to(setting.device))
 

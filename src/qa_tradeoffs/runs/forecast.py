@@ -27,7 +27,7 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
-from qa_tradeoffs.models import checkpoints, networks
+from qa_tradeoffs.models import checkpoints, networks, shallower
 from qa_tradeoffs.models.networks import PUBLISHED
 from qa_tradeoffs.models.weights import is_converted, pickles
 from qa_tradeoffs.runs import graph, inputs, rates, results
@@ -92,7 +92,7 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     finished = [] if tflops else [stage for stage in graph.stages(chosen) if stage.slug and not stage.stale]
     earlier = {s: [(g, results.read(g.targets[0])) for g in finished if g.slug == s] for s in chosen.models}
     timed = {
-        slug: rates.steps(build(chosen.study.model(slug), known), [r for _, found in done for r in found.records])
+        slug: rates.steps(build_of(chosen.study, slug, known), [r for _, found in done for r in found.records])
         for slug, done in earlier.items()
     }
     for slug, recipe in recipes.items():
@@ -207,6 +207,18 @@ def windows(examples: Sequence[Example], recipe: config.Training, tokens_per_wor
     count = 1 + np.maximum(0, np.ceil((context - room) / np.maximum(room - recipe.stride, 1)))
     tokens = context + count * beside + (count - 1) * recipe.stride
     return Split(int(count.sum()), float(tokens.sum() / count.sum()))
+
+
+def build_of(study: config.Study, slug: str, known: Assumptions) -> Any:
+    """The network of one of the study's models, as ``build``. Raises StudyError for layers that are not there."""
+    spec = study.model(slug)
+    if spec.init_from is None:
+        return build(spec, known)
+    with torch.device("meta"):
+        source = build(study.origin(slug), known)
+        network = networks.from_config(shallower.configure(spec, source.config))
+        shallower.fill(network, source, spec)
+        return network.eval().requires_grad_(False)
 
 
 def build(spec: config.Model, known: Assumptions) -> Any:

@@ -89,7 +89,7 @@ def files(study: config.Study, slug: str) -> dict[str, Path]:
     for key in ("train", "validation", "file"):
         data_files = folders.files(getattr(study.data, key, None) or ())
         named |= {f"data.{key}[{i}]": path for i, path in enumerate(data_files)}
-    folder = study.model(slug).path
+    folder = study.origin(slug).path
     there = [path for path in (sorted(folder.glob("*")) if folder else []) if is_file(path)]
     # Pickles are not read beside safetensors.
     weights = [p for p in there if p.suffix == ".safetensors"] or [p for p in there if p.match("pytorch_model*.bin")]

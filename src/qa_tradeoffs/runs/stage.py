@@ -84,8 +84,8 @@ class Stage:
 
     @cached_property
     def checkpoint(self) -> Path | None:
-        """Folder of the published or local checkpoint; None for an architecture built from its config."""
-        return checkpoints.locate(self.model)
+        """Folder of the published or local checkpoint to begin with; None for an architecture built from its config."""
+        return checkpoints.locate(self.study.origin(self.slug))
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -148,7 +148,7 @@ class Stage:
 
         ``beside``: files and folders that were written with it, and are known by it when they are read.
         """
-        spec = self.model
+        spec, origin = self.model, self.study.origin(self.slug)
         provenance = results.Provenance(
             study=self.study_file.name,
             study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
@@ -156,8 +156,8 @@ class Stage:
             data_sha256=self.splits.fingerprint,
             data_revision=self.splits.revision,
             seed=self.seed,
-            checkpoint=spec.hub or (spec.path.name if spec.path else f"{spec.architecture} from a config"),
-            revision=checkpoints.revision(spec, self.checkpoint),
+            checkpoint=_begins_with(spec, origin),
+            revision=checkpoints.revision(origin, self.checkpoint),
             converted=tuple(weights.conversions(self.checkpoint)) if self.checkpoint else (),
             device=devices.describe(self.device),
             **results.software(),
@@ -170,6 +170,14 @@ class Stage:
             notes=(*self.splits.notes, *self._warnings()),
             beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
+
+
+def _begins_with(spec: config.Model, origin: config.Model) -> str:
+    """The checkpoint that a model begins with, in words; ``origin``: whose that is."""
+    name = origin.hub or (origin.path.name if origin.path else f"{spec.architecture} from a config")
+    if spec.init_from is None:
+        return name
+    return f"{spec.architecture} from layers {', '.join(map(str, spec.init_from.layers))} of {name}"
 
 
 def start(

@@ -223,6 +223,22 @@ class OwnTraining(Training):
         return {key: value for key, value in self if key in self.model_fields_set}  # defaults, too, if they are given
 
 
+class InitFrom(Section):
+    """Layers of another model's checkpoint, which a shallower network of the same widths begins with."""
+
+    model: str = Field(description="of the study, one with `hub` or `path`")
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        min_length=1, strict=False, description="from below, from 0"
+    )
+
+    @field_validator("layers")
+    @classmethod
+    def _rising(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        if list(layers) != sorted(set(layers)):
+            raise ValueError("must name each layer once, from below, as in [0, 2, 4]")
+        return layers
+
+
 _EXECUTION = {"label", "grouped_matmul"}  # keys of a model that change how it is computed, and not what it answers
 
 
@@ -235,11 +251,17 @@ class Model(Section):
     path: File | None = None
     architecture: Architecture | None = None
     config: dict[str, Any] = Field(default_factory=dict, description="values, with transformers' names")
+    init_from: InitFrom | None = _option(None)
     fine_tuned: bool = False
     grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
     training: OwnTraining | None = Field(
         default=None, exclude_if=lambda value: value is None, description="where its recipe is not the study's"
     )
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether its weights are random as training begins."""
+        return self.architecture is not None and self.init_from is None
 
     @property
     def identity(self) -> str:
@@ -255,6 +277,8 @@ class Model(Section):
             raise ValueError("`hub` and `revision` go together: name the commit hash of the checkpoint")
         if self.config and self.architecture is None:
             raise ValueError("`config` only goes with `architecture`; a checkpoint brings its own")
+        if self.init_from and self.architecture is None:
+            raise ValueError("`init_from` goes with `architecture`, which says what the layers become")
         if self.fine_tuned and self.architecture:
             raise ValueError("an `architecture` has random weights and cannot be `fine_tuned` already")
         if self.grouped_matmul and self.architecture not in (None, "squeezebert"):
@@ -381,6 +405,8 @@ class Study(Section):
                 raise ValueError(
                     f"`models.{slug}.training`: with the study's `training`, {first_problem(error)}"
                 ) from None
+            if (init_from := self.models[slug].init_from) is not None:
+                self._check_source(slug, init_from.model)
         data, untrained = self.data, [slug for slug, model in self.models.items() if not model.fine_tuned]
         nothing_to_train_on = isinstance(data, FileData) and not (data.train or data.file)
         if nothing_to_train_on and untrained:
@@ -411,6 +437,19 @@ class Study(Section):
         if all(model.fine_tuned for model in self.models.values()):
             del meanings["training"]
         return "; ".join(f"{key}: {what}" for key, what in meanings.items() if key not in self.model_fields_set)
+
+    def origin(self, slug: str) -> Model:
+        """The model whose checkpoint this one begins with: itself, or that which ``init_from`` names."""
+        model = self.model(slug)
+        return self.models[model.init_from.model] if model.init_from else model
+
+    def _check_source(self, slug: str, source: str) -> None:
+        """Refuse another model to begin with that is not there, or has no checkpoint."""
+        where = f"`models.{slug}.init_from.model`"
+        if source not in self.models:
+            raise ValueError(f"{where}: there is no model '{source}'; it has {', '.join(self.models)}")
+        if self.models[source].architecture:
+            raise ValueError(f"{where}: '{source}' has no checkpoint to begin with, only a config; name one with `hub`")
 
     def recipe(self, slug: str) -> Training:
         """How this model is trained: the study's recipe, but for what the model gives itself."""
@@ -454,6 +493,9 @@ def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
         "compare": ("data", "training", "compare"),
     }[stage]
     model = {key: value for key, value in content["models"][slug].items() if key not in ("label", "training")}
+    if study.model(slug).init_from:
+        origin = study.origin(slug).model_dump(mode="json", include={"hub", "revision", "path"})
+        model["init_from"] |= {"checkpoint": origin}
     return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys}
 
 
