@@ -114,6 +114,16 @@ def test_a_recipe_without_its_newer_keys_has_the_digest_that_it_had_before(tmp_p
     assert new == content["training"] | {"schedule": "cosine", "layer_decay": 0.9}
 
 
+def test_a_teachers_recipe_is_not_that_of_its_student(tmp_path):
+    """What a stage has before it is the study as it is for one model; from there the others keep their recipes."""
+    changes = (("training", {"epochs": 4}), ("models.bert.training", {"epochs": 9}), ("models.bert.teacher", "mini"))
+    study = loaded(tmp_path, changed(*changes))
+    assert study.of("bert").training.epochs == 9
+    assert study.of("bert").of("mini").training.epochs == study.of("mini").training.epochs == 4
+    assert config.stage_inputs(study.of("bert"), "train", "mini") == config.stage_inputs(study, "train", "mini")
+    assert (study.teachers("bert"), study.teachers("mini")) == (["mini"], [])
+
+
 def test_a_models_own_default_stands_against_the_studys_value(tmp_path):
     study = loaded(
         tmp_path, changed(("training", {"schedule": "cosine"}), ("models.bert.training", {"schedule": "linear"}))
@@ -164,6 +174,29 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
         (
             [("models.mini.init_from", {"model": "mini", "layers": [0]})],
             "models.mini: `init_from` goes with `architecture`, which says what the layers become",
+        ),
+        # teachers
+        ([("models.bert.teacher", "x")], "`models.bert.teacher`: there is no model 'x'; it has bert, mini"),
+        ([("models.bert.teacher", "bert")], "`models.bert.teacher`: bert learns from bert; but a teacher is trained "),
+        (
+            [("models.bert.teacher", "mini"), ("models.mini.teacher", "bert")],
+            "`models.mini.teacher`: bert learns from mini learns from bert; but a teacher is trained before its",
+        ),
+        (
+            [("models.mini.fine_tuned", True), ("models.mini.teacher", "bert")],
+            "models.mini: is `fine_tuned` already and learns nothing from a `teacher`; leave one of them out",
+        ),
+        (
+            [("models.bert.distillation", {"weight": 0.5})],
+            "models.bert: `distillation` says how to learn from a `teacher`, which is not given",
+        ),
+        (
+            [("models.bert.teacher", "mini"), ("models.bert.distillation", {"weight": 1.5})],
+            "models.bert.distillation.weight: must be less than or equal to 1 (it is 1.5)",
+        ),
+        (
+            [("models.bert.teacher", "mini"), ("models.bert.distillation", {"temperature": 0})],
+            "models.bert.distillation.temperature: must be greater than 0 (it is 0)",
         ),
         # unknown keys, at every level, with the keys that there are
         ([("titel", "x")], "titel: unknown key; the keys here are title, about, data, models, training, evaluation, "),

@@ -42,7 +42,7 @@ _LARGE = 2**20  # bytes; smaller files are read again each time
 def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[str, Any]:
     """All that the result of a stage of one model depends on, as plain JSON. Raises StudyError.
 
-    An evaluation depends on what its training depends on as well.
+    An evaluation depends on what its training depends on as well, and a training on what its teacher depends on.
     """
     content = without_folders(config.stage_inputs(study, stage, slug)) | {
         "seed": seed,
@@ -52,6 +52,8 @@ def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[s
     }
     if stage == "evaluate" and not study.model(slug).fine_tuned:
         content["training"] = digest(study, "train", slug, seed)
+    if stage == "train" and (teacher := study.model(slug).teacher):
+        content["teacher"] = digest(study, "train", teacher, seed)
     return content
 
 

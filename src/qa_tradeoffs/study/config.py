@@ -239,6 +239,13 @@ class InitFrom(Section):
         return layers
 
 
+class Distillation(Section):
+    """How a model learns from its teacher: the loss is (1 - weight) · that of the labels + weight · the divergence."""
+
+    weight: float = Field(default=0.5, ge=0, le=1, description="of the teacher's part; 0: as without a teacher")
+    temperature: float = Field(default=2.0, gt=0, le=100, description="logits of both are divided by it")
+
+
 _EXECUTION = {"label", "grouped_matmul"}  # keys of a model that change how it is computed, and not what it answers
 
 
@@ -252,11 +259,18 @@ class Model(Section):
     architecture: Architecture | None = None
     config: dict[str, Any] = Field(default_factory=dict, description="values, with transformers' names")
     init_from: InitFrom | None = _option(None)
+    teacher: str | None = _option(None, description="another model of the study, whose answers it learns from as well")
+    distillation: Distillation | None = _option(None, description="where its weight or temperature are others")
     fine_tuned: bool = False
     grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
     training: OwnTraining | None = Field(
         default=None, exclude_if=lambda value: value is None, description="where its recipe is not the study's"
     )
+
+    @property
+    def lesson(self) -> Distillation:
+        """How it learns from its teacher."""
+        return self.distillation or Distillation()
 
     @property
     def from_scratch(self) -> bool:
@@ -268,6 +282,11 @@ class Model(Section):
         """What two entries have in common that are one model, computed in two ways: all but ``_EXECUTION``."""
         return digest(self.model_dump(mode="json", exclude=_EXECUTION))
 
+    @property
+    def untaught(self) -> str:
+        """What it has in common with the same model without a teacher."""
+        return digest(self.model_dump(mode="json", exclude=_EXECUTION | {"teacher", "distillation"}))
+
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
         sources = [name for name in ("hub", "path", "architecture") if getattr(self, name) is not None]
@@ -277,6 +296,10 @@ class Model(Section):
             raise ValueError("`hub` and `revision` go together: name the commit hash of the checkpoint")
         if self.config and self.architecture is None:
             raise ValueError("`config` only goes with `architecture`; a checkpoint brings its own")
+        if self.distillation and self.teacher is None:
+            raise ValueError("`distillation` says how to learn from a `teacher`, which is not given")
+        if self.fine_tuned and self.teacher:
+            raise ValueError("is `fine_tuned` already and learns nothing from a `teacher`; leave one of them out")
         if self.init_from and self.architecture is None:
             raise ValueError("`init_from` goes with `architecture`, which says what the layers become")
         if self.fine_tuned and self.architecture:
@@ -387,6 +410,7 @@ class Study(Section):
     price: str = "gcp-n1-standard-2"
 
     _file: Path = PrivateAttr(default=Path("study"))  # for messages
+    _shared: Training | None = PrivateAttr(default=None)  # the recipe of all models, where `training` is that of one
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -407,6 +431,7 @@ class Study(Section):
                 ) from None
             if (init_from := self.models[slug].init_from) is not None:
                 self._check_source(slug, init_from.model)
+            self._check_teachers(slug)
         data, untrained = self.data, [slug for slug, model in self.models.items() if not model.fine_tuned]
         nothing_to_train_on = isinstance(data, FileData) and not (data.train or data.file)
         if nothing_to_train_on and untrained:
@@ -451,15 +476,34 @@ class Study(Section):
         if self.models[source].architecture:
             raise ValueError(f"{where}: '{source}' has no checkpoint to begin with, only a config; name one with `hub`")
 
+    def teachers(self, slug: str) -> list[str]:
+        """The model's teacher, the teacher's own, and so on."""
+        teacher = self.model(slug).teacher
+        return [teacher, *self.teachers(teacher)] if teacher else []
+
+    def _check_teachers(self, slug: str) -> None:
+        """Refuse a teacher that is not there, and one that is or learns from its own student."""
+        chain = [slug]
+        while (teacher := self.models[chain[-1]].teacher) is not None:
+            where = f"`models.{chain[-1]}.teacher`"
+            if teacher not in self.models:
+                raise ValueError(f"{where}: there is no model '{teacher}'; it has {', '.join(self.models)}")
+            if teacher in chain:
+                ring = " learns from ".join([*chain, teacher])
+                raise ValueError(f"{where}: {ring}; but a teacher is trained before its students")
+            chain.append(teacher)
+
     def recipe(self, slug: str) -> Training:
         """How this model is trained: the study's recipe, but for what the model gives itself."""
-        own = self.models[slug].training
-        return Training.model_validate(self.training.model_dump() | own.model_dump()) if own else self.training
+        own, shared = self.models[slug].training, self._shared or self.training
+        return Training.model_validate(shared.model_dump() | own.model_dump()) if own else shared
 
     def of(self, slug: str) -> "Study":
         """The study as it is for this model: its ``training`` is the model's recipe. Raises StudyError."""
         self.model(slug)
-        return self.model_copy(update={"training": self.recipe(slug)})
+        found = self.model_copy(update={"training": self.recipe(slug)})
+        found._shared = self._shared or self.training
+        return found
 
     def model(self, slug: str) -> Model:
         """The model with this slug; a StudyError names the known ones."""
@@ -496,6 +540,8 @@ def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
     if study.model(slug).init_from:
         origin = study.origin(slug).model_dump(mode="json", include={"hub", "revision", "path"})
         model["init_from"] |= {"checkpoint": origin}
+    if stage == "profile":  # of the network, whoever teaches it
+        model = {key: value for key, value in model.items() if key not in ("teacher", "distillation")}
     return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys}
 
 

@@ -18,6 +18,7 @@ from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.models import inputs, layers, precisions
 from qa_tradeoffs.models.dropout import dropout, set_dropout
 from qa_tradeoffs.study.config import Training
+from qa_tradeoffs.training.distillation import Lesson
 
 LAUNCHER = "QA_TRADEOFFS_ACCELERATE"  # the command that starts several processes, where not `accelerate launch`
 
@@ -29,6 +30,7 @@ class Setup:
     ``workspace`` holds the checkpoint to resume from, written every ``recipe.save_minutes``, and is to be removed once
     the result is saved. ``inputs`` is a digest of all that the result depends on: a checkpoint of other inputs is not
     resumed from. ``processes`` share every update. ``held_out``: windows of which no update is made, to stop early by.
+    ``lesson``: what a teacher adds to the labels.
     """
 
     windows: Windows
@@ -40,19 +42,28 @@ class Setup:
     inputs: str
     processes: int = 1
     held_out: Windows | None = None
+    lesson: Lesson | None = None
 
     @property
     def precision(self) -> str:
         """What the recipe's precision comes down to on this device."""
         return precisions.chosen(self.recipe.precision, self.device)
 
+    @property
+    def guess(self) -> float:
+        """The loss of a blind guess among the tokens of the longest window, in nats."""
+        return math.log(int(self.windows.lengths.max())) * (self.lesson.guess if self.lesson else 1)
+
     def conditions(self, network: Any) -> dict[str, Condition]:
         """The recipe, flat, with the precision it came down to, whether that was chosen, and the network's dropout."""
-        own = {
+        own: dict[str, Condition] = {
             "precision": self.precision,
             "precision_chosen": self.recipe.precision == "auto",
             "dropout": dropout(network),
         }
+        if self.lesson:
+            own |= {"distillation_weight": self.lesson.weight, "distillation_temperature": self.lesson.temperature}
+            own["teacher"] = self.lesson.teacher
         return self.recipe.model_dump() | own
 
     def check(self, network: Any) -> None:

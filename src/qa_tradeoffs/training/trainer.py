@@ -1,6 +1,7 @@
 """transformers' Trainer with our order of windows, and each update computed in micro-batches of like length."""
 
 import socket
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,15 +31,16 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
     def __init__(self, network: Any, setup: Setup) -> None:
         arguments, windows, self._setup = arguments_of(setup), setup.windows, setup
         self.order = collation.Shuffled(len(windows.lengths), setup.seed)
-        self.recorder = Recorder(self, setup.recipe.save_minutes * 60, int(windows.lengths.max()))
+        self.recorder = Recorder(self, setup.recipe.save_minutes * 60, setup.guess)
+        collator = collation.collator_for(
+            network, windows, setup.pad_token_id, setup.device, arguments.process_index, arguments.world_size
+        )
         super().__init__(
             model=network,
             args=arguments,
             train_dataset=range(len(windows.lengths)),  # rows; the collator turns those of an update into tensors
             eval_dataset=range(len(setup.held_out.lengths)) if setup.held_out else None,
-            data_collator=collation.collator_for(
-                network, windows, setup.pad_token_id, setup.device, arguments.process_index, arguments.world_size
-            ),
+            data_collator=replace(collator, lesson=setup.lesson),
             callbacks=[self.recorder, *_callbacks(setup)],
         )
         self.remove_callback(transformers.PrinterCallback)
@@ -65,7 +67,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> torch.Tensor:
         """A part's contribution to the mean loss of its update."""
-        return collation.part_loss(model, inputs, self._setup.recipe.label_smoothing)
+        return collation.part_loss(model, inputs, self._setup.recipe.label_smoothing, self._setup.lesson)
 
     def create_optimizer(self, model: Any = None) -> Any:
         """AdamW, whose rate falls from layer to layer downwards by ``layer_decay``."""
