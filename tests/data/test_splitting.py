@@ -72,26 +72,26 @@ MIXED = [question for title in "abcdef" for question in article(title, True, Fal
 
 @pytest.mark.parametrize(("wanted", "held_out"), [(1, 3), (3, 3), (4, 6), (15, 15)])
 def test_questions_for_the_threshold_are_whole_articles_and_at_least_as_many_as_wanted(wanted, held_out):
-    train, threshold = splitting.hold_out(MIXED, wanted)
+    train, threshold = splitting.for_threshold(MIXED, wanted)
     assert len(threshold) == held_out
     assert {e.title for e in train}.isdisjoint(e.title for e in threshold)
     assert sorted(train + threshold, key=MIXED.index) == MIXED
 
 
 def test_which_articles_are_held_out_depends_on_the_seed_only():
-    assert splitting.hold_out(MIXED, 3, seed=1) == splitting.hold_out(MIXED, 3, seed=1)
-    assert len({splitting.hold_out(MIXED, 3, seed=seed)[1][0].title for seed in range(20)}) > 1
+    assert splitting.for_threshold(MIXED, 3, seed=1) == splitting.for_threshold(MIXED, 3, seed=1)
+    assert len({splitting.for_threshold(MIXED, 3, seed=seed)[1][0].title for seed in range(20)}) > 1
 
 
 def test_holding_out_every_article_is_refused():
     with pytest.raises(StudyError, match="is 16, but the training split has 18 questions of 6 articles; "):
-        splitting.hold_out(MIXED, 16)
+        splitting.for_threshold(MIXED, 16)
 
 
 def test_a_threshold_needs_questions_of_both_kinds():
     answerable = article("a", True) + article("b", True)
     with pytest.raises(StudyError, match="the 1 held-out questions are not of both kinds, with and without an answer"):
-        splitting.hold_out(answerable, 1)
+        splitting.for_threshold(answerable, 1)
 
 
 def test_a_sample_is_seeded_and_keeps_the_order():

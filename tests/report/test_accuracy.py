@@ -99,3 +99,20 @@ def test_losses_have_a_line_a_run_in_the_colour_of_the_model():
 
 def test_without_any_training_there_is_no_curve():
     assert accuracy.loss_chart(pd.DataFrame(columns=LOSSES), {}).markup.startswith("<p>None: no model was fine-tuned")
+
+
+def test_a_students_gain_and_cost_are_in_a_row_and_what_is_not_known_is_said():
+    known = {"model": "Taught", "teacher": "BERT", "there_usd_low": 0.6, "there_usd_high": 0.6, "once_usd_low": 2.6,
+             "once_usd_high": 2.6, "alone": "DistilBERT", "f1_difference": 1.25, "low": 0.5, "high": 2.0,
+             "p_holm": 0.01, "over": "questions and training runs", "verdict": "better"}  # fmt: skip
+    nothing = {"alone": "", "over": "", "verdict": "", "once_usd_low": float("nan"), "f1_difference": float("nan"),
+               "low": float("nan"), "high": float("nan")}  # fmt: skip
+    found = accuracy.students(pd.DataFrame([known, known | nothing])).cells.to_numpy().tolist()
+    assert found == [
+        ["Taught", "BERT", "0.600", "2.60", "+1.2 (+0.5 to +2.0)", "better", "questions and training runs"],
+        [
+            "Taught", "BERT", "0.600", "the teacher came fine-tuned",
+            "the same model without a teacher is not in this study", "", "",
+        ],
+    ]  # fmt: skip
+    assert "no model of this study learnt from a teacher" in accuracy.students(pd.DataFrame()).markup

@@ -453,3 +453,42 @@ def test_wrong_data_are_refused_before_the_start_and_not_taken_for_unknown(tmp_p
     study.write_text("data: {source: files, file: nowhere.json}\nmodels: {a: {label: A, architecture: bert}}\n")
     with pytest.raises(StudyError, match=r"nowhere\.json: no such file"):
         prints(capsys, "--before-start", STUDY=study, RUN=tmp_path / "run")
+
+
+def begun(study: config.Study, source: config.Model, layers: list[int]) -> config.Study:
+    """The study, whose BERT is a DistilBERT that begins with layers of another model's checkpoint."""
+    shallow = config.Model(label="y", architecture="distilbert", init_from={"model": "source", "layers": layers})
+    return study.model_copy(update={"models": {"source": source, "bert": shallow}})
+
+
+def test_a_network_that_begins_with_anothers_layers_has_its_widths(bert, tmp_path):
+    study = begun(config.load(SQUAD), checkpoint(tmp_path / "source", "bert", max_position_embeddings=64), [1])
+    layer = 4 * (16 * 16 + 16) + (16 * 32 + 32) + (32 * 16 + 16) + 4 * 16
+    assert bert(study)["parameters"] == (100 + 64) * 16 + 2 * 16 + layer + 2 * (16 + 1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "layers", "message"),
+    [
+        ({}, [0, 2], "models: init_from.layers: there is no layer 2 in source; it has 2, from 0 on"),
+        (
+            {"freeze_layers": 2},
+            [1],
+            "training.freeze_layers: is 2, but DistilBertForQuestionAnswering has 1 layers",
+        ),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is(needs, tmp_path, recipe, layers, message):
+    study = begun(config.load(SQUAD), checkpoint(tmp_path / "source", "bert"), layers)
+    with pytest.raises(StudyError) as error:
+        needs(study.model_copy(update={"training": study.training.model_copy(update=recipe)}))
+    assert str(error.value) == message
+
+
+def test_fp16_is_refused_on_a_processor_unless_the_work_is_done_elsewhere(selection):
+    study = config.load(SQUAD)
+    halved = study.model_copy(update={"training": study.training.model_copy(update={"precision": "fp16"})})
+    with pytest.raises(StudyError, match=r"^training\.precision: fp16 is for GPUs"):
+        plan.check_precisions(selection(halved, device="cpu"))
+    plan.check_precisions(selection(halved, device="cpu", launch="srun --gpus=1"))
+    plan.check_precisions(selection(study, device="cpu"))

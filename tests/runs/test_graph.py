@@ -13,7 +13,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.runs import graph
 from qa_tradeoffs.runs.paths import RunPaths, study_name
-from qa_tradeoffs.runs.selection import Selection
+from qa_tradeoffs.runs.selection import Selection, selected
 from qa_tradeoffs.study import config
 
 STUDY: dict[str, Any] = {
@@ -177,3 +177,63 @@ def test_a_folder_of_results_belongs_to_one_study_file(tmp_path):
     )
     one.unlink()  # it was moved: its results go with it
     run.claim(other)
+
+
+TAUGHT: dict[str, Any] = STUDY | {
+    "models": {
+        "student": {"label": "Student", "architecture": "distilbert", "teacher": "middle"},
+        "middle": {"label": "Middle", "architecture": "bert", "config": {"num_hidden_layers": 6}, "teacher": "ready"},
+        **STUDY["models"],
+        "alone": {"label": "Alone", "architecture": "distilbert", "teacher": "bert"},
+    }
+}  # fmt: skip
+
+
+def taught(chosen: Selection, models: tuple[str, ...], **distillation: float) -> Selection:
+    """The study with students in front of their teachers."""
+    content = json.loads(json.dumps(TAUGHT))
+    if distillation:
+        content["models"]["student"]["distillation"] = distillation
+    chosen.study_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    return replace(chosen, study=config.load(chosen.study_file), models=models)
+
+
+def test_a_student_waits_for_its_teacher_of_the_same_seed(chosen):
+    found = stages(taught(chosen, ("student", "middle", "bert", "ready", "alone")))
+    names = [f"{stage.name} {stage.slug} {stage.seed}" for stage in found]
+    trainings = {(stage.slug, stage.seed): stage for stage in found if stage.name == "train"}
+    waits = {key: [(before.slug, before.seed) for before in stage.after] for key, stage in trainings.items()}
+    for seed in (3, 5):
+        assert waits["student", seed] == [("middle", seed)]
+        assert waits["alone", seed] == [("bert", seed)]
+        assert waits["middle", seed] == waits["bert", seed] == []  # one came fine-tuned, and nobody taught the other
+        assert names.index(f"train middle {seed}") < names.index(f"train student {seed}")
+    assert len(names) == len(set(names))
+
+
+def test_a_student_is_trained_again_after_its_teacher(chosen, tmp_path):
+    chosen = taught(chosen, ("student", "middle", "ready"))
+    finish(chosen)
+    assert stale(chosen) == set()
+    written = tmp_path / "run" / "middle" / "seed-3" / "training.json"
+    written.write_text(json.dumps({"beside": {"checkpoint/model.safetensors": "1" * 64}}))  # other weights
+    assert {"train student 3", "evaluate student 3", "evaluate middle 3"} <= stale(chosen)
+    assert not {"train middle 3", "train student 5", "profile student None"} & stale(chosen)
+    (tmp_path / "ready" / "model.safetensors").write_text("other")  # the teacher's teacher
+    assert {"train middle 5", "train student 5"} <= stale(chosen)
+
+
+def test_how_much_a_teacher_counts_matters_to_the_training_and_not_to_the_profile(chosen):
+    finish(taught(chosen, ("student", "middle", "ready")))
+    again = stale(taught(chosen, ("student", "middle", "ready"), weight=0.9, temperature=2.0))
+    assert {"train student 3", "train student 5"} <= again
+    assert not {"profile student None", "train middle 3"} & again
+
+
+def test_who_asks_for_a_student_is_given_its_teachers(tmp_path):
+    (tmp_path / "ready").mkdir()
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(TAUGHT, sort_keys=False))
+    found = selected({"STUDY": str(path), "MODELS": "student"})
+    assert found.models == ("student", "middle", "ready")
+    assert selected({"STUDY": str(path), "MODELS": "ready bert"}).models == ("ready", "bert")

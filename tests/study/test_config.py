@@ -102,6 +102,35 @@ def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, messa
     assert sentence(tmp_path, text).startswith(message)
 
 
+def test_a_recipe_without_its_newer_keys_has_the_digest_that_it_had_before(tmp_path):
+    """Results of studies that use none of them stay valid."""
+    content = config.stage_inputs(loaded(tmp_path, VALID), "train", "bert")
+    assert content["training"].keys() == {
+        "learning_rate", "epochs", "batch_size", "weight_decay", "warmup_ratio", "max_length", "stride",
+        "max_question_tokens", "dropout", "fast_dropout", "precision", "save_minutes",
+    }  # fmt: skip
+    given = loaded(tmp_path, changed(("training", {"schedule": "cosine", "layer_decay": 0.9})))
+    new = config.stage_inputs(given, "train", "bert")["training"]
+    assert new == content["training"] | {"schedule": "cosine", "layer_decay": 0.9}
+
+
+def test_a_teachers_recipe_is_not_that_of_its_student(tmp_path):
+    """What a stage has before it is the study as it is for one model; from there the others keep their recipes."""
+    changes = (("training", {"epochs": 4}), ("models.bert.training", {"epochs": 9}), ("models.bert.teacher", "mini"))
+    study = loaded(tmp_path, changed(*changes))
+    assert study.of("bert").training.epochs == 9
+    assert study.of("bert").of("mini").training.epochs == study.of("mini").training.epochs == 4
+    assert config.stage_inputs(study.of("bert"), "train", "mini") == config.stage_inputs(study, "train", "mini")
+    assert (study.teachers("bert"), study.teachers("mini")) == (["mini"], [])
+
+
+def test_a_models_own_default_stands_against_the_studys_value(tmp_path):
+    study = loaded(
+        tmp_path, changed(("training", {"schedule": "cosine"}), ("models.bert.training", {"schedule": "linear"}))
+    )
+    assert (study.recipe("bert").schedule, study.recipe("mini").schedule) == ("linear", "cosine")
+
+
 FILES = {"source": "files", "file": "dev.json"}
 HUB = {"source": "hub", "name": "some/squad", "revision": "0123abc"}
 ONLY_DEV = {"source": "files", "validation": "dev.json"}
@@ -110,13 +139,76 @@ HELD_OUT = (("data.unanswerable_share", 0.5), ("data.threshold_questions", 9))
 THRESHOLD = "`data.threshold_questions`"
 
 
+SHALLOW = {"label": "Shallow", "architecture": "distilbert", "init_from": {"model": "mini", "layers": [0, 2]}}
+BEGUN = ("models.shallow", SHALLOW)
+
+
+def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_models_checkpoint(tmp_path):
+    def digest(*changes):
+        return config.stage_inputs(loaded(tmp_path, changed(BEGUN, *changes)), "train", "shallow")
+
+    assert digest(("models.mini.revision", "fedcba9")) != digest() == digest(("models.mini.label", "Other"))
+    assert digest(("models.shallow.init_from.layers", [0, 1])) != digest()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            [BEGUN, ("models.shallow.init_from.model", "x")],
+            "`models.shallow.init_from.model`: there is no model 'x'; it has bert, mini, shallow",
+        ),
+        (
+            [BEGUN, ("models.shallow.init_from.model", "bert")],
+            "`models.shallow.init_from.model`: 'bert' has no checkpoint to begin with, only a config; name",
+        ),
+        (
+            [BEGUN, ("models.shallow.init_from.layers", [2, 0])],
+            "models.shallow.init_from.layers: must name each layer once, from below, as in [0, 2, 4]",
+        ),
+        (
+            [BEGUN, ("models.shallow.init_from.layers", [-1])],
+            "models.shallow.init_from.layers[0]: must be greater than",
+        ),
+        ([BEGUN, ("models.shallow.init_from.layers", [])], "models.shallow.init_from.layers: must not be empty"),
+        (
+            [("models.mini.init_from", {"model": "mini", "layers": [0]})],
+            "models.mini: `init_from` goes with `architecture`, which says what the layers become",
+        ),
+        # teachers
+        ([("models.bert.teacher", "x")], "`models.bert.teacher`: there is no model 'x'; it has bert, mini"),
+        ([("models.bert.teacher", "bert")], "`models.bert.teacher`: bert learns from bert; but a teacher is trained "),
+        (
+            [("models.bert.teacher", "mini"), ("models.mini.teacher", "bert")],
+            "`models.mini.teacher`: bert learns from mini learns from bert; but a teacher is trained before its",
+        ),
+        (
+            [("models.mini.fine_tuned", True), ("models.mini.teacher", "bert")],
+            "models.mini: is `fine_tuned` already and learns nothing from a `teacher`; leave one of them out",
+        ),
+        (
+            [("models.bert.distillation", {"weight": 0.5})],
+            "models.bert: `distillation` says how to learn from a `teacher`, which is not given",
+        ),
+        (
+            [("models.bert.teacher", "mini"), ("models.bert.distillation", {"weight": 1.5})],
+            "models.bert.distillation.weight: must be less than or equal to 1 (it is 1.5)",
+        ),
+        (
+            [("models.bert.teacher", "mini"), ("models.bert.distillation", {"temperature": 0})],
+            "models.bert.distillation.temperature: must be greater than 0 (it is 0)",
+        ),
         # unknown keys, at every level, with the keys that there are
         ([("titel", "x")], "titel: unknown key; the keys here are title, about, data, models, training, evaluation, "),
         ([("title", REMOVED), ("titel", "x")], "titel: unknown key; the keys here are title, "),
         ([("training.rate", 1)], "training.rate: unknown key; the keys here are learning_rate, epochs, batch_size, "),
+        (
+            [("training.early_stopping_every", 0.5)],
+            "training: `early_stopping_every` is for early stopping; needs `ear",
+        ),
+        ([("training.schedule", "step")], "training.schedule: must be 'linear', 'cosine' or 'constant' (it is 'step')"),
+        ([("training.layer_decay", 0)], "training.layer_decay: must be greater than 0 (it is 0)"),
+        ([("training.label_smoothing", 1)], "training.label_smoothing: must be less than 1 (it is 1)"),
         ([("evaluation.x", 1)], "evaluation.x: unknown key; the keys here are max_answer_tokens, batch_tokens, "),
         ([("data.file", "x")], "data.file: unknown key; the keys here are source, train_passages, validation_passages"),
         ([("data", FILES | {"name": "x"})], "data.name: unknown key; the keys here are validation_share, "),
@@ -145,7 +237,10 @@ THRESHOLD = "`data.threshold_questions`"
         # values out of range
         ([("training.learning_rate", float("inf"))], "training.learning_rate: must be a finite number (it is inf)"),
         ([("training.epochs", -1)], "training.epochs: must be greater than 0 (it is -1)"),
-        ([("training.precision", "fp\n16")], "training.precision: must be 'auto', 'fp32' or 'bf16' (it is 'fp\\n16')"),
+        (
+            [("training.precision", "fp\n16")],
+            "training.precision: must be 'auto', 'fp32', 'bf16' or 'fp16' (it is 'fp\\n16')",
+        ),
         (
             [("models.bert.training", {"rate": 1})],
             "models.bert.training.rate: unknown key; the keys here are learning_r",

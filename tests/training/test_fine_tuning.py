@@ -207,7 +207,7 @@ def test_a_loss_far_above_a_guess_is_an_error_although_it_is_a_number(network_of
 
 def reports(*losses: float) -> None:
     """What the recorder makes of a training of windows of 100 tokens; a guess costs 4.6 nats."""
-    recorder = Recorder(None, 60, 100)
+    recorder = Recorder(None, 60, math.log(100))
     for step, loss in enumerate(losses, 1):
         recorder.on_log(None, SimpleNamespace(global_step=step), None, {"loss": loss})
 

@@ -47,7 +47,7 @@ def own_recipes(collected: Collected) -> dict[str, str]:
     study = collected.study
     found: dict[str, str] = {}
     for slug in collected.slugs:
-        own, others = study.recipe(slug).model_dump(), study.training.model_dump()
+        own, others = dict(study.recipe(slug)), dict(study.training)
         different = [
             f"{key} {_plain(own[key])} (the study's: {_plain(others[key])})"
             for key in others

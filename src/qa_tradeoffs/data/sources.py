@@ -56,7 +56,7 @@ def load(data: Data) -> Splits:
             splits = _from_hub(data)
     if data.threshold_questions is None:
         return splits
-    train, threshold = splitting.hold_out(splits.train, data.threshold_questions)
+    train, threshold = splitting.for_threshold(splits.train, data.threshold_questions)
     return replace(splits, train=train, threshold=threshold)
 
 

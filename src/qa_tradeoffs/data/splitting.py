@@ -41,8 +41,19 @@ def on_both_sides(train: Sequence[Example], validation: Sequence[Example]) -> st
     )
 
 
-def hold_out(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """(train, held out) with ``n`` questions or up to an article more held out, both kinds of question among them.
+def for_threshold(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
+    """``hold_out`` for ``data.threshold_questions``: questions with and without an answer must be among them."""
+    rest, held_out = hold_out(train, n, "data.threshold_questions", seed)
+    if len({bool(example.answers) for example in held_out}) < 2:
+        raise StudyError(
+            f"data.threshold_questions: the {len(held_out)} held-out questions are not of both kinds, with and without "
+            "an answer; hold out more"
+        )
+    return rest, held_out
+
+
+def hold_out(train: Sequence[Example], n: int, key: str, seed: int = 0) -> tuple[list[Example], list[Example]]:
+    """(train, held out) with ``n`` questions or up to an article more held out, as ``key`` of the study file asks.
 
     Whole articles, since none of the validation split's articles is trained on either: what is chosen on the held-out
     questions is chosen under the conditions under which it will be used.
@@ -55,16 +66,10 @@ def hold_out(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list[Exam
     chosen = {name for name, count in zip(shuffled, before, strict=True) if count < n}
     if len(chosen) == len(names):
         raise StudyError(
-            f"data.threshold_questions: is {n}, but the training split has {len(train)} questions of "
+            f"{key}: is {n}, but the training split has {len(train)} questions of "
             f"{counted(len(names), 'article')}; whole articles are held out, and some must be left to train on"
         )
-    rest, held_out = _parted(train, groups, chosen)
-    if len({bool(example.answers) for example in held_out}) < 2:
-        raise StudyError(
-            f"data.threshold_questions: the {len(held_out)} held-out questions are not of both kinds, with and without "
-            "an answer; hold out more"
-        )
-    return rest, held_out
+    return _parted(train, groups, chosen)
 
 
 def sample(examples: list[Example], limit: int | None, seed: int) -> list[Example]:

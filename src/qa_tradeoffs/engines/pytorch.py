@@ -28,7 +28,7 @@ def prepare(trained: Trained) -> "Engine":
 class Engine:
     """``network`` on ``device``, left there in eval mode; ``pad_token_id`` is its tokenizer's.
 
-    ``precision``: 'fp32', or 'bf16' for mixed precision.
+    ``precision``: 'fp32', or 'bf16' or 'fp16' for mixed precision.
     """
 
     file: Path | None = None

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, PretrainedCo
 
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.models import checkpoints, families, squeezebert
+from qa_tradeoffs.models import checkpoints, families, shallower, squeezebert
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
 
@@ -17,8 +17,17 @@ PUBLISHED = ("bert", "distilbert", "squeezebert")
 
 
 def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: int) -> Any:
-    """The network in fp32 on the CPU; weights that no checkpoint brings are drawn with ``seed``."""
+    """The network in fp32 on the CPU; weights that no checkpoint brings are drawn with ``seed``.
+
+    ``folder``: of the checkpoint that it begins with, whole or, by ``init_from``, with some of its layers.
+    """
     torch.manual_seed(seed)
+    if spec.init_from and folder is not None:
+        source = checkpoints.load(folder, needs_head=False)
+        network = from_config(shallower.configure(spec, source.config))
+        shallower.fill(network, source, spec)
+        checkpoints.check_vocabulary(network, vocabulary_size, folder)
+        return squeezebert.to_matmul(network) if spec.grouped_matmul else network
     if folder is None:
         return from_config(configure(spec, vocabulary_size), spec.grouped_matmul)
     network = checkpoints.load(folder, needs_head=spec.fine_tuned, grouped_matmul=spec.grouped_matmul)

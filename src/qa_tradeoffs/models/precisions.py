@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary
 
 import torch
 
+from qa_tradeoffs.core.errors import StudyError
+
 # Short names, and what torch calls the instructions on x86 and on Arm.
 _INSTRUCTIONS = {
     "avx2": ("avx2",),
@@ -25,10 +27,13 @@ SLOWER = "slower than fp32 here, where the device only emulates it"
 
 
 def chosen(requested: str, device: torch.device, network: Any = None) -> str:
-    """'fp32' or 'bf16': what was requested; for 'auto' bf16 where the device multiplies it natively.
+    """'fp32', 'bf16' or 'fp16': what was requested; for 'auto' bf16 where the device multiplies it natively.
 
-    With a ``network``, 'auto' is bf16 only if that network computes in it.
+    With a ``network``, 'auto' is bf16 only if that network computes in it. Raises StudyError for fp16 on a processor,
+    whose gradients would have to be scaled for products that are no faster.
     """
+    if requested == "fp16" and device.type == "cpu":
+        raise StudyError("training.precision: fp16 is for GPUs, and this runs on a processor; give bf16, fp32 or auto")
     if requested != "auto":
         return requested
     return "bf16" if native_bf16(device.type) and (network is None or computes_in_bf16(network)) else "fp32"
@@ -85,8 +90,9 @@ def bf16_speedup() -> float:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision where it is bf16: weights stay fp32, and so do sums."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    """Mixed precision where it is bf16 or fp16: weights stay fp32, and so do sums."""
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    return torch.autocast(device.type, dtype=dtype, enabled=precision in ("bf16", "fp16"))
 
 
 def _runs(network: Any) -> bool:

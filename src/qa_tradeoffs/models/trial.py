@@ -38,7 +38,8 @@ def try_out(network: Any, tokenizer: Any, where: str, precision: str = "fp32") -
         dropout(network)  # once as in training
         shapes = {tuple(logits.shape) for logits in (output.start_logits, output.end_logits)}
     except Exception as error:  # each network has its own way to fail
-        how, advice = (" in bf16", "; give it `training: {precision: fp32}`") if precision == "bf16" else ("", "")
+        half = precision != "fp32"
+        how, advice = (f" in {precision}", "; give it `training: {precision: fp32}`") if half else ("", "")
         raise StudyError(
             f"{where}: its {type(network).__name__} cannot answer a question{how} ({one_line(error)}){advice}"
         ) from None

@@ -94,7 +94,7 @@ def peak_meter(device: torch.device, precision: str) -> Callable[[], float]:
     The matrix is drawn once: that takes as long as to multiply it.
     """
     n = 8192 if device.type == "cuda" else _SIDE_FOR_FEW_THREADS if torch.get_num_threads() <= _FEW_THREADS else 2048
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     # Random values: a GPU multiplies matrices of ones at a higher clock than any real ones.
     matrix = torch.randn(n, n, dtype=kind, device=device)
 

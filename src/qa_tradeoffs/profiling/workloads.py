@@ -80,10 +80,10 @@ def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject
     Raises StudyError for a length in the plan that a network does not take.
     """
     plan = study.profile
-    weights = "random" if spec.architecture else "fine-tuned" if spec.fine_tuned else "pretrained"
+    weights = "random" if spec.from_scratch else "fine-tuned" if spec.fine_tuned else "pretrained"
     measured = [Subject("study", network, weights, plan.memory)]
     # A checkpoint is a network of its own size already; only what a study builds itself may be a small one of its kind.
-    if spec.architecture and (twin := full_size(network, seed)) is not None:
+    if spec.from_scratch and (twin := full_size(network, seed)) is not None:
         measured.append(Subject("full size", twin, "random", plan.full_size_memory))
     trial.check_grids(network, plan)
     for subject in measured:

@@ -73,7 +73,7 @@ def of(
 
     ``folders``: by size, of the files that engines make of a network; when this returns they are needed no more.
     """
-    twin = workloads.full_size(trained, setting.seed) if spec.architecture else None
+    twin = workloads.full_size(trained, setting.seed) if spec.from_scratch else None
     networks = {STUDY: trained} if twin is None else {STUDY: trained, FULL_SIZE: twin}
     served = {
         size: serve(study, network.to(setting.device), tokenizer.pad_token_id, setting, folders[size],

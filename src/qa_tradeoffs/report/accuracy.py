@@ -86,6 +86,29 @@ def variants(variants: pd.DataFrame) -> display.Html:
     return display.table(columns | _over(variants), "One model, computed in two ways; F1 in points", variants)
 
 
+def students(students: pd.DataFrame) -> display.Html:
+    """What a teacher brought each of its students, and what it cost."""
+    if students.empty:
+        return display.none("no model of this study learnt from a teacher")
+    gains = display.signed_interval(students["f1_difference"], students["low"], students["high"])
+    missing = "the same model without a teacher is not in this study"
+    columns = {
+        "model": students["model"],
+        "teacher": students["teacher"],
+        "fine-tuning, USD, if the teacher is there": map(usd, students["there_usd_low"], students["there_usd_high"]),
+        "with the teacher's training": [
+            "the teacher came fine-tuned" if pd.isna(row.once_usd_low) else usd(row.once_usd_low, row.once_usd_high)
+            for row in students.itertuples()
+        ],
+        "F1 over it without a teacher": [
+            gain if alone else missing for gain, alone in zip(gains, students["alone"], strict=True)
+        ],
+        "verdict": students["verdict"],
+    }
+    caption = "Models with a teacher: F1 paired by question, in points, 95 % intervals, p values after Holm"
+    return display.table(columns | _over(students), caption, students)
+
+
 def runs(runs: pd.DataFrame) -> display.Table:
     """How far training runs of a model lie apart."""
     columns = {

@@ -98,6 +98,8 @@ def _weights(models: list[config.Model]) -> str:
     for model in models:
         where = "checkpoints from disk" if model.path else "published checkpoints"
         here = "as they came" if model.fine_tuned else "fine-tuned here"
-        kind = "models trained from scratch" if model.architecture else f"{where} {here}"
+        kind = f"{where} {here}"
+        if model.architecture:
+            kind = "models trained from scratch" if model.from_scratch else "layers of checkpoints fine-tuned here"
         kinds.setdefault(kind, []).append(model.label)
     return ", ".join(f"{kind} ({listed(labels)})" if len(kinds) > 1 else kind for kind, labels in kinds.items())

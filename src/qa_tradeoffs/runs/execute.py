@@ -149,6 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     stage.write_record(made_from)
     if stage.seed is not None:  # by now nothing can fail that would have to be resumed
         shutil.rmtree(stage.selection.run.unfinished(stage.slug, stage.seed), ignore_errors=True)
+        stage.selection.run.targets(stage.slug, stage.seed).unlink(missing_ok=True)
     print(f"done: {options.output}")
 
 

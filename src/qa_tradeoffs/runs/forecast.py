@@ -27,12 +27,13 @@ from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
-from qa_tradeoffs.models import checkpoints, networks
+from qa_tradeoffs.models import checkpoints, networks, shallower
 from qa_tradeoffs.models.networks import PUBLISHED
 from qa_tradeoffs.models.weights import is_converted, pickles
 from qa_tradeoffs.runs import graph, inputs, rates, results
 from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
+from qa_tradeoffs.training.setup import check_recipe
 
 _WITH_ADAM = 3  # weights and the two moments of each, in a checkpoint to resume from; gradients come on top in memory
 _WORD = re.compile(r"\w+|[^\w\s]")  # the units that BERT's tokenizer splits further
@@ -74,7 +75,7 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     """What each model needs, a row each, and how many windows there are, in words.
 
     ``tflops``: achieved 10¹² FLOP/s of hardware where nothing was measured; 0: what was measured. Raises StudyError
-    where a size is not known.
+    where a size is not known, and where a network cannot be trained by its recipe.
 
     Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
     seconds of one, ``compare``: the model's share of the comparison, and ``rate``: how they are known; ``seconds``: of
@@ -91,9 +92,12 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     finished = [] if tflops else [stage for stage in graph.stages(chosen) if stage.slug and not stage.stale]
     earlier = {s: [(g, results.read(g.targets[0])) for g in finished if g.slug == s] for s in chosen.models}
     timed = {
-        slug: rates.steps(build(chosen.study.model(slug), known), [r for _, found in done for r in found.records])
+        slug: rates.steps(build_of(chosen.study, slug, known), [r for _, found in done for r in found.records])
         for slug, done in earlier.items()
     }
+    for slug, recipe in recipes.items():
+        if not chosen.study.model(slug).fine_tuned:
+            check_recipe(timed[slug].network, recipe)
     rows = {}
     for slug, recipe in recipes.items():
         spec, network, (train, validation, _) = chosen.study.model(slug), timed[slug].network, counted[cuts[slug]]
@@ -204,6 +208,18 @@ def windows(examples: Sequence[Example], recipe: config.Training, tokens_per_wor
     count = 1 + np.maximum(0, np.ceil((context - room) / np.maximum(room - recipe.stride, 1)))
     tokens = context + count * beside + (count - 1) * recipe.stride
     return Split(int(count.sum()), float(tokens.sum() / count.sum()))
+
+
+def build_of(study: config.Study, slug: str, known: Assumptions) -> Any:
+    """The network of one of the study's models, as ``build``. Raises StudyError for layers that are not there."""
+    spec = study.model(slug)
+    if spec.init_from is None:
+        return build(spec, known)
+    with torch.device("meta"):
+        source = build(study.origin(slug), known)
+        network = networks.from_config(shallower.configure(spec, source.config))
+        shallower.fill(network, source, spec)
+        return network.eval().requires_grad_(False)
 
 
 def build(spec: config.Model, known: Assumptions) -> Any:

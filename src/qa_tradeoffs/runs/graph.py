@@ -67,7 +67,7 @@ class Stage:
         found = inputs.of(chosen.study, self.name, self.slug, self.seed)  # type: ignore[arg-type]
         if self.name == "profile":
             found["device"] = chosen.device
-        if self.name == "evaluate" and self.after:
+        if self.name in ("train", "evaluate") and self.after:  # its teacher's, or its own
             found["weights"] = inputs.recorded(self.after[0].targets[0]).get("beside")
         return found
 
@@ -88,11 +88,15 @@ def _of_these(before: Any, now: dict[str, Any]) -> dict[str, Any]:
 def stages(chosen: Selection) -> list[Stage]:
     """Every stage of the selection, each after those that it waits for; last the analysis and the report."""
     run, found, first = chosen.run, list[Stage](), list[Stage]()
-    for slug in chosen.models:
+    trainings: dict[tuple[str, int], tuple[Stage, ...]] = {}
+    for slug in _teachers_first(chosen):
         for seed in chosen.seeds_of(slug):
             folder, after = run.seed_folder(slug, seed), tuple[Stage, ...]()
-            if not chosen.study.model(slug).fine_tuned:
-                after = (Stage("train", chosen, (run.training(slug, seed), folder / "1-train.ipynb"), slug, seed),)
+            model = chosen.study.model(slug)
+            if not model.fine_tuned:
+                taught = trainings.get((model.teacher or "", seed), ())
+                targets = (run.training(slug, seed), folder / "1-train.ipynb")
+                after = trainings[slug, seed] = (Stage("train", chosen, targets, slug, seed, taught),)
             targets = (run.evaluation(slug, seed), folder / "2-evaluate.ipynb")
             found += [*after, Stage("evaluate", chosen, targets, slug, seed, after)]
             first += after if seed == chosen.seeds[0] else ()
@@ -102,6 +106,14 @@ def stages(chosen: Selection) -> list[Stage]:
     analysis = Stage("analysis", chosen, (run.folder / "5-analysis.ipynb",), after=tuple(found))
     page = ROOT / REPORTS / run.folder.name / "index.html"
     return [*found, analysis, Stage("report", chosen, (page,), after=(analysis,))]
+
+
+def _teachers_first(chosen: Selection) -> list[str]:
+    """The models in their order, but each after those that it learns from."""
+    order: dict[str, None] = {}
+    for slug in chosen.models:
+        order |= dict.fromkeys([*reversed(chosen.study.teachers(slug)), slug])
+    return list(order)
 
 
 def _of_comparison(chosen: Selection, trainings: Sequence[Path]) -> dict[str, Any]:

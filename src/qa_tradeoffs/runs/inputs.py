@@ -44,7 +44,7 @@ _LARGE = 2**20  # bytes; smaller files are read again each time
 def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[str, Any]:
     """All that the result of a stage of one model depends on, as plain JSON. Raises StudyError.
 
-    An evaluation depends on what its training depends on as well.
+    An evaluation depends on what its training depends on as well, and a training on what its teacher depends on.
     """
     content = without_folders(config.stage_inputs(study, stage, slug)) | {
         "seed": seed,
@@ -54,6 +54,8 @@ def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[s
     }
     if stage == "evaluate" and not study.model(slug).fine_tuned:
         content["training"] = digest(study, "train", slug, seed)
+    if stage == "train" and (teacher := study.model(slug).teacher):
+        content["teacher"] = digest(study, "train", teacher, seed)
     return content | (_engine_versions(study) if stage == "evaluate" else {})
 
 
@@ -91,7 +93,7 @@ def files(study: config.Study, slug: str) -> dict[str, Path]:
     for key in ("train", "validation", "file"):
         data_files = folders.files(getattr(study.data, key, None) or ())
         named |= {f"data.{key}[{i}]": path for i, path in enumerate(data_files)}
-    folder = study.model(slug).path
+    folder = study.origin(slug).path
     there = [path for path in (sorted(folder.glob("*")) if folder else []) if is_file(path)]
     # Pickles are not read beside safetensors.
     weights = [p for p in there if p.suffix == ".safetensors"] or [p for p in there if p.match("pytorch_model*.bin")]

@@ -5,6 +5,8 @@ runs/<study>/                                   results of one study
     rules.mk                                    what make runs for it
     <model>/seed-<seed>/checkpoint/             fine-tuned weights and tokenizer
     <model>/seed-<seed>/unfinished/             what an interrupted training resumes from
+    <model>/seed-<seed>/targets.npy                 what its teacher adds to the labels, likewise
+    <model>/seed-<seed>/logits.{npy,json}           a teacher's logits of the training windows, and what they are of
     <model>/seed-<seed>/{training,evaluation}.json   result records
     <model>/seed-<seed>/{history,predictions}.parquet
     <model>/seed-<seed>/{evaluation-<engine>.json,predictions-<engine>.parquet}   of each engine beside torch
@@ -60,6 +62,10 @@ class RunPaths:
     checkpoint = partialmethod(_of_seed, "checkpoint")  # fine-tuned weights (safetensors), config and tokenizer
     unfinished = partialmethod(_of_seed, "unfinished")  # checkpoints to resume from, until the fine-tuning is finished
     training = partialmethod(_of_seed, "training.json")  # records of one fine-tuning
+    targets = partialmethod(
+        _of_seed, "targets.npy"
+    )  # what a teacher adds to the labels, as long as `unfinished` is there
+    logits = partialmethod(_of_seed, "logits.npy")  # of the training windows, of a model that teaches others
     history = partialmethod(_of_seed, "history.parquet")  # loss and learning rate, one row per logged step
     engines = partialmethod(_of_seed, "engines")  # files that engines make of the trained network
 

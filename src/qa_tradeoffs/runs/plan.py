@@ -19,6 +19,7 @@ from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import costs
+from qa_tradeoffs.models import devices, precisions
 from qa_tradeoffs.runs import graph
 from qa_tradeoffs.runs.forecast import UnknownSizeError, forecast
 from qa_tradeoffs.runs.selection import Selection, selected
@@ -100,6 +101,13 @@ def check_disk(needed: float, folder: Path) -> None:
         )
 
 
+def check_precisions(chosen: Selection) -> None:
+    """Refuse a precision that this machine does not train in, unless others do. Raises StudyError."""
+    trained = [slug for slug in chosen.models if not chosen.study.model(slug).fine_tuned]
+    if "fp16" in {chosen.study.recipe(slug).precision for slug in trained} and not chosen.launch:
+        precisions.chosen("fp16", devices.choose(chosen.device))
+
+
 def _price(chosen: Selection) -> prices.Price:
     return prices.of(chosen.study, prices.load(ROOT / "studies" / "prices.yaml"))
 
@@ -127,6 +135,7 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
     before_start = parser.parse_args(arguments).before_start
     chosen = selected(variables)
     if before_start:
+        check_precisions(chosen)
         try:
             needs, _ = forecast(chosen)
         except UnknownSizeError as error:

@@ -28,6 +28,7 @@ _ALLOWED = {
 class Selection:
     """What of a study is asked for, and how its notebooks are started; ``study_file`` is relative to the repository.
 
+    ``models``: with the teachers of those that were asked for.
     ``launch``, ``launch_profile``: commands in front of every notebook, for a cluster's scheduler; ``processes``: that
     share a training, 0 for as many as the study says.
     """
@@ -59,6 +60,8 @@ def selected(variables: Mapping[str, str]) -> Selection:
     models = _once("MODELS", values["MODELS"].split()) or list(study.models)
     if unknown := [slug for slug in models if slug not in study.models]:
         raise StudyError(f"MODELS: there is no model '{unknown[0]}' in {study_file}; it has {', '.join(study.models)}")
+    needed = {teacher for slug in models for teacher in study.teachers(slug)} | set(models)
+    models = [*models, *(slug for slug in study.models if slug in needed - set(models))]
     seeds = [config.seed(text) for text in _once("SEEDS", values["SEEDS"].split())] or list(study.seeds)
     return Selection(
         study_file,

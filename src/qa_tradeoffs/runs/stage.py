@@ -15,7 +15,9 @@ from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.core.locks import end_with_parent
-from qa_tradeoffs.data import sources
+from qa_tradeoffs.data import features, sources, splitting
+from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.models import allocator, checkpoints, devices, networks, precisions, tokenizers, trial, weights
 from qa_tradeoffs.runs import inputs, results
@@ -57,7 +59,7 @@ class Stage:
         return inputs.digest(self.study, self.name, self.slug, self.seed)
 
     def precision(self, network: Any) -> str:
-        """'fp32' or 'bf16': what the recipe's precision comes down to for this network on this device."""
+        """'fp32', 'bf16' or 'fp16': what the recipe's precision comes down to for this network on this device."""
         return precisions.chosen(self.study.training.precision, self.device, network)
 
     @cached_property
@@ -66,9 +68,23 @@ class Stage:
         return sources.load(self.study.data)
 
     @cached_property
+    def questions(self) -> tuple[list[Example], list[Example]]:
+        """The training questions to learn from, and those that the recipe holds out to stop early by, if any."""
+        n = self.study.training.early_stopping_questions
+        if n is None:
+            return self.splits.train, []
+        return splitting.hold_out(self.splits.train, n, "training.early_stopping_questions")
+
+    def windows(self, examples: Sequence[Example], tokenizer: Any) -> Windows | None:
+        """The windows of these examples, as the recipe cuts them; None where there are no examples."""
+        recipe = self.study.training
+        limits = recipe.max_length, recipe.stride, recipe.max_question_tokens
+        return features.build(examples, tokenizer, *limits) if examples else None
+
+    @cached_property
     def checkpoint(self) -> Path | None:
-        """Folder of the published or local checkpoint; None for an architecture built from its config."""
-        return checkpoints.locate(self.model)
+        """Folder of the published or local checkpoint to begin with; None for an architecture built from its config."""
+        return checkpoints.locate(self.study.origin(self.slug))
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -135,7 +151,7 @@ class Stage:
 
         ``beside``: files and folders that were written with it, and are known by it when they are read.
         """
-        spec = self.model
+        spec, origin = self.model, self.study.origin(self.slug)
         provenance = results.Provenance(
             study=self.study_file.name,
             study_sha256=hashlib.sha256(self.study_file.read_bytes()).hexdigest(),
@@ -143,8 +159,8 @@ class Stage:
             data_sha256=self.splits.fingerprint,
             data_revision=self.splits.revision,
             seed=self.seed,
-            checkpoint=spec.hub or (spec.path.name if spec.path else f"{spec.architecture} from a config"),
-            revision=checkpoints.revision(spec, self.checkpoint),
+            checkpoint=_begins_with(spec, origin),
+            revision=checkpoints.revision(origin, self.checkpoint),
             converted=tuple(weights.conversions(self.checkpoint)) if self.checkpoint else (),
             device=devices.describe(self.device),
             **results.software(),
@@ -157,6 +173,14 @@ class Stage:
             notes=(*self.splits.notes, *self._warnings(conditions.get("precision"))),
             beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
+
+
+def _begins_with(spec: config.Model, origin: config.Model) -> str:
+    """The checkpoint that a model begins with, in words; ``origin``: whose that is."""
+    name = origin.hub or (origin.path.name if origin.path else f"{spec.architecture} from a config")
+    if spec.init_from is None:
+        return name
+    return f"{spec.architecture} from layers {', '.join(map(str, spec.init_from.layers))} of {name}"
 
 
 def start(

@@ -13,7 +13,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
-    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -161,6 +160,11 @@ Architecture = Literal[
 ]  # fmt: skip
 
 
+def _option(default: Any, **settings: Any) -> Any:
+    """A key that is left out of what a stage depends on while it has its default: results from before it stay valid."""
+    return Field(default=default, exclude_if=lambda value: value == default, **settings)
+
+
 class Training(Section):
     """The recipe of all models that do not give their own; the defaults are those of the original study of 2021."""
 
@@ -174,10 +178,26 @@ class Training(Section):
     max_question_tokens: int = Field(default=64, gt=0, le=8192, description="longer questions are cut to their first")
     dropout: float | None = Field(default=None, ge=0, lt=1, description="None: what the checkpoint's config says")
     fast_dropout: bool = Field(default=True, description="on a CPU: drop in fewer steps than torch, as often")
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(default="auto", description="fp16: on a GPU only")
     save_minutes: float = Field(default=10, gt=0, description="minutes between checkpoints to resume from")
     # That share every update, each on a GPU or on a share of the cores.
-    processes: int = Field(default=1, gt=0, le=1024, exclude_if=lambda value: value == 1)
+    processes: int = _option(1, gt=0, le=1024)
+    schedule: Literal["linear", "cosine", "constant"] = _option("linear", description="of the rate after its warm-up")
+    max_grad_norm: float = _option(1.0, ge=0, description="longer gradients are cut to it; 0: none are")
+    adam_beta1: float = _option(0.9, ge=0, lt=1)
+    adam_beta2: float = _option(0.999, ge=0, lt=1)
+    adam_epsilon: float = _option(1e-8, gt=0)
+    layer_decay: float = _option(1.0, gt=0, le=1, description="rate of a layer as a share of that of the one above it")
+    freeze_embeddings: bool = _option(False)
+    freeze_layers: int = _option(0, ge=0, le=1000, description="so many of the lowest are not trained")
+    label_smoothing: float = _option(0.0, ge=0, lt=1, description="share of a label that all of a window's tokens have")
+    gradient_checkpointing: bool = _option(False, description="less memory, and activations computed twice")
+    report_to: Literal["none", "tensorboard"] = _option("none", description="where the loss is logged as well")
+    early_stopping_questions: int | None = _option(
+        None, gt=0, description="training questions, of whole articles, held out; the weights of their lowest loss stay"
+    )
+    early_stopping_patience: int = _option(3, gt=0, description="evaluations without a lower loss, then training stops")
+    early_stopping_every: float = _option(0.1, gt=0, lt=1, description="share of the updates between evaluations")
 
     @property
     def too_large(self) -> str:
@@ -192,6 +212,9 @@ class Training(Section):
             raise ValueError(f"`stride` {self.stride} must be smaller than `max_length` {self.max_length}")
         if self.batch_size % self.processes:
             raise ValueError(f"`processes` {self.processes} must divide `batch_size` {self.batch_size}")
+        unused = {"early_stopping_patience", "early_stopping_every"} & self.model_fields_set
+        if unused and self.early_stopping_questions is None:
+            raise ValueError(f"`{min(unused)}` is for early stopping; needs `early_stopping_questions`")
         return self
 
 
@@ -202,9 +225,32 @@ class OwnTraining(Training):
     def _consistent(self) -> "OwnTraining":
         return self  # what goes together is a matter of the whole recipe
 
-    @model_serializer(mode="wrap")
-    def _given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in dump(self).items() if key in self.model_fields_set}
+    @model_serializer
+    def _given(self) -> dict[str, Any]:
+        return {key: value for key, value in self if key in self.model_fields_set}  # defaults, too, if they are given
+
+
+class InitFrom(Section):
+    """Layers of another model's checkpoint, which a shallower network of the same widths begins with."""
+
+    model: str = Field(description="of the study, one with `hub` or `path`")
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        min_length=1, strict=False, description="from below, from 0"
+    )
+
+    @field_validator("layers")
+    @classmethod
+    def _rising(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        if list(layers) != sorted(set(layers)):
+            raise ValueError("must name each layer once, from below, as in [0, 2, 4]")
+        return layers
+
+
+class Distillation(Section):
+    """How a model learns from its teacher: the loss is (1 - weight) · that of the labels + weight · the divergence."""
+
+    weight: float = Field(default=0.5, ge=0, le=1, description="of the teacher's part; 0: as without a teacher")
+    temperature: float = Field(default=2.0, gt=0, le=100, description="logits of both are divided by it")
 
 
 _EXECUTION = {"label", "grouped_matmul"}  # keys of a model that change how it is computed, and not what it answers
@@ -219,6 +265,9 @@ class Model(Section):
     path: File | None = None
     architecture: Architecture | None = None
     config: dict[str, Any] = Field(default_factory=dict, description="values, with transformers' names")
+    init_from: InitFrom | None = _option(None)
+    teacher: str | None = _option(None, description="another model of the study, whose answers it learns from as well")
+    distillation: Distillation | None = _option(None, description="where its weight or temperature are others")
     fine_tuned: bool = False
     grouped_matmul: bool = Field(default=False, description="SqueezeBERT: convolutions as batched matrix products")
     training: OwnTraining | None = Field(
@@ -226,9 +275,24 @@ class Model(Section):
     )
 
     @property
+    def lesson(self) -> Distillation:
+        """How it learns from its teacher."""
+        return self.distillation or Distillation()
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether its weights are random as training begins."""
+        return self.architecture is not None and self.init_from is None
+
+    @property
     def identity(self) -> str:
         """What two entries have in common that are one model, computed in two ways: all but ``_EXECUTION``."""
         return digest(self.model_dump(mode="json", exclude=_EXECUTION))
+
+    @property
+    def untaught(self) -> str:
+        """What it has in common with the same model without a teacher."""
+        return digest(self.model_dump(mode="json", exclude=_EXECUTION | {"teacher", "distillation"}))
 
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
@@ -239,6 +303,12 @@ class Model(Section):
             raise ValueError("`hub` and `revision` go together: name the commit hash of the checkpoint")
         if self.config and self.architecture is None:
             raise ValueError("`config` only goes with `architecture`; a checkpoint brings its own")
+        if self.distillation and self.teacher is None:
+            raise ValueError("`distillation` says how to learn from a `teacher`, which is not given")
+        if self.fine_tuned and self.teacher:
+            raise ValueError("is `fine_tuned` already and learns nothing from a `teacher`; leave one of them out")
+        if self.init_from and self.architecture is None:
+            raise ValueError("`init_from` goes with `architecture`, which says what the layers become")
         if self.fine_tuned and self.architecture:
             raise ValueError("an `architecture` has random weights and cannot be `fine_tuned` already")
         if self.grouped_matmul and self.architecture not in (None, "squeezebert"):
@@ -359,6 +429,7 @@ class Study(Section):
     traffic: Traffic | None = Field(default=None, exclude_if=lambda value: value is None)
 
     _file: Path = PrivateAttr(default=Path("study"))  # for messages
+    _shared: Training | None = PrivateAttr(default=None)  # the recipe of all models, where `training` is that of one
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
@@ -380,6 +451,9 @@ class Study(Section):
                 raise ValueError(
                     f"`models.{slug}.training`: with the study's `training`, {first_problem(error)}"
                 ) from None
+            if (init_from := self.models[slug].init_from) is not None:
+                self._check_source(slug, init_from.model)
+            self._check_teachers(slug)
         data, untrained = self.data, [slug for slug, model in self.models.items() if not model.fine_tuned]
         nothing_to_train_on = isinstance(data, FileData) and not (data.train or data.file)
         if nothing_to_train_on and untrained:
@@ -416,15 +490,47 @@ class Study(Section):
         """The engines beside torch."""
         return tuple(name for name in self.engines if name != REFERENCE)
 
+    def origin(self, slug: str) -> Model:
+        """The model whose checkpoint this one begins with: itself, or that which ``init_from`` names."""
+        model = self.model(slug)
+        return self.models[model.init_from.model] if model.init_from else model
+
+    def _check_source(self, slug: str, source: str) -> None:
+        """Refuse another model to begin with that is not there, or has no checkpoint."""
+        where = f"`models.{slug}.init_from.model`"
+        if source not in self.models:
+            raise ValueError(f"{where}: there is no model '{source}'; it has {', '.join(self.models)}")
+        if self.models[source].architecture:
+            raise ValueError(f"{where}: '{source}' has no checkpoint to begin with, only a config; name one with `hub`")
+
+    def teachers(self, slug: str) -> list[str]:
+        """The model's teacher, the teacher's own, and so on."""
+        teacher = self.model(slug).teacher
+        return [teacher, *self.teachers(teacher)] if teacher else []
+
+    def _check_teachers(self, slug: str) -> None:
+        """Refuse a teacher that is not there, and one that is or learns from its own student."""
+        chain = [slug]
+        while (teacher := self.models[chain[-1]].teacher) is not None:
+            where = f"`models.{chain[-1]}.teacher`"
+            if teacher not in self.models:
+                raise ValueError(f"{where}: there is no model '{teacher}'; it has {', '.join(self.models)}")
+            if teacher in chain:
+                ring = " learns from ".join([*chain, teacher])
+                raise ValueError(f"{where}: {ring}; but a teacher is trained before its students")
+            chain.append(teacher)
+
     def recipe(self, slug: str) -> Training:
         """How this model is trained: the study's recipe, but for what the model gives itself."""
-        own = self.models[slug].training
-        return Training.model_validate(self.training.model_dump() | own.model_dump()) if own else self.training
+        own, shared = self.models[slug].training, self._shared or self.training
+        return Training.model_validate(shared.model_dump() | own.model_dump()) if own else shared
 
     def of(self, slug: str) -> "Study":
         """The study as it is for this model: its ``training`` is the model's recipe. Raises StudyError."""
         self.model(slug)
-        return self.model_copy(update={"training": self.recipe(slug)})
+        found = self.model_copy(update={"training": self.recipe(slug)})
+        found._shared = self._shared or self.training
+        return found
 
     def model(self, slug: str) -> Model:
         """The model with this slug; a StudyError names the known ones."""
@@ -458,6 +564,11 @@ def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
         "compare": ("data", "training", "compare"),
     }[stage]
     model = {key: value for key, value in content["models"][slug].items() if key not in ("label", "training")}
+    if study.model(slug).init_from:
+        origin = study.origin(slug).model_dump(mode="json", include={"hub", "revision", "path"})
+        model["init_from"] |= {"checkpoint": origin}
+    if stage == "profile":  # of the network, whoever teaches it
+        model = {key: value for key, value in model.items() if key not in ("teacher", "distillation")}
     if stage in ("evaluate", "compare"):
         keys += ("engines",)
     return {"stage": stage, "model": {slug: model}} | {key: content[key] for key in keys if key in content}

@@ -21,8 +21,10 @@ from qa_tradeoffs.data.features import Windows, parts
 from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
 from qa_tradeoffs.models import inputs, packing
 from qa_tradeoffs.models.inputs import Inputs
+from qa_tradeoffs.training.distillation import Lesson, divergence
 
 LABELS = ("start_positions", "end_positions")
+TAUGHT = ("start_taught", "end_taught")
 # What a part costs beside its tokens, as operations that could be done meanwhile: its calls, and adding its gradient of
 # each parameter. Measured on two cores of a CPU; for GPUs a guess, by which few would split an update of 16 windows.
 _FLOP_OF_CALLS = {"cpu": 5e8, "cuda": 5e12}
@@ -72,6 +74,8 @@ class Collator:
 
     Of several ``processes``, number ``rank`` takes the rows rank, rank + processes, ... in the order of lengths, so
     that all have as much to do. Gradients are averaged over processes: shares are that many times as large.
+
+    With a ``lesson``, a part has the teacher's probabilities as well, (b, L) float32, 0 on padding.
     """
 
     windows: Windows
@@ -82,6 +86,7 @@ class Collator:
     rank: int = 0
     processes: int = 1
     packed_tokens: int = 0
+    lesson: Lesson | None = None
 
     def __call__(self, rows: list[int]) -> dict[str, Any]:
         """This process's parts of an update, as the Trainer passes them on."""
@@ -89,7 +94,7 @@ class Collator:
         made = map(self._packed if packed else self._padded, cut)
         return {
             "parts": [
-                part | self._labels(of) | {"share": times * len(of) / len(rows)}
+                part | self._labels(of) | self._taught(part["own_tokens"], of) | {"share": times * len(of) / len(rows)}
                 for of, part in zip(cut, made, strict=True)
             ]
         }
@@ -136,6 +141,14 @@ class Collator:
         labels = (self.windows.start_labels[rows], self.windows.end_labels[rows])
         return {name: torch.from_numpy(values) for name, values in zip(LABELS, labels, strict=True)}
 
+    def _taught(self, own_tokens: torch.Tensor, rows: NDArray[np.int64]) -> dict[str, torch.Tensor]:
+        """The lesson's probabilities of these windows' ``own_tokens`` (b, L)."""
+        if self.lesson is None:
+            return {}
+        taught = torch.zeros(2, *own_tokens.shape)
+        taught[:, own_tokens] = torch.from_numpy(self.lesson.probabilities[:, self.windows.tokens_of(rows)])
+        return dict(zip(TAUGHT, taught, strict=True))
+
 
 class Logits(NamedTuple):
     """Start and end logits (b, L) each, by the names that the output of a network gives them."""
@@ -144,25 +157,35 @@ class Logits(NamedTuple):
     end_logits: torch.Tensor
 
 
-def span_loss(output: Any, own_tokens: torch.Tensor, start: torch.Tensor, end: torch.Tensor) -> torch.Tensor:
+def span_loss(
+    output: Any, own_tokens: torch.Tensor, start: torch.Tensor, end: torch.Tensor, smoothing: float = 0.0
+) -> torch.Tensor:
     """Mean over windows of the mean of two cross-entropies, of the answer's first and of its last token, in nats.
 
     ``output`` has start and end logits (b, L), ``own_tokens`` (b, L) is 0 on padding, labels are (b,) int64. Only
     the window's own tokens are candidates: in the loss of transformers' networks padding is, too, so that it depends
-    on how much of it there happens to be.
+    on how much of it there happens to be. The share ``smoothing`` of a label is spread evenly over the candidates
+    (Szegedy et al. 2016, arXiv 1512.00567, section 7).
     """
     padding = own_tokens == 0
-    of_start, of_end = (
-        cross_entropy(logits.float().masked_fill(padding, -math.inf), labels)
-        for logits, labels in ((output.start_logits, start), (output.end_logits, end))
-    )
-    return (of_start + of_end) / 2
+    loss = torch.zeros((), device=padding.device)
+    for logits, labels in ((output.start_logits, start), (output.end_logits, end)):
+        candidates = logits.float().masked_fill(padding, -math.inf)
+        loss = loss + (1 - smoothing) * cross_entropy(candidates, labels) / 2
+        if smoothing:
+            evenly = candidates.log_softmax(-1).masked_fill(padding, 0).sum(-1) / own_tokens.sum(-1)
+            loss = loss - smoothing * evenly.mean() / 2
+    return loss
 
 
-def part_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
-    """What a collator's ``part`` of an update contributes to the mean loss of its windows."""
-    share, own_tokens, *labels = (part.pop(name) for name in ("share", "own_tokens", *LABELS))
-    splits = part.pop("splits", None)
+def part_loss(network: Any, part: dict[str, Any], smoothing: float = 0.0, lesson: Lesson | None = None) -> torch.Tensor:
+    """What a collator's ``part`` of an update contributes to the mean loss of its windows.
+
+    With a ``lesson`` that is (1 - weight) times the loss of the labels and weight times the mean divergence of the two
+    ends, as in DistilBERT's fine-tuning (Sanh et al. 2019, arXiv 1910.01108, section 4.1).
+    """
+    share, own_tokens, start, end = (part.pop(name) for name in ("share", "own_tokens", *LABELS))
+    splits, taught = part.pop("splits", None), [part.pop(name, None) for name in TAUGHT]
     if splits is None:
         output = network(**part)
     else:
@@ -171,7 +194,14 @@ def part_loss(network: Any, part: dict[str, Any]) -> torch.Tensor:
         lengths = np.diff(splits).tolist()
         each = (logits[0].split(lengths) for logits in (row.start_logits, row.end_logits))
         output = Logits(*(pad_sequence(of_each, batch_first=True) for of_each in each))
-    loss: torch.Tensor = share * span_loss(output, own_tokens, *labels)
+    loss: torch.Tensor = share * span_loss(output, own_tokens, start, end, smoothing)
+    if lesson is None or lesson.weight == 0:
+        return loss
+    of_start, of_end = (
+        divergence(logits, own_tokens, of_teacher, lesson.temperature)
+        for logits, of_teacher in zip((output.start_logits, output.end_logits), taught, strict=True)
+    )
+    loss = (1 - lesson.weight) * loss + lesson.weight * share * (of_start + of_end) / 2
     return loss
 
 
@@ -183,7 +213,9 @@ def collator_for(
     of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
     multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
     packed_tokens = 0
-    if device.type == "cpu" and packing.possible(network):
+    # Activations that are computed once more, with the gradient, would be those of attention over the whole row.
+    once = not getattr(network, "is_activation_checkpointing", False)
+    if device.type == "cpu" and once and packing.possible(network):
         widest = max(layer.out_features for layer in network.modules() if isinstance(layer, torch.nn.Linear))
         packed_tokens = _PACKED_BYTES // (4 * widest)
     reads = inputs.of(network)

@@ -19,21 +19,22 @@ from qa_tradeoffs.models import devices
 
 _MARKER = "elapsed.json"
 _STEPS_BETWEEN_LOOKS = 10  # at the loss or at another process's clock: on a GPU every look waits for the device
-# A blind guess costs log(tokens of a window) nats, and a network that only learns to be unsure comes down to that. A
-# report is the mean over 2 % of the updates: one that is twice as bad may be a rough start, three in a row are not.
+# A network that only learns to be unsure comes down to the loss of a blind guess. A report is the mean over 2 % of the
+# updates: one that is twice as bad may be a rough start, three in a row are not.
 _TIMES_A_GUESS, _ROWS_UNTIL_DIVERGED = 2, 3
 
 
 class Recorder(TrainerCallback):  # type: ignore[misc]
     """Keeps time, has a checkpoint written every so often, shows progress, and stops at a loss that went bad.
 
+    ``guess``: the loss of a network that knows nothing, in nats.
     ``seconds`` of training, those of interrupted attempts up to their last checkpoint included; this attempt was
     ``resumed_at`` that step.
     """
 
-    def __init__(self, trainer: Any, seconds_between_saves: float, longest: int) -> None:
+    def __init__(self, trainer: Any, seconds_between_saves: float, guess: float) -> None:
         self._trainer, self._between = trainer, seconds_between_saves
-        self._worst, self._worse = _TIMES_A_GUESS * math.log(longest), 0
+        self._worst, self._worse = _TIMES_A_GUESS * guess, 0
         self.seconds, self.resumed_at = 0.0, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -89,7 +90,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         complete = _checkpoint(args, state)
         write_text(complete / _MARKER, json.dumps(marker))
         for other in complete.parent.glob("checkpoint-*"):
-            if other != complete:
+            if other != complete and str(other) != state.best_model_checkpoint:
                 shutil.rmtree(other, ignore_errors=True)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
@@ -102,6 +103,10 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
                     f"{logs['loss']:.3g} nats, {_TIMES_A_GUESS} times that of a guess or more, {_ROWS_UNTIL_DIVERGED} "
                     "reports in a row; try a lower rate, or some warmup_ratio"
                 )
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Report the mean since the last row where training stops early; the Trainer calls this as it stops."""
+        control.should_log |= control.should_training_stop
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """End the clock once the device is done."""

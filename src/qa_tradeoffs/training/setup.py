@@ -8,15 +8,17 @@ from typing import Any
 
 import pandas as pd
 import torch
+from transformers.integrations import is_tensorboard_available
 
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.data.features import Windows
 from qa_tradeoffs.metrics.records import Condition, Record
-from qa_tradeoffs.models import inputs, precisions
-from qa_tradeoffs.models.dropout import dropout
+from qa_tradeoffs.models import inputs, layers, precisions
+from qa_tradeoffs.models.dropout import dropout, set_dropout
 from qa_tradeoffs.study.config import Training
+from qa_tradeoffs.training.distillation import Lesson
 
 LAUNCHER = "QA_TRADEOFFS_ACCELERATE"  # the command that starts several processes, where not `accelerate launch`
 
@@ -27,7 +29,8 @@ class Setup:
 
     ``workspace`` holds the checkpoint to resume from, written every ``recipe.save_minutes``, and is to be removed once
     the result is saved. ``inputs`` is a digest of all that the result depends on: a checkpoint of other inputs is not
-    resumed from. ``processes`` share every update.
+    resumed from. ``processes`` share every update. ``held_out``: windows of which no update is made, to stop early by.
+    ``lesson``: what a teacher adds to the labels.
     """
 
     windows: Windows
@@ -38,18 +41,28 @@ class Setup:
     workspace: Path
     inputs: str
     processes: int = 1
+    held_out: Windows | None = None
+    lesson: Lesson | None = None
 
     def precision(self, network: Any) -> str:
         """What the recipe's precision comes down to for this network on this device."""
         return precisions.chosen(self.recipe.precision, self.device, network)
 
+    @property
+    def guess(self) -> float:
+        """The loss of a blind guess among the tokens of the longest window, in nats."""
+        return math.log(int(self.windows.lengths.max())) * (self.lesson.guess if self.lesson else 1)
+
     def conditions(self, network: Any) -> dict[str, Condition]:
         """The recipe, flat, with the precision it came down to, whether that was chosen, and the network's dropout."""
-        own = {
+        own: dict[str, Condition] = {
             "precision": self.precision(network),
             "precision_chosen": self.recipe.precision == "auto",
             "dropout": dropout(network),
         }
+        if self.lesson:
+            own |= {"distillation_weight": self.lesson.weight, "distillation_temperature": self.lesson.temperature}
+            own["teacher"] = self.lesson.teacher
         return self.recipe.model_dump() | own
 
     def check(self, network: Any) -> None:
@@ -65,7 +78,30 @@ class Setup:
             raise StudyError(
                 f"training.processes: {processes} processes need as many GPUs, but torch sees {count} here"
             )
-        inputs.of(network).check_windows(int(self.windows.lengths.max()))
+        for windows in filter(None, (self.windows, self.held_out)):
+            inputs.of(network).check_windows(int(windows.lengths.max()))
+        check_recipe(network, self.recipe)
+
+
+def check_recipe(network: Any, recipe: Training) -> None:
+    """Refuse what of a recipe this network or this environment cannot do."""
+    kind, (_, n_layers) = type(network).__name__, layers.levels(network)
+    if recipe.freeze_layers > n_layers:
+        raise StudyError(f"training.freeze_layers: is {recipe.freeze_layers}, but {kind} has {n_layers} layers")
+    if recipe.gradient_checkpointing and not network.supports_gradient_checkpointing:
+        raise StudyError(f"training.gradient_checkpointing: {kind} cannot do it; leave it out")
+    if recipe.report_to == "tensorboard" and not is_tensorboard_available():
+        raise StudyError(
+            "training.report_to: tensorboard is not installed here; `pip install tensorboard`, or leave it out"
+        )
+
+
+def prepare(network: Any, recipe: Training) -> None:
+    """Set up what of a recipe is a matter of the network itself: dropout, what is frozen, gradient checkpointing."""
+    set_dropout(network, recipe.dropout)
+    layers.freeze(network, recipe.freeze_embeddings, recipe.freeze_layers)
+    if recipe.gradient_checkpointing and not network.is_activation_checkpointing:
+        network.activation_checkpointing_enable()
 
 
 @dataclass(frozen=True)
@@ -79,6 +115,7 @@ class Fitted:
     ``tokens``: tokens that are not padding, ``padded_tokens``: tokens that were computed on, over all epochs.
     ``resumed_at``: the step at which this attempt began, 0 where it was the first.
     ``processes``: how many shared the updates, on so many ``devices``: GPUs, or machines that computed on processors.
+    ``best``: the step whose weights were kept and their loss on the held-out windows, where training stops early.
     """
 
     history: list[dict[str, float]]
@@ -90,13 +127,18 @@ class Fitted:
     resumed_at: int
     processes: int = 1
     devices: int = 1
+    best: tuple[int, float] | None = None
 
     def records(self) -> list[Record]:
         """What it cost; a window is one question over one part of its passage, and tokens are those without padding."""
         conditions = {"processes": self.processes, "devices": self.devices}
+        held_out = (
+            [("best_step", self.best[0], "updates"), ("held_out_loss", self.best[1], "nats")] if self.best else []
+        )
         return [
             Record.of(f"train_{metric}", value, unit, self.steps, conditions=conditions)
             for metric, value, unit in (
+                *held_out,
                 ("seconds", self.seconds, "s"),
                 ("steps", self.steps, "updates"),
                 ("windows", self.windows, "windows"),
@@ -116,6 +158,8 @@ class Fitted:
             "tokens per second": f"{self.tokens / self.seconds:,.0f}",
             "share of padding": f"{100 * self._padding_share:.1f} %",
         }
+        if self.best:
+            facts["weights kept"] = f"of update {self.best[0]:,}, with a held-out loss of {self.best[1]:.3f} nats"
         if self.processes > 1:
             facts["processes"] = f"{self.processes} on {counted(self.devices, 'device')}"
         return facts

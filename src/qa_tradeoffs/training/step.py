@@ -9,13 +9,12 @@ import torch
 
 from qa_tradeoffs.data.features import Int64, Windows
 from qa_tradeoffs.models import precisions
-from qa_tradeoffs.models.dropout import set_dropout
 from qa_tradeoffs.models.fast_attention import fast_attention
 from qa_tradeoffs.models.fast_dropout import fast_masks
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import collation
+from qa_tradeoffs.training.setup import prepare
 
-_MAX_GRAD_NORM = 1.0  # the Trainer's default, which training does not change
 _LEARNING_RATE = 1e-6  # what is timed again and again should stay what it is
 
 
@@ -24,24 +23,29 @@ def updates(
 ) -> list[Callable[[], None]]:
     """A call for each of ``rows``, the windows of an update: collating, forward and backward by parts, and AdamW.
 
-    As in the Trainer: the recipe's precision, dropout and weight decay, gradients clipped, and AdamW in one fused
-    kernel, whose state is twice the network's size. The network has to be on the device and in training mode.
+    As in the Trainer: the recipe's precision, dropout and weight decay, what it freezes, gradients clipped, and AdamW
+    in one fused kernel, whose state is twice the network's size. The network has to be on the device and in training
+    mode.
     """
-    set_dropout(network, recipe.dropout)
+    prepare(network, recipe)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=recipe.weight_decay, fused=True)
     collator = collation.collator_for(network, windows, pad_token_id, device)
     precision = precisions.chosen(recipe.precision, device, network)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")  # elsewhere it does nothing
 
     def update(of_update: list[int]) -> None:
         with fast_masks(recipe.fast_dropout), fast_attention(recipe.fast_dropout):
             for part in collator(of_update)["parts"]:
                 moved = {key: value.to(device) if torch.is_tensor(value) else value for key, value in part.items()}
                 with precisions.autocast(device, precision):
-                    loss = collation.part_loss(network, moved)
-                loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, _MAX_GRAD_NORM)
-        optimizer.step()
+                    loss = collation.part_loss(network, moved, recipe.label_smoothing)
+                scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(optimizer)
+        if recipe.max_grad_norm > 0:
+            torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
+        scaler.step(optimizer)
+        scaler.update()
         optimizer.zero_grad(set_to_none=True)
 
     return [partial(update, of_update.tolist()) for of_update in rows]
