@@ -9,24 +9,27 @@ import argparse
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import growth, inputs
+from benchmarks import engines, growth, inputs
 from benchmarks.comparison import Row
 from benchmarks.record import STORED, Benchmarks, table, write
 from benchmarks.tasks import Task
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import make_folder
 from qa_tradeoffs.data.example import fingerprint
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.models import devices, precisions
 from qa_tradeoffs.runs import results
 
-GROWTH, _ROW = "growth", re.compile(r"(features|postprocessing|training|evaluation)-(\d+)(-busy)?")
+GROWTH, ENGINES, _ROW = "growth", "engines", re.compile(r"(features|postprocessing|training|evaluation)-(\d+)(-busy)?")
 # The most that is evaluated takes an hour in fp32 alone; bf16 shows as well with fewer.
 ROWS = (
     "features-10570", "postprocessing-10570", "training-480", "evaluation-1", "evaluation-64", "evaluation-480",
-    "training-480-busy", "evaluation-480-busy", "evaluation-10570", GROWTH,
+    "training-480-busy", "evaluation-480-busy", "evaluation-10570", GROWTH, ENGINES,
 )  # fmt: skip
+_OTHERS: dict[str, Callable[[Task], list[Record]]] = {GROWTH: growth.measure, ENGINES: lambda _: engines.everything()}
 _IN_BF16_TOO = ("training-480", "evaluation-1", "evaluation-64", "evaluation-480")
 
 
@@ -51,23 +54,25 @@ def main() -> None:
             inputs.write_encoder(examples, Path(folder))
         like = Task("", "", 0, data, encoder, device=device.type)
         for row_name, row in rows.items():
-            measured = growth.measure(like) if row is None else row.run(like, args.rounds)
+            measured = row.run(like, args.rounds) if isinstance(row, Row) else row(like)
             origin = results.Origin(seed=0, device=devices.describe(device), **results.software())
             found = Benchmarks(
                 data=name, data_sha256=fingerprint(examples), origin=origin, records=tuple(measured),
                 encoder="random weights" if encoder == folder else Path(encoder).name,
             )  # fmt: skip
+            if row_name == ENGINES:
+                found = found.model_copy(update=engines.ABOUT)
             write(args.output / f"{row_name}.json", found)
-            if row is None:
+            if row_name == GROWTH:
                 growth.write(growth.chart(measured), args.output / f"{row_name}.svg")
             else:
-                print(table([found]), flush=True)
+                print(engines.table(measured) if row_name == ENGINES else table([found]), flush=True)
 
 
-def _row(name: str, bf16: bool) -> Row | None:
-    """The row of this name; None for growth."""
-    if name == GROWTH:
-        return None
+def _row(name: str, bf16: bool) -> Row | Callable[[Task], list[Record]]:
+    """The row of this name, or what measures it."""
+    if name in _OTHERS:
+        return _OTHERS[name]
     if not (found := _ROW.fullmatch(name)):
         raise StudyError(f"ROWS: there is no row '{name}'; choose from {', '.join(ROWS)}, or take another number")
     work, questions, busy = found.groups()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks import aa, demo, record
-from benchmarks.__main__ import GROWTH, ROWS
+from benchmarks import aa, demo, engines, record
+from benchmarks.__main__ import ENGINES, GROWTH, ROWS
 from qa_tradeoffs.analysis.anomaly import explanation
 from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.words import parameters, points, seconds, usd
@@ -30,6 +30,7 @@ def filled(text: str) -> str:
         "anomaly": _anomaly,
         "aa": _aa,
         "speed": _speed,
+        "engines": _engines,
         "demo": _demo,
         "plan": _plan,
         "graph": _graph,
@@ -88,9 +89,18 @@ def _aa() -> str:
 
 def _speed() -> str:
     """The rows in the order in which `make bench` measures them, and where they were measured."""
-    compared = (record.STORED / f"{name}.json" for name in ROWS if name != GROWTH)
+    compared = (record.STORED / f"{name}.json" for name in ROWS if name not in (GROWTH, ENGINES))
     found = [record.read(path) for path in compared if path.is_file()]
     return f"{record.table(found)}\n\nMeasured on {record.origins(found)}." if found else _NOT_YET
+
+
+def _engines() -> str:
+    """Every model in every engine, and where that was measured: ratios hang on the processor's instructions."""
+    if not (stored := record.STORED / f"{ENGINES}.json").is_file():
+        return _NOT_YET
+    found = record.read(stored)
+    software = found.origin.device["software"]
+    return f"{engines.table(found.records)}\n\nMeasured on {record.origins([found])} ({software})."
 
 
 def _measured(stored: Path, table: Callable[[record.Benchmarks], str]) -> str:

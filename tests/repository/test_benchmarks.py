@@ -1,16 +1,19 @@
 """All sides of the benchmarks do the same work, and their records, table and chart say what was measured."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
 from benchmarks import __main__ as command
-from benchmarks import aa, demo, growth, inputs, peers, tasks
+from benchmarks import aa, demo, engines, growth, inputs, peers, tasks
 from benchmarks.comparison import Row
 from benchmarks.peers import Peer
 from benchmarks.record import Benchmarks, read, table
@@ -20,11 +23,14 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ANOMALY
 from qa_tradeoffs.data import features
 from qa_tradeoffs.data.example import Example
+from qa_tradeoffs.engines import export
+from qa_tradeoffs.engines.protocol import Trained
 from qa_tradeoffs.evaluation import answers
 from qa_tradeoffs.evaluation.answers import Predictions, Reading
 from qa_tradeoffs.metrics import squad
 from qa_tradeoffs.models import tokenizers
 from qa_tradeoffs.runs import results
+from qa_tradeoffs.study.engines import LABELS
 
 ROOT = Path(__file__).parents[2]
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -262,3 +268,37 @@ def test_both_ways_of_the_aa_test_run():
         (method, load, 3) for load in aa.LOADS for method in aa.METHODS
     ]
     assert all(0 <= r.value <= 3 for r in records)
+
+
+def test_engines_are_timed_beside_torch_and_the_table_has_a_row_for_each(monkeypatch):
+    sizes = {"hidden_size": 32, "num_attention_heads": 2, "vocab_size": 60, "num_hidden_layers": 1}
+    of_distilbert = {"dim": 32, "n_heads": 2, "hidden_dim": 64, "vocab_size": 60, "n_layers": 1}
+    of = engines.built(
+        {
+            "bert": sizes | {"intermediate_size": 64},
+            "distilbert": of_distilbert,
+            "squeezebert": sizes | {"intermediate_size": 64, "embedding_size": 32},
+        }
+    )
+    names = ("torch", "torch-bf16", "onnxruntime", "onnxruntime-int8")
+    records = engines.measure(of, names, (2,), passes=2, points=[(1, 16), (2, 12)], step=(2, 12))
+    timed = [r.conditions for r in records if r.metric == "bench_engine_seconds"]
+    assert Counter(at["work"] for at in timed) == {"forward": 2 * 4 * 4, "training_step": 4 * 2}
+    assert {at["threads"] for at in timed} == {2}
+    against = [r.conditions["against"] for r in records if r.metric == "bench_engine_times_as_fast"]
+    assert Counter(against) == {"torch": 2 * 4 * 3 + 4, "BERT": 2 * 15 + 7}
+    lines = engines.table(records).splitlines()
+    assert lines[0] == "| model | engine | 1 × 16 | 2 × 12 | training step, 2 × 12 |"
+    assert [line.split(" | ")[:2] for line in lines[2:6]] == [["| BERT", LABELS[name]] for name in names]
+    assert len(lines) == 2 + 4 * 4
+
+
+def test_a_squeezebert_is_exported_with_its_convolutions_only_where_it_is_asked_for(tmp_path):
+    sizes = {"hidden_size": 32, "num_attention_heads": 2, "vocab_size": 60, "num_hidden_layers": 1}
+    network = engines.built({"squeezebert": sizes | {"intermediate_size": 64, "embedding_size": 32}})["SqueezeBERT"]
+    trained = Trained(network, 0, torch.device("cpu"), "fp32", tmp_path)
+    operators = {}
+    for separate in (False, True):
+        export.to_onnx(trained, tmp_path / "network.onnx", separate_products=separate)
+        operators[separate] = {node.op_type for node in onnx.load(tmp_path / "network.onnx").graph.node}
+    assert ("Conv" in operators[False], "Conv" in operators[True]) == (True, False)

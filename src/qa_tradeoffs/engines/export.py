@@ -40,16 +40,19 @@ class _Logits(torch.nn.Module):
         return tuple(getattr(output, name) for name in OUTPUTS)
 
 
-def to_onnx(trained: Trained, file: Path) -> None:
+def to_onnx(trained: Trained, file: Path, *, separate_products: bool = True) -> None:
     """Write the network as ONNX, for batches of any size and length. Raises StudyError where that is not possible.
 
     A SqueezeBERT is written as one matrix product per group, whichever way it computes: the same weights and answers.
+    Without ``separate_products`` it is written as it computes.
     """
     import onnxscript  # noqa: F401  # the exporter needs it; where it is missing, that is said before a copy is made
 
     if (size := 4 * sum(parameter.numel() for parameter in trained.network.parameters())) > _LARGEST:
         raise StudyError(f"its {size / 1e9:.1f} GB of weights are too much for one ONNX file")
-    on_cpu = squeezebert.to_separate_products(copy.deepcopy(trained.network).to("cpu").eval())
+    on_cpu = copy.deepcopy(trained.network).to("cpu").eval()
+    if separate_products:
+        on_cpu = squeezebert.to_separate_products(on_cpu)
     reads = inputs.of(on_cpu)
     batch = reads.batch(sample(on_cpu), np.array(_BATCHES[1]), trained.pad_token_id)
     any_size = torch.export.Dim.DYNAMIC
