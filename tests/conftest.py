@@ -175,7 +175,7 @@ def results_of(
 
 def training_results(study: config.Study, slug: str, seed: int, seconds: float) -> results.Results:
     rows = [Record.of("train_seconds", seconds, "s", 10), Record.of("train_windows", 360, "windows", 10)]
-    rows.append(Record.of("train_steps", 4500, "updates", 10))
+    rows.append(Record.of("train_steps", 4500, "updates", 10, conditions={"precision": "fp32"}))
     return results_of(study, "train", slug, seed, rows)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from qa_tradeoffs.analysis import provenance
 from qa_tradeoffs.report import notices
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study.config import Study
@@ -82,6 +83,19 @@ def test_models_that_were_not_trained_alike_and_notes_on_the_data_are_named(coll
         key: file.model_copy(update={"notes": ("2 were left out",)}) for key, file in collected.evaluations.items()
     }
     assert notices.data_notes(replace(collected, evaluations=noted)) == ["2 were left out."]
+
+
+def test_the_precision_of_training_is_named_once_or_with_its_models(collected_of):
+    collected = collected_of({"bert": [[1.0]], "distilbert": [[0.0]]})
+    assert provenance.trained_in(collected) == "fp32"
+    file = collected.trainings["distilbert", 0]
+    records = [r.model_copy(update={"conditions": r.conditions | {"precision": "bf16"}}) for r in file.records]
+    collected.trainings["distilbert", 0] = file.model_copy(update={"records": tuple(records)})
+    assert provenance.trained_in(collected) == "fp32 (BERT) and bf16 (DistilBERT)"
+    assert notices.own_recipes(collected) == [
+        "Models were trained in fp32 (BERT) and bf16 (DistilBERT); differences between them include that of the "
+        "precisions."
+    ]
 
 
 def test_a_busy_machine_is_named_first_with_what_to_do(collected_of, tmp_path):

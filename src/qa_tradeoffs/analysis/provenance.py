@@ -39,7 +39,18 @@ def facts(collected: Collected, study: str) -> dict[str, str]:
         for o in origins
     )
     recipes = {f"recipe of {label}": recipe for label, recipe in own_recipes(collected).items()}
-    return {name: "; ".join(table[name].unique()) for name in table} | recipes
+    return {name: "; ".join(table[name].unique()) for name in table} | {"trained in": trained_in(collected)} | recipes
+
+
+def trained_in(collected: Collected) -> str:
+    """'bf16', or 'bf16 (BERT) and fp32 (DeBERTa)': the precision that each training came down to; '' without any."""
+    models: dict[str, dict[str, None]] = {}
+    for (slug, _), file in collected.trainings.items():
+        precision = str(file.find("train_steps").conditions.get("precision", "unknown"))
+        models.setdefault(precision, {})[collected.label(slug)] = None
+    if len(models) < 2:
+        return "".join(models)
+    return listed([f"{precision} ({listed(list(labels))})" for precision, labels in models.items()])
 
 
 def own_recipes(collected: Collected) -> dict[str, str]:
