@@ -19,6 +19,8 @@ RUNS, REPORTS = Path("runs"), Path("reports")
 # Why SqueezeBERT is slow: as measured on this machine, and as measured for this program.
 OWN_ANOMALY = ROOT / RUNS / "anomaly.json"
 ANOMALY = ROOT / "benchmarks" / "results" / "anomaly.json"
+# The published sizes in every engine, as measured for this program (make bench ROWS=engines).
+IN_ENGINES = ROOT / "benchmarks" / "results" / "speed" / "engines.json"
 
 
 def without_machine(text: str) -> str:

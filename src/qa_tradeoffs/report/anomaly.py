@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.anomaly import CONTROL, Explanation
+from qa_tradeoffs.analysis.quantised import Quantised
 from qa_tradeoffs.core.words import percent, plain, seconds
 from qa_tradeoffs.report import display
 from qa_tradeoffs.report.charts import WIDTH
@@ -126,6 +127,25 @@ def aims_table(aims: pd.DataFrame) -> display.Table:
     return display.table(columns, "The rewritten network at every point measured", data=aims)
 
 
+def quantised_table(found: Quantised | None) -> display.Html:
+    """Each network in each engine, over itself and over BERT in torch."""
+    if found is None:
+        return display.none("no run of the benchmark of engines comes with this version")
+    rows, device = found.times, found.origin.device
+    columns = {
+        "network": rows["model"],
+        "engine": rows["engine"],
+        "forward pass": rows["seconds"].map(seconds),
+        "times as fast as in torch": [_times(row, "torch") for _, row in rows.iterrows()],
+        "as BERT in torch": [_times(row, "bert") for _, row in rows.iterrows()],
+    }
+    caption = (
+        f"Published sizes in every engine, random weights, {found.point}, in turn on {device['name']} "
+        f"({device['software']}); torch in fp32"
+    )
+    return display.table(columns, caption, data=rows)
+
+
 def beside_original(explained: Explanation, published: Published) -> display.Html:
     """SqueezeBERT's time over BERT's there and here, and what its fine-tuning took there."""
     spent, times = published.original.fine_tuning.by_model, explained.steps["seconds"]
@@ -159,6 +179,11 @@ def _step(operations: pd.DataFrame) -> str:
         rate = f" at {row.gflop / row.seconds:.0f} GFLOP/s" if row.gflop else ""
         found.append(f"{row.operations} {100 * row.share:.0f} % ({100 * row.low:.0f} to {100 * row.high:.0f}){rate}")
     return f"{seconds(operations['seconds'].sum())}: {', '.join(found)}"
+
+
+def _times(row: Any, over: str) -> str:
+    low, high = row[f"{over}_low"], row[f"{over}_high"]
+    return "" if pd.isna(row[over]) else f"{plain(row[over])} ({plain(low)} to {plain(high)})"
 
 
 def _ratio(row: Any) -> str:

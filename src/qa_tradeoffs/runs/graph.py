@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from qa_tradeoffs.core.files import ANOMALY, OWN_ANOMALY, REPORTS, ROOT, is_file, write_text
+from qa_tradeoffs.core.files import ANOMALY, IN_ENGINES, OWN_ANOMALY, REPORTS, ROOT, is_file, write_text
 from qa_tradeoffs.runs import inputs
 from qa_tradeoffs.runs.selection import Selection
 
@@ -128,7 +128,8 @@ def _of_comparison(chosen: Selection, trainings: Sequence[Path]) -> dict[str, An
 def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:
     """Inputs of the analysis: the results, which name all that was written with them, and what it reads beside them."""
     markup = ROOT / "src" / "qa_tradeoffs" / "report" / "templates" / "parts.html"
-    tables = [ROOT / "studies" / "prices.yaml", ROOT / "studies" / "published.yaml", ANOMALY, OWN_ANOMALY, markup]
+    figures = [ROOT / "studies" / name for name in ("prices.yaml", "published.yaml")]
+    tables = [*figures, ANOMALY, OWN_ANOMALY, IN_ENGINES, markup]
     return {
         "study": inputs.without_folders(chosen.study.model_dump(mode="json")),
         "models": list(chosen.models),
