@@ -1,0 +1,41 @@
+"""How often the host would wait for a GPU in a training, counted on a CPU: reads of numbers that a device computes.
+
+What no GPU has shown: how long such a wait is. Copies to a GPU are pinned and asynchronous (Trainer's data loader).
+"""
+
+import traceback
+from collections import Counter
+from typing import Any
+
+import pytest
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_READS = {"aten::_local_scalar_dense", "aten::is_nonzero", "aten::nonzero", "aten::masked_select"}
+_ON_THE_HOST = {"dataloader.py", "fast_dropout.py", "packing.py"}  # numbers that are never on a GPU
+_MASKS = "masking_utils.py"  # of transformers, which looks once in a forward pass whether a mask hides anything
+
+
+class Reads(TorchDispatchMode):
+    """By file, how many operations had a result that the host has to know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_file: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func._schema.name in _READS:
+            files = {frame.filename.split("/")[-1] for frame in traceback.extract_stack()[-8:]}
+            known = (name for name in (*_ON_THE_HOST, _MASKS) if name in files)
+            self.by_file[next(known, "others")] += 1
+        return func(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize("architecture", ["bert", "distilbert", "squeezebert"])
+def test_an_update_reads_less_than_one_number_of_the_device_beside_one_for_each_mask(architecture, network_of, fit):
+    with Reads() as reads:
+        fitted = fit(network_of(architecture), epochs=80)
+    assert fitted.steps == 240
+    # A row of the log, of which there are 50, reads two, a look at the loss after every tenth update one, and the end
+    # one of each weight.
+    assert reads.by_file["others"] < fitted.steps
+    assert reads.by_file[_MASKS] <= fitted.steps + 5  # an update is one part here; some forward passes come before
