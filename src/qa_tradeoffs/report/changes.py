@@ -85,8 +85,8 @@ def notices(before: Run, after: Run, speed: pd.DataFrame) -> Iterator[str]:
     if speed.empty:
         yield "No speed is compared: for that both runs must have timed the same two models in the same work."
     elif before.comparison and after.comparison:
-        one, other = (run.provenance.device for run in (before.comparison, after.comparison))
-        if differing := [f"{key} {one.get(key)}, then {other.get(key)}" for key in one if one[key] != other.get(key)]:
+        first, then = before.comparison.provenance.device, after.comparison.provenance.device
+        if differing := [f"{key} {first[key]}, then {then.get(key)}" for key in first if first[key] != then.get(key)]:
             yield f"Times were taken on machines that differ: {'; '.join(differing)}."
 
 
