@@ -2,7 +2,7 @@
 
 Side by side, as notebook 4 does it; and as it was done before, each name timed in a process of its own, one after the
 other, and called faster where the intervals of two medians do not overlap. Each on a quiet machine and while two other
-processes compute, all the time or in bursts as other people's programs do.
+processes compute.
 """
 
 import argparse
@@ -44,17 +44,8 @@ _QUESTIONS, _PASSES = 10, 10
 _GRID: dict[str, Any] = {"batch_sizes": [8], "lengths": [128]}
 _PROFILE = {"forward": _GRID, "training_step": _GRID, "warmup": 1, "min_repeats": 5, "min_seconds": 0.05}
 
-# A process that computes; in bursts, it computes and rests for as long as chance says, from 0.2 to 3 s.
-_BUSY = """
-import random, sys, time
-random.seed(sys.argv[1])
-while True:
-    ended = time.monotonic() + random.uniform(0.2, 3)
-    while time.monotonic() < ended:
-        pass
-    time.sleep(random.uniform(0.2, 3) if sys.argv[2] == "bursts" else 0)
-"""
-LOADS = {"quiet": "none", "busy": "all the time", "bursts": "in bursts"}
+_BUSY = "while True: pass"
+LOADS = {"quiet": "none", "busy": "two"}
 
 
 def side_by_side_faster(seed: int) -> int:
@@ -123,7 +114,7 @@ def _alone(threads: int, seed: int) -> tuple[float, float]:
 @contextmanager
 def _loaded(load: str) -> Iterator[None]:
     """Two processes that compute while the block runs; none where it is to be quiet."""
-    busy = [subprocess.Popen([sys.executable, "-c", _BUSY, str(i), load]) for i in range(0 if load == "quiet" else 2)]
+    busy = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(0 if load == "quiet" else 2)]
     try:
         yield
     finally:
@@ -135,7 +126,7 @@ def _loaded(load: str) -> Iterator[None]:
 def table(found: Benchmarks) -> str:
     """False "faster" of all pairs, in Markdown: a row per load, a column per way."""
     cells = {(r.conditions["load"], r.conditions["method"]): f"{r.value:.0f} of {r.n}" for r in found.records}
-    lines = [f"| two other processes | {' | '.join(METHODS)} |", f"|---|{'---|' * len(METHODS)}"]
+    lines = [f"| other busy processes | {' | '.join(METHODS)} |", f"|---|{'---|' * len(METHODS)}"]
     lines += [f"| {name} | {' | '.join(cells[load, method] for method in METHODS)} |" for load, name in LOADS.items()]
     return "\n".join(lines)
 
