@@ -61,8 +61,8 @@ def test_the_rows_are_the_forward_passes_at_the_largest_point_without_limited_in
 
 def test_the_table_names_the_processor_and_leaves_out_what_a_network_would_be_over_itself(stored):
     table = anomaly.quantised_table(quantised(stored))
-    assert "on A processor (vnni)" in table.caption
-    assert table.cells["as BERT in torch"].tolist() == ["", "1.25 (0.625 to 2.5)", "1 (0.5 to 2)"]
+    assert "on A processor (vnni)" in table.markup
+    assert table.cells["as BERT in torch"].tolist() == ["", "1.25 (0.625 to 2.50)", "1.00 (0.500 to 2.00)"]
 
 
 def test_without_a_benchmark_there_is_a_sentence_in_place_of_the_table(tmp_path):

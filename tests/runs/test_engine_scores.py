@@ -13,7 +13,7 @@ from qa_tradeoffs.engines import pytorch, registry
 from qa_tradeoffs.engines.protocol import Trained
 from qa_tradeoffs.evaluation import answers, scoring
 from qa_tradeoffs.evaluation.answers import Reading
-from qa_tradeoffs.runs import engine_scores, results
+from qa_tradeoffs.runs import comparing, engine_scores, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.stage import Stage
 from qa_tradeoffs.study import config
@@ -106,12 +106,12 @@ def test_each_engine_is_scored_kept_and_read_back_and_those_that_fail_say_why(jo
 
 def test_what_the_engines_made_is_taken_again_only_while_it_is_that_of_the_evaluation(job, network, tokenizer):
     object.__setattr__(job.study, "engines", ("torch", "toy"))
-    assert engine_scores.evaluated_files(job) is None
+    assert comparing.evaluated_files(job) is None
     engine_scores.write(job, engine_scores.score(job, network, tokenizer, 0.0, "en"), language="en")
     folder = job.paths.engines("bert", 0)
-    assert engine_scores.evaluated_files(job) == folder
+    assert comparing.evaluated_files(job) == folder
     (folder / "toy").write_text("other")
-    assert engine_scores.evaluated_files(job) is None
+    assert comparing.evaluated_files(job) is None
 
 
 def test_what_an_engine_made_of_other_weights_is_gone_before_it_is_asked(job, network, tokenizer):
@@ -129,7 +129,7 @@ def test_a_study_with_torch_alone_has_no_other_rows(tmp_path, network, tokenizer
     engines = engine_scores.score(job, network, tokenizer, 0.0, "en")
     assert engine_scores.table(pd.DataFrame(), engines).empty
     assert engine_scores.write(job, engines) == engines.missing == []
-    assert engine_scores.evaluated_files(job) is None
+    assert comparing.evaluated_files(job) is None
 
 
 def test_an_engine_that_nobody_knows_is_refused_with_those_that_there_are(tmp_path):

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from qa_tradeoffs.core.errors import StudyError
+from qa_tradeoffs.models import inputs
 
 # Short names, and what torch calls the instructions on x86 and on Arm.
 _INSTRUCTIONS = {
@@ -22,6 +23,7 @@ _INSTRUCTIONS = {
 _SIDE, _SECONDS = 512, 0.25
 # Native bf16 products were measured to take about half the time of fp32's, emulated ones several times as long.
 _FASTER_BY = 1.1
+_TOKENS = 16  # of the row that a network is tried on
 _in_bf16: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # what was found of each network
 SLOWER = "slower than fp32 here, where the device only emulates it"
 
@@ -96,12 +98,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _runs(network: Any) -> bool:
-    row = torch.ones(1, 8, dtype=torch.long, device=network.device)
-    before = network.training
+    reads, before = inputs.of(network), network.training
+    row = torch.ones(1, reads.padded(_TOKENS), dtype=torch.long, device=network.device)
     network.eval()  # dropout would draw random numbers that are training's
     try:
         with torch.inference_mode(), autocast(network.device, "bf16"):
-            network(input_ids=row, attention_mask=row)
+            network(**reads.full(row))
     except (RuntimeError, ValueError):  # of torch, where number formats are mixed
         return False
     finally:

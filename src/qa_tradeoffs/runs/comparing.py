@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.data import sources
 from qa_tradeoffs.metrics.records import Record
@@ -16,7 +17,7 @@ from qa_tradeoffs.models import checkpoints, devices
 from qa_tradeoffs.profiling import outcomes, workloads, works
 from qa_tradeoffs.profiling.side_by_side import Measured
 from qa_tradeoffs.profiling.workloads import Setting
-from qa_tradeoffs.runs import engine_scores, inputs, results, stage
+from qa_tradeoffs.runs import inputs, results, stage
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
@@ -62,7 +63,7 @@ class Comparing:
     def _model(self, job: stage.Stage) -> works.Model:
         network = checkpoints.load(job.trained_folder, grouped_matmul=job.model.grouped_matmul)
         with tempfile.TemporaryDirectory(dir=self.paths.folder, prefix=".engines-") as folder:
-            evaluated = engine_scores.evaluated_files(job)
+            evaluated = evaluated_files(job)
             folders = {works.STUDY: evaluated or Path(folder, "study"), works.FULL_SIZE: Path(folder, "full-size")}
             return works.of(job.study, job.model, job.trained_tokenizer, network, self.setting, folders)
 
@@ -101,3 +102,15 @@ def start(study: str, models: str = "", seed: int = 0, device_name: str = "auto"
     return Comparing(
         study_file, checked, {s: stage.start("evaluate", study, s, seed, device_name, run) for s in slugs}, seed
     )
+
+
+def evaluated_files(job: stage.Stage) -> Path | None:
+    """Where the files are that the engines of this evaluation ran; None where they are not of what there is now."""
+    assert job.seed is not None
+    folder, engines = job.paths.engines(job.slug, job.seed), job.study.other_engines
+    try:
+        for path in (job.paths.evaluation(job.slug, job.seed, name) for name in engines):
+            results.check_beside(path, results.read_fresh(path, job.inputs), folder)
+    except StudyError:
+        return None
+    return folder if engines else None

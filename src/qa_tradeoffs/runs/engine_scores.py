@@ -66,18 +66,6 @@ def score(job: Stage, network: Any, tokenizer: Any, threshold: float, language: 
     return found
 
 
-def evaluated_files(job: Stage) -> Path | None:
-    """Where the files are that the engines of this evaluation ran; None where they are not of what there is now."""
-    assert job.seed is not None
-    folder, engines = job.paths.engines(job.slug, job.seed), job.study.other_engines
-    try:
-        for path in (job.paths.evaluation(job.slug, job.seed, name) for name in engines):
-            results.check_beside(path, results.read_fresh(path, job.inputs), folder)
-    except StudyError:
-        return None
-    return folder if engines else None
-
-
 def _scored(job: Stage, tokenizer: Any, engine: Engine, threshold: float, language: str, label: str) -> Scored:
     reading, examples = Reading.of(job.study), job.splits.validation
     answered = answers.answer(engine, tokenizer, examples, reading, progress.counter(f"question, {label}"))
