@@ -62,7 +62,8 @@ def test_a_product_for_each_group_gives_the_same_logits(groups, before):
     separate = squeezebert.to_separate_products(before(copy.deepcopy(published)))
     expected, found = published(**padded_batch()), separate(**padded_batch())
     torch.testing.assert_close(found.start_logits, expected.start_logits, rtol=0, atol=1e-5)
-    assert separate.state_dict().keys() == published.state_dict().keys()
+    assert not [module for module in separate.transformer.encoder.modules() if isinstance(module, torch.nn.Conv1d)]
+    assert sum(p.numel() for p in separate.parameters()) == sum(p.numel() for p in published.parameters())
 
 
 def test_every_hidden_state_and_attention_score_is_the_same():

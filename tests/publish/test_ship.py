@@ -73,7 +73,10 @@ def test_a_folder_has_the_network_that_was_evaluated_its_tokenizer_and_its_figur
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
-        ("onnxruntime", "ENGINE: 'onnxruntime' is no engine of this study; it has torch, torch-bf16, onnxruntime-int8"),
+        (
+            "onnxruntime",
+            "ENGINE: 'onnxruntime' is no engine of bert in this study; it has torch, torch-bf16, onnxruntime-int8",
+        ),
         ("torch-bf16", "ENGINE: bert has no result to export: torch-bf16: this device does not multiply bf16 natively"),
         ("torch", "ENGINE: torch runs the checkpoint itself; choose onnxruntime or onnxruntime-int8"),
     ],

@@ -56,7 +56,7 @@ class Collected:
     def points(self) -> list[str]:
         """Every model in every engine that answered with all its seeds and was timed with the others."""
         timed = {point for one in self.comparison.all("single_stream", "study") for point in one.models}
-        every = [engines.point(slug, name) for slug in self.slugs for name in self.study.engines]
+        every = [engines.point(slug, name) for slug in self.slugs for name in self.study.of(slug).engines]
         return [p for p in every if p in self.slugs or (p in timed and self.scored(p))]
 
     def scored(self, point: str) -> list[results.Results]:
@@ -183,7 +183,7 @@ def _of_engines(
     found, frames = {}, {}
     for (slug, seed), evaluation in evaluations.items():
         missing = {record.conditions["engine"] for record in evaluation.all("engine_missing")}
-        for name in (other for other in study.other_engines if other not in missing):
+        for name in (other for other in study.of(slug).other_engines if other not in missing):
             key, path = (engines.point(slug, name), seed), run.evaluation(slug, seed, name)
             found[key] = results.read_fresh(path, inputs.digest(study, "evaluate", slug, seed))
             frames[key] = read_table(run.predictions(slug, seed, name), _SCORED, path, found[key])

@@ -25,7 +25,8 @@ def table(collected: Collected) -> pd.DataFrame:
     """
     if not collected.study.other_engines:
         return pd.DataFrame()
-    return pd.DataFrame([row(collected, slug, name) for slug in collected.slugs for name in collected.study.engines])
+    of = {slug: collected.study.of(slug).engines for slug in collected.slugs}
+    return pd.DataFrame([row(collected, slug, name) for slug, names in of.items() for name in names])
 
 
 def row(collected: Collected, slug: str, name: str) -> dict[str, Any]:

@@ -9,12 +9,12 @@ matrix product over the groups, and attention is fused where it can be.
 published checkpoints load, and what is saved is a plain SqueezeBERT checkpoint.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Conv1d, Module, functional
+from torch.nn import Conv1d, Linear, Module, ModuleList, Parameter, functional
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.squeezebert.modeling_squeezebert import SqueezeBertEncoder
 
@@ -50,8 +50,15 @@ def to_matmul(model: Any) -> Any:
 
 
 def to_separate_products(model: Any) -> Any:
-    """``convert`` SqueezeBERT encoders, rewritten or not, to one product a group; others are left as they are."""
-    return convert(model, {SqueezeBertEncoder: SeparateEncoder, MatmulEncoder: SeparateEncoder})
+    """``convert`` SqueezeBERT encoders, rewritten or not, to one product a group; others are left as they are.
+
+    For export: the parameters are copies, under names of their own.
+    """
+    converted: Any = convert(model, {SqueezeBertEncoder: SeparateEncoder, MatmulEncoder: SeparateEncoder})
+    for encoder in [module for module in converted.modules() if isinstance(module, SeparateEncoder)]:
+        for path, conv in [found for found in encoder.named_modules() if isinstance(found[1], Conv1d)]:
+            encoder.set_submodule(path, Products(conv))
+    return converted
 
 
 def is_matmul(model: Any) -> bool:
@@ -124,30 +131,54 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
         return _merge(_per_group(conv, _split(x, conv.groups)), x)
 
 
-class SeparateEncoder(MatmulEncoder):
-    """Each group as a matrix product of its own, with a two-dimensional weight.
+class Products(Module):
+    """A convolution of kernel size 1 as a linear layer for each group, with a two-dimensional weight of its own.
 
-    Slower to run as it is than one batched product; but a converter to int8 can give such a weight a scale for each
-    channel, and runs it as the integer product that it is.
+    Slower to run as it is than one batched product. But a converter to int8 can give such a weight a scale for each
+    channel, and make an integer product of it; of a weight that is cut out of another one at run time it cannot.
     """
+
+    def __init__(self, conv: Conv1d) -> None:
+        super().__init__()
+        assert conv.bias is not None
+        cut = zip(conv.weight.squeeze(-1).chunk(conv.groups), conv.bias.chunk(conv.groups), strict=True)
+        self.of_groups = ModuleList(map(_linear, *zip(*cut, strict=True)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (b, L, C_in) → (b, L, C_out)."""
+        return torch.cat([product(part) for product, part in self.parts(x)], dim=-1)
+
+    def parts(self, x: Tensor) -> Iterator[tuple[Module, Tensor]]:
+        """Each group's linear layer, and its part of x."""
+        return zip(self.of_groups, x.chunk(len(self.of_groups), dim=-1), strict=True)
+
+
+class SeparateEncoder(MatmulEncoder):
+    """Each group as a matrix product of its own; its convolutions are ``Products``."""
 
     def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:
         first, act, second = layer.intermediate.conv1d, layer.intermediate.act, layer.output.conv1d
-        return self._grouped(second, act(self._grouped(first, x)))
+        if len(first.of_groups) != len(second.of_groups):
+            return self._grouped(second, act(self._grouped(first, x)))
+        inner = (act(product(part)) for product, part in first.parts(x))
+        return torch.cat([product(part) for product, part in zip(second.of_groups, inner, strict=True)], dim=-1)
 
-    def _grouped(self, conv: Conv1d, x: Tensor) -> Tensor:
-        assert conv.bias is not None
-        weight, n = conv.weight.squeeze(-1), conv.out_channels // conv.groups
-        groups = [slice(group * n, (group + 1) * n) for group in range(conv.groups)]
-        parts = zip(x.chunk(conv.groups, dim=-1), groups, strict=True)
-        products = [part @ weight[group].t() + conv.bias[group] for part, group in parts]
-        return torch.cat(products, dim=-1)
+    def _grouped(self, conv: Module, x: Tensor) -> Tensor:
+        products: Tensor = conv(x)
+        return products
 
 
 def attention_scores(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled products (b, heads, L, L) of query and key, both (b, heads, L, C / heads), with the mask added."""
     scores: Tensor = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     return scores if mask is None else scores + mask
+
+
+def _linear(weight: Tensor, bias: Tensor) -> Linear:
+    with torch.device("meta"):  # its own weights would be drawn at random
+        layer = Linear(weight.shape[1], weight.shape[0])
+    layer.weight, layer.bias = Parameter(weight.detach().clone()), Parameter(bias.detach().clone())
+    return layer
 
 
 def _add_and_norm(block: Any, x: Tensor, residual: Tensor) -> Tensor:

@@ -34,8 +34,8 @@ def ship(collected: Collected, run: RunPaths, slug: str, engine: str, folder: Pa
 
     Raises StudyError where the engine has no file, or there is no result of it.
     """
-    if engine not in collected.study.engines:
-        raise StudyError(f"ENGINE: '{engine}' is no engine of this study; it has {', '.join(collected.study.engines)}")
+    if engine not in (known := collected.study.of(slug).engines):
+        raise StudyError(f"ENGINE: '{engine}' is no engine of {slug} in this study; it has {', '.join(known)}")
     row, seed = engines.row(collected, slug, engine), collected.seeds[0]
     if row["reason"]:
         raise StudyError(f"ENGINE: {slug} has no result to export: {row['reason']}")

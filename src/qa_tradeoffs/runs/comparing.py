@@ -57,15 +57,16 @@ class Comparing:
         return config.digest(inputs.of_comparison(self.study, list(self.stages), self.seed))
 
     def models(self) -> dict[str, works.Model]:
-        """Every model with its networks, on the device."""
-        return {slug: self._model(job) for slug, job in self.stages.items()}
-
-    def _model(self, job: stage.Stage) -> works.Model:
-        network = checkpoints.load(job.trained_folder, grouped_matmul=job.model.grouped_matmul)
+        """Every model with its networks, on the device; engines have read their files when this returns."""
         with tempfile.TemporaryDirectory(dir=self.paths.folder, prefix=".engines-") as folder:
-            evaluated = evaluated_files(job)
-            folders = {works.STUDY: evaluated or Path(folder, "study"), works.FULL_SIZE: Path(folder, "full-size")}
-            return works.of(job.study, job.model, job.trained_tokenizer, network, self.setting, folders)
+            return {slug: self._model(job, Path(folder)) for slug, job in self.stages.items()}
+
+    def _model(self, job: stage.Stage, folder: Path) -> works.Model:
+        """``folder``: of files that engines make for the comparison alone; two models may have the same large one."""
+        network = checkpoints.load(job.trained_folder, grouped_matmul=job.model.grouped_matmul)
+        large = folder / f"full-size-{network.config.model_type}"
+        folders = {works.STUDY: evaluated_files(job) or folder / job.slug, works.FULL_SIZE: large}
+        return works.of(job.study, job.model, job.trained_tokenizer, network, self.setting, folders)
 
     def collect(
         self, measured: Sequence[Measured], engines: Sequence[Record] = (), *, beside: Sequence[Path] = ()

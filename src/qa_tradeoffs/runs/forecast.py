@@ -125,7 +125,8 @@ def _sizes(chosen: Selection, slug: str, train: Split, network: Any) -> dict[str
     parameters, trainings = rates.parameters(network), 0 if spec.fine_tuned else len(chosen.seeds)
     weights, length = rates.BYTES_PER_WEIGHT * parameters, min(recipe.max_length, round(2 * train.tokens))
     fetched, converted = _fetched(spec), _pickles(spec)
-    exported = len(chosen.seeds_of(slug)) * len(chosen.study.other_engines)  # a file each, in fp32 as large as these
+    # A file for each engine, in fp32 as large as these.
+    exported = len(chosen.seeds_of(slug)) * len(chosen.study.of(slug).other_engines)
     waiting = sum(size for path, size in converted.items() if not is_converted(inputs.sha256(path)))
     return {
         "parameters": parameters,
@@ -147,7 +148,7 @@ def _times(
     train, validation = (split.windows * rates.row_flops(network, round(split.tokens)) for split in windows)
     return {
         "train": TRAINING_OVER_FORWARD * study.recipe(slug).epochs * train / rate.flops_per_second,
-        "evaluate": len(study.engines) * validation / rate.flops_per_second,
+        "evaluate": len(study.of(slug).engines) * validation / rate.flops_per_second,
         "profile": _profile_seconds(study.profile, network, rate.flops_per_second),
         "compare": _compare_seconds(study, slug, network, rate.flops_per_second, round(windows[0].tokens or 1)),
     }
@@ -271,12 +272,13 @@ def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
 def _compare_seconds(study: config.Study, slug: str, network: Any, rate: float, tokens: int) -> float:
     """Seconds of one model's passes, without repeats, its full-size twin's included where a small one has one."""
     plan, recipe, row = study.compare, study.recipe(slug), rates.row_flops(network, tokens)
-    asked = len(study.engines) * plan.questions * (1 + len(plan.offline_batch_sizes))
+    engines = len(study.of(slug).engines)
+    asked = engines * plan.questions * (1 + len(plan.offline_batch_sizes))
     total = plan.passes * (asked + TRAINING_OVER_FORWARD * recipe.batch_size) * row
     large, passes = network, plan.passes
     if (twin := _twin(network)) is not None:
         large, passes = twin, plan.full_size_passes
-        asked = len(study.engines) * plan.full_size_questions * (1 + len(plan.offline_batch_sizes))
+        asked = engines * plan.full_size_questions * (1 + len(plan.offline_batch_sizes))
         total += passes * (asked + TRAINING_OVER_FORWARD * plan.full_size_update) * rates.row_flops(twin, tokens)
     for batch_size, length in product(plan.forward.batch_sizes, plan.forward.lengths):
         total += passes * batch_size * rates.row_flops(large, length)

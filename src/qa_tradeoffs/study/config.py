@@ -23,7 +23,7 @@ from pydantic import (
 from qa_tradeoffs.core.documents import Section, first_problem, one_line, quoted, read_yaml, validated
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.languages import LANGUAGES
-from qa_tradeoffs.study.engines import LABELS, REFERENCE
+from qa_tradeoffs.study.engines import EXPORTED, LABELS, REFERENCE
 
 
 def _like(pattern: str, expected: str) -> AfterValidator:
@@ -526,9 +526,14 @@ class Study(Section):
         return Training.model_validate(shared.model_dump() | own.model_dump()) if own else shared
 
     def of(self, slug: str) -> "Study":
-        """The study as it is for this model: its ``training`` is the model's recipe. Raises StudyError."""
-        self.model(slug)
-        found = self.model_copy(update={"training": self.recipe(slug)})
+        """The study as it is for this model: ``training`` is its recipe, ``engines`` those that run it.
+
+        Of entries that differ only in how torch computes them, the first one's files stand for all. Raises StudyError.
+        """
+        identity = self.model(slug).identity
+        first = next(other for other, model in self.models.items() if model.identity == identity)
+        own = tuple(name for name in self.engines if slug == first or name not in EXPORTED)
+        found = self.model_copy(update={"training": self.recipe(slug), "engines": own})
         found._shared = self._shared or self.training
         return found
 

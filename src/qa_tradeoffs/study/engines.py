@@ -7,6 +7,8 @@ LABELS = {
     "onnxruntime": "ONNX Runtime",
     "onnxruntime-int8": "int8",
 }
+# These run a file, which is the same however torch computes the model.
+EXPORTED = frozenset({"onnxruntime", "onnxruntime-int8"})
 
 
 def point(slug: str, engine: str) -> str:
