@@ -1,7 +1,9 @@
 """A study that names engines, through its notebooks: scores, times, files and the front over models and engines."""
 
+from collections import Counter
 from pathlib import Path
 
+import onnx
 import pandas as pd
 import pytest
 
@@ -15,15 +17,18 @@ from qa_tradeoffs.runs.paths import RunPaths
 from tests.end_to_end.test_families import run_cells, write_study
 
 ENGINES = ["torch", "onnxruntime", "onnxruntime-int8"]
-MODELS = ["bert", "squeezebert"]
+MODELS = {"squeezebert": ENGINES, "rewritten": ["torch"]}  # what is exported of the second is the first one's file
+POINTS = {f"{model} {engine}".removesuffix(" torch") for model, engines in MODELS.items() for engine in engines}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunPaths]:
-    """Study and results of two checkpoints in three engines."""
+    """Study and results of a checkpoint in three engines, which is there in two ways of computing it in torch."""
     folder = tmp_path_factory.mktemp("engines")
     traffic = {"questions_per_second": 5000, "p99_ms": 500}
-    study, paths = write_study(folder / "study", MODELS, engines=ENGINES, traffic=traffic), RunPaths(folder / "run")
+    models = {slug: {"label": slug, "path": "squeezebert", "grouped_matmul": slug == "rewritten"} for slug in MODELS}
+    study = write_study(folder / "study", ["squeezebert"], models=models, engines=ENGINES, traffic=traffic)
+    paths = RunPaths(folder / "run")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setattr(memory, "prepare", lambda: None)
@@ -37,10 +42,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunPaths]:
 @pytest.mark.xdist_group("engines")
 def test_every_engine_has_its_answers_and_the_file_that_gave_them(run):
     _, paths = run
-    for model in MODELS:
+    for model, engines in MODELS.items():
         reference = results.read(paths.evaluation(model, 0))
         assert not reference.all("engine_missing")
-        for engine in ENGINES[1:]:
+        assert paths.engines(model, 0).exists() == (len(engines) > 1)
+        for engine in engines[1:]:
             found = results.read(paths.evaluation(model, 0, engine))
             answers = pd.read_parquet(paths.predictions(model, 0, engine))
             assert found.find("f1").value == pytest.approx(100 * answers["f1"].mean())
@@ -48,26 +54,37 @@ def test_every_engine_has_its_answers_and_the_file_that_gave_them(run):
             file = paths.engines(model, 0) / f"{engine}.onnx"
             assert found.find("bytes_on_disk").value == file.stat().st_size
             assert found.beside[f"engines/{engine}.onnx"] == inputs.sha256(file)
-        fp32 = pd.read_parquet(paths.predictions(model, 0, "onnxruntime"))["prediction"]
-        assert fp32.tolist() == pd.read_parquet(paths.predictions(model, 0))["prediction"].tolist()
+    fp32, torch = (pd.read_parquet(paths.predictions("squeezebert", 0, name)) for name in ("onnxruntime", "torch"))
+    assert fp32["prediction"].tolist() == torch["prediction"].tolist()
+
+
+@pytest.mark.xdist_group("engines")
+def test_the_products_of_the_groups_are_integer_products(run):
+    """All of them: of 2 layers with 6 products each, in as many groups as the checkpoint has, and those at the ends."""
+    _, paths = run
+    nodes = onnx.load(paths.engines("squeezebert", 0) / "onnxruntime-int8.onnx").graph.node
+    kinds = Counter(node.op_type for node in nodes)
+    of_activations = 2 * 2  # a layer's attention multiplies what depends on the question, twice
+    assert kinds["MatMul"] == of_activations
+    assert kinds["MatMulInteger"] > 2 * 6
 
 
 @pytest.mark.xdist_group("engines")
 def test_all_engines_are_timed_in_turn_and_stand_on_one_front(run):
     study, paths = run
-    points = {f"{model} {engine}".removesuffix(" torch") for model in MODELS for engine in ENGINES}
     compared = results.read_comparison(paths.comparison)
-    assert set(compared.all("single_stream", "study")[0].models) == points
-    assert set(compared.all("offline", "study")[0].models) == points
+    assert set(compared.all("single_stream", "study")[0].models) == POINTS
+    assert set(compared.all("offline", "study")[0].models) == POINTS
     collected, _ = for_analysis(str(study), run=str(paths.folder))
-    assert set(collected.points) == points
+    assert set(collected.points) == POINTS
     models = accuracy.models(collected)
     table, contest = choices(collected, models, accuracy.differences(collected))
-    assert len(table) == 6
+    assert len(table) == 4
     assert set(contest.models) <= set(table["model"])
     served = engined.table(collected)
-    assert served["differing"].tolist()[1] == served["differing"].tolist()[4] == 0  # ONNX Runtime in fp32
-    assert (served["times"].dropna() > 0).all() and served["times"].notna().sum() == 4
+    assert served["engine"].tolist() == ["torch", "ONNX Runtime", "int8", "torch"]
+    assert served["differing"].tolist()[1] == 0
+    assert served["times"].notna().tolist() == [False, True, True, False]
 
 
 @pytest.mark.xdist_group("engines")
@@ -78,4 +95,4 @@ def test_the_report_has_their_table_their_front_and_the_machines_they_need(run):
         exec(cell, variables)
     held = variables["held"]
     assert set(held.machines["engine"]) == {"torch", "ONNX Runtime", "int8"}
-    assert len(held.machines) == 6
+    assert len(held.machines) == 4

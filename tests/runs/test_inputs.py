@@ -50,6 +50,18 @@ def test_each_stage_and_seed_has_a_digest_of_its_own_that_can_be_repeated(digest
     assert len({*digests().values(), inputs.digest(study_of(), "train", "bert", 1)}) == 4
 
 
+def test_a_stage_s_own_view_of_the_study_has_the_digests_of_the_whole(study_of):
+    """Of a model in two ways of computing it in torch, the exported engines are the first one's."""
+    model = {"label": "One", "architecture": "squeezebert"}
+    models = {"one": model, "other": model | {"label": "Other", "grouped_matmul": True}}
+    study = study_of(models=models, engines=["torch", "torch-bf16", "onnxruntime"])
+    assert study.of("one").engines == ("torch", "torch-bf16", "onnxruntime")
+    assert study.of("other").engines == ("torch", "torch-bf16")
+    for slug in models:
+        for name in STAGES:
+            assert inputs.digest(study.of(slug), name, slug, 0) == inputs.digest(study, name, slug, 0)
+
+
 @pytest.mark.parametrize(
     ("keys", "stale"),
     [

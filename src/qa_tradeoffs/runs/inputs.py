@@ -56,7 +56,7 @@ def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[s
         content["training"] = digest(study, "train", slug, seed)
     if stage == "train" and (teacher := study.model(slug).teacher):
         content["teacher"] = digest(study, "train", teacher, seed)
-    return content | (_engine_versions(study) if stage == "evaluate" else {})
+    return content | (_engine_versions(study.of(slug)) if stage == "evaluate" else {})
 
 
 def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> str:
