@@ -17,7 +17,10 @@ from qa_tradeoffs.runs.paths import RunPaths
 from tests.end_to_end.test_families import run_cells, write_study
 
 ENGINES = ["torch", "onnxruntime", "onnxruntime-int8"]
-MODELS = {"squeezebert": ENGINES, "rewritten": ["torch"]}  # what is exported of the second is the first one's file
+MODELS = {
+    "squeezebert": ENGINES,
+    "squeezebert-rewritten": ["torch"],
+}  # what is exported of the second is the first one's file
 POINTS = {f"{model} {engine}".removesuffix(" torch") for model, engines in MODELS.items() for engine in engines}
 
 
@@ -26,7 +29,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunPaths]:
     """Study and results of a checkpoint in three engines, which is there in two ways of computing it in torch."""
     folder = tmp_path_factory.mktemp("engines")
     traffic = {"questions_per_second": 5000, "p99_ms": 500}
-    models = {slug: {"label": slug, "path": "squeezebert", "grouped_matmul": slug == "rewritten"} for slug in MODELS}
+    models = {
+        slug: {"label": slug, "path": "squeezebert", "grouped_matmul": slug == "squeezebert-rewritten"}
+        for slug in MODELS
+    }
     study = write_study(folder / "study", ["squeezebert"], models=models, engines=ENGINES, traffic=traffic)
     paths = RunPaths(folder / "run")
     with pytest.MonkeyPatch.context() as patch:
