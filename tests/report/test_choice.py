@@ -212,3 +212,8 @@ def test_the_table_has_the_numbers_beside_the_condition():
 def test_times_of_a_busy_machine_are_marked():
     case = Case([80, 78], [200, 100], {"AB": AHEAD}, contended=[3, 0])
     assert case.cells()["one question"].tolist() == ["200 ms (contended)", "100 ms"]
+
+
+@pytest.mark.parametrize(("models", "expected"), [("ABCD", "A, B, C and D"), ("ABCDE", "5 others")])
+def test_more_models_than_a_sentence_holds_are_counted(models, expected):
+    assert choice._some(list(models)) == expected

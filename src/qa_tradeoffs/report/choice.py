@@ -24,6 +24,7 @@ _F1 = {
 }
 _OVER_QUESTIONS = {"better": "higher over questions", "worse": "lower over questions"}  # of one training run each
 _TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
+_NAMED = 4  # models at most that a sentence names
 _CAPTION = (
     "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
     f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}) or in time "
@@ -116,7 +117,7 @@ def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
         if others := contest.dominators(model):
             by.setdefault(_preferred(others, rows)["model"], []).append(model)
     if by:
-        dominated = [f"{listed(m)} {'is' if len(m) == 1 else 'are'} dominated by {other}" for other, m in by.items()]
+        dominated = [f"{_some(m)} {'is' if len(m) == 1 else 'are'} dominated by {other}" for other, m in by.items()]
         sentences.append(f"{'; '.join(dominated)}: not more accurate, and slower.")
     return sentences
 
@@ -142,7 +143,7 @@ def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> list[str]:
 def _most_accurate(best: str, f1: str, contest: Contest) -> str:
     alike = [other for other in contest.others(best) if contest.accuracy(best, other) != "better"]
     parts = _higher(best, contest)
-    parts += [f"statistically indistinguishable from {listed(alike)}"] if alike else []
+    parts += [f"statistically indistinguishable from {_some(alike)}"] if alike else []
     return f"{best} has the highest F1, {f1}: {', '.join(parts)}."
 
 
@@ -156,7 +157,7 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
         how = f"{plain(times.value)} times as fast, {plain(times.low)} to {plain(times.high)}"
         time += f" against {seconds(best['question'])} of {rival} ({how})"
     if near := [other for other in contest.others(name) if contest.speed(name, other) == "not significant"]:
-        time += f", not significantly less than {listed(near)}"
+        time += f", not significantly less than {_some(near)}"
     if name == rival:
         return f"{name} also takes the least time, {time}."
     gap = contest.gap(name, rival)
@@ -205,7 +206,7 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
     )
     faster = [other for other in others if contest.speed(model, other) == "better"]
     reasons = [f"F1 {words}" for words in _higher(model, contest)]
-    reasons += [f"significantly faster than {listed(faster)}"] if faster else []
+    reasons += [f"significantly faster than {_some(faster)}"] if faster else []
     return f"Choose it for {goal}: {' and '.join(reasons) or 'no other model is significantly better in either'}."
 
 
@@ -215,7 +216,12 @@ def _higher(model: str, contest: Contest) -> list[str]:
     for other in contest.others(model):
         if contest.accuracy(model, other) == "better":
             words.setdefault(_f1(contest.gap(model, other)), []).append(other)
-    return [f"{higher} than {listed(others)}" for higher, others in words.items()]
+    return [f"{higher} than {_some(others)}" for higher, others in words.items()]
+
+
+def _some(models: Sequence[str]) -> str:
+    """The models by name, or how many where a sentence would be too long; the table names all."""
+    return listed(models) if len(models) <= _NAMED else f"{len(models)} others"
 
 
 def _f1(gap: Gap) -> str:
