@@ -67,30 +67,39 @@ def measure(
     of: Mapping[str, Any], engines: Sequence[str], threads: Sequence[int], passes: int,
     points: Sequence[tuple[int, int]] = POINTS, step: tuple[int, int] = STEP,
 ) -> list[Record]:  # fmt: skip
-    """Every model in every engine at every point, and a training step in torch, with each number of threads."""
+    """Every model in every engine at every point with each number of threads, and a training step with the last."""
     before, records = torch.get_num_threads(), []
     with tempfile.TemporaryDirectory() as folder:
         for count in threads:
             torch.set_num_threads(count)
-            ready, missing = _prepared(of, engines, Path(folder))
-            works = [*(_forward(ready, of, *point, passes) for point in points), _step(of, engines, *step, passes)]
-            setting = Setting(CPU, ("fp32",), seed=0)
             at = {"threads": count, "limited_to": os.environ.get(_LIMIT, "")}
-            for found in side_by_side.measure(works, setting, repeats=0.5):
-                records += [record.under(at) for record in _records(found)]
-            records += [record.under(at) for record in missing]
+            update = step if count == threads[-1] else None
+            records += [record.under(at) for record in _in_turn(of, engines, Path(folder), passes, points, update)]
+            allocator.give_back()
     torch.set_num_threads(before)
     return records
 
 
+def _in_turn(
+    of: Mapping[str, Any], engines: Sequence[str], folder: Path, passes: int, points: Sequence[tuple[int, int]],
+    step: tuple[int, int] | None,
+) -> list[Record]:  # fmt: skip
+    ready, records = _prepared(of, engines, folder)
+    works = [_forward(ready, of, *point, passes) for point in points]
+    works += [_step(of, engines, *step, passes)] if step else []
+    for found in side_by_side.measure(works, Setting(CPU, ("fp32",), seed=0), repeats=0.5):
+        records += _records(found)
+    return records
+
+
 def everything() -> list[Record]:
-    """All engines on this machine as it is; then torch alone as on a processor without the newest instructions."""
-    allocator.keep_freed_memory()
-    records = measure(built(), tuple(LABELS), THREADS, PASSES)
+    """All engines on this machine as it is, and torch alone as on a processor without the newest instructions."""
     command = [sys.executable, "-m", "benchmarks.engines"]
     done = subprocess.run(command, env=os.environ | {_LIMIT: LIMIT}, stdout=subprocess.PIPE, text=True, check=True,
                           cwd=ROOT)  # fmt: skip
-    return records + [Record.model_validate_json(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    limited = [Record.model_validate_json(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    allocator.keep_freed_memory()
+    return measure(built(), tuple(LABELS), THREADS, PASSES) + limited
 
 
 def _prepared(
