@@ -87,14 +87,13 @@ def test_models_that_were_not_trained_alike_and_notes_on_the_data_are_named(coll
 
 def test_the_precision_of_training_is_named_once_or_with_its_models(collected_of):
     collected = collected_of({"bert": [[1.0]], "distilbert": [[0.0]]})
-    assert provenance.trained_in(collected) == "fp32"
+    assert provenance.trained_in(collected) == {"fp32": ["BERT", "DistilBERT"]}
     file = collected.trainings["distilbert", 0]
     records = [r.model_copy(update={"conditions": r.conditions | {"precision": "bf16"}}) for r in file.records]
     collected.trainings["distilbert", 0] = file.model_copy(update={"records": tuple(records)})
-    assert provenance.trained_in(collected) == "fp32 (BERT) and bf16 (DistilBERT)"
+    assert provenance.trained_in(collected) == {"fp32": ["BERT"], "bf16": ["DistilBERT"]}
     assert notices.own_recipes(collected) == [
-        "Models were trained in fp32 (BERT) and bf16 (DistilBERT); differences between them include that of the "
-        "precisions."
+        "Trained in different precisions: BERT in fp32 and DistilBERT in bf16. Differences between models include that."
     ]
 
 

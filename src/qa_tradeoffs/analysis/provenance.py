@@ -39,18 +39,22 @@ def facts(collected: Collected, study: str) -> dict[str, str]:
         for o in origins
     )
     recipes = {f"recipe of {label}": recipe for label, recipe in own_recipes(collected).items()}
-    return {name: "; ".join(table[name].unique()) for name in table} | {"trained in": trained_in(collected)} | recipes
+    return {name: "; ".join(table[name].unique()) for name in table} | {"trained in": _precisions(collected)} | recipes
 
 
-def trained_in(collected: Collected) -> str:
-    """'bf16', or 'bf16 (BERT) and fp32 (DeBERTa)': the precision that each training came down to; '' without any."""
-    models: dict[str, dict[str, None]] = {}
+def trained_in(collected: Collected) -> dict[str, list[str]]:
+    """The precisions that trainings came down to, each with the labels of its models; empty without any training."""
+    models: dict[str, list[str]] = {}
     for (slug, _), file in collected.trainings.items():
-        precision = str(file.find("train_steps").conditions.get("precision", "unknown"))
-        models.setdefault(precision, {})[collected.label(slug)] = None
-    if len(models) < 2:
-        return "".join(models)
-    return listed([f"{precision} ({listed(list(labels))})" for precision, labels in models.items()])
+        labels = models.setdefault(str(file.find("train_steps").conditions.get("precision", "unknown")), [])
+        labels += [] if collected.label(slug) in labels else [collected.label(slug)]
+    return models
+
+
+def _precisions(collected: Collected) -> str:
+    """'bf16', or 'bf16 (BERT); fp32 (DeBERTa)'."""
+    models = trained_in(collected)
+    return "; ".join(f"{one} ({listed(labels)})" if len(models) > 1 else one for one, labels in models.items())
 
 
 def own_recipes(collected: Collected) -> dict[str, str]:

@@ -81,11 +81,12 @@ def names_in_charts(labels: Mapping[str, str]) -> list[str]:
 
 def own_recipes(collected: Collected) -> list[str]:
     """Which models were not trained as the others were, by the study's word or by what their networks can do."""
-    recipes, precision = provenance.own_recipes(collected), provenance.trained_in(collected)
+    recipes, precisions = provenance.own_recipes(collected), provenance.trained_in(collected)
     parts = [f"{label} with {recipe}" for label, recipe in recipes.items()]
     found = [f"Not all models were trained alike: {'; '.join(parts)}."] if parts else []
-    if "(" in precision:
-        found.append(f"Models were trained in {precision}; differences between them include that of the precisions.")
+    if len(precisions) > 1:
+        each = listed([f"{listed(labels)} in {one}" for one, labels in precisions.items()])
+        found.append(f"Trained in different precisions: {each}. Differences between models include that.")
     return found
 
 
