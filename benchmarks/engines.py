@@ -106,7 +106,7 @@ def _prepared(
     of: Mapping[str, Any], engines: Sequence[str], folder: Path
 ) -> tuple[dict[Contender, Engine], list[Record]]:
     """What is ready to be timed, and a record of what is not, with the reason."""
-    ready, missing = dict[Contender, Engine](), list[Record]()
+    ready, unusable = dict[Contender, Engine](), list[Record]()
     for model, network in of.items():
         trained = Trained(network, 0, CPU, "fp32", folder / model)
         trained.folder.mkdir(exist_ok=True)
@@ -118,9 +118,8 @@ def _prepared(
                 found = _torch(network, engine) if engine in TORCH else registry.prepare(engine, trained)
                 ready[Contender(model, engine)] = found
             except StudyError as error:
-                at = {"model": model, "engine": engine, "reason": str(error)}
-                missing.append(Record.of("engine_missing", 1, "1", conditions=at))
-    return ready, missing
+                unusable += [record.under({"model": model}) for record in registry.missing({engine: str(error)})]
+    return ready, unusable
 
 
 def _torch(network: Any, engine: str) -> Engine:

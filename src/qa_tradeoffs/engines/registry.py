@@ -1,11 +1,12 @@
 """The engines by the names that a study gives them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.engines import onnx_int8, onnx_runtime, pytorch, pytorch_bf16
 from qa_tradeoffs.engines.protocol import Engine, Trained
+from qa_tradeoffs.metrics.records import Record
 
 # Of each, what prepares it. Raises StudyError, whose sentence goes on after the engine's name, where it cannot be used.
 PREPARE: dict[str, Callable[[Trained], Engine]] = {
@@ -26,6 +27,14 @@ def prepare(name: str, trained: Trained) -> Engine:
         raise StudyError(f"{name}: memory does not suffice for it") from None
     except StudyError as error:
         raise StudyError(f"{name}: {error}") from None
+
+
+def missing(reasons: Mapping[str, str]) -> list[Record]:
+    """A record for each engine that could not be used, from its reason by name."""
+    return [
+        Record.of("engine_missing", 1, "1", conditions={"engine": name, "reason": reason})
+        for name, reason in reasons.items()
+    ]
 
 
 def prepare_all(names: Sequence[str], trained: Trained) -> tuple[dict[str, Engine], dict[str, str]]:

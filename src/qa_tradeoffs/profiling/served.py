@@ -39,10 +39,7 @@ def serve(study: Study, network: Any, pad_token_id: int, setting: Setting, folde
     found = Served(ready)
     if not study.other_engines:
         return found
-    found.records.extend(
-        Record.of("engine_missing", 1, "1", conditions={"engine": name, "reason": reason})
-        for name, reason in reasons.items()
-    )
+    found.records.extend(registry.missing(reasons))
     for name, engine in ready.items():
         at = {"engine": name, **engine.conditions}
         if engine.file:

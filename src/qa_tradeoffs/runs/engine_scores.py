@@ -41,10 +41,7 @@ class Engines:
     @property
     def missing(self) -> list[Record]:
         """A record for each engine that has no result."""
-        return [
-            Record.of("engine_missing", 1, "1", conditions={"engine": name, "reason": reason})
-            for name, reason in self.reasons.items()
-        ]
+        return registry.missing(self.reasons)
 
 
 def score(job: Stage, network: Any, tokenizer: Any, threshold: float, language: str) -> Engines:
