@@ -90,6 +90,15 @@ def test_a_result_file_names_what_its_weights_were_converted_from(collected_of):
     assert of["profile"] == f"{of['train']} (pytorch_model.bin 1111111111, converted to safetensors 2222222222)"
 
 
+def test_a_result_file_names_the_bytes_of_its_weights(collected_of):
+    collected = collected_of({"bert": [[1]]}, **FINE_TUNED)
+    profile = collected.profiles["bert"]
+    given = profile.provenance.model_copy(update={"weights": {"model.safetensors": "3" * 64}})
+    collected.profiles["bert"] = profile.model_copy(update={"provenance": given})
+    of = provenance.files(collected).set_index("stage")["checkpoint"]
+    assert of["profile"] == f"{of['train']} (SHA-256 3333333333)"
+
+
 def test_pages_are_linked_in_the_order_in_which_notebooks_ran(collected_of, tmp_path):
     collected = collected_of({"bert": [[1], [1]], "distilbert": [[1]]}, **FINE_TUNED)
     pages = provenance.pages(collected, RunPaths(tmp_path))

@@ -211,6 +211,16 @@ def test_a_student_waits_for_its_teacher_of_the_same_seed(chosen):
     assert len(names) == len(set(names))
 
 
+def test_students_with_more_seeds_than_their_teacher_learn_from_its_runs_in_turn(chosen):
+    content = json.loads(json.dumps(TAUGHT))
+    content["models"]["bert"]["seeds"] = [3]
+    chosen.study_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    found = stages(replace(chosen, study=config.load(chosen.study_file), models=("bert", "alone")))
+    trainings = {(stage.slug, stage.seed): stage for stage in found if stage.name == "train"}
+    waits = {key: [(before.slug, before.seed) for before in stage.after] for key, stage in trainings.items()}
+    assert waits == {("bert", 3): [], ("alone", 3): [("bert", 3)], ("alone", 5): [("bert", 3)]}
+
+
 def test_a_student_is_trained_again_after_its_teacher(chosen, tmp_path):
     chosen = taught(chosen, ("student", "middle", "ready"))
     finish(chosen)
@@ -237,3 +247,16 @@ def test_who_asks_for_a_student_is_given_its_teachers(tmp_path):
     found = selected({"STUDY": str(path), "MODELS": "student"})
     assert found.models == ("student", "middle", "ready")
     assert selected({"STUDY": str(path), "MODELS": "ready bert"}).models == ("ready", "bert")
+
+
+@pytest.mark.parametrize(("seeds", "needed"), [("5", "models.bert has the seeds 3"), ("3 8 7", "")])
+def test_seeds_that_a_model_does_not_have_are_refused(chosen, seeds, needed):
+    content = json.loads(json.dumps(TAUGHT))
+    content["models"]["bert"]["seeds"] = [3]
+    chosen.study_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    asked = {"STUDY": str(chosen.study_file), "MODELS": "alone", "SEEDS": seeds}
+    if not needed:  # another student of the teacher's only run
+        assert selected(asked).seeds_of("bert") == (3,)
+        return
+    with pytest.raises(StudyError, match=f"^SEEDS: {needed};"):
+        selected(asked)

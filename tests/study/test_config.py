@@ -124,6 +124,16 @@ def test_a_teachers_recipe_is_not_that_of_its_student(tmp_path):
     assert (study.teachers("bert"), study.teachers("mini")) == (["mini"], [])
 
 
+def test_a_model_may_have_fewer_seeds_than_the_study(tmp_path):
+    changes = (("seeds", [4, 5, 6]), ("models.bert.seeds", [4, 5]), ("models.mini.teacher", "bert"))
+    study = loaded(tmp_path, changed(*changes))
+    assert (study.seeds_of("bert", study.seeds), study.seeds_of("mini", study.seeds)) == ((4, 5), (4, 5, 6))
+    assert study.seeds_of("bert", [6]) == ()
+    assert [study.teacher_seed("mini", seed) for seed in study.seeds] == [4, 5, 4]
+    without = loaded(tmp_path, changed(changes[0], changes[2]))
+    assert config.stage_inputs(study, "train", "bert") == config.stage_inputs(without, "train", "bert")
+
+
 def test_a_models_own_default_stands_against_the_studys_value(tmp_path):
     study = loaded(
         tmp_path, changed(("training", {"schedule": "cosine"}), ("models.bert.training", {"schedule": "linear"}))
@@ -175,6 +185,7 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
             [("models.mini.init_from", {"model": "mini", "layers": [0]})],
             "models.mini: `init_from` goes with `architecture`, which says what the layers become",
         ),
+        ([("seeds", [1, 2]), ("models.bert.seeds", [2])], "`models.bert.seeds` must be the first of the study's `seeds`, 1, 2"),
         # teachers
         ([("models.bert.teacher", "x")], "`models.bert.teacher`: there is no model 'x'; it has bert, mini"),
         ([("models.bert.teacher", "bert")], "`models.bert.teacher`: bert learns from bert; but a teacher is trained "),

@@ -152,10 +152,9 @@ def collect(
     def fresh(path: Path, stage: inputs.Stage, slug: str, seed: int | None = None) -> results.Results:
         return results.read_fresh(path, inputs.digest(study, stage, slug, seed))
 
-    trained = [(slug, seed) for slug in slugs for seed in seeds if not study.model(slug).fine_tuned]
-    evaluated = [(slug, seed) for slug in slugs for seed in evaluation_seeds(study, slug, seeds)]
-    trainings = {key: fresh(run.training(*key), "train", *key) for key in trained}
-    evaluations = {key: fresh(run.evaluation(*key), "evaluate", *key) for key in evaluated}
+    runs = [(slug, seed) for slug in slugs for seed in study.seeds_of(slug, seeds)]
+    trainings = {key: fresh(run.training(*key), "train", *key) for key in runs if not study.model(key[0]).fine_tuned}
+    evaluations = {key: fresh(run.evaluation(*key), "evaluate", *key) for key in runs}
     served, frames = _of_engines(study, run, evaluations)
     columns = _ANSWERS + _OF_V2 if study.data.v2 else _ANSWERS
     return Collected(
@@ -219,8 +218,3 @@ def bounded(name: str, value: Any, bounds: Sequence[Any]) -> dict[str, Any]:
 def of_model(slug: str, files: Mapping[tuple[str, int], T]) -> list[T]:
     """What there is of one model, seed by seed."""
     return [file for (other, _), file in files.items() if other == slug]
-
-
-def evaluation_seeds(study: config.Study, slug: str, seeds: Sequence[int]) -> Sequence[int]:
-    """The seeds a model is evaluated with: one that came fine-tuned has no seeds, it is evaluated once."""
-    return seeds[:1] if study.model(slug).fine_tuned else seeds

@@ -4,7 +4,7 @@ import json
 import math
 from pathlib import Path
 
-from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
+from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.metrics import estimates
 from qa_tradeoffs.runs.paths import RunPaths
@@ -31,7 +31,7 @@ def stopped(collected: Collected, run: RunPaths) -> list[str]:
     """
     study, sentences = collected.study, []
     for slug, model in study.models.items():
-        for seed in evaluation_seeds(study, slug, study.seeds):
+        for seed in study.seeds_of(slug, study.seeds):
             included = slug in collected.slugs if model.fine_tuned else (slug, seed) in collected.evaluations
             if not included and (error := _last_error(run.seed_folder(slug, seed))):
                 sentences.append(f"{model.label}, seed {seed}, was stopped and is not in this report: {error}.")

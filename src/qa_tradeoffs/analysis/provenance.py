@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs.analysis.collected import Collected, evaluation_seeds
+from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, read_bytes
 from qa_tradeoffs.core.words import listed
@@ -129,17 +129,18 @@ def minute(moment: str) -> str:
 
 def _notebooks(collected: Collected, run: RunPaths, slug: str) -> list[Path]:
     """A model's executed notebooks, in the order in which they ran."""
-    seeds = evaluation_seeds(collected.study, slug, collected.seeds)
+    seeds = collected.study.seeds_of(slug, collected.seeds)
     return run.notebooks(slug, seeds, trained=not collected.study.models[slug].fine_tuned)
 
 
 def _checkpoint(origin: results.Provenance) -> str:
-    """What the weights are, at which commit, and from which bytes they were converted."""
+    """What the weights are, at which commit, their bytes, and from which bytes they were converted."""
+    given = [f"(SHA-256 {sha256[:10]})" for sha256 in origin.weights.values()]
     converted = [
         f"({made.file} {made.sha256[:10]}, converted to safetensors {made.safetensors_sha256[:10]})"
         for made in origin.converted
     ]
-    return " ".join([origin.checkpoint, *filter(None, [origin.revision]), *converted])
+    return " ".join([origin.checkpoint, *filter(None, [origin.revision]), *given, *converted])
 
 
 def _plain(value: Any) -> str:

@@ -122,7 +122,7 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
 def _sizes(chosen: Selection, slug: str, train: Split, network: Any) -> dict[str, int]:
     """How many notebooks a model has, and what it takes of disk and memory, in bytes."""
     recipe, spec = chosen.study.recipe(slug), chosen.study.model(slug)
-    parameters, trainings = rates.parameters(network), 0 if spec.fine_tuned else len(chosen.seeds)
+    parameters, trainings = rates.parameters(network), 0 if spec.fine_tuned else len(chosen.seeds_of(slug))
     weights, length = rates.BYTES_PER_WEIGHT * parameters, min(recipe.max_length, round(2 * train.tokens))
     fetched, converted = _fetched(spec), _pickles(spec)
     # A file for each engine, in fp32 as large as these.

@@ -94,7 +94,8 @@ def stages(chosen: Selection) -> list[Stage]:
             folder, after = run.seed_folder(slug, seed), tuple[Stage, ...]()
             model = chosen.study.model(slug)
             if not model.fine_tuned:
-                taught = trainings.get((model.teacher or "", seed), ())
+                theirs = model.teacher and (model.teacher, chosen.study.teacher_seed(slug, seed))
+                taught = trainings.get(theirs, ()) if theirs else ()
                 targets = (run.training(slug, seed), folder / "1-train.ipynb")
                 after = trainings[slug, seed] = (Stage("train", chosen, targets, slug, seed, taught),)
             targets = (run.evaluation(slug, seed), folder / "2-evaluate.ipynb")

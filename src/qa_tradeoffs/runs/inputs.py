@@ -55,7 +55,7 @@ def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[s
     if stage == "evaluate" and not study.model(slug).fine_tuned:
         content["training"] = digest(study, "train", slug, seed)
     if stage == "train" and (teacher := study.model(slug).teacher):
-        content["teacher"] = digest(study, "train", teacher, seed)
+        content["teacher"] = digest(study, "train", teacher, seed if seed is None else study.teacher_seed(slug, seed))
     return content | (_engine_versions(study.of(slug)) if stage == "evaluate" else {})
 
 

@@ -50,6 +50,9 @@ class Provenance(OfStudy):
 
     checkpoint: str
     revision: str | None = Field(description="commit hash of a Hub checkpoint")
+    weights: dict[str, str] = Field(
+        default_factory=dict, exclude_if=lambda value: not value, description="SHA-256 of its safetensors, by file"
+    )
     converted: tuple[Conversion, ...] = Field(
         default=(), exclude_if=lambda value: not value, description="its files that are pickles, read as safetensors"
     )

@@ -44,8 +44,8 @@ class Selection:
     processes: int = 0
 
     def seeds_of(self, slug: str) -> tuple[int, ...]:
-        """A model that came fine-tuned is not trained, and is evaluated once."""
-        return self.seeds[:1] if self.study.model(slug).fine_tuned else self.seeds
+        """The chosen seeds that a model is trained, or at least evaluated, with."""
+        return self.study.seeds_of(slug, self.seeds)
 
 
 def selected(variables: Mapping[str, str]) -> Selection:
@@ -63,6 +63,7 @@ def selected(variables: Mapping[str, str]) -> Selection:
     needed = {teacher for slug in models for teacher in study.teachers(slug)} | set(models)
     models = [*models, *(slug for slug in study.models if slug in needed - set(models))]
     seeds = [config.seed(text) for text in _once("SEEDS", values["SEEDS"].split())] or list(study.seeds)
+    _check_seeds(study, models, seeds)
     return Selection(
         study_file,
         study,
@@ -74,6 +75,19 @@ def selected(variables: Mapping[str, str]) -> Selection:
         launch_profile=values["LAUNCH_PROFILE"] or values["LAUNCH"],
         processes=int(values["NPROC"] or 0),
     )
+
+
+def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int]) -> None:
+    """Refuse seeds without the first run of a model, which all are timed with, or without a run of its teacher."""
+    for slug in models:
+        known = study.seeds_of(slug, seeds)
+        if seeds[0] not in known:
+            has = ", ".join(map(str, study.models[slug].seeds or ()))
+            raise StudyError(f"SEEDS: models.{slug} has the seeds {has}; begin with one that every model has")
+        teacher = study.models[slug].teacher
+        for seed in known if teacher else ():
+            if (needed := study.teacher_seed(slug, seed)) not in seeds:
+                raise StudyError(f"SEEDS: {slug} with seed {seed} learns from {teacher} with seed {needed}; name it, too")
 
 
 def find_study(text: str) -> Path:

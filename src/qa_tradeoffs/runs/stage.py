@@ -161,6 +161,7 @@ class Stage:
             seed=self.seed,
             checkpoint=_begins_with(spec, origin),
             revision=checkpoints.revision(origin, self.checkpoint),
+            weights={path.name: inputs.sha256(path) for path in _safetensors(self.checkpoint)},
             converted=tuple(weights.conversions(self.checkpoint)) if self.checkpoint else (),
             device=devices.describe(self.device),
             **results.software(),
@@ -173,6 +174,10 @@ class Stage:
             notes=(*self.splits.notes, *self._warnings(conditions.get("precision"))),
             beside=results.fingerprints(beside[0].parent, *beside) if beside else {},
         )
+
+
+def _safetensors(folder: Path | None) -> list[Path]:
+    return sorted(folder.glob("*.safetensors")) if folder else []
 
 
 def _begins_with(spec: config.Model, origin: config.Model) -> str:

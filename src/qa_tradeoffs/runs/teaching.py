@@ -52,9 +52,11 @@ def of(job: Stage, questions: Sequence[Example], windows: Windows) -> Taught:
     """
     if job.model.teacher is None:
         return Taught()
-    teacher, asked = replace(job, study=job.study.of(job.model.teacher), slug=job.model.teacher), job.model.lesson
+    assert job.seed is not None
+    slug, seed, asked = job.model.teacher, job.study.teacher_seed(job.slug, job.seed), job.model.lesson
+    teacher = replace(job, study=job.study.of(slug), slug=slug, seed=seed)
     theirs = teacher.windows(job.splits.train, teacher.trained_tokenizer)
-    assert theirs is not None and job.seed is not None
+    assert theirs is not None
     logits, seconds, sha256 = _logits(teacher, theirs, job.splits.fingerprint)
     row = {example.id: number for number, example in enumerate(job.splits.train)}
     same = np.array([row[example.id] for example in questions])
@@ -62,10 +64,10 @@ def of(job: Stage, questions: Sequence[Example], windows: Windows) -> Taught:
     dropped = write_targets(path, windows, theirs, logits, same, asked.temperature)
     rows = [("logits_seconds", seconds, "s", len(theirs.lengths)), ("dropped", dropped, "1", len(windows.lengths))]
     if not teacher.model.fine_tuned:
-        rows.append(("train_seconds", _training_seconds(job.paths.training(teacher.slug, job.seed)), "s", 1))
-    made = {"teacher": teacher.slug, "logits_sha256": sha256}
+        rows.append(("train_seconds", _training_seconds(job.paths.training(slug, seed)), "s", 1))
+    made = {"teacher": slug, "logits_sha256": sha256}
     records = [Record.of(f"teacher_{name}", value, unit, n, conditions=made) for name, value, unit, n in rows]
-    return Taught(Lesson(teacher.slug, asked.weight, asked.temperature, path), records)
+    return Taught(Lesson(slug, asked.weight, asked.temperature, path), records)
 
 
 def _training_seconds(path: Path) -> float:

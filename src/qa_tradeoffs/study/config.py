@@ -5,6 +5,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -253,6 +254,7 @@ class Distillation(Section):
     temperature: float = Field(default=2.0, gt=0, le=100, description="logits of both are divided by it")
 
 
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**31)], ...], Field(min_length=1, strict=False)]
 _EXECUTION = {"label", "grouped_matmul"}  # keys of a model that change how it is computed, and not what it answers
 
 
@@ -273,6 +275,7 @@ class Model(Section):
     training: OwnTraining | None = Field(
         default=None, exclude_if=lambda value: value is None, description="where its recipe is not the study's"
     )
+    seeds: Seeds | None = _option(None, description="those of the study's that it is trained with, where not all")
 
     @property
     def lesson(self) -> Distillation:
@@ -292,7 +295,7 @@ class Model(Section):
     @property
     def untaught(self) -> str:
         """What it has in common with the same model without a teacher."""
-        return digest(self.model_dump(mode="json", exclude=_EXECUTION | {"teacher", "distillation"}))
+        return digest(self.model_dump(mode="json", exclude=_EXECUTION | {"teacher", "distillation", "seeds"}))
 
     @model_validator(mode="after")
     def _one_source(self) -> "Model":
@@ -422,7 +425,7 @@ class Study(Section):
     engines: tuple[Annotated[str, AfterValidator(_engine)], ...] = Field(
         default=(REFERENCE,), min_length=1, strict=False, exclude_if=lambda value: value == (REFERENCE,)
     )
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field(default=(0,), min_length=1, strict=False)
+    seeds: Seeds = (0,)
     profile: Profile = Profile()
     compare: Compare = Compare()
     price: str = "gcp-n1-standard-2"
@@ -437,6 +440,11 @@ class Study(Section):
             repeated, times = Counter(getattr(self, key)).most_common(1)[0]
             if times > 1:
                 raise ValueError(f"`{key}` has {repeated} twice; name each {key[:-1]} once")
+        for slug, model in self.models.items():
+            if model.seeds and model.seeds != self.seeds[: len(model.seeds)]:
+                raise ValueError(
+                    f"`models.{slug}.seeds` must be the first of the study's `seeds`, {', '.join(map(str, self.seeds))}"
+                )
         if REFERENCE not in self.engines:
             raise ValueError(f"`engines` must name {REFERENCE}, which the others are compared with")
         label, times = Counter(model.label for model in self.models.values()).most_common(1)[0]
@@ -503,6 +511,18 @@ class Study(Section):
         if self.models[source].architecture:
             raise ValueError(f"{where}: '{source}' has no checkpoint to begin with, only a config; name one with `hub`")
 
+    def seeds_of(self, slug: str, chosen: Sequence[int]) -> tuple[int, ...]:
+        """Those of the ``chosen`` seeds that the model is trained with; one that came fine-tuned is evaluated once."""
+        model = self.model(slug)
+        if model.fine_tuned:
+            return tuple(chosen[:1])
+        return tuple(seed for seed in chosen if model.seeds is None or seed in model.seeds)
+
+    def teacher_seed(self, slug: str, seed: int) -> int:
+        """The seed of the teacher's run that a student's run learns from: its own, or one of the teacher's in turn."""
+        own = self.models[self.model(slug).teacher or ""].seeds
+        return seed if own is None or seed in own else own[seed % len(own)]
+
     def teachers(self, slug: str) -> list[str]:
         """The model's teacher, the teacher's own, and so on."""
         teacher = self.model(slug).teacher
@@ -568,7 +588,7 @@ def stage_inputs(study: Study, stage: str, slug: str) -> dict[str, Any]:
         "profile": ("data", "training", "evaluation", "profile"),
         "compare": ("data", "training", "compare"),
     }[stage]
-    model = {key: value for key, value in content["models"][slug].items() if key not in ("label", "training")}
+    model = {key: value for key, value in content["models"][slug].items() if key not in ("label", "training", "seeds")}
     if study.model(slug).init_from:
         origin = study.origin(slug).model_dump(mode="json", include={"hub", "revision", "path"})
         model["init_from"] |= {"checkpoint": origin}
