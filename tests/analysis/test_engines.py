@@ -85,7 +85,7 @@ def test_an_engine_that_was_not_timed_is_no_point(served):
     short = compared(served, works)
     assert "bert onnxruntime-int8" not in short.points
     reasons = engines.table(short).set_index(["model", "engine"])["reason"]
-    assert reasons["BERT", "int8"] == "memory did not suffice when it was timed"
+    assert "memory" in reasons["BERT", "int8"]
 
 
 def test_a_study_with_torch_alone_has_no_table(collected_of):

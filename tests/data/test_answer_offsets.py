@@ -23,7 +23,7 @@ def test_the_unit_of_a_file_is_the_one_that_fits_and_is_named_where_it_is_conver
     assert found == [ASCII, at(4, 12)]
     assert note == (
         f"answer offsets are counted in {named} (2 of 2 answers in contexts beyond ASCII are there, in characters 0) "
-        "and were converted; `data.offsets: characters` forbids it"
+        "and were converted; `data.offsets: characters` avoids it"
         if named
         else ""
     )

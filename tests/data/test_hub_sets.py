@@ -99,12 +99,12 @@ def test_a_config_with_one_split_alone_is_split_by_article(load):
         ({"config": "de"}, "data.config: some/languages has no config 'de'; it has of.en, of.de, of.zh"),
         (
             {"config": "of.en"},
-            "data: some/languages has no split 'validation', it has train, test; name one of these as "
+            "data: some/languages has no split 'validation', only train, test; name one of these as "
             "`data.validation_split`, or as `data.split` to have it split by article",
         ),
         (
             {"config": "of.zh"},
-            "data: some/languages has no split 'train', it has validation; name one of these as `data.train_split`, or "
+            "data: some/languages has no split 'train', only validation; name one of these as `data.train_split`, or "
             "as `data.split` to have it split by article",
         ),
     ],

@@ -263,9 +263,9 @@ def test_make_refuses_in_one_sentence_what_cannot_be_run(checkout):
     before = (checkout.folder / "runs/tiny/bert/seed-0/training.json").read_bytes()
     for arguments, sentence in (
         (["STUDY=nowhere"], "STUDY: there is no file studies/nowhere.yaml"),
-        (["STUDY=tiny", "MODELS=bert albert"], "MODELS: there is no model 'albert' in studies/tiny.yaml"),
+        (["STUDY=tiny", "MODELS=bert albert"], "MODELS: unknown model 'albert'; studies/tiny.yaml has"),
         (["STUDY=misspelt"], "studies/misspelt.yaml: training.epoch: unknown key; the keys here are learning_rate, "),
-        (["STUDY=mine.yaml", "RUN=runs/tiny"], "runs/tiny: holds the results of studies/tiny.yaml, not of mine.yaml; "),
+        (["STUDY=mine.yaml", "RUN=runs/tiny"], "runs/tiny: has the results of studies/tiny.yaml, not of mine.yaml; "),
     ):
         refused = checkout.make("all", *arguments)
         assert refused.returncode != 0

@@ -77,7 +77,7 @@ def test_code_in_a_checkpoint_is_not_run(checkpoint, mark, file, auto_map):
         lambda: checkpoints.load(checkpoint),
         lambda: tokenizers.load(spec, checkpoint, []),
     ):
-        with pytest.raises(StudyError, match=f"{file}: needs code of its own"):
+        with pytest.raises(StudyError, match=f"{file}: needs custom code"):
             use()
     assert not mark.path.exists()
 
@@ -116,7 +116,7 @@ def planted_data(tmp_path: Path, mark: Mark) -> Path:
 
 def test_code_in_a_data_set_is_not_run(planted_data, mark, monkeypatch):
     monkeypatch.setattr(hub, "fetch", lambda *_: planted_data)
-    with pytest.raises(StudyError, match=r"^data: owner/squad at 0123abc is no data set that can be loaded"):
+    with pytest.raises(StudyError, match=r"^data: owner/squad at 0123abc cannot be loaded"):
         sources.load(HubData(source="hub", name="owner/squad", revision="0123abc"))
     assert not mark.path.exists()
 
@@ -165,7 +165,7 @@ def test_yaml_builds_no_object(tmp_path, mark):
 
 @pytest.mark.parametrize("name", ["...yaml", ".../x/...yaml"])
 def test_a_study_file_whose_name_leads_out_of_the_runs_is_refused(name):
-    with pytest.raises(StudyError, match=r"results are named after a study file, and this has no name; rename it$"):
+    with pytest.raises(StudyError, match=r"has no name for its results' folder; rename it$"):
         RunPaths.of(Path(name))
 
 

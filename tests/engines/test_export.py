@@ -79,7 +79,7 @@ def test_a_file_names_nothing_of_this_machine(exported):
 
 def test_a_network_that_no_file_can_hold_is_refused_before_it_is_copied(network_of, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "_LARGEST", 1000)
-    with pytest.raises(StudyError, match=r"onnxruntime: its 0\.0 GB of weights are too much for one ONNX file"):
+    with pytest.raises(StudyError, match=r"onnxruntime: its 0\.0 GB of weights"):
         registry.prepare("onnxruntime", trained(network_of(), tmp_path))
 
 
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_named(tmp_path):
 def test_a_provider_that_is_not_there_is_a_reason(exported, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     _, engines = exported["bert"]
-    with pytest.raises(StudyError, match="has no CUDAExecutionProvider here; install onnxruntime-gpu"):
+    with pytest.raises(StudyError, match="has no CUDAExecutionProvider; install onnxruntime-gpu"):
         onnx_session.session(engines["onnxruntime"].file, 1, "cuda")
 
 
@@ -150,7 +150,7 @@ def test_bf16_is_another_precision_of_the_same_network_where_the_device_has_it(n
     rows = np.array([1])
     expected = pytorch.Engine(of_network.network, 0, "cpu", "bf16").logits(windows, rows)
     np.testing.assert_array_equal(engine.logits(windows, rows), expected)
-    with pytest.raises(StudyError, match="torch-bf16: is what torch runs here already"):
+    with pytest.raises(StudyError, match="torch-bf16: .*training.precision"):
         registry.prepare("torch-bf16", trained(of_network.network, tmp_path, "bf16"))
 
 

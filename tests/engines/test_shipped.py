@@ -60,7 +60,7 @@ def changed(file: str, content: bytes) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (changed("network.onnx", b"other"), "network.onnx: is not the network that serving.json was written with"),
+        (changed("network.onnx", b"other"), "network.onnx: .*serving.json"),
         (changed("serving.json", b"{}"), "serving.json: engine: is missing"),
         (changed("tokenizer.json", b"{"), "its tokenizer cannot be loaded"),
         (lambda folder: (folder / "network.onnx").unlink(), "network.onnx: no such file"),
@@ -73,5 +73,5 @@ def test_what_is_missing_or_another_than_was_shipped_is_refused(folder, change, 
 
 
 def test_it_runs_on_the_processor_alone(folder):
-    with pytest.raises(StudyError, match="runs on the processor; choose cpu or auto, not cuda"):
+    with pytest.raises(StudyError, match="choose cpu or auto, not cuda"):
         asking.ask(folder, "Rome", ["Where?"], device="cuda")

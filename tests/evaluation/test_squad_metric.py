@@ -125,5 +125,5 @@ def test_without_a_language_all_cases_score_as_in_another_implementation_of_the_
 
 
 def test_a_language_without_rules_is_refused(metric):
-    with pytest.raises(StudyError, match=r"^language: 'zh-cn' has no rules; choose one of ar, bn, "):
+    with pytest.raises(StudyError, match=r"^language: 'zh-cn' .*; choose one of ar, bn, "):
         metric.compute(**rows({"q": "cat"}, {"q": ["cat"]}), language="zh-cn")

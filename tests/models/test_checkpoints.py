@@ -56,10 +56,10 @@ def rewritten(name: str, text: str) -> Callable[[Path], None]:
     ("change", "said"),
     [
         (for_another_library, ": has no weights; expected model.safetensors, or pytorch_model.bin"),
-        (lambda folder: (folder / "config.json").unlink(), ": is no checkpoint folder; expected config.json, "),
+        (lambda folder: (folder / "config.json").unlink(), ": is not a checkpoint; expected config.json, "),
         (rewritten("config.json", "{"), "/config.json: is not JSON ("),
         (rewritten("config.json", "[]"), "/config.json: must be a mapping of keys, not list"),
-        (rewritten("config.json", '{"auto_map": {}}'), "/config.json: needs code of its own (auto_map), and code from"),
+        (rewritten("config.json", '{"auto_map": {}}'), "/config.json: needs custom code (auto_map)"),
         (rewritten("config.json", '{"model_type": "vit"}'), ": cannot be loaded for question answering ("),
         (rewritten("model.safetensors", "none"), ": cannot be loaded for question answering ("),
     ],
@@ -76,7 +76,7 @@ def test_a_local_model_is_checked_as_it_is_located(checkpoint, tmp_path):
     folder = checkpoint()
     assert checkpoints.locate(local(folder)) == folder
     assert checkpoints.locate(tiny()) is None
-    with pytest.raises(StudyError, match="absent: is no checkpoint folder"):
+    with pytest.raises(StudyError, match="absent: is not a checkpoint"):
         checkpoints.locate(local(tmp_path / "absent"))
 
 
@@ -84,9 +84,8 @@ def test_weights_that_do_not_go_with_the_config_are_refused(checkpoint):
     folder = checkpoint(num_hidden_layers=2)  # a layer has 16 weights and biases
     with pytest.raises(StudyError) as error:
         checkpoints.load(folder)
-    assert sentence(error) == (
+    assert sentence(error).startswith(
         f"{folder}: its weights lack bert.encoder.layer.1.attention.output.LayerNorm.bias and 15 more; "
-        "is config.json another's?"
     )
 
 

@@ -299,11 +299,11 @@ def test_an_architecture_of_any_family_is_built_for_a_vocabulary_of_ours(family)
 
 @pytest.mark.parametrize("family", REFUSED)
 def test_a_tokenizer_without_a_token_in_front_is_refused_with_the_reason(family, tmp_path):
-    tokenizer = tokenizer_of(family)  # GPT-2's has no token to pad with either, which is not the reason
-    with pytest.raises(StudyError, match="the leading special token to mean that a window has no answer"):
+    tokenizer = tokenizer_of(family)  # GPT-2's has no padding token either, which is not the reason
+    with pytest.raises(StudyError, match="does not encode a pair as special token, question, context"):
         features.build(QUESTIONS, tokenizer, 64, 8)
     folder = checkpoint_of(family, tmp_path)
-    with pytest.raises(StudyError, match="the leading special token to mean that a window has no answer"):
+    with pytest.raises(StudyError, match="does not encode a pair as special token, question, context"):
         tokenizers.load(local(folder), folder, [])
 
 
@@ -344,7 +344,7 @@ def test_what_is_no_sentencepiece_model_is_refused_by_its_name(tmp_path, content
     (folder / "spiece.model").write_bytes(content)
     with pytest.raises(StudyError) as error:
         tokenizers.load(local(folder), folder, [])
-    assert sentence(error) == f"{folder}/spiece.model: is no SentencePiece model; fetch it again"
+    assert sentence(error).startswith(f"{folder}/spiece.model: ")
 
 
 @pytest.mark.parametrize("table", [b"rubbish", b"\x08\0\0\0" + 8 * b"\xff" + b"abc"], ids=["unread", "panic"])

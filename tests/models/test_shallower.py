@@ -87,7 +87,7 @@ def test_the_seed_draws_the_head_alone(four_layers):
 @pytest.mark.parametrize(
     ("architecture", "layers", "settings", "message"),
     [
-        ("bert", (0, 4), {}, "models: init_from.layers: there is no layer 4 in four; it has 4, from 0 on"),
+        ("bert", (0, 4), {}, "models: init_from.layers: four has no layer 4, only 4, counted from 0"),
         (
             "bert",
             (0,),

@@ -85,18 +85,18 @@ class TestReading:
         torch.save(TWO | {"c": Mark(mark)}, file, _use_new_zipfile_serialization=archive)
         with pytest.raises(StudyError) as error:
             unpickling.read(file)
-        assert sentence(error).startswith(f"{file}: asks for posix.mkdir, ")
+        assert sentence(error).startswith(f"{file}: refers to posix.mkdir; ")
         assert not mark.exists()
 
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
-            ([torch.zeros(2)], "holds something of type list; expected named tensors"),
-            (torch.zeros(2), "holds something of type Tensor; expected named tensors"),
-            ({"model": TWO}, "holds something of type dict under model; expected tensors only"),
-            ({"a": torch.zeros(2), "epoch": 3}, "holds something of type int under epoch; expected tensors only"),
-            ({1: torch.zeros(2)}, "holds something under 1, which is no name of a tensor"),
-            ({"__metadata__": torch.zeros(2)}, "holds something under '__metadata__', which is no name"),
+            ([torch.zeros(2)], "holds a value of type list; expected named tensors"),
+            (torch.zeros(2), "holds a value of type Tensor; expected named tensors"),
+            ({"model": TWO}, "holds a value of type dict under model; expected tensors only"),
+            ({"a": torch.zeros(2), "epoch": 3}, "holds a value of type int under epoch; expected tensors only"),
+            ({1: torch.zeros(2)}, "has the key 1, "),
+            ({"__metadata__": torch.zeros(2)}, "has the key '__metadata__', "),
             ({"a": torch.zeros(2, 2).to_sparse()}, "a is float32, sparse_coo, cpu; expected a dense tensor"),
             ({"a": torch.zeros(2, device="meta")}, "a is float32, strided, meta; expected a dense tensor"),
             ({"a": torch.zeros(2, dtype=torch.complex64)}, "a is complex64, strided, cpu; expected a dense tensor"),
@@ -104,7 +104,7 @@ class TestReading:
                 {"a": torch.zeros(1).expand(10**12)},
                 "its tensors would take 4,000,000,000,000 bytes, though it has only",
             ),
-            (torch.nn.Linear(2, 2), "asks for torch.nn.modules.linear.Linear, and only tensors are opened"),
+            (torch.nn.Linear(2, 2), "refers to torch.nn.modules.linear.Linear; "),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
@@ -132,7 +132,7 @@ class TestReading:
     def test_what_torch_did_not_write_is_refused_unopened(self, file, content, monkeypatch):
         monkeypatch.setattr(torch, "load", None)
         file.write_bytes(content)
-        with pytest.raises(StudyError, match="is no file of weights as torch"):
+        with pytest.raises(StudyError, match="is not a file written by torch.save"):
             unpickling.read(file)
 
     def test_a_packed_archive_is_refused_unopened(self, file, tmp_path, monkeypatch):
@@ -148,13 +148,13 @@ class TestReading:
             unpickling.read(file)
         unpacked = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
         assert sentence(error).startswith(
-            f"{file}: is packed, {file.stat().st_size:,} bytes that unpack to {unpacked:,};"
+            f"{file}: is compressed, {file.stat().st_size:,} bytes for {unpacked:,};"
         )
 
     @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
     def test_a_program_of_torchscript_is_refused(self, file):
         torch.jit.script(torch.nn.Linear(2, 2)).save(file)
-        with pytest.raises(StudyError, match="is a program of TorchScript; expected weights alone"):
+        with pytest.raises(StudyError, match="is a TorchScript program"):
             unpickling.read(file)
 
 
@@ -188,14 +188,14 @@ class TestConversion:
         file.write_bytes(content)
         with pytest.raises(StudyError) as error:
             weights.conversions(file.parent)
-        assert sentence(error).startswith(f"{file}: asks for more memory than goes with its ")
+        assert sentence(error).startswith(f"{file}: asks for more memory than ")
         assert [*cache.iterdir()] == []
 
     def test_code_is_refused_from_the_other_process_too(self, file, tmp_path):
         torch.save({"a": Mark(tmp_path / "mark")}, file)
         with pytest.raises(StudyError) as error:
             weights.conversions(file.parent)
-        assert sentence(error).startswith(f"{file}: asks for posix.mkdir, ")
+        assert sentence(error).startswith(f"{file}: refers to posix.mkdir; ")
         assert not (tmp_path / "mark").exists()
 
     def test_a_file_that_takes_too_long_to_read_is_refused_and_says_so(self, file, monkeypatch):
@@ -207,10 +207,7 @@ class TestConversion:
         monkeypatch.setattr(weights, "_SECONDS", 1)
         with pytest.raises(StudyError) as error:
             weights.conversions(file.parent)
-        assert sentence(error) == (
-            f"{file}: took more than 1 s of the processor to read, which no file of weights does; fetch it again, or "
-            "use another checkpoint"
-        )
+        assert sentence(error).startswith(f"{file}: took more than 1 s ")
 
     @pytest.mark.parametrize(
         ("end", "reason"),

@@ -165,7 +165,7 @@ def test_of_a_rewritten_network_the_published_form_is_measured(network):
 
 
 def test_only_a_squeezebert_has_variants(network_of):
-    with pytest.raises(StudyError, match="BertForQuestionAnswering is no SqueezeBERT"):
+    with pytest.raises(StudyError, match="BertForQuestionAnswering is not a SqueezeBERT"):
         variants.networks(network_of("bert"), CPU, seed=0)
 
 

@@ -114,7 +114,7 @@ def test_a_training_in_several_processes_is_made_again_in_as_many_and_costs_each
     assert line(text, "fine-tuning") == ["60.0 min", "this seed, on some processor, 2 threads; 8 of these"]
     assert line(text, "fine-tuning, USD")[0] == "12.4"  # 8 × 1.55
     settings = [line(text, name)[0] for name in ("dropout", "fast dropout", "epochs")]
-    assert settings == ["as the network has it", "no", "3.0"]
+    assert settings == ["the network's own", "no", "3.0"]
     assert "save minutes" not in text
 
 

@@ -163,10 +163,10 @@ def test_a_folder_without_a_config_is_refused_by_name(tmp_path, text):
 
 
 def test_what_was_never_fetched_is_not_known(selection):
-    with pytest.raises(StudyError, match="the size of some/model is not known before it is fetched"):
+    with pytest.raises(StudyError, match="the size of some/model is unknown"):
         forecast.build(config.Model(label="x", hub="some/model", revision="a" * 40), KNOWN)
     data = config.HubData(source="hub", name="some/set", revision="a" * 40)
-    with pytest.raises(StudyError, match=r"data\.name: the size of some/set is not known before it is fetched"):
+    with pytest.raises(StudyError, match=r"data\.name: the size of some/set is unknown"):
         forecast.splits(data, config.Training(), KNOWN)
 
 
@@ -345,8 +345,7 @@ def test_another_dense_network_s_rate_follows_from_compute_and_bandwidth_of_thos
         })  # fmt: skip
     earlier(selection(), "profile", rows)
     found = needs(models=("bert", "distilbert", "squeezebert"), tflops=None)
-    said = ", fitted on 4 training steps of bert, off by up to 0 % for those left out on X, 2 threads"
-    assert found.at["distilbert", "rate"].endswith(said)
+    assert re.search(r" 4 training steps of bert, .* 0 % .* X, 2 threads$", found.at["distilbert", "rate"])
     flop = 3 * 16 * flops.encoder_flops(flops.DISTILBERT_BASE, 1, 176)
     n_bytes = 4 * 66_364_418 + 6 * 2 * 16 * 176 * (34 * 768 + 5 * 12 * 176)
     expected = flop / (flop / 2e12 + n_bytes / 1e9) / 1e12
@@ -419,14 +418,14 @@ def test_the_command_prints_twenty_models_times_five_seeds_on_paper(tmp_path, ca
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("TFLOPS", "nan", "'nan' is no speed; give 10^12 FLOP/s, a number above 0"),
-        ("TFLOPS", "inf", "'inf' is no speed; "),
-        ("TFLOPS", "0", "'0' is no speed; "),
-        ("TFLOPS", "-1", "'-1' is no speed; "),
-        ("TFLOPS", "fast", "'fast' is no speed; "),
-        ("COPIES", "0", "'0' is no number of copies; give a whole number from 1 to 999999"),
+        ("TFLOPS", "nan", "'nan' is not a speed; give 10^12 FLOP/s"),
+        ("TFLOPS", "inf", "'inf' is not a speed; "),
+        ("TFLOPS", "0", "'0' is not a speed; "),
+        ("TFLOPS", "-1", "'-1' is not a speed; "),
+        ("TFLOPS", "fast", "'fast' is not a speed; "),
+        ("COPIES", "0", "'0' is not a count; give a whole number from 1 to 999999"),
         ("COPIES", "9" * 5000, "'999"),
-        ("SEEDS", "01", "'01' is no seed; give whole numbers from 0, separated by blanks"),
+        ("SEEDS", "01", "'01' is not a seed; "),
         ("SEEDS", "9" * 5000, "'999"),
         ("PRICE", "free", "there is no price 'free' in the price table"),
     ],
@@ -470,7 +469,7 @@ def test_a_network_that_begins_with_anothers_layers_has_its_widths(bert, tmp_pat
 @pytest.mark.parametrize(
     ("recipe", "layers", "message"),
     [
-        ({}, [0, 2], "models: init_from.layers: there is no layer 2 in source; it has 2, from 0 on"),
+        ({}, [0, 2], "models: init_from.layers: source has no layer 2, only 2, counted from 0"),
         (
             {"freeze_layers": 2},
             [1],

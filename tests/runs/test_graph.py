@@ -172,7 +172,7 @@ def test_a_folder_of_results_belongs_to_one_study_file(tmp_path):
     with pytest.raises(StudyError) as error:
         run.claim(other)
     assert str(error.value) == (
-        f"{tmp_path}/run: holds the results of {one}, not of {other}; "
+        f"{tmp_path}/run: has the results of {one}, not of {other}; "
         "give RUN=runs/another-name, or rename the study file"
     )
     one.unlink()  # it was moved: its results go with it

@@ -119,7 +119,7 @@ def test_weights_of_another_training_are_not_evaluated(tmp_path, study_of):
     with pytest.raises(StudyError, match=r"distilbert/seed-0/training\.json: is missing; run the stage that writes it"):
         job.trained_network()
     results.write(job.paths.training("distilbert", 0), training_results(study_of(), "distilbert", 0, 1.0))
-    with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data, code or"):
+    with pytest.raises(StudyError, match=r"training\.json: is stale"):
         job.trained_network()
 
 

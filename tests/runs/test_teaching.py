@@ -111,7 +111,7 @@ def test_a_teacher_that_is_not_trained_or_no_longer_what_the_study_says_is_refus
     content = STUDY | {"training": STUDY["training"] | {"epochs": 1}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     with pytest.raises(
-        StudyError, match=r"bert/seed-0/training\.json: was made from other settings, data, code or lib"
+        StudyError, match=r"bert/seed-0/training\.json: is stale"
     ):
         taught(opened)
     (tmp_path / "run" / "bert" / "seed-0" / "training.json").unlink()

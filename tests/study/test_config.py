@@ -63,7 +63,7 @@ def test_a_study_needs_data_and_models_only_and_names_what_stands_for_the_rest(t
     assert prices.of(study, prices.load(STUDIES / "prices.yaml")).machine == "n1-standard-2 (2 virtual CPUs)"
     assert study.defaults() == (
         "training: 3 epochs in batches of 16 at a learning rate of 2e-05; profile: forward passes of 1 or 8 × 32 or "
-        "128 tokens and training steps of 8 × 128; price: gcp-n1-standard-2, whatever this machine costs"
+        "128 tokens and training steps of 8 × 128; price: gcp-n1-standard-2, not the price of this machine"
     )
     assert loaded(tmp_path, changed(("training", {"epochs": 1}))).defaults() == ""
     came = {"mini": VALID["models"]["mini"] | {"fine_tuned": True}}
@@ -95,7 +95,7 @@ def test_keys_can_be_shared_with_yaml_anchors(tmp_path):
         ("models: [1", "is not valid YAML (line 1: "),
         ("a\x00", "is not valid YAML ("),
         ("- title", "must be a mapping with the keys title, about, data, models, training, "),
-        ("data: {source: hub, source: files}", "is not valid YAML (line 1: the key 'source' is there twice)"),
+        ("data: {source: hub, source: files}", "is not valid YAML (line 1: the key 'source' "),
     ],
 )
 def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, message):
@@ -156,15 +156,15 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
     [
         (
             [BEGUN, ("models.shallow.init_from.model", "x")],
-            "`models.shallow.init_from.model`: there is no model 'x'; it has bert, mini, shallow",
+            "`models.shallow.init_from.model`: unknown model 'x'; the study has bert, mini, shallow",
         ),
         (
             [BEGUN, ("models.shallow.init_from.model", "bert")],
-            "`models.shallow.init_from.model`: 'bert' has no checkpoint to begin with, only a config; name",
+            "`models.shallow.init_from.model`: 'bert' has only a config; ",
         ),
         (
             [BEGUN, ("models.shallow.init_from.layers", [2, 0])],
-            "models.shallow.init_from.layers: must name each layer once, from below, as in [0, 2, 4]",
+            "models.shallow.init_from.layers: must name each layer once",
         ),
         (
             [BEGUN, ("models.shallow.init_from.layers", [-1])],
@@ -173,22 +173,22 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
         ([BEGUN, ("models.shallow.init_from.layers", [])], "models.shallow.init_from.layers: must not be empty"),
         (
             [("models.mini.init_from", {"model": "mini", "layers": [0]})],
-            "models.mini: `init_from` goes with `architecture`, which says what the layers become",
+            "models.mini: `init_from` requires `architecture`",
         ),
         # teachers
-        ([("models.bert.teacher", "x")], "`models.bert.teacher`: there is no model 'x'; it has bert, mini"),
-        ([("models.bert.teacher", "bert")], "`models.bert.teacher`: bert learns from bert; but a teacher is trained "),
+        ([("models.bert.teacher", "x")], "`models.bert.teacher`: unknown model 'x'; the study has bert, mini"),
+        ([("models.bert.teacher", "bert")], "`models.bert.teacher`: bert learns from bert, "),
         (
             [("models.bert.teacher", "mini"), ("models.mini.teacher", "bert")],
-            "`models.mini.teacher`: bert learns from mini learns from bert; but a teacher is trained before its",
+            "`models.mini.teacher`: bert learns from mini learns from bert, ",
         ),
         (
             [("models.mini.fine_tuned", True), ("models.mini.teacher", "bert")],
-            "models.mini: is `fine_tuned` already and learns nothing from a `teacher`; leave one of them out",
+            "models.mini: is `fine_tuned` already and cannot learn from a `teacher`",
         ),
         (
             [("models.bert.distillation", {"weight": 0.5})],
-            "models.bert: `distillation` says how to learn from a `teacher`, which is not given",
+            "models.bert: `distillation` requires a `teacher`",
         ),
         (
             [("models.bert.teacher", "mini"), ("models.bert.distillation", {"weight": 1.5})],
@@ -204,7 +204,7 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
         ([("training.rate", 1)], "training.rate: unknown key; the keys here are learning_rate, epochs, batch_size, "),
         (
             [("training.early_stopping_every", 0.5)],
-            "training: `early_stopping_every` is for early stopping; needs `ear",
+            "training: `early_stopping_every` ",
         ),
         ([("training.schedule", "step")], "training.schedule: must be 'linear', 'cosine' or 'constant' (it is 'step')"),
         ([("training.layer_decay", 0)], "training.layer_decay: must be greater than 0 (it is 0)"),
@@ -226,7 +226,7 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
         ([("training", None)], "training: must be a mapping with the keys learning_rate, epochs, "),
         ([("models", ["bert"])], "models: must be a mapping of keys"),
         ([("models", {})], "models: must not be empty"),
-        ([("models.mini.hub", 3)], "models.mini.hub: must be a text, in quotes if it looks like a number (it is 3)"),
+        ([("models.mini.hub", 3)], "models.mini.hub: must be text, in quotes if it looks like a number (it is 3)"),
         ([("training.batch_size", "many")], "training.batch_size: must be a whole number (it is 'many')"),
         ([("training.batch_size", "8")], "training.batch_size: must be a whole number (it is '8')"),
         ([("training.batch_size", 8.0)], "training.batch_size: must be a whole number (it is 8.0)"),
@@ -261,7 +261,7 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
             [("engines", ["torch", "tensorrt"])],
             "engines[1]: must be one of torch, torch-bf16, onnxruntime, onnxruntime-int8 (it is 'tensorrt')",
         ),
-        ([("engines", ["onnxruntime"])], "`engines` must name torch, which the others are compared with"),
+        ([("engines", ["onnxruntime"])], "`engines` must include torch, "),
         ([("engines", ["torch", "torch"])], "`engines` has torch twice; name each engine once"),
         ([("engines", "torch")], "engines: must be a list, as in [0, 1] (it is 'torch')"),
         (
@@ -285,8 +285,8 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
         ([("models.x", {"label": "X"})], "models.x: must name exactly one of `hub`, `path`, `architecture`, not 0"),
         ([("models.mini.revision", REMOVED)], "models.mini: `hub` and `revision` go together: name the commit hash"),
         ([("models.mini.revision", "")], "models.mini.revision: must not be empty"),
-        ([("models.mini.config", {"a": 1})], "models.mini: `config` only goes with `architecture`"),
-        ([("models.bert.fine_tuned", True)], "models.bert: an `architecture` has random weights and cannot be"),
+        ([("models.mini.config", {"a": 1})], "models.mini: `config` requires `architecture`"),
+        ([("models.bert.fine_tuned", True)], "models.bert: an `architecture` starts from random weights"),
         ([("models.bert.config.trust_remote_code", True)], "models.bert.config: `trust_remote_code` is not allowed"),
         ([("models.bert.config.eps", float("nan"))], "models.bert.config: `eps` must be one finite number, text, "),
         ([("models.mini.label", "BERT")], "two `models` have the label 'BERT'; charts could not tell them apart"),
@@ -301,18 +301,18 @@ def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_mod
         ([("data", HUB | {"split": "dev", "train_split": "dev"})], "data: gives both `split` and `train_split`/"),
         (
             [("data", HUB | {"validation_split": "train"})],
-            "data: trains and validates on 'train'; `split: train` parts",
+            "data: trains and validates on 'train'; use `split: train`",
         ),
         ([("data", ONLY_DEV)], "`data` has no `train`, but models.bert has to be trained"),
-        ([("data.threshold_questions", 9)], f"{THRESHOLD} is for questions that may have no answer; needs `unanswera"),
-        ([("data", FILES | {"threshold_questions": 9})], f"{THRESHOLD} is for questions that may have no answer; n"),
+        ([("data.threshold_questions", 9)], f"{THRESHOLD} applies to questions that may have no answer; set `unanswera"),
+        ([("data", FILES | {"threshold_questions": 9})], f"{THRESHOLD} applies to questions that may have no answer; set `v2"),
         (
             [("models", FINE_TUNED), ("data", ONLY_DEV | {"v2": True, "threshold_questions": 9})],
             f"{THRESHOLD} are training questions, but `data` has no `train`",
         ),
         (
             [*HELD_OUT, ("evaluation.no_answer_threshold", 0.0)],
-            f"gives both `evaluation.no_answer_threshold` and {THRESHOLD}; give the threshold, or the number",
+            f"gives both `evaluation.no_answer_threshold` and {THRESHOLD}",
         ),
         (
             [("data", FILES | {"misplaced_answers": "fix"})],
@@ -338,7 +338,7 @@ def test_a_study_only_needs_training_data_for_models_that_are_trained(tmp_path):
 def test_an_unknown_slug_is_refused_with_the_known_ones(tmp_path):
     study = loaded(tmp_path, VALID)
     assert study.model("mini").hub == "someone/mini"
-    with pytest.raises(StudyError, match=r"study\.yaml: models: there is no model 'bart'; it has bert, mini$"):
+    with pytest.raises(StudyError, match=r"study\.yaml: models: unknown model 'bart'; the study has bert, mini$"):
         study.model("bart")
 
 

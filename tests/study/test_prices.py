@@ -27,9 +27,7 @@ def test_a_price_is_one_figure_or_a_range(tmp_path):
 def test_a_price_is_old_after_a_year(tmp_path):
     price = table(tmp_path)["laptop"]
     assert price.age_warning(datetime.date(2026, 3, 1)) == ""
-    assert price.age_warning(datetime.date(2026, 3, 2)) == (
-        "The price of laptop is 1.0 years old: put today's into studies/prices.yaml."
-    )
+    assert price.age_warning(datetime.date(2026, 3, 2)).startswith("The price of laptop is 1.0 years old: ")
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_the_trainers_loss_is_smoothed(network_of, fit, windows):
 
 
 def test_fp16_is_refused_on_a_processor(network_of, fit):
-    with pytest.raises(StudyError, match=r"^training\.precision: fp16 is for GPUs, and this runs on a processor; give"):
+    with pytest.raises(StudyError, match=r"^training\.precision: fp16 is for GPUs"):
         fit(network_of(), precision="fp16")
     assert precisions.chosen("fp16", torch.device("cuda")) == "fp16"
     half = precisions.autocast(torch.device("cpu"), "fp16")
@@ -145,7 +145,7 @@ def test_fp16_is_refused_on_a_processor(network_of, fit):
         (
             "squeezebert",
             {"gradient_checkpointing": True},
-            "training.gradient_checkpointing: SqueezeBertForQuestionAnswering cannot do it; leave it out",
+            "training.gradient_checkpointing: SqueezeBertForQuestionAnswering ",
         ),
     ],
 )
@@ -240,7 +240,7 @@ def test_the_loss_is_logged_for_tensorboard_where_that_is_installed(
 ):
     with monkeypatch.context() as patch:
         patch.setattr(recipe_setup, "is_tensorboard_available", lambda: False)
-        with pytest.raises(StudyError, match=r"^training\.report_to: tensorboard is not installed here; `pip install"):
+        with pytest.raises(StudyError, match=r"^training\.report_to: tensorboard is not installed; `pip install"):
             fit(network_of(), report_to="tensorboard")
     for module in (recipe_setup, integration_utils):  # a stand-in that writes a table
         monkeypatch.setattr(module, "is_tensorboard_available", lambda: True)

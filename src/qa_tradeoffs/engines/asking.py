@@ -39,7 +39,7 @@ def ask(
     """
     _check_text("context", context, "a passage of text")
     for number, question in enumerate(questions, 1):
-        _check_text(f"question {number}", question, "a text")
+        _check_text(f"question {number}", question, "a question")
     if not questions:
         return []
     from qa_tradeoffs.engines import shipped

@@ -78,7 +78,7 @@ def _recipe(parameters: Mapping[str, Any]) -> config.Training:
     return study.recipe(parameters["model"]) if "model" in parameters else study.training
 
 
-_KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}
+_KINDS: dict[str, tuple[type, str]] = {"str": (str, "text"), "int": (int, "a whole number")}
 
 
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
