@@ -1,6 +1,7 @@
 """A disk or a memory that runs full is one sentence; what was finished stays, and work goes on from it."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
