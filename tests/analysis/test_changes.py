@@ -132,7 +132,7 @@ def test_runs_without_a_model_in_common_do_not_compare(run_of):
         changes.scores(run_of("x", {"bert": [RIGHT]}), run_of("y", {"distilbert": [RIGHT]}), 1)
 
 
-def test_a_folder_without_evaluations_is_no_run(tmp_path):
+def test_a_folder_without_evaluations_is_not_a_run(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path, tmp_path / "missing", tmp_path / "file"):
         with pytest.raises(StudyError, match=rf"^{folder}: "):

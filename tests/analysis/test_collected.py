@@ -63,12 +63,12 @@ def test_an_unknown_model_is_named(written_study, price_at):
 
 
 @pytest.mark.parametrize("seeds", ["x", "-1", "1.5"])
-def test_seeds_that_are_no_numbers_are_refused(seeds):
+def test_seeds_that_are_not_numbers_are_refused(seeds):
     with pytest.raises(StudyError, match=f"SEEDS: '{seeds}'"):
         loading.for_analysis("studies/demo.yaml", "", seeds)
 
 
-def test_a_comparison_of_more_models_stands_for_some_of_them_and_one_of_fewer_does_not(written_study, price_at):
+def test_a_comparison_of_more_models_is_valid_for_a_subset_and_one_of_fewer_is_not(written_study, price_at):
     study, run = written_study
     some = loading.collect(study, price_at(1), run, ["distilbert"], [0])
     assert some.comparison.models == ("bert", "distilbert")

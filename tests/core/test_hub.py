@@ -43,7 +43,7 @@ def failure(**asked: Any) -> str:
 
 
 class TestFetch:
-    def test_what_arrives_is_what_is_there_at_the_revision_and_nothing_that_could_be_code(self, server):
+    def test_files_are_those_of_the_revision_and_none_that_could_be_code(self, server):
         first = server.add("models/some/bert", CHECKPOINT | {"modeling.py": b"", "pytorch_model.bin": b""})
         server.repositories["models/some/bert"].commit({"model.safetensors": b"later"})
         folder = checkpoints.locate(spec(first))
@@ -58,14 +58,14 @@ class TestFetch:
         assert (folder / "model.safetensors").read_bytes() == b"of this ref"
         assert checkpoints.revision(spec(ref), folder) == sha
 
-    def test_what_is_there_at_a_pinned_commit_is_not_asked_for_again(self, server):
+    def test_files_of_a_pinned_commit_are_not_fetched_again(self, server):
         sha = server.add("models/some/bert", CHECKPOINT)
         checkpoints.locate(spec(sha))
         server.asked.clear()
         assert content(checkpoints.locate(spec(sha))) == CHECKPOINT
         assert server.asked == []
 
-    def test_a_download_that_is_cut_goes_on_where_it_broke_off(self, server, monkeypatch):
+    def test_an_interrupted_download_resumes_where_it_stopped(self, server, monkeypatch):
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
         server.add("models/some/bert", CHECKPOINT)
         server.faults = [hub_server.Fault("GET", "model.safetensors", cut_after=2500)]
@@ -73,7 +73,7 @@ class TestFetch:
         gets = [asked for asked in server.asked if asked.startswith("GET /some/bert") and "model.safetensors" in asked]
         assert [asked.split()[2:] for asked in gets] == [[], ["bytes=2000-"]]
 
-    def test_a_network_that_stays_lost_in_the_middle_is_one_sentence_and_no_half_is_taken_for_whole(
+    def test_a_lost_connection_is_one_sentence_and_a_partial_file_is_not_used(
         self, server, monkeypatch
     ):
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
@@ -87,7 +87,7 @@ class TestFetch:
         server.faults, server.asked = [], []
         assert content(checkpoints.locate(spec())) == CHECKPOINT
 
-    def test_a_process_that_is_killed_in_the_middle_leaves_no_half_and_the_next_goes_on(self, server, tmp_path):
+    def test_a_killed_process_leaves_no_partial_file_and_the_next_one_resumes(self, server, tmp_path):
         sha = server.add("models/some/bert", CHECKPOINT | {"model.safetensors": WEIGHTS * 4000})
         server.faults = [hub_server.Fault("GET", "model.safetensors", stall_after=15_000_000)]
         fetch = f"hub.fetch('some/bert', 'main', {PATTERNS!r})"
@@ -114,7 +114,7 @@ class TestFetch:
             "model.safetensors"
         ]
 
-    def test_a_hub_that_is_not_there_is_one_sentence(self, server, monkeypatch):
+    def test_an_unreachable_hub_is_one_sentence(self, server, monkeypatch):
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
         assert "HF_ENDPOINT (http://127.0.0.1:9)" in failure()
 
@@ -126,7 +126,7 @@ class TestFetch:
         assert [checkpoints.locate(spec(revision)).name for revision in ("main", sha)] == [sha, sha]
         assert f"{other} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE" in failure(revision=other)
 
-    def test_a_wrong_revision_is_told_from_a_wrong_name(self, server):
+    def test_a_wrong_revision_is_distinguished_from_a_wrong_name(self, server):
         server.add("models/some/bert", CHECKPOINT)
         assert f"{server.url}/some/bert does" in failure(revision="0123abc")
         assert re.search("some/bret at main .*hf auth login", failure(name="some/bret"))
@@ -224,7 +224,7 @@ class TestUpload:
         assert not [asked for asked in server.asked if "/large/" in asked]
         assert content(hub.fetch("me/bert", "main", PATTERNS)) == CHECKPOINT | {"config.json": b'{"a": 1}'}
 
-    def test_an_upload_that_fails_on_the_way_is_taken_up_again(self, server):
+    def test_an_upload_that_fails_midway_is_resumed(self, server):
         server.faults = [hub_server.Fault("POST", "commit/main", status=500)]
         with pytest.raises(StudyError, match=r"^me/bert could not be uploaded: .*\(HTTP 500"):
             hub.upload("me/bert", CHECKPOINT, "A model")

@@ -43,7 +43,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("fault", "change"), FAULTS.items(), ids=FAULTS)
 @pytest.mark.parametrize("misplaced", ["repair", "refuse", "drop"])
-def test_what_cannot_be_scored_is_counted_with_the_first_three_ids_and_refused_or_left_out(fault, change, misplaced):
+def test_questions_that_cannot_be_scored_are_counted_named_and_refused_or_left_out(fault, change, misplaced):
     bad = [replace(ADA, id=name, **change) for name in "abcd"]
     counted = f"dev.json: 4 of 5 questions {fault.replace('has', 'have', 1)}, first 'a', 'b', 'c' (row 1"
     if misplaced == "drop":
@@ -65,7 +65,7 @@ def test_a_question_without_an_answer_is_never_left_out_silently():
         check(ADA, replace(BOB, answers=(), answer_starts=()), misplaced="drop")
 
 
-def test_where_all_is_left_out_there_is_no_data():
+def test_leaving_out_every_question_is_an_error():
     with pytest.raises(
         StudyError, match=r"^dev\.json: has no question left of 1 question"
     ):
@@ -73,7 +73,7 @@ def test_where_all_is_left_out_there_is_no_data():
 
 
 @pytest.mark.parametrize(("v2", "answers"), [(True, ()), (False, ("Ada",))])
-def test_answers_of_an_impossible_question_are_named_and_count_only_in_version_1(v2, answers):
+def test_answers_of_an_impossible_question_are_reported_and_count_only_in_version_1(v2, answers):
     examples, (note,) = check(ADA, impossible=True, v2=v2)
     assert examples[0].answers == answers
     assert note.startswith(

@@ -109,7 +109,7 @@ def test_a_config_with_one_split_alone_is_split_by_article(load):
         ),
     ],
 )
-def test_what_a_study_has_to_name_is_told_with_what_there_is(load, keys, message):
+def test_a_missing_config_or_split_is_reported_with_the_available_ones(load, keys, message):
     with pytest.raises(StudyError) as error:
         load(**keys)
     assert str(error.value) == message

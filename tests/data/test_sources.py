@@ -57,7 +57,7 @@ def test_the_nesting_of_squad_is_read_in_order(file):
     ]
 
 
-def test_articles_without_a_title_are_told_apart_by_their_number(file):
+def test_articles_without_a_title_are_distinguished_by_number(file):
     content = squad(("", [qa(1)]), ("Named", [qa(2)]))
     del content["data"][0]["title"]
     assert [example.title for example in sources.read_files(file(content))[0]] == ["article 0", "Named"]
@@ -283,7 +283,7 @@ def test_a_question_of_the_hub_cannot_be_in_both_splits(hub):
         sources.load(HUB)
 
 
-def test_files_of_the_hub_that_are_no_data_set_are_one_sentence(monkeypatch, tmp_path):
+def test_files_of_the_hub_that_are_not_a_data_set_are_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setattr(sources.hub, "fetch", lambda *asked: tmp_path)
     with pytest.raises(StudyError) as error:
         sources.load(HUB)

@@ -292,7 +292,7 @@ CASES: list[tuple[str, str, Spoil, str]] = [
 
 
 @pytest.mark.parametrize(("border", "spoil", "message"), [c[1:] for c in CASES], ids=[f"{c[1]}: {c[0]}" for c in CASES])
-def test_a_spoilt_file_is_refused(tmp_path, capsys, valid, border, spoil, message):
+def test_a_corrupted_file_is_refused(tmp_path, capsys, valid, border, spoil, message):
     path = tmp_path / "spoilt"
     path.write_bytes(spoil(valid[border], BORDERS[border].write))
     assert refusal(lambda: BORDERS[border].read(path), capsys).startswith(f"{path}: {message}")
@@ -316,7 +316,7 @@ PATHS = {
 
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize(("name", "said"), PATHS.values(), ids=PATHS)
-def test_a_path_that_is_no_file_is_refused(tmp_path, border, name, said):
+def test_a_path_that_is_not_a_file_is_refused(tmp_path, border, name, said):
     (tmp_path / "file").touch()
     with pytest.raises(StudyError, match=rf"^{said}$"):
         BORDERS[border].read(tmp_path / name)
@@ -515,7 +515,7 @@ def checkpoint(network_of: Any, tokenizer: Any, tmp_path_factory: pytest.TempPat
 
 
 @pytest.mark.parametrize(("spoil", "message"), CHECKPOINTS.values(), ids=CHECKPOINTS)
-def test_a_spoilt_checkpoint_is_refused(checkpoint, tmp_path, capsys, spoil, message):
+def test_a_corrupted_checkpoint_is_refused(checkpoint, tmp_path, capsys, spoil, message):
     folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
     spoil(folder)
     line = refusal(lambda: asking.ask(folder, "A passage.", ["Who?"], device="cpu"), capsys)
@@ -623,7 +623,7 @@ def test_a_question_that_cannot_be_asked_is_refused(checkpoint, capsys, context,
     assert line.startswith(message)
 
 
-def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_threshold_that_is_not_a_number_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["metrics", "d.json", "p.json", "--v2", "--na-prob-thresh", "nan"])
     assert refusal(metrics_command.main, capsys).startswith(
         "--na-prob-thresh: is not a number; give the score above which"
@@ -646,7 +646,7 @@ VARIABLES = {
 
 
 @pytest.mark.parametrize(("variables", "message"), VARIABLES.values(), ids=VARIABLES)
-def test_a_variable_of_make_that_means_nothing_is_refused(variables, message, capsys):
+def test_an_invalid_variable_of_make_is_refused(variables, message, capsys):
     line = refusal(lambda: selection.selected({"STUDY": "demo"} | variables), capsys)
     assert line.startswith(message)
 
@@ -659,7 +659,7 @@ PIECES = st.sampled_from(
 
 @generated(100)
 @given(study=st.one_of(SPECIAL, st.lists(PIECES, max_size=5).map("".join)), run=st.one_of(st.just(""), SPECIAL))
-def test_whatever_the_study_is_called_make_clean_removes_a_folder_of_its_own_or_refuses(study, run):
+def test_make_clean_removes_the_studys_own_folder_or_refuses_for_any_name(study, run):
     with one_sentence():
         results, report = clean.folders(study, run)
         assert results.parent == ROOT / "runs"
@@ -668,7 +668,7 @@ def test_whatever_the_study_is_called_make_clean_removes_a_folder_of_its_own_or_
 
 
 @pytest.mark.parametrize("value", ["/nowhere/progress", "a\0b", "x" * 5000])
-def test_progress_that_cannot_be_told_ends_no_work(monkeypatch, value):
+def test_progress_that_cannot_be_reported_does_not_stop_the_work(monkeypatch, value):
     from qa_tradeoffs.core import progress
 
     monkeypatch.setattr(os, "environ", {progress.VARIABLE: value})

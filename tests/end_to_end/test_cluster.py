@@ -80,7 +80,7 @@ def running() -> list[str]:
     return listed.stdout.split()
 
 
-def test_two_jobs_at_once_one_killed_and_gone_on_with_answer_as_one_machine_does(slurm, tmp_path):
+def test_two_concurrent_jobs_of_which_one_is_killed_and_resumed_agree_with_one_machine(slurm, tmp_path):
     alone, many = checkout(tmp_path / "alone"), checkout(tmp_path / "many")
     model = "runs/pair/distilbert"
     folders = [many.folder / model / f"seed-{seed}" for seed in (0, 1)]

@@ -76,7 +76,7 @@ def test_the_products_of_the_groups_are_integer_products(run):
 
 
 @pytest.mark.xdist_group("engines")
-def test_all_engines_are_timed_in_turn_and_stand_on_one_front(run):
+def test_all_engines_are_timed_in_turn_and_share_one_front(run):
     study, paths = run
     compared = results.read_comparison(paths.comparison)
     assert set(compared.all("single_stream", "study")[0].models) == POINTS

@@ -153,7 +153,7 @@ def test_rows_that_are_too_long_for_a_network_are_refused_before_it_is_trained(k
     assert not (run / "roberta").exists()
 
 
-def test_a_family_that_cannot_compute_in_bf16_goes_through_in_fp32_where_the_others_take_bf16(tmp_path, monkeypatch):
+def test_a_family_that_cannot_compute_in_bf16_runs_in_fp32_while_others_use_bf16(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setattr(precisions, "native_bf16", lambda device_type: True)
     study, paths = write_study(tmp_path / "study", ["bert", "deberta"]), RunPaths(tmp_path / "run")

@@ -88,7 +88,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(network_of, tokeni
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
-def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
+def test_a_training_resumes_from_the_last_checkpoint_that_fitted(
     fit, network_of, tokenizer, examples, tmp_path, monkeypatch
 ):
     windows, recipe = features.build(examples, tokenizer, 64, 16), {"epochs": 2, "batch_size": 2}
@@ -109,7 +109,7 @@ def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-def test_a_batch_that_memory_cannot_hold_says_half_of_it_and_the_process_goes_on(
+def test_a_batch_that_exceeds_memory_suggests_half_and_the_process_continues(
     fit, network_of, tokenizer, examples, tmp_path
 ):
     questions = [replace(example, id=f"{number}") for number in range(800) for example in examples]
@@ -166,7 +166,7 @@ def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay
         ("| true", 0, ""),  # a reader who has seen enough
     ],
 )
-def test_a_command_whose_output_nobody_takes_ends_in_one_sentence_at_most(tmp_path, into, code, said):
+def test_a_command_with_an_unreadable_output_ends_in_at_most_one_sentence(tmp_path, into, code, said):
     words, variables = f"{sys.executable} -m qa_tradeoffs.runs.plan {into}", {"STUDY": "smoke", "RUN": str(tmp_path)}
     done = subprocess.run(["sh", "-c", words], env=os.environ | variables, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (code, said)

@@ -120,7 +120,7 @@ def check_nothing_is_half_there(run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_training_of_which_everybody_is_killed_in_turn_goes_on_from_its_checkpoints(finished, checkout):
+def test_a_training_whose_processes_are_killed_in_turn_resumes_from_its_checkpoints(finished, checkout):
     run = checkout.folder / "runs/tiny"
     folder = run / "bert/seed-0"
     shutil.rmtree(folder)
@@ -146,7 +146,7 @@ def test_a_training_of_which_everybody_is_killed_in_turn_goes_on_from_its_checkp
     assert compare.differences(run, finished.folder / "runs/tiny") == []
 
 
-def test_what_is_finished_as_make_is_interrupted_stays(checkout):
+def test_finished_stages_are_kept_when_make_is_interrupted(checkout):
     run = checkout.folder / "runs/tiny"
     (run / "bert/seed-0/evaluation.json").unlink()
     (run / "bert/seed-0/2-evaluate.ipynb").unlink()

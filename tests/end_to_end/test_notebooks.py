@@ -206,7 +206,7 @@ CHANGES: dict[str, tuple[Callable[[Checkout], None], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_repeats_only_what_depends_on_it_whatever_the_files_times(checkout, name):
+def test_a_change_repeats_only_dependent_stages_regardless_of_file_times(checkout, name):
     change, expected = CHANGES[name]
     change(checkout)
     others = {"5-analysis"} if expected or name == "MODELS=bert" else set()
@@ -256,7 +256,7 @@ def test_behind_a_launcher_every_notebook_is_a_job_and_jobs_run_at_once(checkout
     }
 
 
-def test_make_refuses_in_one_sentence_what_cannot_be_run(checkout):
+def test_make_refuses_an_invalid_study_in_one_sentence(checkout):
     (checkout.folder / "mine.yaml").write_text((checkout.folder / "studies/tiny.yaml").read_text())
     misspelt = (checkout.folder / "studies/tiny.yaml").read_text().replace("epochs:", "epoch:")
     (checkout.folder / "studies/misspelt.yaml").write_text(misspelt)

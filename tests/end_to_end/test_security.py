@@ -121,7 +121,7 @@ def test_code_in_a_data_set_is_not_run(planted_data, mark, monkeypatch):
     assert not mark.path.exists()
 
 
-def test_of_a_repository_nothing_is_fetched_that_could_hold_code(monkeypatch):
+def test_nothing_is_fetched_from_a_repository_that_could_contain_code(monkeypatch):
     asked: list[str] = []
 
     def fetch(name: str, revision: str, files: list[str], kind: str = "model") -> Path:
@@ -194,7 +194,7 @@ def test_all_that_a_study_names_is_written_below_its_run(tmp_path):
         ("Traceback (most recent call last):", 1, "audit: the vulnerability service was not reached or gave no answer"),
     ],
 )
-def test_the_audit_tells_what_is_vulnerable_from_what_is_not_known(tmp_path, said, code, message):
+def test_the_audit_distinguishes_vulnerable_from_unknown_packages(tmp_path, said, code, message):
     auditor = tmp_path / "audit" / "bin" / "pip-audit"
     auditor.parent.mkdir(parents=True)
     auditor.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit {code}\n")

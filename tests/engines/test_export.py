@@ -111,7 +111,7 @@ class Odd(torch.nn.Module):
         return self.network(input_ids if input_ids.sum().item() % 2 else input_ids.flip(0), attention_mask)
 
 
-def test_what_cannot_be_used_is_said_by_engine_and_the_others_go_on(network_of, tmp_path):
+def test_an_engine_that_cannot_be_used_has_a_reason_and_the_others_are_ready(network_of, tmp_path):
     ready, reasons = registry.prepare_all(["onnxruntime", "torch"], trained(Odd(network_of()), tmp_path))
     assert list(ready) == ["torch"]
     assert reasons["onnxruntime"].startswith("onnxruntime: a bert cannot be exported to ONNX (")
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_named(tmp_path):
         onnx_session.session(tmp_path / "onnxruntime.onnx", 1)
 
 
-def test_a_provider_that_is_not_there_is_a_reason(exported, monkeypatch):
+def test_a_missing_provider_is_a_reason(exported, monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     _, engines = exported["bert"]
     with pytest.raises(StudyError, match="has no CUDAExecutionProvider; install onnxruntime-gpu"):

@@ -66,12 +66,12 @@ def changed(file: str, content: bytes) -> Any:
         (lambda folder: (folder / "network.onnx").unlink(), "network.onnx: no such file"),
     ],
 )
-def test_what_is_missing_or_another_than_was_shipped_is_refused(folder, change, message):
+def test_missing_or_changed_files_are_refused(folder, change, message):
     change(folder)
     with pytest.raises(StudyError, match=message):
         asking.ask(folder, "Rome", ["Where?"])
 
 
-def test_it_runs_on_the_processor_alone(folder):
+def test_it_runs_on_the_cpu_only(folder):
     with pytest.raises(StudyError, match="choose cpu or auto, not cuda"):
         asking.ask(folder, "Rome", ["Where?"], device="cuda")

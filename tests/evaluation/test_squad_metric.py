@@ -109,7 +109,7 @@ CASES = {
 @pytest.mark.parametrize(
     ("language", "case"), [(language, case) for language, cases in CASES.items() for case in cases]
 )
-def test_the_official_rules_hold_unless_a_language_is_named(metric, language, case):
+def test_the_official_rules_apply_unless_a_language_is_given(metric, language, case):
     predicted, expected, official, own = case
     questions = rows({"q": predicted}, {"q": [expected]})
     assert tuple(metric.compute(**questions).values()) == pytest.approx(official)

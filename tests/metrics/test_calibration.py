@@ -20,7 +20,7 @@ def naive_area(correct_by_rank: np.ndarray) -> float:
     return float(np.mean([np.mean(1 - correct_by_rank[:k]) for k in range(1, len(correct_by_rank) + 1)]))
 
 
-def test_bins_of_equal_mass_cut_a_question_in_two_where_they_must():
+def test_bins_of_equal_mass_split_a_question_if_needed():
     parts = calibration.bins(np.array([0.1, 0.2, 0.3]), [0, 0.5, 1])
     assert parts.tolist() == [[1, 0], [0.5, 0.5], [0, 1]]
 

@@ -148,7 +148,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
     assert message in done.stderr
 
 
-def test_words_are_counted_as_in_the_language_of_the_answers(tmp_path: Path) -> None:
+def test_words_are_split_by_the_rules_of_the_answers_language(tmp_path: Path) -> None:
     asked, answered = dataset(question("q1", "三百户")), {"q1": "三百户人"}  # 3 of 4 characters, 3 of 3: F1 6/7
     detected, given, official = (
         run_cli(tmp_path, asked, answered, *option) for option in ((), ("--language", "zh"), ("--language", "en"))

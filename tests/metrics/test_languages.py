@@ -42,7 +42,7 @@ from qa_tradeoffs.metrics import languages, squad
         ("th", "กรุงเทพ 10", "ก ร ุ ง เ ท พ 10"),
     ],
 )
-def test_texts_are_cut_into_words_by_the_rules_of_their_language(language, text, words):
+def test_texts_are_split_into_words_by_the_rules_of_their_language(language, text, words):
     assert languages.normalizer(language)(text) == words
 
 
@@ -116,7 +116,7 @@ def test_english_keeps_the_official_rules():
         ([], "en"),
     ],
 )
-def test_the_script_tells_the_language_where_it_can(texts, language):
+def test_the_language_is_detected_from_the_script_if_possible(texts, language):
     assert languages.detect(texts) == language
 
 

@@ -37,7 +37,7 @@ def contest(gaps: dict[str, Gap], seconds: list[float]) -> Contest:
         (Gap(0, -1, 1, 1.0), "not significant"),  # no difference on average is not the same answers
     ],
 )
-def test_a_gap_is_significant_where_its_corrected_p_value_is(gap, verdict):
+def test_a_gap_is_significant_if_its_corrected_p_value_is(gap, verdict):
     assert gap.verdict == verdict
 
 
@@ -57,7 +57,7 @@ def test_a_reversed_gap_is_the_same_seen_from_the_other_model():
         (about(0.5, p_value=0.05), "not significant"),  # the corrected p value decides too
     ],
 )
-def test_times_differ_significantly_where_interval_and_p_value_of_their_ratio_agree(ratio, verdict):
+def test_times_differ_significantly_if_interval_and_p_value_of_their_ratio_agree(ratio, verdict):
     assert pace(ratio) == verdict
 
 
@@ -99,6 +99,6 @@ def test_the_front_the_most_accurate_and_the_fastest(gaps, seconds, standings, a
         (NEAR, [1, 1], "A", [], []),
     ],
 )
-def test_who_dominates_and_who_is_better_in_one_alone(gap, seconds, model, dominators, rivals):
+def test_dominance_and_advantages_in_one_respect(gap, seconds, model, dominators, rivals):
     found = contest({"AB": gap}, seconds)
     assert (found.dominators(model), found.rivals(model)) == (dominators, rivals)

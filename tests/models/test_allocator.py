@@ -31,7 +31,7 @@ print(before - resident())
 """
 
 
-def test_what_is_freed_is_kept_once_that_is_asked_for_and_goes_back_on_demand():
+def test_freed_memory_is_kept_on_request_and_returned_on_demand():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     if done.returncode == 77:
         pytest.skip("the C library is not glibc")

@@ -26,7 +26,7 @@ def test_only_safetensors_are_written(checkpoint):
     assert names == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
 
-def test_saving_leaves_nothing_of_what_was_in_the_folder_before(checkpoint, tmp_path):
+def test_saving_replaces_the_old_content_of_the_folder(checkpoint, tmp_path):
     folder = checkpoint()
     (folder / "model-00001-of-00002.safetensors").touch()
     assert "model-00001-of-00002.safetensors" not in {path.name for path in checkpoint().iterdir()}
@@ -64,7 +64,7 @@ def rewritten(name: str, text: str) -> Callable[[Path], None]:
         (rewritten("model.safetensors", "none"), ": cannot be loaded for question answering ("),
     ],
 )
-def test_a_folder_that_is_no_safe_checkpoint_is_refused(checkpoint, change, said):
+def test_a_folder_that_is_not_a_safe_checkpoint_is_refused(checkpoint, change, said):
     folder = checkpoint()
     change(folder)
     with pytest.raises(StudyError) as error:
@@ -80,7 +80,7 @@ def test_a_local_model_is_checked_as_it_is_located(checkpoint, tmp_path):
         checkpoints.locate(local(tmp_path / "absent"))
 
 
-def test_weights_that_do_not_go_with_the_config_are_refused(checkpoint):
+def test_weights_that_do_not_match_the_config_are_refused(checkpoint):
     folder = checkpoint(num_hidden_layers=2)  # a layer has 16 weights and biases
     with pytest.raises(StudyError) as error:
         checkpoints.load(folder)

@@ -71,7 +71,7 @@ class TestReading:
         assert found.keys() == TWO.keys()
         assert all(torch.equal(found[name], TWO[name]) and found[name].dtype == TWO[name].dtype for name in TWO)
 
-    def test_tied_and_transposed_weights_are_copies_of_their_own(self, file):
+    def test_tied_and_transposed_weights_become_separate_copies(self, file):
         matrix = torch.arange(6.0).reshape(2, 3)
         torch.save({"embeddings": matrix, "decoder": matrix, "transposed": torch.nn.Parameter(matrix.T)}, file)
         found = unpickling.read(file)
@@ -80,7 +80,7 @@ class TestReading:
         assert all(type(tensor) is torch.Tensor and tensor.is_contiguous() for tensor in found.values())
 
     @pytest.mark.parametrize("archive", [True, False])
-    def test_code_is_named_and_never_run(self, file, tmp_path, archive):
+    def test_code_is_named_and_never_executed(self, file, tmp_path, archive):
         mark = tmp_path / "mark"
         torch.save(TWO | {"c": Mark(mark)}, file, _use_new_zipfile_serialization=archive)
         with pytest.raises(StudyError) as error:
@@ -135,7 +135,7 @@ class TestReading:
         with pytest.raises(StudyError, match="is not a file written by torch.save"):
             unpickling.read(file)
 
-    def test_a_packed_archive_is_refused_unopened(self, file, tmp_path, monkeypatch):
+    def test_a_compressed_archive_is_refused_unopened(self, file, tmp_path, monkeypatch):
         torch.save({"a": torch.zeros(1000, 1000)}, tmp_path / "plain.bin")
         with (
             zipfile.ZipFile(tmp_path / "plain.bin") as plain,
@@ -177,7 +177,7 @@ class TestConversion:
         assert weights.conversions(file.parent) == [made]
         assert made.path.read_bytes() == written
 
-    def test_more_memory_than_goes_with_the_file_is_refused_and_leaves_nothing(self, file, cache):
+    def test_excessive_memory_is_refused_and_leaves_nothing(self, file, cache):
         torch.save({"a": torch.zeros(7, dtype=torch.uint8)}, file, _use_new_zipfile_serialization=False)
         # Before the archives, a storage's size stood in the pickle: here 7, as a byte (K), and then 2³², as five bytes.
         more = b"\x8a\x05" + (2**32).to_bytes(5, "little")
@@ -217,7 +217,7 @@ class TestConversion:
             ("echo 'a: b' >&2; exit 3", "the process that read it ended with code 3 (a: b)"),
         ],
     )  # fmt: skip
-    def test_a_process_that_ends_otherwise_leaves_a_reason_and_nothing_else(
+    def test_a_process_that_fails_leaves_a_reason_and_nothing_else(
         self, file, tmp_path, cache, monkeypatch, end, reason
     ):
         program = tmp_path / "python"
@@ -267,7 +267,7 @@ class TestFolders:
         with pytest.raises(StudyError, match="must have a weight_map"):
             weights.pickles(tmp_path)
 
-    def test_beside_safetensors_a_pickle_is_not_even_looked_at(self, checkpoint, cache):
+    def test_a_pickle_is_ignored_if_there_are_safetensors(self, checkpoint, cache):
         folder = checkpoint()
         (folder / "pytorch_model.bin").write_bytes(b"whatever")
         assert torch.equal(logits(checkpoints.load(folder).eval()), logits(built()))

@@ -108,7 +108,7 @@ def test_all_variants_run_forward_and_at_the_highest_dropout_the_compared_ones_a
     assert [sorted(calls) for calls in rounds] == [sorted(names) for names in expected for _ in SPEED]
 
 
-def test_every_round_has_an_order_of_its_own_which_the_seed_decides(network, rounds, unattributed):
+def test_every_round_has_its_own_order_from_the_seed(network, rounds, unattributed):
     measure(network, (2, 8))
     orders = [tuple(calls) for calls in rounds]
     assert len(set(orders)) == len(orders)
@@ -180,7 +180,7 @@ def test_every_round_but_the_warm_up_says_what_else_the_machine_did(network, rou
     assert one(records, "round_taken", work="forward", round=3).conditions["foreign"] == 0.25
 
 
-def test_what_is_called_is_a_forward_pass_of_the_same_weights(network, rounds, unattributed):
+def test_all_variants_run_a_forward_pass_of_the_same_weights(network, rounds, unattributed):
     measure(network, (2, 8))
     calls = rounds[0]
     shared = [v.name for v in WATERFALL[:4]] + ["fused attention"]
@@ -232,7 +232,7 @@ def test_bf16_alone_is_in_mixed_precision_while_the_run_is_not(network, monkeypa
     assert found == {"bf16": torch.bfloat16, "as published": torch.float32}
 
 
-def test_the_number_format_of_the_run_holds_while_it_measures(network, rounds, unattributed, monkeypatch):
+def test_the_precision_of_the_run_applies_while_it_measures(network, rounds, unattributed, monkeypatch):
     allowed = []
     inner = anomaly.alternate
     monkeypatch.setattr(

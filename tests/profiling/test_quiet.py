@@ -82,7 +82,7 @@ def test_shares_are_of_the_cores_that_this_process_may_use(system):
     assert found.steal == pytest.approx(2 / 20)
 
 
-def test_less_than_the_counters_can_tell_is_nothing(system):
+def test_shares_below_the_counters_resolution_are_zero(system):
     watch = quiet.Watch(CPU, "fp32")
     watch.begin()
     system.now += 0.1
@@ -90,7 +90,7 @@ def test_less_than_the_counters_can_tell_is_nothing(system):
     assert watch.end().foreign == 0
 
 
-def test_what_this_process_used_between_the_counters_is_never_less_than_nothing(system):
+def test_the_use_of_this_process_is_never_negative(system):
     watch = quiet.Watch(CPU, "fp32")
     watch.begin()
     system.now += 1.0

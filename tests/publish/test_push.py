@@ -43,7 +43,7 @@ def command(trained, *more: str) -> list[str]:
     return [str(trained[0]), "--owner", "me", "--run", str(trained[1].folder), "--models", "bert", *more]
 
 
-def test_the_first_seed_is_chosen_and_its_card_tells_of_the_others(trained):
+def test_the_first_seed_is_chosen_and_its_card_lists_the_others(trained):
     (upload,) = push.prepare(str(trained[0]), "me", run=str(trained[1].folder))
     assert upload.repository == "me/some-bert-seed-0"
     assert list(upload.files) == [
@@ -52,7 +52,7 @@ def test_the_first_seed_is_chosen_and_its_card_tells_of_the_others(trained):
     assert "one of 2 trainings" in upload.files["README.md"].decode()
 
 
-def test_each_seed_that_is_asked_for_has_a_repository_of_its_own(trained):
+def test_each_requested_seed_has_its_own_repository(trained):
     uploads = push.prepare(str(trained[0]), "me", ["bert"], [1, 0], str(trained[1].folder))
     assert [upload.repository for upload in uploads] == ["me/some-bert-seed-1", "me/some-bert-seed-0"]
     weights = [upload.files["model.safetensors"] for upload in uploads]

@@ -89,7 +89,7 @@ def test_what_cannot_be_exported_says_why(evaluated, tmp_path, engine, message):
     assert not (tmp_path / "exports").exists()
 
 
-def test_another_file_than_was_evaluated_is_not_exported(evaluated, tmp_path):
+def test_a_file_other_than_the_evaluated_one_is_not_exported(evaluated, tmp_path):
     collected, run = evaluated
     (run.engines("bert", 0) / "onnxruntime-int8.onnx").write_bytes(b"another")
     with pytest.raises(StudyError, match=r"onnxruntime-int8\.onnx: .*run make all"):

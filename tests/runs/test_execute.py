@@ -145,7 +145,7 @@ def test_a_result_written_again_with_the_same_content_counts(notebook, earlier, 
     assert output.read_text() == "executed"
 
 
-def test_while_it_runs_the_notebook_is_told_where_to_report_progress(notebook, tmp_path, kernel, monkeypatch):
+def test_a_running_notebook_knows_where_to_report_progress(notebook, tmp_path, kernel, monkeypatch):
     monkeypatch.delenv(progress.VARIABLE, raising=False)
     reported = []
 
@@ -160,7 +160,7 @@ def test_while_it_runs_the_notebook_is_told_where_to_report_progress(notebook, t
 
 
 @pytest.mark.parametrize("text", [None, "{", "{}", "[]", "no notebook"])
-def test_what_is_no_notebook_is_refused(tmp_path, kernel, text):
+def test_a_file_that_is_not_a_notebook_is_refused(tmp_path, kernel, text):
     kernel(raising(AssertionError("a kernel was started")))
     path = tmp_path / "bad.ipynb"
     said = "no such notebook"

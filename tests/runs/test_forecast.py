@@ -162,7 +162,7 @@ def test_a_folder_without_a_config_is_refused_by_name(tmp_path, text):
         forecast.build(spec, KNOWN)
 
 
-def test_what_was_never_fetched_is_not_known(selection):
+def test_the_size_of_what_was_never_fetched_is_unknown(selection):
     with pytest.raises(StudyError, match="the size of some/model is unknown"):
         forecast.build(config.Model(label="x", hub="some/model", revision="a" * 40), KNOWN)
     data = config.HubData(source="hub", name="some/set", revision="a" * 40)
@@ -314,7 +314,7 @@ def test_what_an_earlier_run_of_this_recipe_took_comes_before_any_formula(bert, 
 
 
 @pytest.mark.parametrize("notebook", ["", "[]", '{"metadata": []}', '{"metadata": {"papermill": {"duration": 1e999}}}'])
-def test_an_earlier_notebook_that_tells_nothing_does_not_count(bert, selection, notebook):
+def test_earlier_notebooks_without_metadata_do_not_count(bert, selection, notebook):
     earlier(selection(), "train", took(100.0))
     graph.stages(selection())[0].notebook.write_text(notebook)
     assert 130.0 < bert(tflops=None).train < 1e9
@@ -354,7 +354,7 @@ def test_another_dense_network_s_rate_follows_from_compute_and_bandwidth_of_thos
     assert "SqueezeBERT as published at full size" in found.at["squeezebert", "rate"]
 
 
-def test_a_given_rate_says_nothing_of_grouped_convolutions(needs, selection):
+def test_a_given_rate_does_not_apply_to_grouped_convolutions(needs, selection):
     found = needs(models=("squeezebert",))
     assert found[["train", "evaluate", "profile", "seconds", "seconds_high"]].isna().all(axis=None)
     assert found["disk"].item() > 0
@@ -430,14 +430,14 @@ def test_the_command_prints_twenty_models_times_five_seeds_on_paper(tmp_path, ca
         ("PRICE", "free", "there is no price 'free' in the price table"),
     ],
 )
-def test_a_number_that_is_none_is_refused(capsys, variable, value, said):
+def test_an_invalid_number_is_refused(capsys, variable, value, said):
     where = "price" if variable == "PRICE" else variable
     with pytest.raises(StudyError, match=rf"(^|: ){where}: {re.escape(said)}"):
         prints(capsys, STUDY="squad", **{variable: value})
     assert capsys.readouterr().out == ""
 
 
-def test_a_size_that_cannot_be_told_stops_the_plan_but_not_the_study(tmp_path, capsys):
+def test_an_unknown_size_stops_the_plan_but_not_the_study(tmp_path, capsys):
     study = tmp_path / "other.yaml"
     study.write_text(SQUAD.read_text().replace("rajpurkar/squad", "some/set"))
     given = {"STUDY": study, "RUN": tmp_path / "run"}
@@ -447,7 +447,7 @@ def test_a_size_that_cannot_be_told_stops_the_plan_but_not_the_study(tmp_path, c
     assert line.startswith("no forecast: data.name: the size of some/set is")
 
 
-def test_wrong_data_are_refused_before_the_start_and_not_taken_for_unknown(tmp_path, capsys):
+def test_wrong_data_are_refused_before_the_start_and_not_treated_as_unknown(tmp_path, capsys):
     study = tmp_path / "mine.yaml"
     study.write_text("data: {source: files, file: nowhere.json}\nmodels: {a: {label: A, architecture: bert}}\n")
     with pytest.raises(StudyError, match=r"nowhere\.json: no such file"):
@@ -477,14 +477,14 @@ def test_a_network_that_begins_with_anothers_layers_has_its_widths(bert, tmp_pat
         ),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_anything_is(needs, tmp_path, recipe, layers, message):
+def test_a_network_that_cannot_be_trained_is_refused_before_anything_starts(needs, tmp_path, recipe, layers, message):
     study = begun(config.load(SQUAD), checkpoint(tmp_path / "source", "bert"), layers)
     with pytest.raises(StudyError) as error:
         needs(study.model_copy(update={"training": study.training.model_copy(update=recipe)}))
     assert str(error.value) == message
 
 
-def test_fp16_is_refused_on_a_processor_unless_the_work_is_done_elsewhere(selection):
+def test_fp16_is_refused_on_a_cpu_unless_the_work_is_done_elsewhere(selection):
     study = config.load(SQUAD)
     halved = study.model_copy(update={"training": study.training.model_copy(update={"precision": "fp16"})})
     with pytest.raises(StudyError, match=r"^training\.precision: fp16 is for GPUs"):

@@ -45,7 +45,7 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
-def test_each_stage_and_seed_has_a_digest_of_its_own_that_can_be_repeated(digests, study_of):
+def test_each_stage_and_seed_has_its_own_reproducible_digest(digests, study_of):
     assert digests() == digests()
     assert len({*digests().values(), inputs.digest(study_of(), "train", "bert", 1)}) == 4
 

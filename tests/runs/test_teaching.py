@@ -90,7 +90,7 @@ def test_what_a_teacher_costs_is_recorded(opened, teacher):
     assert found.summary()["teacher"] == "bert"
 
 
-def test_logits_are_computed_once_for_all_students_and_again_where_they_are_not_what_they_were(
+def test_logits_are_computed_once_for_all_students_and_again_if_stale(
     opened, teacher, monkeypatch
 ):
     job, _, first = taught(opened)
@@ -107,7 +107,7 @@ def test_logits_are_computed_once_for_all_students_and_again_where_they_are_not_
     assert path.read_bytes() == kept
 
 
-def test_a_teacher_that_is_not_trained_or_no_longer_what_the_study_says_is_refused(opened, teacher, tmp_path):
+def test_an_untrained_or_stale_teacher_is_refused(opened, teacher, tmp_path):
     content = STUDY | {"training": STUDY["training"] | {"epochs": 1}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     with pytest.raises(
@@ -119,7 +119,7 @@ def test_a_teacher_that_is_not_trained_or_no_longer_what_the_study_says_is_refus
         taught(opened)
 
 
-def test_logits_that_are_no_numbers_are_refused_and_not_kept(opened, teacher, monkeypatch):
+def test_nan_logits_are_refused_and_not_kept(opened, teacher, monkeypatch):
     def broken(*given: Any, **settings: Any) -> Any:
         teacher.qa_outputs.bias.data[1] = float("nan")
         return teacher

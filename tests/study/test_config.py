@@ -57,7 +57,7 @@ def test_every_study_of_the_repository_loads_and_names_a_price_of_the_table(path
     assert prices.of(study, prices.load(STUDIES / "prices.yaml")).source
 
 
-def test_a_study_needs_data_and_models_only_and_names_what_stands_for_the_rest(tmp_path):
+def test_a_study_needs_only_data_and_models_and_names_the_defaults_in_use(tmp_path):
     study = loaded(tmp_path, {key: VALID[key] for key in ("data", "models")})
     assert (study.title, study.about) == ("study", "")
     assert prices.of(study, prices.load(STUDIES / "prices.yaml")).machine == "n1-standard-2 (2 virtual CPUs)"
@@ -76,7 +76,7 @@ def test_the_default_recipe_is_that_of_the_original_study(tmp_path):
     assert (recipe.max_length, recipe.stride) == (384, 128)
 
 
-def test_a_rate_without_a_point_is_a_number_although_yaml_1_1_takes_it_for_a_text(tmp_path):
+def test_a_rate_without_a_point_is_a_number_although_yaml_1_1_reads_it_as_text(tmp_path):
     text = yaml.safe_dump(VALID) + "training: {learning_rate: 3e-5, weight_decay: 1E+0}\n"
     recipe = loaded(tmp_path, text).training
     assert (recipe.learning_rate, recipe.weight_decay) == (0.00003, 1.0)
@@ -98,7 +98,7 @@ def test_keys_can_be_shared_with_yaml_anchors(tmp_path):
         ("data: {source: hub, source: files}", "is not valid YAML (line 1: the key 'source' "),
     ],
 )
-def test_a_file_that_is_no_mapping_in_yaml_is_one_sentence(tmp_path, text, message):
+def test_a_file_that_is_not_a_yaml_mapping_is_one_sentence(tmp_path, text, message):
     assert sentence(tmp_path, text).startswith(message)
 
 
@@ -114,7 +114,7 @@ def test_a_recipe_without_its_newer_keys_has_the_digest_that_it_had_before(tmp_p
     assert new == content["training"] | {"schedule": "cosine", "layer_decay": 0.9}
 
 
-def test_a_teachers_recipe_is_not_that_of_its_student(tmp_path):
+def test_a_teacher_and_its_student_have_separate_recipes(tmp_path):
     """What a stage has before it is the study as it is for one model; from there the others keep their recipes."""
     changes = (("training", {"epochs": 4}), ("models.bert.training", {"epochs": 9}), ("models.bert.teacher", "mini"))
     study = loaded(tmp_path, changed(*changes))
@@ -124,7 +124,7 @@ def test_a_teachers_recipe_is_not_that_of_its_student(tmp_path):
     assert (study.teachers("bert"), study.teachers("mini")) == (["mini"], [])
 
 
-def test_a_models_own_default_stands_against_the_studys_value(tmp_path):
+def test_a_models_explicit_default_overrides_the_studys_value(tmp_path):
     study = loaded(
         tmp_path, changed(("training", {"schedule": "cosine"}), ("models.bert.training", {"schedule": "linear"}))
     )
@@ -143,7 +143,7 @@ SHALLOW = {"label": "Shallow", "architecture": "distilbert", "init_from": {"mode
 BEGUN = ("models.shallow", SHALLOW)
 
 
-def test_the_digest_of_a_model_that_begins_with_anothers_layers_follows_that_models_checkpoint(tmp_path):
+def test_the_digest_of_a_model_with_init_from_depends_on_that_models_checkpoint(tmp_path):
     def digest(*changes):
         return config.stage_inputs(loaded(tmp_path, changed(BEGUN, *changes)), "train", "shallow")
 
@@ -324,7 +324,7 @@ def test_a_wrong_study_is_one_sentence_that_names_file_and_key(tmp_path, changes
     assert sentence(tmp_path, changed(*changes)).startswith(message)
 
 
-def test_a_study_file_that_is_not_there_or_a_folder_is_one_sentence(tmp_path):
+def test_a_missing_study_file_or_a_folder_is_one_sentence(tmp_path):
     with pytest.raises(StudyError, match=r"missing\.yaml: no such file$"):
         config.load(tmp_path / "missing.yaml")
     with pytest.raises(StudyError, match=r": cannot be read \(Is a directory\)$"):
@@ -342,7 +342,7 @@ def test_an_unknown_slug_is_refused_with_the_known_ones(tmp_path):
         study.model("bart")
 
 
-def test_a_model_s_own_recipe_is_the_study_s_but_for_what_it_gives(tmp_path):
+def test_a_model_s_own_recipe_is_the_study_s_with_its_own_keys(tmp_path):
     own = {"learning_rate": 1.0e-4, "max_length": 128, "stride": 32}
     study = loaded(tmp_path, changed(("training.epochs", 2), ("models.mini.training", own)))
     assert study.recipe("mini").model_dump() == study.training.model_dump() | own
@@ -393,7 +393,7 @@ def test_a_change_touches_only_the_stages_that_depend_on_it(tmp_path, change, af
     assert {stage for stage in digests[0] if digests[0][stage] != digests[1][stage]} == affected
 
 
-def test_what_only_studies_of_v2_say_is_no_input_of_any_other(tmp_path):
+def test_settings_of_v2_studies_are_not_inputs_of_others(tmp_path):
     assert loaded(tmp_path, VALID).data.model_dump(mode="json").keys() == {
         "source", "train_passages", "validation_passages", "questions_per_passage", "seed"
     }  # fmt: skip

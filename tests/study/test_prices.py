@@ -45,7 +45,7 @@ def test_a_wrong_row_of_prices_is_one_sentence(tmp_path, row, message):
         table(tmp_path, **row)
 
 
-def test_a_list_is_no_table_of_prices(tmp_path):
+def test_a_list_is_not_a_table_of_prices(tmp_path):
     (tmp_path / "prices.yaml").write_text("[]")
     with pytest.raises(StudyError, match=r"prices\.yaml: must be a mapping of keys$"):
         prices.load(tmp_path / "prices.yaml")

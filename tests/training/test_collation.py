@@ -72,7 +72,7 @@ def test_packed_rows_have_no_padding_and_a_bounded_number_of_tokens():
     assert packing.cut([1, 1])[0] is False  # nothing to pad
 
 
-def test_padding_is_no_candidate_in_the_loss():
+def test_padding_is_not_a_candidate_in_the_loss():
     # Three tokens of equal logits, and padding with the highest one: ln 3 for the start; the end is surely the third.
     start, end = torch.tensor([[0.0, 0, 0, 9]]), torch.tensor([[0.0, 0, 99, 9]])
     output = SimpleNamespace(start_logits=start, end_logits=end)

@@ -130,7 +130,7 @@ def test_the_trainers_loss_is_smoothed(network_of, fit, windows):
     assert fitted.history[-1]["loss"] > -(shares * np.log(shares)).sum() > 2.3
 
 
-def test_fp16_is_refused_on_a_processor(network_of, fit):
+def test_fp16_is_refused_on_a_cpu(network_of, fit):
     with pytest.raises(StudyError, match=r"^training\.precision: fp16 is for GPUs"):
         fit(network_of(), precision="fp16")
     assert precisions.chosen("fp16", torch.device("cuda")) == "fp16"
@@ -200,7 +200,7 @@ def test_training_stops_early_and_keeps_the_weights_with_the_lowest_held_out_los
     assert {r.metric: r.value for r in fitted.records()}["train_best_step"] == step
 
 
-def test_what_was_interrupted_stops_where_it_would_have_stopped(network_of, setup_of, contradicted, monkeypatch):
+def test_an_interrupted_training_stops_early_at_the_same_step(network_of, setup_of, contradicted, monkeypatch):
     whole, parts = network_of(), network_of()
     expected = fine_tuning.fit(whole, early(setup_of, contradicted, workspace="whole"))
     setup = early(setup_of, contradicted, save_minutes=1e-9)
