@@ -1,4 +1,4 @@
-"""Scores, differences, spreads and losses from hand-made results: every figure can be worked out on paper."""
+"""Scores, differences, spreads and losses from hand-made results: every figure can be worked out by hand."""
 
 import math
 

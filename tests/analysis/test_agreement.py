@@ -1,4 +1,4 @@
-"""Agreement of two models counted on fingers."""
+"""Agreement of two models, counted by hand."""
 
 import pytest
 from conftest import answers_of, question

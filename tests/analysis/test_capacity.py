@@ -1,4 +1,4 @@
-"""Machines from hand-made calls of equal times, so that every rate follows from that of a service of one second."""
+"""Machines from hand-made calls of equal times, so that every rate follows from a service time of one second."""
 
 import math
 from collections.abc import Callable, Mapping

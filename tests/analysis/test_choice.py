@@ -1,4 +1,4 @@
-"""Accuracy and time of a question side by side, and every two models compared."""
+"""Accuracy and time per question, and all pairs of models compared."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Models in engines: each against itself in torch, all of them on one front, and reasons where there is no figure."""
+"""Models in engines: each compared with itself in torch, one front for all, and reasons for missing figures."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Costs from hand-made passes: every figure can be worked out on paper."""
+"""Costs from hand-made passes: every figure can be worked out by hand."""
 
 import math
 from dataclasses import replace

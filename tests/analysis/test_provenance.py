@@ -1,4 +1,4 @@
-"""What a report says of its numbers' origin is what the result files and the executed notebooks hold."""
+"""The provenance in a report equals that of the result files and executed notebooks."""
 
 import hashlib
 import json

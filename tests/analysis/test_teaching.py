@@ -1,4 +1,4 @@
-"""What a teacher brought and cost, from hand-made scores and times."""
+"""The gain and cost of distillation, from hand-made scores and times."""
 
 import math
 

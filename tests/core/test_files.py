@@ -1,4 +1,4 @@
-"""Every file has one place, and none is ever half there."""
+"""Every file has one place and is written atomically."""
 
 from pathlib import Path
 

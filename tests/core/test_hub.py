@@ -1,4 +1,4 @@
-"""The Hub, over HTTP: what is fetched is what was put there, failures are named, and what is equal is not sent."""
+"""The Hub over HTTP: downloads equal uploads, failures are explained, and unchanged files are not sent."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""SQuAD's nesting: paragraphs come with their place, and what is not nested so is refused with its path of keys."""
+"""SQuAD's nesting: paragraphs have their place, and other content is refused with its path of keys."""
 
 import json
 from pathlib import Path

@@ -31,7 +31,7 @@ def test_the_unit_of_a_file_is_detected_and_a_conversion_is_noted(unit, starts, 
 
 
 def test_the_file_as_a_whole_decides():
-    # Two fit in UTF-16 units, one in characters: the one is converted with the others, and no longer fits.
+    # Two fit in UTF-16 units, one in characters: that one is converted with the others and no longer fits.
     found, note = in_characters([at(5), at(5), at(4)], "detect")
     assert [example.answer_starts for example in found] == [(4,), (4,), (3,)]
     assert "(2 of 3 answers in contexts beyond ASCII are there, in characters 1)" in note

@@ -1,4 +1,4 @@
-"""Rows whose right reading, or right refusal, can be seen."""
+"""Rows whose correct reading or refusal is obvious."""
 
 from dataclasses import replace
 from typing import Any
@@ -90,7 +90,7 @@ def test_ids_are_unique_and_there_is_a_question():
 
 @pytest.mark.parametrize(
     ("given", "right"),
-    # "Bob" is at 8 and at 13; 10 is two from the one and three from the other, 11 the other way round
+    # "Bob" is at 8 and at 13; 10 is closer to 8, and 11 to 13
     [(7, 8), (10, 8), (11, 13), (14, 13), (999, 13), (-5, 8)],
 )
 def test_a_misplaced_answer_moves_to_its_nearest_occurrence(given, right):

@@ -1,4 +1,4 @@
-"""Windows equal what the tokenizer itself makes of each pair, labels what the usual loop over offsets finds."""
+"""Windows equal the tokenizer's own for each pair, and labels those of the usual loop over offsets."""
 
 import logging
 from types import SimpleNamespace
@@ -129,7 +129,7 @@ def test_windows_and_labels_are_those_of_the_tokenizer_called_on_each_pair_and_o
 @settings(max_examples=60, deadline=None)
 @given(asked=st.lists(examples(), min_size=1, max_size=4))
 def test_byte_level_labels_give_back_the_answer_text(asked):
-    """Several byte tokens can share one character: all of the answer's are labelled."""
+    """Several byte tokens can share one character: all tokens of the answer are labelled."""
     windows = build(asked, BYTE_LEVEL, 1000, 0)
     assert len(windows.lengths) == len(asked)
     for i, example in enumerate(asked):

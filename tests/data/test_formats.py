@@ -1,4 +1,4 @@
-"""Every form of the same three questions is read as the same, and what is none of them is refused by what it is."""
+"""Every format of the same three questions is read alike, and unknown formats are refused with a description."""
 
 import gzip
 import json
@@ -51,7 +51,7 @@ def written(name: str, folder: Path) -> bytes:
 
 
 def alone(mark: str) -> bytes:
-    """A table with one answer in columns of its own."""
+    """A table with a single answer in separate columns."""
     header = mark.join(("id", "title", "context", "question", "answer_text", "answer_start"))
     return f"{header}\n{mark.join(('1', 't', 'Ada.', 'Who?', 'Ada', '0'))}\n".encode()
 
@@ -102,7 +102,7 @@ def test_a_single_answer_may_have_separate_columns(tmp_path, mark):
             as_json(ROWS).decode().replace("Who", "什么问题在这里").encode("gb18030"),
             "is text in the encoding gb18030, ",
         ),
-        # In these, German is the same bytes: the most widespread is named.
+        # German has the same bytes in these encodings: the most common is named.
         ("[Größe]".encode("cp1250"), "is text in the encoding cp1252, "),
         ("[Où est née Zoë, à la forêt, l'été]".encode("latin-1"), "is text in the encoding cp1252, "),
         (

@@ -1,4 +1,4 @@
-"""The generated set: seeded, in SQuAD's shape, with held-out questions, and such that it can be got wrong."""
+"""The generated set: seeded, in SQuAD's format, with held-out questions, and hard enough to get wrong."""
 
 import re
 

@@ -16,7 +16,7 @@ from tests import hub_server
 
 
 def rows(name: str, count: int = 1) -> list[dict[str, Any]]:
-    """Questions ``<name>-0`` and so on, each about an article of its own."""
+    """Questions ``<name>-0`` and so on, each about a separate article."""
     return [
         {
             "id": f"{name}-{n}", "title": f"{name} {n}", "context": f"Ada met {n} of {name}.", "question": "Who?",
@@ -62,7 +62,7 @@ LANGUAGES = {
 
 @pytest.fixture
 def load(server: hub_server.Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """A function that reads ``some/languages`` at its only commit, by further keys of a study file."""
+    """A function that reads ``some/languages`` at its only commit, with further keys of a study file."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")
     sha = server.add("datasets/some/languages", LANGUAGES)
 

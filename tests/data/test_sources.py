@@ -1,4 +1,4 @@
-"""Reading questions: every case is one small file whose right reading, or right refusal, can be seen."""
+"""Reading questions: every case is one small file whose correct reading or refusal is obvious."""
 
 import json
 from collections.abc import Callable
@@ -169,7 +169,7 @@ def row(number: int, **columns: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
-    """A function that puts these rows where the Hub's data set would be fetched to, as a parquet file a split."""
+    """A function that puts these rows where the Hub's data set would be fetched to, one parquet file per split."""
     folder = tmp_path / "0123abc"
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 

@@ -1,4 +1,4 @@
-"""Tokens stand where their characters are, whatever the tokenizer says of blanks."""
+"""Tokens have the offsets of their characters, however the tokenizer treats spaces."""
 
 import numpy as np
 import pytest

@@ -1,6 +1,6 @@
-"""What is spoilt is refused in one sentence, at every border: a table of named cases, and mutations without end.
+"""Every reader refuses corrupted input in one sentence: a table of named cases, and random mutations.
 
-A case reads: at this border, the valid input spoilt like this is refused with this message (what comes after the path).
+A case reads: this reader ("border") refuses input corrupted like this with this message (the part after the path).
 """
 
 import contextlib
@@ -127,7 +127,7 @@ def is_valid(found: BaseModel) -> bool:
 
 
 class Border(NamedTuple):
-    """Where something is read: by ``read``, as ``write`` wrote it; ``holds`` of all that is read, however mutated."""
+    """A reader: ``read`` reads what ``write`` wrote; ``holds`` is true of everything that is read, however mutated."""
 
     read: Callable[[Path], Any]
     write: Callable[[Any], bytes]
@@ -173,7 +173,7 @@ def refusal(command: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> s
     return line.removeprefix("error: ")
 
 
-# How to spoil what is valid: as content (put), as text (said), as bytes.
+# How to corrupt valid input: as content (put), as text (said), or as bytes (raw).
 Spoil = Callable[[Any, Callable[[Any], bytes]], bytes]
 
 
@@ -196,7 +196,7 @@ def raw(change: Callable[[bytes], bytes]) -> Spoil:
 
 
 def bomb(start: str, item: str) -> str:
-    """Twelve lines of YAML that unfold to 9¹² values."""
+    """Twelve lines of YAML that expand to 9¹² values."""
     lines = [f"b0: &b0 {start}"] + [f"b{i}: &b{i} {item.format(', '.join([f'*b{i - 1}'] * 9))}" for i in range(1, 13)]
     return "\n".join(lines) + "\n"
 
@@ -207,7 +207,7 @@ AT = "data[0].paragraphs[0].qas[0]"
 HUGE = 10**400
 
 CASES: list[tuple[str, str, Spoil, str]] = [
-    # name, border, how it is spoilt, the message
+    # name, border, how it is corrupted, the message
     ("a bomb of aliases", "study", said("title: ", bomb("[x]", "[{}]") + "title: "), UNFOLDS),
     ("a bomb in a config", "study", lambda c, w: bomb("[x]", "[{}]").encode() + w(c).replace(b"e: 16", b"e: *b12"), UNFOLDS),
     ("a bomb as a key", "study", said("title: ", bomb("[x]", "[{}]") + "? *b12\n: 1\ntitle: "), UNFOLDS),
@@ -328,7 +328,7 @@ VALUES = [
     None, True, 0, -1, 2**63, HUGE, 0.5, 1e308, -1e-320, float("nan"), float("inf"), -float("inf"), "", "8", "x" * 5000,
     "a\x00b", "\ud800", "\u202eשלום", "e\u0301", [], {}, [[[[]]]], {"a": {"b": 1}}, datetime.date(2026, 1, 1),
 ]  # fmt: skip
-# What no writer writes, put where a value was: text as it stands in the file.
+# Raw text that no writer produces, put in the place of a value.
 TEXTS = {
     "10 MB": '"' + "x" * 10**7 + '"',
     "a number of 5,000 digits": "9" * 5000,
@@ -347,14 +347,14 @@ TIMES = int(os.environ.get("MUTATIONS_TIMES", "1"))  # MUTATIONS_TIMES=40 for a 
 
 
 def generated(examples: int) -> settings:
-    """So many inputs, the same ones each time; no hang is waited for longer than a minute."""
+    """A number of inputs, the same ones each time, with at most a minute for each."""
     quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(max_examples=examples * TIMES, deadline=60_000, derandomize=TIMES == 1, suppress_health_check=quiet)
 
 
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
-    """Whatever is refused inside the block, is in one sentence."""
+    """Any refusal inside the block must be one sentence."""
     try:
         yield
     except StudyError as error:
@@ -385,7 +385,7 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def mutated(draw: st.DataObject, content: Any, write: Callable[[Any], bytes]) -> bytes:
-    """The content with one thing dropped, given twice or replaced, or its bytes cut, doubled or encoded otherwise."""
+    """The content with one part dropped, repeated or replaced, or its bytes cut, doubled or encoded differently."""
     kind = draw.draw(st.sampled_from(["drop", "twice", "value", "text", "bytes"]))
     if kind == "bytes":
         text = write(content)

@@ -1,5 +1,5 @@
-"""A study run by real engines: two jobs of a scheduler at once, one of them killed and gone on with, and one training
-in two processes, on this machine and as on two machines of the cluster. All give the answers of one process alone."""
+"""A study on a cluster: two concurrent jobs of a scheduler, one of them killed and resumed, and one training in two
+processes, on this machine and as on two machines of the cluster. All give the answers of a single process."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def checkout(folder: Path) -> Checkout:
-    """A copy of the repository with the smoke study, its training long enough to be broken off."""
+    """A copy of the repository with the smoke study, whose training is long enough to be interrupted."""
     folder.mkdir()
     copied = Checkout(folder)
     study = (folder / "studies" / "smoke.yaml").read_text()

@@ -26,7 +26,7 @@ POINTS = {f"{model} {engine}".removesuffix(" torch") for model, engines in MODEL
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunPaths]:
-    """Study and results of a checkpoint in three engines, which is there in two ways of computing it in torch."""
+    """Study and results of a checkpoint in three engines, which torch computes in two ways."""
     folder = tmp_path_factory.mktemp("engines")
     traffic = {"questions_per_second": 5000, "p99_ms": 500}
     models = {

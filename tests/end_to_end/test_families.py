@@ -35,7 +35,7 @@ STUDY: dict[str, Any] = {
     "price": "gcp-n1-standard-2",
 }  # fmt: skip
 KINDS = {"splinter": "AutoModelForPreTraining"} | dict.fromkeys(REFUSED, "AutoModel")
-# Only Longformer looks at values to know what it computes.
+# Only Longformer depends on values in what it computes.
 COMPARED = ["bert", "squeezebert", "deberta", "fnet", "funnel", "longformer", "mobilebert"]
 UNCOUNTED, REASON = "longformer", "LongformerForQuestionAnswering cannot be counted without data"
 
@@ -113,7 +113,7 @@ def test_a_pretrained_checkpoint_is_trained_evaluated_and_profiled(family, measu
 
 @pytest.mark.xdist_group("families")
 def test_families_are_timed_in_turn_and_each_has_its_row_in_the_report_s_tables(study, measured):
-    """Those that differ most; all of them are in the test of one make."""
+    """The families that differ most; the test of one make has all of them."""
     run = {family: measured(family) for family in COMPARED}["bert"]
     run_cells("compare", study=str(study), models=" ".join(COMPARED), run=str(run.folder))
     compared = results.read_comparison(run.comparison)

@@ -1,4 +1,4 @@
-"""A disk or a memory that runs full is one sentence; what was finished stays, and work goes on from it."""
+"""Running out of disk or memory is one sentence; finished work is kept and resumed."""
 
 import os
 import re
@@ -163,7 +163,7 @@ def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay
     ("into", "code", "said"),
     [
         ("> /dev/full", 2, "error: the output: cannot be written, the disk (or its quota) is full; make room\n"),
-        ("| true", 0, ""),  # a reader who has seen enough
+        ("| true", 0, ""),  # a reader that closes the pipe
     ],
 )
 def test_a_command_with_an_unreadable_output_ends_in_at_most_one_sentence(tmp_path, into, code, said):

@@ -1,4 +1,4 @@
-"""The whole study, run by make in a copy of the repository: what it writes, and what it does not do twice."""
+"""The whole study, run by make in a copy of the repository: what it writes, and what it does not repeat."""
 
 import base64
 import json
@@ -134,7 +134,7 @@ def edited(name: str, addition: str = "\n# an edit\n") -> Callable[[Checkout], N
 
 
 def replaced(name: str, old: str, new: str) -> Callable[[Checkout], None]:
-    """A change in a text that is there."""
+    """A change of an existing text."""
 
     def change(checkout: Checkout) -> None:
         path = checkout.folder / name

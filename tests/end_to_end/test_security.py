@@ -1,4 +1,4 @@
-"""No code that comes with weights or data is run, and no secret is written down or said."""
+"""No code from weights or data is run, and no secret is written or printed."""
 
 import fnmatch
 import json
@@ -249,7 +249,7 @@ def test_a_secret_is_taken_out_before_a_long_message_is_cut():
 
 @pytest.fixture
 def refusing_hub() -> Iterator[str]:
-    """The address, with name and password, of a server on this machine that knows nothing."""
+    """The URL, with user and password, of a local server that answers nothing."""
 
     class Refusing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Asking a checkpoint: the answer stands where it says, and wrong input ends in one sentence."""
+"""Asking a checkpoint: the answer is at its offsets, and invalid input gives an error of one sentence."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Networks as ONNX files: the same logits in fp32, nearly the same in int8, and a reason where there is none."""
+"""Networks as ONNX files: the same logits in fp32, nearly the same in int8, and a reason if export fails."""
 
 import copy
 import sys
@@ -101,7 +101,7 @@ def test_a_call_for_the_clock_computes_the_same(exported, tokenizer, examples):
 
 
 class Odd(torch.nn.Module):
-    """Looks at the values of its input, which no graph can."""
+    """Depends on the values of its input, which a graph cannot."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()

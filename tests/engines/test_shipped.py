@@ -1,4 +1,4 @@
-"""A shipped folder answers as the engine that it was made from, also where torch cannot be imported."""
+"""A shipped folder gives the answers of its original engine, even if torch cannot be imported."""
 
 import json
 import shutil

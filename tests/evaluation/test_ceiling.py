@@ -1,4 +1,4 @@
-"""What a perfect model scores, on questions where every token is a word and every score can be worked out by hand."""
+"""A perfect model's score, on questions whose tokens are words and whose scores can be worked out by hand."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -136,7 +136,7 @@ class Pointing:
 
 
 def test_logits_that_point_at_the_right_tokens_score_the_ceiling(words):
-    """The ceiling is what evaluation itself makes of such a model."""
+    """Evaluation itself gives such a model the ceiling as its score."""
     reading = Reading(max_length=11, stride=2, max_answer_tokens=3)
     references = ["w4 w5 w6 w7", "w5 w6", "w20 w21 w22 w23 w24", "w0", "w9"]
     examples = [asked(i, text) for i, text in enumerate(references)]

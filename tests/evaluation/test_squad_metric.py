@@ -1,4 +1,4 @@
-"""The metric of the evaluate library: SQuAD's official rules by default, and those of a language that is named."""
+"""The metric for the evaluate library: SQuAD's official rules by default, or those of a given language."""
 
 import json
 import logging

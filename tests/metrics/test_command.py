@@ -1,4 +1,4 @@
-"""``python -m qa_tradeoffs.metrics``: the official scripts' output, and one sentence for what is wrong."""
+"""``python -m qa_tradeoffs.metrics``: the official scripts' output, and errors of one sentence."""
 
 import json
 import os

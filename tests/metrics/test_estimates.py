@@ -1,4 +1,4 @@
-"""Means, differences and shares: on paper, against scipy, and what their intervals and tests do in simulated studies.
+"""Means, differences and shares: by hand, against scipy, and coverage of intervals and tests in simulated studies.
 
 Old figures are those of the percentile bootstrap and the randomisation test over single questions, on the same studies.
 """
@@ -18,12 +18,12 @@ STUDIES = 1000
 
 
 def alone(n: int) -> Clusters:
-    """Every question for itself."""
+    """Every question is its own cluster."""
     return Clusters("questions", np.arange(n))
 
 
 def articles(rng: np.random.Generator, n: int, number: int = 48) -> Clusters:
-    """Of sizes about as different as those of SQuAD's 48 development articles."""
+    """Sizes that vary about as much as those of SQuAD's 48 development articles."""
     sizes = rng.lognormal(0, 0.6, number)
     return Clusters(
         "articles", np.repeat(np.arange(number), np.maximum(1, np.round(n * sizes / sizes.sum())).astype(int))
@@ -31,7 +31,7 @@ def articles(rng: np.random.Generator, n: int, number: int = 48) -> Clusters:
 
 
 def covered(estimates, truth: float) -> float:
-    """Per cent of the intervals that the truth is in."""
+    """The percentage of intervals that contain the truth."""
     intervals = [estimate.interval() for estimate in estimates]
     return 100 * np.mean([low <= truth <= high for low, high in intervals])
 
@@ -109,7 +109,7 @@ def test_the_detectable_difference_by_the_t_table():
 def test_a_share_by_hand():
     a, b = np.array([[1.0, 0.0, 1.0, 1.0]]), np.array([[1.0, 1.0, 1.0, 1.0]])
     assert ratio(a, b, alone(4)).value == 0.75
-    assert ratio(a, b, alone(4)).interval() == mean(a[0], alone(4)).interval()  # what is certain adds no doubt
+    assert ratio(a, b, alone(4)).interval() == mean(a[0], alone(4)).interval()  # a term without error adds none
     assert math.isnan(ratio(a, 0 * b, alone(4)).value)
 
 

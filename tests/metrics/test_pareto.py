@@ -13,7 +13,7 @@ ALIKE = Gap(0.0, 0.0, 0.0, 1.0)
 
 
 def about(ratio: float, p_value: float = 0.001) -> Ratio:
-    """Known to a tenth."""
+    """A ratio with an interval of ± 10 %."""
     return Ratio(ratio, 0.9 * ratio, 1.1 * ratio, p_value)
 
 
@@ -75,7 +75,7 @@ def test_a_ratio_is_known_in_both_orders():
         ({"AB": ALIKE}, [2, 1], ["dominated", "front"], "AB", "B"),
         ({"AB": NEAR}, [2, 1], ["unclear", "front"], "AB", "B"),
         ({"AB": NEAR}, [1, 1], ["unclear", "unclear"], "AB", "AB"),
-        # What is not significant from A to B and from B to C may be so from A to C.
+        # A to B and B to C may be not significant while A to C is significant.
         ({"AB": NEAR, "BC": NEAR, "AC": AHEAD}, [3, 2, 1], ["unclear", "unclear", "front"], "AB", "C"),
         ({"AB": AHEAD, "BC": AHEAD, "AC": AHEAD}, [3, 2, 1], ["front"] * 3, "A", "C"),
         ({}, [1], ["front"], "A", "A"),

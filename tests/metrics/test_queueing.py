@@ -11,7 +11,7 @@ from qa_tradeoffs.metrics.queueing import Worker, times_in_system
 
 
 def exponential(mean: float) -> Worker:
-    """One whose service times are exponential, so that with Poisson arrivals it is M/M/1."""
+    """A worker with exponential service times, so that with Poisson arrivals it is M/M/1."""
     rng = np.random.default_rng(1)
     return Worker(service=rng.exponential(mean, 200_000), gaps=rng.standard_exponential(200_000))
 

@@ -1,4 +1,4 @@
-"""Two numbers are found again from times that were made of them, and are as far off as the times are."""
+"""Both parameters are recovered from exact times, and the error is that of the times."""
 
 import numpy as np
 import pytest

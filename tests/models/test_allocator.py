@@ -1,4 +1,4 @@
-"""Freed memory stays with the process, or goes back, as asked; in a process of its own, which it changes for good."""
+"""Freed memory is kept or returned as requested; tested in a separate process, which it changes for good."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Checkpoints come back as they were, and what is unsafe or broken is refused."""
+"""Checkpoints are read back unchanged, and unsafe or broken ones are refused."""
 
 from collections.abc import Callable
 from pathlib import Path

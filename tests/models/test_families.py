@@ -1,4 +1,4 @@
-"""Every encoder family, as a checkpoint that was trained for something else: read, trained, asked and measured."""
+"""Every encoder family, as a checkpoint trained for another task: loaded, trained, asked and measured."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -135,7 +135,7 @@ def test_dropout_is_set_everywhere_and_observed_correctly(family, read):
 
 
 class Drawn(TorchDispatchMode):
-    """The probabilities of the masks that are drawn within the block, whoever asks for them."""
+    """The probabilities of all masks drawn within the block."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Attention with dropout is the formula's, forwards and backwards, and drops as often as it says."""
+"""Attention with dropout follows the formula in both passes and drops with the given probability."""
 
 import math
 

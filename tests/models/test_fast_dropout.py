@@ -1,4 +1,4 @@
-"""The fast masks have the right probability, follow torch's seed, serve every dropout, and leave torch as it was."""
+"""Fast masks have the right probability, follow torch's seed, apply to every dropout, and leave torch unchanged."""
 
 import math
 

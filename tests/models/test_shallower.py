@@ -1,4 +1,4 @@
-"""A network that begins with chosen layers of another one's checkpoint has those layers, bit for bit."""
+"""A network initialised from chosen layers of another checkpoint has exactly those layers."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Tokenizers come back as they were, vocabularies follow from the texts alone, and unusable ones are refused."""
+"""Tokenizers are read back unchanged, vocabularies depend on the texts only, and unusable ones are refused."""
 
 import json
 import os

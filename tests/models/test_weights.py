@@ -1,4 +1,4 @@
-"""Weights in torch's pickle format: read as what they are, converted once, and refused where they are anything else."""
+"""Weights in torch's pickle format are read, converted once, and refused if they contain anything else."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the other process does not matter, the seconds that it takes to begin are saved."""
+    """Convert in this process, to save the start of another one where it does not matter."""
     monkeypatch.setattr(weights, "_unpickle", lambda path, target: save_file(unpickling.read(path), target))
 
 
@@ -54,7 +54,7 @@ def as_pickle(folder: Path, dtype: torch.dtype | None = None, names: Callable[[s
 
 
 class Mark:
-    """Unpickled without restriction it makes the folder appear."""
+    """Creates the folder if it is unpickled without restrictions."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

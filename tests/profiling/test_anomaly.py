@@ -1,4 +1,4 @@
-"""What is called in turn, and that ratios are taken within a round."""
+"""Variants are called in turn, and ratios are taken within a round."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,7 +59,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Call]]:
 
 @pytest.fixture(autouse=True)
 def watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is quiet but for every fourth round, which is the last at each comparison."""
+    """A machine that is quiet except in every fourth round, which is the last of each comparison."""
 
     class Watch:
         def __init__(self, device: torch.device, precision: str) -> None:
@@ -77,7 +77,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def unattributed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the profiler, which takes seconds, where only what is called in turn is looked at."""
+    """Skip the profiler, which takes seconds, in tests of interleaved calls."""
     reading = Reading(dict.fromkeys(CLASSES, 1.0), dict.fromkeys(CLASSES, 0), duration=1.0)
     monkeypatch.setattr(anomaly.operators, "profiled", lambda call, device, scores: reading)
 

@@ -1,4 +1,4 @@
-"""The grid, how passes go over it, what is recorded of them, and that a share above the peak is called an error."""
+"""The grid, passes over it, their records, and shares above the peak as errors."""
 
 from itertools import chain, repeat
 

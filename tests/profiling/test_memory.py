@@ -1,4 +1,4 @@
-"""Peak memory in a process of its own; running out of it is a result."""
+"""Peak memory in a separate process; running out of memory is a result."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""What is read off the system's counters, from hand-made ones, and what makes a pass contended."""
+"""Readings of hand-made system counters, and what makes a pass contended."""
 
 import os
 import time
@@ -106,7 +106,7 @@ def test_the_rate_is_the_lower_of_before_and_after_each_the_best_of_three(system
 
 
 def test_a_busy_process_shows_on_this_machine():
-    """Against the real counters: a spinning child is ours, and time that nobody spends is not foreign."""
+    """With real counters, a spinning child counts as ours, and idle time is not foreign."""
     watch = quiet.Watch(CPU, "fp32")
     watch.begin()
     ended = time.perf_counter() + 0.3

@@ -1,4 +1,4 @@
-"""Passes over hand-made calls under a clock that they move: who is called when, what is repeated, what counts."""
+"""Passes over hand-made calls that advance a clock: order, repeats, and which attempts count."""
 
 from collections.abc import Callable
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""A profile's events, made by hand and taken from tiny networks, fall into the right classes with the right FLOPs."""
+"""A profile's events, hand-made and from tiny networks, get the right classes and FLOPs."""
 
 from types import SimpleNamespace
 from typing import Any

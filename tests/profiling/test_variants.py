@@ -1,4 +1,4 @@
-"""Every variant answers what the published network answers, computes as its name says, and leaves the network alone."""
+"""Every variant gives the published network's outputs, computes as named, and does not modify the network."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +26,7 @@ LAYERS = 2
 
 @pytest.fixture
 def network(network_of: Callable[..., Any]) -> Any:
-    """A SqueezeBERT of four groups. Biases begin as zeros and norms as ones: random, none can go missing unseen."""
+    """A SqueezeBERT of four groups, with random biases and norms, so that a lost one would change the outputs."""
     built = network_of("squeezebert", num_hidden_layers=LAYERS)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

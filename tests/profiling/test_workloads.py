@@ -1,4 +1,4 @@
-"""What the measured calls really do, what they are labelled as, and how many operations they take."""
+"""What measured calls do, their labels, and their numbers of operations."""
 
 from collections.abc import Callable
 from dataclasses import replace

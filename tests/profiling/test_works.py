@@ -1,4 +1,4 @@
-"""What models do in turn, on five questions about one passage."""
+"""Interleaved work on five questions about one passage."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The card says what the result files say, in words for a reader and in metadata for the Hub, and its code runs."""
+"""The card agrees with the result files, in text and in the Hub's metadata, and its code runs."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What is shown is what is uploaded, nothing is sent unasked, and what was trained otherwise is refused."""
+"""The preview equals the upload, nothing is sent unconfirmed, and stale models are refused."""
 
 import json
 

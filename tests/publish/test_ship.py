@@ -1,4 +1,4 @@
-"""What is exported is what was evaluated, with its figures; what cannot be exported says why."""
+"""Exported models are the evaluated ones with their figures; others have a reason why they cannot be exported."""
 
 from dataclasses import replace
 from typing import Any

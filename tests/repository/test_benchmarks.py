@@ -1,4 +1,4 @@
-"""All sides of the benchmarks do the same work, and their records, table and chart say what was measured."""
+"""All sides of the benchmarks do the same work, and records, table and chart agree with the measurements."""
 
 import json
 from collections import Counter
@@ -60,7 +60,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def measured(encoder: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """What a side's task finds, within this process; data are generated questions."""
+    """The result of a side's task within this process, on generated questions."""
     monkeypatch.setattr(inputs, "N_QUESTIONS", 40)
     monkeypatch.setattr(tasks, "_TIMES", 1)
     return lambda work, side, questions: tasks.measure(Task(work, side, questions, "", encoder))
@@ -273,7 +273,7 @@ def test_both_ways_of_the_aa_test_run():
 
 
 def test_engines_are_timed_beside_torch_and_the_table_has_a_row_for_each():
-    """Of two tiny networks, with SqueezeBERT as published: its convolutions are exported as they are."""
+    """Two tiny networks, one of them SqueezeBERT as published, whose convolutions are exported unchanged."""
     sizes = {"hidden_size": 32, "num_attention_heads": 2, "vocab_size": 60, "num_hidden_layers": 1}
     sizes |= {"intermediate_size": 64, "embedding_size": 32}
     distilbert = {"dim": 32, "n_heads": 2, "hidden_dim": 64, "vocab_size": 60, "n_layers": 1}

@@ -1,4 +1,4 @@
-"""Operations that launch kernels are told from views, and counted as torch 1.10 launched them."""
+"""Operations that launch kernels are distinguished from views, and counted as in torch 1.10."""
 
 import pytest
 import torch

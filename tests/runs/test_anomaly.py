@@ -1,4 +1,4 @@
-"""The command that measures SqueezeBERT's anomaly: what it asks to be measured, and what it writes."""
+"""The command that measures SqueezeBERT's anomaly: its plan and its result file."""
 
 import os
 from typing import Any
@@ -19,7 +19,7 @@ RECORD = Record.of("variant_ratio", 0.5, "1", 5)
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Setting]]:
-    """What was asked to be measured; nothing is, and no network is built."""
+    """Records the plan instead of measuring; no network is built."""
     asked: list[tuple[Plan, Setting]] = []
 
     def measure(network: Any, plan: Plan, setting: Setting, conditions: dict[str, Any]) -> list[Record]:

@@ -1,4 +1,4 @@
-"""Two runs are the same when all but their times is, byte for byte."""
+"""Two runs are equal if everything but times is equal byte for byte."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ def training(study: Any, seconds: float, loss: float = 2.5) -> results.Results:
 
 @pytest.fixture
 def runs(tmp_path: Path, study_of: Any) -> tuple[Path, Path]:
-    """Two runs that differ in their times and in files that nothing promises about."""
+    """Two runs that differ in times and in files that need not be equal."""
     one, other = tmp_path / "one", tmp_path / "other"
     folder = one / "bert" / "seed-0"
     results.write(folder / "training.json", training(study_of(), 5.0))

@@ -1,4 +1,4 @@
-"""The engines of a study, two of them made here: scored beside torch, kept, and left out with a reason."""
+"""A study's engines, two of them defined here: scored beside torch, or left out with a reason."""
 
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ TOYS = {
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """An evaluation of a study that names three engines beside torch."""
+    """An evaluation of a study with three engines besides torch."""
     for name, prepare in TOYS.items():
         monkeypatch.setitem(LABELS, name, name.title())
         monkeypatch.setitem(registry.PREPARE, name, prepare)

@@ -1,4 +1,4 @@
-"""A headless run ends in a finished notebook, or in one sentence with everything that was finished untouched."""
+"""A headless run ends in a finished notebook, or in one sentence with all finished files untouched."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ PARAMETERS = "path: str = ''  # where the answer goes\nseed: int = 0"
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> tuple[Path, Path]:
-    """An executed notebook and a result of an earlier run, in a folder of their own."""
+    """An executed notebook and a result of an earlier run, in a separate folder."""
     output, result = tmp_path / "out" / "small.ipynb", tmp_path / "out" / "answer.json"
     output.parent.mkdir()
     output.write_text("finished before")

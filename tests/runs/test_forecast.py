@@ -1,4 +1,4 @@
-"""A forecast can be worked out by hand, starts nothing, and refuses what the disk cannot hold."""
+"""A forecast can be worked out by hand, starts nothing, and refuses a study that does not fit on the disk."""
 
 import hashlib
 import json
@@ -172,7 +172,7 @@ def test_the_size_of_what_was_never_fetched_is_unknown(selection):
 
 @pytest.mark.parametrize(("length", "stride"), [(64, 16), (32, 8)])
 def test_windows_are_counted_as_the_tokenizer_would_make_them(examples, tokenizer, length, stride):
-    """Where every word is one token, the count is exact."""
+    """If every word is one token, the count is exact."""
     made = features.build(examples, tokenizer, length, stride)
     found = forecast.windows(examples, config.Training(max_length=length, stride=stride), tokens_per_word=1.0)
     assert found.windows == len(made.lengths)

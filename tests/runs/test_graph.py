@@ -1,4 +1,4 @@
-"""Which stages a study has, what each waits for, and which of them are stale."""
+"""The stages of a study, their dependencies, and which of them are stale."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def stages(chosen: Selection) -> list[graph.Stage]:
 
 
 def finish(chosen: Selection) -> None:
-    """Leave what every stage would leave."""
+    """Write the files that every stage would write."""
     for stage in stages(chosen):
         for path in stage.targets:
             path.parent.mkdir(parents=True, exist_ok=True)

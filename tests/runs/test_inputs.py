@@ -1,4 +1,4 @@
-"""A result is stale when its part of the study, its libraries or its code has changed, and never for anything else.
+"""A result is stale if its part of the study, its libraries or its code changed, and only then.
 
 Data and checkpoints are those of test_graph.py, edits of the code those of end_to_end/test_notebooks.py.
 """
@@ -51,7 +51,7 @@ def test_each_stage_and_seed_has_its_own_reproducible_digest(digests, study_of):
 
 
 def test_a_stage_s_own_view_of_the_study_has_the_digests_of_the_whole(study_of):
-    """Of a model in two ways of computing it in torch, the exported engines are the first one's."""
+    """If torch computes a model in two ways, the exported engines belong to the first."""
     model = {"label": "One", "architecture": "squeezebert"}
     models = {"one": model, "other": model | {"label": "Other", "grouped_matmul": True}}
     study = study_of(models=models, engines=["torch", "torch-bf16", "onnxruntime"])

@@ -1,4 +1,4 @@
-"""The record format: what is written comes back, byte for byte, and what is not of it is refused."""
+"""The record format: files are read back byte for byte, and invalid ones are refused."""
 
 import importlib.metadata
 import platform

@@ -1,4 +1,4 @@
-"""A teacher's logits are computed once, kept with what they were made from, and become the targets of its students."""
+"""A teacher's logits are computed once, stored with their inputs, and become its students' targets."""
 
 import dataclasses
 from pathlib import Path
@@ -47,7 +47,7 @@ def opened(tmp_path: Path, one_thread: None) -> Any:
 
 @pytest.fixture
 def teacher(opened: Any) -> Any:
-    """The teacher as notebook 1 leaves it, if it had learnt nothing in ten seconds on two devices."""
+    """The teacher as notebook 1 leaves it, untrained, with ten seconds on two devices as its cost."""
     job = opened("bert")
     network = job.untrained_network()
     checkpoints.save(network, job.tokenizer, job.paths.checkpoint("bert", 0))

@@ -1,4 +1,4 @@
-"""The study file: what is right is read as meant, what is wrong is one sentence."""
+"""The study file: valid ones are read correctly, and errors are one sentence."""
 
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def test_a_file_that_is_not_a_yaml_mapping_is_one_sentence(tmp_path, text, messa
 
 
 def test_a_recipe_without_its_newer_keys_has_the_digest_that_it_had_before(tmp_path):
-    """Results of studies that use none of them stay valid."""
+    """Results of studies without these keys stay valid."""
     content = config.stage_inputs(loaded(tmp_path, VALID), "train", "bert")
     assert content["training"].keys() == {
         "learning_rate", "epochs", "batch_size", "weight_decay", "warmup_ratio", "max_length", "stride",
@@ -115,7 +115,7 @@ def test_a_recipe_without_its_newer_keys_has_the_digest_that_it_had_before(tmp_p
 
 
 def test_a_teacher_and_its_student_have_separate_recipes(tmp_path):
-    """What a stage has before it is the study as it is for one model; from there the others keep their recipes."""
+    """A stage sees the study as it applies to one model; other models keep their recipes in it."""
     changes = (("training", {"epochs": 4}), ("models.bert.training", {"epochs": 9}), ("models.bert.teacher", "mini"))
     study = loaded(tmp_path, changed(*changes))
     assert study.of("bert").training.epochs == 9
@@ -276,7 +276,7 @@ def test_the_digest_of_a_model_with_init_from_depends_on_that_models_checkpoint(
             "traffic.questions_per_second: must be greater than 0 (it is 0)",
         ),
         (
-            [("traffic", {"questions_per_second": 20, "p99_ms": 0.001})],  # nobody can meet it
+            [("traffic", {"questions_per_second": 20, "p99_ms": 0.001})],  # impossible to meet
             "traffic.p99_ms: must be greater than or equal to 0.01 (it is 0.001)",
         ),
         ([("data", FILES | {"validation_share": 1.0})], "data.validation_share: must be less than 1 (it is 1.0)"),
@@ -304,8 +304,8 @@ def test_the_digest_of_a_model_with_init_from_depends_on_that_models_checkpoint(
             "data: trains and validates on 'train'; use `split: train`",
         ),
         ([("data", ONLY_DEV)], "`data` has no `train`, but models.bert has to be trained"),
-        ([("data.threshold_questions", 9)], f"{THRESHOLD} applies to questions that may have no answer; set `unanswera"),
-        ([("data", FILES | {"threshold_questions": 9})], f"{THRESHOLD} applies to questions that may have no answer; set `v2"),
+        ([("data.threshold_questions", 9)], f"{THRESHOLD} applies to questions that may have no answer; set `unans"),
+        ([("data", FILES | {"threshold_questions": 9})], f"{THRESHOLD} applies to questions that may have no answer"),
         (
             [("models", FINE_TUNED), ("data", ONLY_DEV | {"v2": True, "threshold_questions": 9})],
             f"{THRESHOLD} are training questions, but `data` has no `train`",

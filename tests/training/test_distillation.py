@@ -1,4 +1,4 @@
-"""What a teacher adds to the labels: its loss, and where its probabilities go, worked out by hand."""
+"""Distillation by hand: the loss, and the places of the teacher's probabilities."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ from tests.training.test_fine_tuning import comparable, same_weights
 
 
 def test_the_divergence_of_three_tokens_by_hand():
-    """Of a student that is sure of nothing, from a teacher with 1/2, 1/4, 1/4; padding has the highest logit."""
+    """A uniform student and a teacher with 1/2, 1/4, 1/4; padding has the highest logit."""
     logits, own = torch.tensor([[0.0, 0, 0, 9]]), torch.tensor([[1, 1, 1, 0]])
     taught = torch.tensor([[0.5, 0.25, 0.25, 0]])
     # sum of p ln(p / (1/3)) = ln 3 - 1.5 ln 2, times 2 squared

@@ -1,4 +1,4 @@
-"""Training is repeatable and resumable to the bit, and what it says it cost can be counted by hand."""
+"""Training is reproducible and resumable bit for bit, and its recorded cost can be counted by hand."""
 
 import functools
 import json
@@ -28,7 +28,7 @@ OFTEN = {"save_minutes": 1e-9}  # a checkpoint at every update
 
 @pytest.fixture
 def interrupted_at(fit: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Train with a checkpoint at every update and break off in the one after ``step``."""
+    """Train with a checkpoint at every update, and stop in the one after ``step``."""
 
     def call(network: Any, step: int, **keys: Any) -> None:
         with monkeypatch.context() as patch:
@@ -206,7 +206,7 @@ def test_a_loss_far_above_a_guess_is_an_error_although_it_is_a_number(network_of
 
 
 def reports(*losses: float) -> None:
-    """What the recorder makes of a training of windows of 100 tokens; a guess costs 4.6 nats."""
+    """The recorder's behaviour for windows of 100 tokens; a uniform guess has a loss of 4.6 nats."""
     recorder = Recorder(None, 60, math.log(100))
     for step, loss in enumerate(losses, 1):
         recorder.on_log(None, SimpleNamespace(global_step=step), None, {"loss": loss})

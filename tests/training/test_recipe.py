@@ -1,4 +1,4 @@
-"""What a recipe asks for is what the Trainer does: rates, frozen weights, losses and the weights that are kept."""
+"""The Trainer follows the recipe: rates, frozen weights, losses and the weights that are kept."""
 
 import dataclasses
 import math
@@ -174,7 +174,7 @@ def early(setup_of: Any, held_out: features.Windows, **keys: Any) -> Any:
 
 
 def mean_loss(network: Any, windows: features.Windows) -> float:
-    """The loss on these windows, each computed by itself."""
+    """The loss on these windows, each computed separately."""
     network.eval()
     losses = []
     for row in range(len(windows.lengths)):

@@ -1,4 +1,4 @@
-"""Several processes compute what one does: the same updates from the same windows, and what fails in one is said."""
+"""Several processes make the same updates from the same windows as one, and failures in one are reported."""
 
 import dataclasses
 import functools
