@@ -427,7 +427,7 @@ def test_the_command_prints_twenty_models_times_five_seeds_on_paper(tmp_path, ca
         ("COPIES", "9" * 5000, "'999"),
         ("SEEDS", "01", "'01' is not a seed; "),
         ("SEEDS", "9" * 5000, "'999"),
-        ("PRICE", "free", "there is no price 'free' in the price table"),
+        ("PRICE", "free", "unknown price 'free'"),
     ],
 )
 def test_an_invalid_number_is_refused(capsys, variable, value, said):

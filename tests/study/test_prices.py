@@ -53,5 +53,5 @@ def test_a_list_is_not_a_table_of_prices(tmp_path):
 
 def test_a_price_that_the_table_lacks_is_refused_with_those_it_has(tmp_path, study_of):
     study = study_of(price="cloud")
-    with pytest.raises(StudyError, match=r"study: price: there is no price 'cloud' in the price table; it has "):
+    with pytest.raises(StudyError, match=r"study: price: unknown price 'cloud'; the price table has "):
         prices.of(study, table(tmp_path))

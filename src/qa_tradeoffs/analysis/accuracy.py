@@ -183,7 +183,7 @@ def estimated(name: str, runs: npt.NDArray[np.float64], clusters: Clusters) -> d
 
 
 def _verdict(model: str, other: str, gap: Gap) -> str:
-    """Which of the two is higher; more cautious wording if there are no several training runs."""
+    """Which of the two is higher; more cautious wording without several training runs."""
     higher = {"better": model, "worse": other}.get(gap.verdict)
     if higher is None:
         return "equal on every question" if gap.verdict == "equal" else "not significant"

@@ -107,7 +107,7 @@ def pages(collected: Collected, run: RunPaths) -> dict[str, list[tuple[str, str]
 
 
 def durations(collected: Collected, run: RunPaths) -> pd.DataFrame:
-    """One row per executed notebook: notebook, model, seed, started (UTC, ISO 8601) and seconds, None where unknown.
+    """One row per executed notebook: notebook, model, seed, started (UTC, ISO 8601) and seconds, None if unknown.
 
     From papermill's metadata, which a notebook executed by hand does not have.
     """

@@ -62,7 +62,7 @@ def check_name(name: str) -> None:
     try:
         validate_repo_id(name)
     except errors.HFValidationError as error:
-        raise StudyError(f"'{name}' is no valid repository name ({one_line(error)}); rename the study file") from None
+        raise StudyError(f"'{name}' is not a repository name ({one_line(error)}); rename the study file") from None
 
 
 def _why(error: BaseException, path: str, done: str) -> str:

@@ -41,7 +41,7 @@ class Windows:
     ``splits`` (n_windows + 1,) int64.
     ``example`` (n_windows,) int32, non-decreasing: the row of a window's example; each example has a window.
     ``start_labels``, ``end_labels`` (n_windows,) int64: first and last token of the first reference answer,
-    counted from the window's beginning; both 0, the leading special token, where the answer is not wholly
+    counted from the window's beginning; both 0, the leading special token, if the answer is not wholly
     inside the window.
     """
 

@@ -64,7 +64,7 @@ def ratio(a: npt.ArrayLike, b: npt.ArrayLike) -> Ratio:
 def ratios(passes: Mapping[str, npt.ArrayLike]) -> dict[tuple[str, str], Ratio]:
     """The ``ratio`` of every pair of models of ``passes``, with p values corrected over all pairs by Holm's method.
 
-    A ratio is significant where that is below 0.05.
+    A ratio is significant if that is below 0.05.
     """
     found = {(a, b): ratio(passes[a], passes[b]) for a, b in combinations(passes, 2)}
     adjusted = holm([pair.p_value for pair in found.values()])

@@ -120,7 +120,7 @@ def _check_dtypes(folder: Path, readable: Path, network: Any) -> None:
     names = {name.removeprefix(prefix) for name, _ in network.named_parameters()}
     for path in sorted(readable.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
+            for name in file.keys():  # noqa: SIM118 - not a mapping
                 dtype = file.get_slice(name).get_dtype()
                 if name.removeprefix(prefix) in names and dtype not in _REAL:
                     raise StudyError(f"{folder}: {name} is {dtype} in its weights; expected one of {', '.join(_REAL)}")

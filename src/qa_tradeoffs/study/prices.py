@@ -54,6 +54,6 @@ def of(study: Study, prices: dict[str, Price]) -> Price:
     """The study's price. Raises StudyError if the table has no such row."""
     if study.price not in prices:
         raise StudyError(
-            f"{study._file}: price: there is no price '{study.price}' in the price table; it has {', '.join(prices)}"
+            f"{study._file}: price: unknown price '{study.price}'; the price table has {', '.join(prices)}"
         )
     return prices[study.price]
