@@ -45,7 +45,8 @@ def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
     known = families.keys(defaults, PretrainedConfig().to_dict())
     if unknown := spec.config.keys() - known:
         raise StudyError(
-            f"models: config.{min(unknown)} is not a key of {spec.architecture}; its keys are {', '.join(sorted(known))}"
+            f"models: config.{min(unknown)} is not a key of {spec.architecture}; "
+            f"its keys are {', '.join(sorted(known))}"
         )
     checkpoints.check_layers(spec.config, "models: config.")
     settings = spec.config | families.special_tokens(defaults)
