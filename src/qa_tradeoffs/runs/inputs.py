@@ -121,7 +121,7 @@ def code(stage: str) -> str:
 
 
 def code_cells(notebook: Path) -> list[str]:
-    """The notebook's code, without prose, outputs and injected parameters."""
+    """The notebook's code, without prose, outputs and the cell of parameters."""
     return _cells(notebook, "code")
 
 
