@@ -1,8 +1,8 @@
-"""What a careful user would run and ours, in turn: python -m benchmarks [ROW ...] [--rounds N] [--output FOLDER]
+"""A careful user's recipe and ours, interleaved: python -m benchmarks [ROW ...] [--rounds N] [--output FOLDER]
 
-SQUAD names a file of SQuAD's kind and ENCODER a folder with an encoder and its tokenizer; DEVICE is cpu or cuda.
-Each row is written into a file of its own as soon as it is measured: an interrupted run keeps its finished rows, and a
-row can be measured again by itself.
+SQUAD names a file in SQuAD's format and ENCODER a folder with an encoder and its tokenizer; DEVICE is cpu or cuda.
+Each row is written to a separate file as soon as it is measured: an interrupted run keeps its finished rows, and rows
+can be measured again one by one.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from qa_tradeoffs.models import devices, precisions
 from qa_tradeoffs.runs import results
 
 GROWTH, ENGINES, _ROW = "growth", "engines", re.compile(r"(features|postprocessing|training|evaluation)-(\d+)(-busy)?")
-# The most that is evaluated takes an hour in fp32 alone; bf16 shows as well with fewer.
+# The largest evaluation takes an hour in fp32 alone; fewer questions suffice for bf16.
 ROWS = (
     "features-10570", "postprocessing-10570", "training-480", "evaluation-1", "evaluation-64", "evaluation-480",
     "training-480-busy", "evaluation-480-busy", "evaluation-10570", GROWTH, ENGINES,
@@ -34,18 +34,18 @@ _IN_BF16_TOO = ("training-480", "evaluation-1", "evaluation-64", "evaluation-480
 
 
 def main() -> None:
-    """Time the rows, all unless some are named; after each one print its table and write its records."""
+    """Time the named rows, by default all; after each one print its table and write its records."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}, or with another number")
-    parser.add_argument("--rounds", type=int, default=5, help="in which all sides are timed in turn, at least 2")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of interleaved timings, at least 2")
     parser.add_argument("--output", type=Path, default=STORED, help="folder; a row's file there is replaced")
     args = parser.parse_args()
     if args.rounds < 2:
-        parser.error("--rounds: an interval takes at least 2")
+        parser.error("--rounds: an interval needs at least 2")
     device = devices.choose(os.environ.get("DEVICE") or "cpu")
     bf16 = precisions.native_bf16(device.type)
     rows = {name: _row(name, bf16) for name in args.rows or ROWS}
-    make_folder(args.output)  # before minutes of measuring
+    make_folder(args.output)  # before minutes of measurement
     data = os.environ.get("SQUAD", "")
     name, examples = inputs.questions(data)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _row(name: str, bf16: bool) -> Row | Callable[[Task], list[Record]]:
-    """The row of this name, or what measures it."""
+    """The row of this name, or the function that measures it."""
     if name in _OTHERS:
         return _OTHERS[name]
     if not (found := _ROW.fullmatch(name)):

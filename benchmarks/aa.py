@@ -1,8 +1,8 @@
-"""How often one network under three names is called faster than itself: python -m benchmarks.aa [--runs N] [--output F]
+"""A/A test: how often one network under three names is called faster: python -m benchmarks.aa [--runs N] [--output F]
 
-Side by side, as notebook 4 does it; and as it was done before, each name timed in a process of its own, one after the
-other, and called faster where the intervals of two medians do not overlap. Each on a quiet machine and while two other
-processes compute.
+The new way is interleaved, as in notebook 4; in the old way each name is timed in a separate process, one after the
+other, and called faster if the intervals of two medians do not overlap. Both are tried on a quiet machine and while two
+other processes compute.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from qa_tradeoffs.study.config import Model, Profile
 CPU = torch.device("cpu")
 STORED = ROOT / "benchmarks" / "results" / "aa.json"
 NAMES = ("A", "B", "C")
-# Of three pairs each. The old way errs so often that 42 pairs show it; the new one so seldom that it takes 120.
+# Runs of three pairs each. The old way errs so often that 42 pairs show it; the new one so rarely that it takes 120.
 RUNS = {"one after the other": 14, "side by side": 40}
 _SIZES = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 256}  # the demo's
 _QUESTIONS, _PASSES = 10, 10
@@ -49,7 +49,7 @@ LOADS = {"quiet": "none", "busy": "two"}
 
 
 def side_by_side_faster(seed: int) -> int:
-    """How many of the three pairs the new way calls faster, in one comparison of question times."""
+    """The number of the three pairs that one interleaved comparison of question times calls faster."""
     network, setting = _network(), Setting(CPU, ("fp32",), seed)
     contestants = {name: Contestant(_calls(copy.deepcopy(network), setting)) for name in NAMES}
     work = Work("single_stream", "study", {}, contestants, _PASSES)
@@ -59,7 +59,7 @@ def side_by_side_faster(seed: int) -> int:
 
 
 def one_after_the_other_faster(seed: int) -> int:
-    """The same the old way: a process for each name, a bootstrap over its five passes, and intervals that overlap."""
+    """The same for the old way: one process per name, a bootstrap over its five passes, and overlap of intervals."""
     measured = partial(_alone, torch.get_num_threads())
     with multiprocessing.get_context("forkserver").Pool(1, maxtasksperchild=1) as pool:
         bounds = pool.map(measured, [seed] * len(NAMES), chunksize=1)
@@ -70,8 +70,8 @@ METHODS = {"one after the other": one_after_the_other_faster, "side by side": si
 
 
 def measure(runs: Mapping[str, int]) -> list[Record]:
-    """False "faster" of each way in each load, a record each; ``runs`` of each way."""
-    memory.prepare()  # else each process of the old way would load torch for itself, for some seconds
+    """One record of false "faster" verdicts per way and load; ``runs`` by way."""
+    memory.prepare()  # otherwise each process of the old way would take seconds to load torch
     records = []
     for load in LOADS:
         with _loaded(load):
@@ -88,14 +88,14 @@ def _network() -> Any:
 
 
 def _calls(network: Any, setting: Setting) -> list[Call]:
-    """A call for each of some questions of 40 to 120 tokens, as in the demo."""
+    """One call per question, of 40 to 120 tokens as in the demo."""
     lengths = np.random.default_rng(0).integers(40, 120, size=_QUESTIONS)
     batches = [workloads.random_batch(network, 1, int(length), setting) for length in lengths]
     return [workloads.forward_pass(network, batch, "fp32") for batch in batches]
 
 
 def _alone(threads: int, seed: int) -> tuple[float, float]:
-    """The interval of the median time of a question, between passes over a grid, in a process of its own."""
+    """The interval of the median time of a question, between passes over a grid, in a separate process."""
     torch.set_num_threads(threads)
     network, plan, setting = _network(), Profile.model_validate(_PROFILE), Setting(CPU, ("fp32",), seed)
     subject = Subject("study", network, "random")
@@ -105,7 +105,7 @@ def _alone(threads: int, seed: int) -> tuple[float, float]:
         lambda network: [lambda: calls[next(turn) % len(calls)]()], at_least=100, warmup=1,
     )  # fmt: skip
     timings, _ = latency.measure([*latency.grid(subject, plan, setting), point], plan, setting)
-    seconds = timings[-1].seconds  # (passes, repeats): the percentile bootstrap of whole passes, as it was
+    seconds = timings[-1].seconds  # (passes, repeats), for the old percentile bootstrap of whole passes
     drawn = np.random.default_rng(seed).integers(len(seconds), size=(2000, len(seconds)))
     low, high = np.quantile(np.median(seconds[drawn].reshape(len(drawn), -1), axis=1), [0.025, 0.975])
     return float(low), float(high)
@@ -113,7 +113,7 @@ def _alone(threads: int, seed: int) -> tuple[float, float]:
 
 @contextmanager
 def _loaded(load: str) -> Iterator[None]:
-    """Two processes that compute while the block runs; none where it is to be quiet."""
+    """Two other processes compute within the block, unless ``load`` is quiet."""
     busy = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(0 if load == "quiet" else 2)]
     try:
         yield
@@ -124,7 +124,7 @@ def _loaded(load: str) -> Iterator[None]:
 
 
 def table(found: Benchmarks) -> str:
-    """False "faster" of all pairs, in Markdown: a row per load, a column per way."""
+    """False "faster" verdicts among all pairs, in Markdown: a row per load, a column per way."""
     cells = {(r.conditions["load"], r.conditions["method"]): f"{r.value:.0f} of {r.n}" for r in found.records}
     lines = [f"| other busy processes | {' | '.join(METHODS)} |", f"|---|{'---|' * len(METHODS)}"]
     lines += [f"| {name} | {' | '.join(cells[load, method] for method in METHODS)} |" for load, name in LOADS.items()]
@@ -134,7 +134,7 @@ def table(found: Benchmarks) -> str:
 def main() -> None:
     """Measure, print, and write the records."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.aa", description=main.__doc__)
-    parser.add_argument("--runs", type=int, help="of either way, of three pairs each (14 of the old, 40 of the new)")
+    parser.add_argument("--runs", type=int, help="runs per way, of three pairs each (old: 14, new: 40)")
     parser.add_argument("--output", type=Path, help="record file; benchmarks/results/aa.json for the usual runs")
     args = parser.parse_args()
     devices.use_all_cores()

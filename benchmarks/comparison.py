@@ -1,4 +1,4 @@
-"""Three sides in turn, A B C A B C, each in processes of its own; ratios are those of times of the same round."""
+"""Three interleaved sides, A B C A B C, each in separate processes; ratios are of times of the same round."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from qa_tradeoffs.metrics.records import Interval, Record
 OURS, PEERS = SIDES[-1], SIDES[:-1]
 Conditions = dict[str, str | int | bool]
 _OUTCOMES = {"exact_match": "points", "f1": "points", "first_loss": "nats", "padding": "of tokens"}
-Runs = dict[tuple[str, str], list[Found]]  # by side and precision, one of each round
+Runs = dict[tuple[str, str], list[Found]]  # by side and precision, one per round
 
 
 @dataclass(frozen=True)
 class Row:
-    """Work that is compared, such as an evaluation of so many questions, in so many precisions."""
+    """Work to compare, such as an evaluation of some questions, in one or more precisions."""
 
     work: str
     questions: int
@@ -26,11 +26,11 @@ class Row:
 
     @property
     def name(self) -> str:
-        """As it is asked for."""
+        """The name on the command line."""
         return f"{self.work}-{self.questions}{'-busy' if self.busy else ''}"
 
     def run(self, like: Task, rounds: int) -> list[Record]:
-        """Time every side in every precision in turn; ``like`` says on which data, encoder and device."""
+        """Time every side in every precision, interleaved; ``like`` gives the data, encoder and device."""
         found: Runs = {(side, precision): [] for precision in self.precisions for side in SIDES}
         chosen = replace(like, work=self.work, questions=self.questions, busy=self.busy)
         for _ in range(rounds):
@@ -39,7 +39,7 @@ class Row:
         return self.records(found)
 
     def records(self, found: Runs) -> list[Record]:
-        """Seconds and peak memory of each side, ours compared with either peer's, and how many answers are equal."""
+        """Seconds and peak memory of each side, ours compared with each peer's, and how many answers are equal."""
         row = {"row": self.name, "work": self.work, "questions": self.questions, "busy": self.busy}
         records = []
         for (side, precision), runs in found.items():
@@ -58,7 +58,7 @@ class Row:
         return records
 
     def _pairs(self) -> Mapping[str, tuple[str, str]]:
-        """Which precision of ours is held against which of the peers': each one's own, and the defaults of both."""
+        """Which precision of ours is compared with which of the peers': the same ones, and both sides' defaults."""
         same = {precision: (precision, precision) for precision in self.precisions}
         return same | ({"defaults": ("bf16", "fp32")} if "bf16" in self.precisions else {})
 

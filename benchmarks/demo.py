@@ -18,9 +18,9 @@ _WHOLE, _OF_ALL = "from the first to the end of the last", "all models"
 
 
 def measure(run: Path) -> list[Record]:
-    """Records from papermill's notes in executed notebooks: seconds by notebook and model, and of the whole.
+    """Records from papermill's metadata in executed notebooks: seconds by notebook and model, and in total.
 
-    A notebook's seconds hold the start of its kernel; the whole holds what lies between notebooks, too.
+    A notebook's seconds include the start of its kernel; the total includes the time between notebooks.
     """
     found: dict[tuple[str, str], float] = {}
     begins, ends = [], []
@@ -41,7 +41,7 @@ def measure(run: Path) -> list[Record]:
 
 
 def table(records: Iterable[Record]) -> str:
-    """In Markdown: a row per notebook, a column per model, and the sums."""
+    """The table in Markdown: a row per notebook, a column per model, and sums."""
     seconds = {(str(r.conditions["notebook"]), str(r.conditions["model"])): r.value for r in records}
     models = [*dict.fromkeys(model for _, model in seconds if model != _OF_ALL), _OF_ALL]
     lines = [f"| notebook | {' | '.join(models)} | sum |", f"|---|{'---|' * (len(models) + 1)}"]
@@ -53,7 +53,7 @@ def table(records: Iterable[Record]) -> str:
 
 
 def main() -> None:
-    """Print the table of a run; with --write, on the machine where it ran, keep its records for the README."""
+    """Print the table of a run; --write, on the machine where it ran, stores its records for the README."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo", description=main.__doc__)
     parser.add_argument("run", type=Path, nargs="?", default=RUNS / "demo")
     parser.add_argument("--write", action="store_true")

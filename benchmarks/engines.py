@@ -1,7 +1,7 @@
-"""Full-size networks in every engine, in turn, and their training steps: python -m benchmarks.engines
+"""Interleaved timings of full-size networks in every engine, and of training steps: python -m benchmarks.engines
 
-By itself it measures torch's part alone and prints the records as JSON, a line each: so it is run again in a process in
-which the matrix library may use fewer instructions (``ONEDNN_MAX_CPU_ISA``).
+As a command it measures torch only and prints the records as JSON, one per line: it runs again in a process in which
+the matrix library may use fewer instructions (``ONEDNN_MAX_CPU_ISA``).
 """
 
 import copy
@@ -40,7 +40,7 @@ POINTS, STEP = ((1, 128), (8, 128), (8, 176)), (8, 176)  # rows × tokens
 LIMITED_POINTS = ((1, 128), (8, 176))
 THREADS, PASSES, LIMITED_PASSES = (1, 2), 7, 3
 LIMIT, _LIMIT = "AVX2", "ONEDNN_MAX_CPU_ISA"
-# The first two are the same in bf16; what does not multiply it emulates it, which is measured as well.
+# Without native bf16, torch emulates it, which is measured as well.
 TORCH = {"torch": "fp32", "torch-bf16": "bf16"}
 ABOUT = {"data": "random tokens", "data_sha256": "", "encoder": "published sizes, random weights"}
 _STOCK = "SqueezeBERT"
@@ -55,7 +55,7 @@ class Contender(NamedTuple):
 
 
 def built(settings: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """The networks by label, of published size but for ``settings`` of their configs, with random weights."""
+    """The networks by label, of published size except for ``settings`` of their configs, with random weights."""
     torch.manual_seed(0)
     of = {
         label: networks.from_config(AutoConfig.for_model(kind, **(settings or {}).get(kind, {}))).eval()
@@ -94,7 +94,7 @@ def _in_turn(
 
 
 def everything() -> list[Record]:
-    """All engines on this machine as it is, and torch alone as on a processor without the newest instructions."""
+    """All engines on this machine, and torch also as on a processor without the newest instructions."""
     command = [sys.executable, "-m", "benchmarks.engines"]
     done = subprocess.run(command, env=os.environ | {_LIMIT: LIMIT}, stdout=subprocess.PIPE, text=True, check=True,
                           cwd=ROOT)  # fmt: skip
@@ -106,7 +106,7 @@ def everything() -> list[Record]:
 def _prepared(
     of: Mapping[str, Any], engines: Sequence[str], folder: Path
 ) -> tuple[dict[Contender, Engine], list[Record]]:
-    """What is ready to be timed, and a record of what is not, with the reason."""
+    """The contenders that are ready to be timed, and a record with the reason for each that is not."""
     ready, unusable = dict[Contender, Engine](), list[Record]()
     for model, network in of.items():
         trained = Trained(network, 0, CPU, "fp32", folder / model)
@@ -140,7 +140,7 @@ def _forward(
 
 
 def _step(of: Mapping[str, Any], engines: Sequence[str], batch_size: int, length: int, passes: int) -> Work:
-    """A whole update with AdamW, in both precisions, by the recipe that a study has by default."""
+    """A whole update with AdamW, in both precisions, by the default recipe."""
     contestants = {}
     for model, network in of.items():
         windows, rows = export.sample(network, [length] * batch_size), [np.arange(batch_size)]
@@ -156,7 +156,7 @@ def _name(who: Contender) -> str:
 
 
 def _records(found: side_by_side.Measured) -> Iterator[Record]:
-    """Seconds of each, how many times as fast as the same model in torch in fp32 and as BERT there, and the quiet."""
+    """Seconds of each, its speed-up over the same model and over BERT in torch in fp32, and quiet passes."""
     passes = found.counting
     at = {"work": found.work.work, **{key: found.work.conditions[key] for key in ("batch_size", "length")}}
     of = {who: np.array([one.outcome.seconds[who] for one in passes]) for who in found.work.contestants}
@@ -177,7 +177,7 @@ def _records(found: side_by_side.Measured) -> Iterator[Record]:
 
 
 def table(records: Sequence[Record]) -> str:
-    """In Markdown: a row for each model in each engine; seconds, and times as fast as that model in torch in fp32."""
+    """In Markdown, a row per model and engine: seconds, and the speed-up over that model in torch in fp32."""
     rows = pd.DataFrame(
         {**r.conditions, "metric": r.metric, "cell": _cell(r)} for r in records if r.metric.startswith("bench_engine")
     )
@@ -201,9 +201,9 @@ def _cell(record: Record) -> str:
 
 
 def main() -> None:
-    """Measure torch's part alone, with all cores, and print its records.
+    """Measure torch only, with all cores, and print its records.
 
-    Training steps in fp32 alone: where bf16 is emulated, one pass of its steps takes minutes.
+    Training steps are in fp32 only: with emulated bf16, one pass of steps takes minutes.
     """
     devices.use_all_cores()
     allocator.keep_freed_memory()

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of an evaluation as the work grows: more questions, and longer contexts."""
+"""Seconds and peak memory of an evaluation with growing work: more questions, and longer contexts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,13 +16,13 @@ from qa_tradeoffs.report import charts
 
 _QUESTIONS, _FEW = (480, 960, 1920, 3840), 64
 _CONTEXTS = (1, 2, 5, 10, 20)
-POINTS = [*((n, 1) for n in _QUESTIONS), *((_FEW, times) for times in _CONTEXTS)]  # questions, contexts joined to one
+POINTS = [*((n, 1) for n in _QUESTIONS), *((_FEW, times) for times in _CONTEXTS)]  # questions, contexts joined into one
 _NAMES = {"padded": "Trainer, padded to 384", "dynamic": "Trainer, padded to the longest of a batch", "ours": "ours"}
 _MEASURES = {"growth_seconds": ("seconds", 1.0), "growth_peak_memory": ("peak memory above the start (MiB)", 2.0**20)}
 
 
 def measure(like: Task, points: Sequence[tuple[int, int]] = POINTS) -> list[Record]:
-    """Every side at every point, once; ``like`` says on which data, encoder and device."""
+    """Every side at every point, once; ``like`` gives the data, encoder and device."""
     records = []
     for questions, times in points:
         for side in SIDES:

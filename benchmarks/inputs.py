@@ -1,7 +1,7 @@
-"""What every side is given: questions, and a folder with an encoder and its tokenizer.
+"""The inputs of all sides: questions, and a folder with an encoder and its tokenizer.
 
-SQuAD's development set and a pretrained encoder where the command names them; elsewhere generated questions whose
-lengths are distributed as SQuAD's, and an encoder of MiniLM's shape with random weights.
+SQuAD's development set and a pretrained encoder if the command names them; otherwise generated questions with SQuAD's
+distribution of lengths, and an encoder of MiniLM's shape with random weights.
 """
 
 import re
@@ -21,11 +21,11 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.features import Windows, context_mask
 from qa_tradeoffs.models import checkpoints, tokenizers
 
-N_QUESTIONS = 10_570  # of SQuAD v1.1's development set, and as many where it is not there
+N_QUESTIONS = 10_570  # as in SQuAD v1.1's development set
 VOCABULARY = 30_522
 MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 _QUESTIONS_PER_PASSAGE = 5
-# Tokens of SQuAD's questions with contexts: median 164, 95th percentile 304, mean 176. Those of this log-normal, too.
+# Tokens of SQuAD's questions with contexts: median 164, 95th percentile 304, mean 176, as in this log-normal.
 _MEDIAN_TOKENS, _SPREAD = 164, 0.375
 _POOL = 2**17
 
@@ -33,14 +33,14 @@ Float32 = NDArray[np.float32]
 
 
 def questions(file: str) -> tuple[str, list[Example]]:
-    """A name for the questions, and the questions: those of a ``file`` of SQuAD's kind, generated ones without any."""
+    """A name for the questions, and the questions: those of a ``file`` in SQuAD's format, or generated ones."""
     if file:
         return Path(file).name, sources.read_files(Path(file))[0]
     return "generated questions of SQuAD's lengths", generated(N_QUESTIONS)
 
 
 def generated(n: int, seed: int = 0) -> list[Example]:
-    """``n`` generated questions; others' sentences bring each context to the length that is drawn for it."""
+    """``n`` generated questions; each context is extended to a random length by sentences of others."""
     passages = -(-n // _QUESTIONS_PER_PASSAGE)
     examples = synthetic.generate(passages, _QUESTIONS_PER_PASSAGE, "validation", seed)
     rng = np.random.default_rng([seed, 1])
@@ -57,7 +57,7 @@ def generated(n: int, seed: int = 0) -> list[Example]:
 
 
 def lengthened(examples: Sequence[Example], times: int) -> list[Example]:
-    """The questions with contexts of so many: an example's own in the middle, those of the next ones around it."""
+    """The questions with several contexts each: an example's own in the middle, those of the next ones around it."""
     texts = list(dict.fromkeys(example.context for example in examples))
     row = {text: i for i, text in enumerate(texts)}
     found = []
@@ -71,7 +71,7 @@ def lengthened(examples: Sequence[Example], times: int) -> list[Example]:
 
 
 def write_encoder(examples: Sequence[Example], folder: Path) -> None:
-    """An encoder of MiniLM's shape with random weights, and a tokenizer with a vocabulary of these examples."""
+    """Write an encoder of MiniLM's shape with random weights, and a tokenizer with these examples' vocabulary."""
     contexts = dict.fromkeys(example.context for example in examples)
     tokenizer = tokenizers.train_wordpiece([*contexts, *(example.question for example in examples)], VOCABULARY)
     torch.manual_seed(0)
@@ -81,9 +81,9 @@ def write_encoder(examples: Sequence[Example], folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Logits:
-    """Logits like those of a trained model, a function of the row alone.
+    """Logits like a trained model's, as a function of the row alone.
 
-    Low outside the context, noise in it, and a narrow peak that is at the answer or within two tokens of it.
+    They are low outside the context, noise inside, with a narrow peak within two tokens of the answer.
     """
 
     windows: Windows
@@ -115,5 +115,5 @@ def _sentences(text: str) -> list[str]:
 
 
 def _tokens(text: str) -> int:
-    """Words and punctuation marks, which are the tokens of a vocabulary that holds every word of the text."""
+    """Words and punctuation marks: the tokens under a vocabulary with every word of the text."""
     return len(re.findall(r"\w+|[^\w\s]", text))

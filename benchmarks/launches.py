@@ -1,8 +1,8 @@
-"""How many kernels a forward pass launches on a GPU, counted by torch's dispatcher: python -m benchmarks.launches
+"""The number of kernels that a forward pass launches on a GPU, by torch's dispatcher: python -m benchmarks.launches
 
-Of BERT, DistilBERT and SqueezeBERT at full size, with eager attention, as the installed transformers computes them; the
-numbers depend on neither the batch nor the length. Those in studies/published.yaml are of transformers 4.13.0, which
-the original study used: put it in front on the path, with its check of versions (dependency_versions_check.py) emptied.
+For BERT, DistilBERT and SqueezeBERT at full size with eager attention, in the installed version of transformers; the
+numbers do not depend on batch or length. Those in studies/published.yaml are for transformers 4.13.0, which the
+original study used: put it first on the path, with its check of versions (dependency_versions_check.py) emptied.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, AutoModelForQuestionAnswering
 
 NETWORKS = ("bert", "distilbert", "squeezebert")
-# Computes nothing, but is not marked as a view: its result is the only one that uses the memory.
+# Computes nothing, but is not marked as a view, since only its result uses the memory.
 _NO_KERNEL = {"aten::_unsafe_view", "aten::detach", "aten::empty"}
-# Before torch 1.12 a linear layer's bias was copied into the result before the product (pytorch #72148); cuDNN adds
-# that of a convolution afterwards; and a masked copy is a copy, then filled.
+# Before torch 1.12 a linear layer's bias was copied into the result before the product (pytorch #72148); cuDNN adds a
+# convolution's bias afterwards; and a masked copy is a copy followed by a fill.
 _TWO_KERNELS = {"aten::addmm", "aten::convolution", "aten::masked_fill"}
 
 
 class Launches(NamedTuple):
     """``operations``: all that were dispatched; ``kernels``: those that compute, without views.
 
-    ``launches``: kernels as torch 1.10 launches them, where some of these operations take two.
+    ``launches``: kernels launched by torch 1.10, in which some of these operations take two.
     """
 
     operations: int
@@ -42,7 +42,7 @@ class _Counter(TorchDispatchMode):
 
 
 def count(network: Any) -> Launches:
-    """Count one forward pass of two rows of eight tokens, without a mask of the caller's."""
+    """Count one forward pass of two rows of eight tokens, without a mask."""
     tokens = torch.ones(2, 8, dtype=torch.long)
     with torch.no_grad(), _Counter() as counter:
         network(tokens)

@@ -1,9 +1,8 @@
-"""What a careful user would run instead: transformers' Trainer with its own collators and loss, from public interfaces.
+"""What a careful user would run instead: transformers' Trainer with its own collators and loss.
 
-As in run_qa.py among transformers' examples: the fast tokenizer cuts windows, padded to ``max_length`` or, with
-``dynamic``, by the collator to the longest of their batch; loops over windows make labels, loops over the best starts
-and ends choose answers. Nothing of ``qa_tradeoffs`` is used but the shape of an example, so that agreement with it says
-something.
+As in transformers' example run_qa.py: the fast tokenizer cuts windows, padded to ``max_length`` or, with ``dynamic``,
+by the collator to the longest of their batch; loops over windows make labels, loops over the best starts and ends
+choose answers. It uses nothing of ``qa_tradeoffs`` except the type of an example, so that agreement is meaningful.
 """
 
 import re
@@ -27,7 +26,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Peer:
-    """One way of padding; ``bf16`` as the Trainer's argument, ``folder`` for what the Trainer may write."""
+    """One way of padding; ``bf16`` is the Trainer's argument, ``folder`` is for the Trainer's files."""
 
     tokenizer: Any
     folder: str
@@ -35,7 +34,7 @@ class Peer:
     bf16: bool = False
 
     def training_features(self, examples: Sequence[Example]) -> Dataset:
-        """A row per window: the model's inputs, start_positions and end_positions, 0 where there is no answer."""
+        """A row per window: the model's inputs, start_positions and end_positions, 0 without an answer."""
 
         def prepare(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
             encoded = self._encoded(batch)
@@ -64,7 +63,7 @@ class Peer:
         return self._mapped(examples, prepare)
 
     def trainer(self, network: Any, windows: Dataset | None = None, **arguments: Any) -> Trainer:
-        """The Trainer with this padding's collator; ``windows`` come in the order in which they are given."""
+        """The Trainer with this padding's collator; ``windows`` keep their order."""
         settings = TrainingArguments(
             output_dir=self.folder, bf16=self.bf16, use_cpu=network.device.type == "cpu", save_strategy="no",
             train_sampling_strategy="sequential", disable_tqdm=True, report_to="none", **arguments,
@@ -99,7 +98,7 @@ class Peer:
 def answers(
     examples: Sequence[Example], windows: Dataset, start_logits: Floats, end_logits: Floats
 ) -> tuple[dict[str, str], dict[str, float]]:
-    """Text and score of each question's best span by its id, among the N_BEST starts × N_BEST ends of each window."""
+    """Text and score of each question's best span by id, among N_BEST starts × N_BEST ends in each window."""
     windows_of: dict[str, list[int]] = {}
     for window, example_id in enumerate(windows["example_id"]):
         windows_of.setdefault(example_id, []).append(window)
@@ -133,7 +132,7 @@ def score(texts: dict[str, str], examples: Sequence[Example]) -> dict[str, float
 
 
 def _labels(answer: str, start: int, sequence: list[int | None], offsets: list[tuple[int, int]]) -> tuple[int, int]:
-    """First and last token of an answer; 0 and 0 where there is none or the window does not hold it wholly."""
+    """First and last token of an answer; 0 and 0 if there is none or the window does not contain all of it."""
     if start < 0:
         return 0, 0
     end = start + len(answer)

@@ -1,4 +1,4 @@
-"""The result file of a run of the benchmarks: records, where they came from, and the table of them."""
+"""Result files of the benchmarks: records, their origin, and their table."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ _PRECISIONS = {"fp32": "fp32", "bf16": "bf16", "defaults": "defaults of both: ou
 
 
 class Benchmarks(Strict):
-    """One run; all of its records come from one machine and one state of the code."""
+    """One run; all records come from one machine and one state of the code."""
 
     format: Literal[1] = 1
     experiment: Literal["benchmarks"] = "benchmarks"
@@ -28,7 +28,7 @@ class Benchmarks(Strict):
 
 
 def table(found: Iterable[Benchmarks]) -> str:
-    """A line for each row and precision, in Markdown: seconds of all sides, and ours over either peer's."""
+    """One line per row and precision, in Markdown: seconds of all sides, and our speed-up over each peer."""
     records = [record for one in found for record in one.records]
     lines = [
         "| work | precision | padded | dynamic | ours | times as fast as padded | as dynamic | memory of padded's "
@@ -66,7 +66,7 @@ def _ratio(record: Record) -> str:
 
 
 def origins(found: Iterable[Benchmarks]) -> str:
-    """Where the rows were measured: each state of the code, machine, encoder and data once."""
+    """The origins of the rows: each machine, encoder, data and state of the code once."""
     return "; ".join(
         dict.fromkeys(
             f"{one.origin.device['name']}, {one.origin.device['threads']} threads, {one.encoder} on {one.data}; "
@@ -77,7 +77,7 @@ def origins(found: Iterable[Benchmarks]) -> str:
 
 
 def read(path: Path) -> Benchmarks:
-    """A record file, checked."""
+    """Read and check a record file."""
     return Benchmarks.model_validate_json(path.read_bytes())
 
 

@@ -1,7 +1,7 @@
-"""One piece of work done by one side, timed in a process of its own: python -m benchmarks.tasks
+"""One piece of work done by one side, timed in a separate process: python -m benchmarks.tasks
 
-A process reads its task from standard input, as JSON, and prints what it found, as JSON. Before the clock starts it
-loads what it needs and does the same with a few questions.
+A process reads its task from standard input, as JSON, and prints its result, as JSON. Before the clock starts it loads
+everything and does the same work with a few questions.
 """
 
 import json
@@ -33,8 +33,8 @@ from qa_tradeoffs.training import collation, fine_tuning
 from qa_tradeoffs.training.setup import Setup
 
 SIDES = ("padded", "dynamic", "ours")
-_SEED, _WARM_UP = 0, 16  # questions, an update of a training
-_SECONDS, _TIMES = 2.0, 20  # what takes less than the first is repeated, so many times at the most
+_SEED, _WARM_UP = 0, 16  # the seed; questions of the warm-up, one training update
+_SECONDS, _TIMES = 2.0, 20  # work below the first is repeated, up to this many times
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 Found = dict[str, Any]
@@ -43,10 +43,10 @@ Call = Callable[[], Found]
 
 @dataclass(frozen=True)
 class Task:
-    """Who (``side``) does what (``work``), with how many questions of ``data`` ('' for generated ones).
+    """What ``side`` does: ``work`` with a number of questions of ``data`` ('' for generated ones).
 
-    ``encoder``: folder of the network and its tokenizer. ``times``: contexts joined to one. ``busy``: while another
-    process computes. ``device``: cpu or cuda.
+    ``encoder``: folder of the network and its tokenizer. ``times``: contexts joined into one. ``busy``: whether another
+    process computes at the same time. ``device``: cpu or cuda.
     """
 
     work: str
@@ -61,7 +61,7 @@ class Task:
 
 
 def run(task: Task) -> Found:
-    """``seconds`` (of repeats the median), ``bytes`` of peak memory above what was held before, and what came out."""
+    """``seconds`` (median of repeats), ``bytes`` of peak memory above the start, and the results."""
     command = [sys.executable, "-m", "benchmarks.tasks"]
     with _busy() if task.busy else nullcontext():
         done = subprocess.run(
@@ -74,7 +74,7 @@ def run(task: Task) -> Found:
 def measure(task: Task) -> Found:
     """``run`` within this process."""
     devices.use_all_cores()
-    if task.side == "ours":  # as each of our notebooks does
+    if task.side == "ours":  # as in our notebooks
         allocator.keep_freed_memory()
     examples = splitting.sample(inputs.questions(task.data)[1], task.questions, _SEED)
     asked, few = (inputs.lengthened(part, task.times) for part in (examples, examples[:_WARM_UP]))
@@ -101,7 +101,7 @@ def _features(task: Task, examples: Sequence[Example], folder: str) -> Call:
 
 
 def _postprocessing(task: Task, examples: Sequence[Example], folder: str) -> Call:
-    """From logits that are there to scores."""
+    """From given logits to scores."""
     _, tokenizer = _loaded(task, network=False)
     windows = features.build(examples, tokenizer)
     start, end = inputs.Logits(windows).padded(peers.MAX_LENGTH)
@@ -133,9 +133,9 @@ def _evaluation(task: Task, examples: Sequence[Example], folder: str) -> Call:
 
 
 def _training(task: Task, examples: Sequence[Example], folder: str) -> Call:
-    """An epoch over windows that are there, by the recipe that a study has by default.
+    """An epoch over given windows, by the default recipe.
 
-    ``first_loss``: of the first update's windows before it, without dropout, and over their own tokens on all sides.
+    ``first_loss``: of the first update's windows before that update, without dropout, over their own tokens only.
     """
     network, tokenizer = _loaded(task)
     recipe = Training(epochs=1, precision=task.precision)  # type: ignore[arg-type]
@@ -175,11 +175,11 @@ _WORK = {"features": _features, "postprocessing": _postprocessing, "evaluation":
 
 @dataclass(frozen=True)
 class Given:
-    """An engine whose logits (n_windows, L) are there already."""
+    """An engine with given logits (n_windows, L)."""
 
     start: inputs.Float32
     end: inputs.Float32
-    batch_tokens = 131_072  # no network's activations bound a batch
+    batch_tokens = 131_072  # no activations limit the batch
 
     @property
     def at_once(self) -> int:
@@ -187,7 +187,7 @@ class Given:
         return torch.get_num_threads()
 
     def logits(self, windows: Windows, rows: Any) -> tuple[inputs.Float32, inputs.Float32]:
-        """Those of the windows ``rows``."""
+        """The logits of the windows ``rows``."""
         width = int(windows.lengths[rows].max())
         return self.start[rows, :width], self.end[rows, :width]
 
@@ -234,7 +234,7 @@ def _busy() -> Iterator[None]:
 
 
 def _held(device: str) -> int:
-    """Bytes that are in use now: of a GPU's memory, or by this process (on Linux)."""
+    """Bytes in use now: of a GPU's memory, or by this process (on Linux)."""
     if device == "cuda":
         return torch.cuda.memory_allocated()
     allocator.give_back()
@@ -253,7 +253,7 @@ def _peak(device: str) -> int:
 
 
 def _resident(field: str) -> int:
-    """Bytes of a field of this process's status: VmRSS, resident now, or VmHWM, its high-water mark."""
+    """Bytes in a field of this process's status: VmRSS, resident now, or VmHWM, its high-water mark."""
     (line,) = [line for line in _STATUS.read_text().splitlines() if line.startswith(field + ":")]
     return int(line.split()[1]) * 1024
 

@@ -1,4 +1,4 @@
-"""Valid content with one thing else: what a test of a border starts from."""
+"""Valid content with a single change, the starting point of tests of invalid input."""
 
 import copy
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ REMOVED = object()
 
 
 def replaced(content: Any, path: Sequence[Any], value: Any) -> Any:
-    """A copy of the content with another value at a path of keys, or nothing there."""
+    """A copy of the content with another value at a path of keys, or without that key."""
     content = copy.deepcopy(content)
     *parents, last = path
     place = content

@@ -40,7 +40,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def processor_without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `precision: auto` comes down to in a test does not hang on the machine that runs it."""
+    """In tests, what `precision: auto` resolves to must not depend on the machine."""
     if "torch" in sys.modules:  # tests that need no torch do not load it
         from qa_tradeoffs.models import precisions
 
@@ -128,7 +128,7 @@ def study_of() -> Callable[..., config.Study]:
 
 @pytest.fixture
 def price_at() -> Callable[..., prices.Price]:
-    """A function that makes a price of today from USD per hour."""
+    """A function that makes today's price from USD per hour."""
 
     def build(usd_per_hour: Any, date: datetime.date | None = None) -> prices.Price:
         return prices.Price(
@@ -180,7 +180,7 @@ def training_results(study: config.Study, slug: str, seed: int, seconds: float) 
 
 
 def evaluation_results(study: config.Study, slug: str, seed: int, f1: float, n: int) -> results.Results:
-    """``f1`` known to one point, EM five below it; lexical overlap reaches 20 (18 to 22)."""
+    """``f1`` with an interval of ± 1 point, EM five below it; the untrained baseline reaches 20 (18 to 22)."""
     scores = [("exact_match", f1 - 5, 2), ("f1", f1, 1), ("baseline_exact_match", 10, 1), ("baseline_f1", 20, 2)]
     rows = [
         Record.of(metric, value, "points", n, interval=Interval(low=value - by, high=value + by, over="questions"))
@@ -198,7 +198,7 @@ Seconds = float | Sequence[float]
 def in_turn(
     work: str, seconds: Mapping[str, Seconds], network: str = "study", contended: int = 0, **conditions: Any
 ) -> SideBySide:
-    """One kind of work with three passes: a model's seconds in each, or one time, in 0.9 and 1/0.9 of it as well.
+    """One kind of work with three passes: a model's seconds in each, or one time, used with factors 0.9, 1 and 1/0.9.
 
     The geometric mean of the latter is that time, and the ratio of two such times is the same in every pass. The first
     passes are ``contended``.
@@ -239,7 +239,7 @@ def comparison_of(
 
 
 def usual_works(seconds: Mapping[str, float]) -> list[SideBySide]:
-    """A question takes these seconds, a hundred at once take ten times, a training step four times as long."""
+    """A question takes these seconds, a hundred at once take ten times as long, a training step four times."""
     return [
         in_turn("single_stream", seconds),
         in_turn("offline", {model: 10 * value for model, value in seconds.items()}, batch_size=32),
@@ -249,13 +249,13 @@ def usual_works(seconds: Mapping[str, float]) -> list[SideBySide]:
 
 
 def timed(metric: str, seconds: float, n: int = 10, spread: float = 0.1, **conditions: Any) -> Record:
-    """A median over passes, known to ``spread`` of its value."""
+    """A median over passes, with an interval of ± ``spread`` of its value."""
     interval = Interval(low=(1 - spread) * seconds, high=(1 + spread) * seconds, over="passes")
     return Record.of(metric, seconds, "s", n, interval=interval, conditions=conditions)
 
 
 def profile_results(study: config.Study, slug: str, parameters: float, seconds: float) -> results.Results:
-    """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens, known to 10 %."""
+    """Times in proportion to batch and length; ``seconds`` at batch 1 and 128 tokens, with an interval of ± 10 %."""
     rows = [
         Record.of("parameters", parameters, "parameters"),
         Record.of("bytes_on_disk", 4 * parameters, "bytes"),
@@ -271,7 +271,7 @@ def profile_results(study: config.Study, slug: str, parameters: float, seconds: 
 
 
 def predictions_of(scores: list[float]) -> pd.DataFrame:
-    """One question per score, of which an exact match is one of F1 1; the ids q0, q1, ... in falling order.
+    """One question per score, an exact match if F1 is 1; the ids q0, q1, ... are in falling order.
 
     Each is about an article and a passage of its own, and its reference is 'right'. The answers are 'right', or else
     'wrong 0.5' after their F1, and all stand in front; their probability falls from 1.
@@ -293,7 +293,7 @@ def predictions_of(scores: list[float]) -> pd.DataFrame:
 
 
 def write_beside(path: Path, result: results.Results, table: Path) -> None:
-    """Write a result whose table is there already."""
+    """Write a result whose table exists already."""
     results.write(path, result.model_copy(update={"beside": results.fingerprints(table.parent, table)}))
 
 
@@ -346,7 +346,7 @@ def written_study(study_of: Callable[..., config.Study], tmp_path: Path) -> tupl
 def collected_of(
     study_of: Callable[..., config.Study], price_at: Callable[..., prices.Price]
 ) -> Callable[..., Collected]:
-    """A function from model slug → one list of F1 scores per seed to all that the analysis reads of such a study.
+    """A function from model slug → one list of F1 scores per seed to everything that the analysis reads of it.
 
     BERT has 100 million parameters, takes 200 ms for a question and an hour to train, 4,500 updates of 800 ms; the
     others half of each.
@@ -428,7 +428,7 @@ class Checkout:
 
 @pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, all tests of the finished study go to one process, so that it is run once."""
+    """With several test processes, all tests of the finished study go to one, so that it runs once."""
     for item in items:
         if "finished" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("finished"))
@@ -456,7 +456,7 @@ def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[hub_server.Hub]:
-    """A Hub of its own, with an empty cache, for this test; nobody is logged in, and retries do not wait."""
+    """A separate Hub with an empty cache for this test; nobody is logged in, and retries do not wait."""
     with hub_server.running() as running:
         monkeypatch.setattr(constants, "ENDPOINT", running.url)
         monkeypatch.setattr(

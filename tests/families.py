@@ -62,7 +62,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], str]] = {
     "fnet": ({**_BERT, "tpu_short_seq_length": 64}, "FNetTokenizer"),
     "nystromformer": ({**_BERT, "max_position_embeddings": 64}, "AlbertTokenizer"),
 }  # fmt: skip
-# Without a special token in front of a question, so that no study can have them.
+# Without a leading special token, so that no study can use them.
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "t5": ({"d_model": 16, "num_layers": 1, "num_heads": 2, "d_ff": 32, "d_kv": 8}, "T5Tokenizer"),
     "xlnet": ({"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32}, "XLNetTokenizer"),
@@ -155,7 +155,7 @@ def config_of(family: str, tokenizer: Any, **settings: Any) -> Any:
 
 
 def checkpoint_of(family: str, folder: Path, kind: str = "AutoModel", **settings: Any) -> Path:
-    """A checkpoint of the family with another head than one for answers, or without one, as of ``kind``."""
+    """A checkpoint of the family with a head for another task, or without one, by ``kind``."""
     tokenizer = tokenizer_of(family)
     config = config_of(family, tokenizer, **settings)
     getattr(transformers, kind).from_config(config).save_pretrained(folder)
@@ -164,7 +164,7 @@ def checkpoint_of(family: str, folder: Path, kind: str = "AutoModel", **settings
 
 
 _FAIRSEQ = {"unk_id": 0, "bos_id": 1, "eos_id": 2}
-# As some checkpoints have their tokenizer, without tokenizer.json: the file's name, and which pieces come first.
+# Tokenizers of some checkpoints without tokenizer.json: the file's name, and which pieces come first.
 PIECES: dict[str, tuple[str, dict[str, Any]]] = {
     "deberta-v2": ("spm.model", {"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3, "pad_piece": "[PAD]",
                                  "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}),
@@ -176,7 +176,7 @@ PIECES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def with_pieces_alone(family: str, folder: Path) -> Path:
-    """The checkpoint of the family in this folder with a SentencePiece model, of TEXTS, for all of its tokenizer."""
+    """The checkpoint of the family in this folder with only a SentencePiece model, of TEXTS, as its tokenizer."""
     for path in folder.glob("*token*.json"):
         path.unlink()
     name, first = PIECES[family]

@@ -1,4 +1,4 @@
-"""A small Hub on loopback: what huggingface_hub and datasets ask of the real one, with faults on demand.
+"""A small Hub on loopback: the routes that huggingface_hub and datasets use, with faults on demand.
 
 Repositories live in memory. Small files are git blobs, weights and ``.parquet`` large ones, as on the Hub.
 """
@@ -53,8 +53,8 @@ class Fault:
     method: str
     path: str
     status: int | None = None  # answer with this status
-    cut_after: int | None = None  # or send so many bytes of the body, and hang up
-    stall_after: int | None = None  # or send so many, say so, and nothing more until the other side is gone
+    cut_after: int | None = None  # or send this many bytes of the body, and hang up
+    stall_after: int | None = None  # or send this many, signal that, and then nothing until the client is gone
     times: int = 1
 
 
@@ -118,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815
 
     def log_message(self, *arguments: Any) -> None:
-        """Say nothing: what was asked is in the server's list."""
+        """Log nothing: requests are in the server's list."""
 
     def route(self) -> None:
         path = urlsplit(self.path).path
@@ -161,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer({"error": code}, status, **({"X-Error-Code": code} if code else {}))
 
     def allowed(self, name: str) -> Repository | None:
-        """The repository, or None where it is not there or not for this caller; then that has been answered."""
+        """The repository, or None, after sending the refusal, if it does not exist or the caller has no access."""
         authorised = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if self.headers.get("Authorization") and not authorised:
             self.answer({}, 401, X_Error_Message="Invalid credentials in Authorization header")

@@ -1,4 +1,4 @@
-"""Small questions of one token a word, and the slow loops over every span that answers must agree with."""
+"""Small questions with one token per word, and slow loops over every span, with which answers must agree."""
 
 import math
 

@@ -38,7 +38,7 @@ def compared(collected: Collected, *works: SideBySide, records: Sequence[Record]
 
 
 def models(parameters: tuple[float, ...] = (100, 50), f1: tuple[float, ...] = (80, 76), **columns: Any) -> pd.DataFrame:
-    """What costs need of the table of models: an hour of training and 0.36 s a question, half of each for others."""
+    """The columns of the table of models for costs: an hour of training and 0.36 s per question, half for others."""
     share = [1.0] + [0.5] * (len(f1) - 1)
     names = ["BERT", "DistilBERT", "SqueezeBERT"][: len(f1)]
     question = [0.36 * of_first for of_first in share]

@@ -1,4 +1,4 @@
-"""Scores, differences, spreads and losses from hand-made results: every figure can be worked out on paper."""
+"""Scores, differences, spreads and losses from hand-made results: every figure can be worked out by hand."""
 
 import math
 
@@ -124,7 +124,7 @@ def test_questions_of_one_article_are_alike(collected_of):
 
 
 @pytest.mark.parametrize(("keeps", "verdict"), [(0.5, "yes"), (0.75, "cannot be told"), (0.99, "no")])
-def test_a_model_keeps_a_share_of_the_best_one_s_f1_or_not_or_it_cannot_be_told(collected_of, keeps, verdict):
+def test_a_model_keeps_a_share_of_the_best_f1_or_not_or_the_study_cannot_decide(collected_of, keeps, verdict):
     scores = {"bert": [[1.0] * 100], "distilbert": [[1.0] * 76 + [0.0] * 24]}
     row = accuracy.kept(collected_of(scores, analysis={"keeps": keeps})).iloc[0]
     # 76 % ± t at 99 degrees of freedom times the deviation of 76 ones in 100.
@@ -134,7 +134,7 @@ def test_a_model_keeps_a_share_of_the_best_one_s_f1_or_not_or_it_cannot_be_told(
     assert (row["over"], row["verdict"]) == ("questions", verdict)
 
 
-def test_a_best_f1_of_nothing_tells_no_share(collected_of):
+def test_a_best_f1_of_zero_has_no_shares(collected_of):
     assert accuracy.kept(collected_of({"bert": [[0.0] * 9], "distilbert": [[0.0] * 9]}))["verdict"].tolist() == [
         "cannot be told"
     ]
@@ -144,7 +144,7 @@ def test_a_best_f1_of_nothing_tells_no_share(collected_of):
 REWRITTEN = {"models": MODELS | {"rewritten": MODELS["bert"] | {"label": "Rewritten", "grouped_matmul": True}}}
 
 
-def test_one_model_computed_in_two_ways_is_no_contestant_and_its_answers_are_compared(collected_of):
+def test_one_model_computed_in_two_ways_is_not_a_contestant_and_its_answers_are_compared(collected_of):
     scores = {"bert": [[1, 0.5, 0], [1, 0.5, 0.5]], "distilbert": [[1, 0, 0], [1, 0, 0]]}
     collected = collected_of(scores | {"rewritten": scores["bert"]}, **REWRITTEN)
     assert collected.distinct == ["bert", "distilbert"]
@@ -175,11 +175,11 @@ def test_runs_have_their_mean_deviation_and_t_interval(collected_of):
     assert runs.iloc[1][["metric", "mean", "sd"]].tolist() == ["exact_match", 50, 0]
 
 
-def test_one_run_says_nothing_of_others(collected_of):
+def test_a_single_run_has_no_spread(collected_of):
     assert accuracy.runs(collected_of({"bert": [[1, 0.4]]})).empty
 
 
-def test_losses_stand_one_below_the_other(collected_of):
+def test_losses_are_in_one_table(collected_of):
     losses = accuracy.losses(collected_of({"bert": [[1], [1]], "distilbert": [[1], [1]]}))
     assert losses["model"].tolist() == ["BERT"] * 4 + ["DistilBERT"] * 4
     assert losses["seed"].tolist() == [0, 0, 1, 1] * 2

@@ -1,4 +1,4 @@
-"""Agreement of two models counted on fingers."""
+"""Agreement of two models, counted by hand."""
 
 import pytest
 from conftest import answers_of, question
@@ -44,5 +44,5 @@ def test_the_interval_of_a_share_is_over_questions():
     assert (found["either_low"], found["either_high"]) == (100, 100)
 
 
-def test_one_model_with_one_seed_agrees_with_nobody():
+def test_a_single_model_with_one_seed_has_no_agreement():
     assert agreement.table(answers_of([question(0)], {"A": [[1]]})).empty

@@ -77,7 +77,7 @@ def test_the_summary_has_each_time_beside_the_ratio_to_what_is_published():
     }  # fmt: skip
 
 
-def test_aims_are_held_against_the_ratios_of_their_work_and_dropout():
+def test_aims_are_compared_with_the_ratios_of_their_work_and_dropout():
     found = anomaly.aims([*records(), *records(dropout=0.0), *records(dropout=0.3)])
     columns = ["dropout", "over", "ratio", "at most", "reached"]
     assert found[columns].to_numpy().tolist() == [
@@ -90,7 +90,7 @@ def test_aims_are_held_against_the_ratios_of_their_work_and_dropout():
     assert forward[columns].to_numpy().tolist() == [[0.0, "as published", 0.625, 0.6, False]]
 
 
-def test_records_of_other_measurements_are_passed_over():
+def test_records_of_other_measurements_are_ignored():
     other = Record.of("forward_seconds", 1.0, "s per call")
     pd.testing.assert_frame_equal(anomaly.summary([other, *records()]), anomaly.summary(records()))
 
@@ -122,7 +122,7 @@ def test_stored_seconds_of_classes_add_up_to_the_time_of_the_same_call_in_turn()
         assert sum(classes) == pytest.approx(timed)
 
 
-def test_tables_and_variants_call_things_by_the_same_names():
+def test_tables_and_variants_use_the_same_names():
     names = [variant.name for variant in (variants.PUBLISHED, variants.CONTROL, variants.REWRITTEN, variants.BERT)]
     assert names == [anomaly.PUBLISHED, anomaly.CONTROL, anomaly.REWRITTEN, anomaly.BERT]
 

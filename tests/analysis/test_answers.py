@@ -1,4 +1,4 @@
-"""Answers stand beside their own questions, and questions about one passage are known to be alike."""
+"""Answers belong to their questions, and questions about one passage form a cluster."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Questions to read: the right ones, always the same, and not a character of their texts lost or moved."""
+"""Sample questions: the right ones, reproducible, with every character of their texts in place."""
 
 import pytest
 from conftest import answers_of, question

@@ -1,4 +1,4 @@
-"""Accuracy and time of a question side by side, and every two models compared."""
+"""Accuracy and time per question, and all pairs of models compared."""
 
 import pandas as pd
 import pytest
@@ -23,7 +23,7 @@ def collected(profiled):
     return profiled({"bert": sized(100e6), "distilbert": sized(50e6)})  # 0.2 s a question and 0.1 s
 
 
-def test_choices_stand_to_the_front_by_accuracy_and_the_ratio_of_times(collected):
+def test_standings_follow_from_accuracy_and_the_ratio_of_times(collected):
     choices, contest = choice.choices(collected, models().assign(f1_low=[79, 75]), pd.DataFrame([GAP]))
     assert choices["standing"].tolist() == ["front", "front"]
     assert (contest.accuracy("DistilBERT", "BERT"), contest.speed("DistilBERT", "BERT")) == ("worse", "better")

@@ -1,4 +1,4 @@
-"""Models in engines: each against itself in torch, all of them on one front, and reasons where there is no figure."""
+"""Models in engines: each compared with itself in torch, one front for all, and reasons for missing figures."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_points_are_models_in_the_engines_that_answered(served):
     assert accuracy.variants(served).empty
 
 
-def test_each_engine_stands_against_its_model_in_torch(served):
+def test_each_engine_is_compared_with_its_model_in_torch(served):
     table = engines.table(served).set_index(["model", "engine"])
     same, lossy = table.loc["BERT", "ONNX Runtime"], table.loc["BERT", "int8"]
     assert (same["f1_difference"], same["differing"], same["answers"], same["kept"]) == (0, 0, 40, "yes")
@@ -80,19 +80,19 @@ def test_an_engine_without_a_result_has_its_reason(served):
     assert table.loc["BERT", "int8"]["reason"] == ""
 
 
-def test_an_engine_that_was_not_timed_is_no_point(served):
+def test_an_engine_that_was_not_timed_is_not_a_point(served):
     works = in_turn("single_stream", {"bert": 0.2, "bert onnxruntime": 0.1, "distilbert": 0.1})
     short = compared(served, works)
     assert "bert onnxruntime-int8" not in short.points
     reasons = engines.table(short).set_index(["model", "engine"])["reason"]
-    assert reasons["BERT", "int8"] == "memory did not suffice when it was timed"
+    assert "memory" in reasons["BERT", "int8"]
 
 
 def test_a_study_with_torch_alone_has_no_table(collected_of):
     assert engines.table(collected_of({"bert": [EQUAL], "distilbert": [WORSE]})).empty
 
 
-def test_every_point_stands_to_the_pareto_front_by_its_own_answers_and_times(served):
+def test_every_point_has_a_standing_by_its_own_answers_and_times(served):
     table, contest = choice.choices(served, accuracy.models(served), accuracy.differences(served))
     standing = dict(zip(table["model"], table["standing"], strict=True))
     assert table["of"].tolist() == ["BERT"] * 3 + ["DistilBERT"]

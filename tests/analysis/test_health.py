@@ -30,7 +30,7 @@ def reasons(collected: Collected) -> dict[str, list[str]]:
     return {run: why.split("; ") for run, why in (sentence.split(": ") for sentence in split)}
 
 
-def test_there_is_no_notice_where_all_is_well(collected_of):
+def test_there_is_no_notice_if_all_runs_learned(collected_of):
     assert health.notices(collected_of({"bert": [FIFTY, FIFTY], "distilbert": [FIFTY]})) == []
 
 
@@ -88,7 +88,7 @@ def test_a_model_that_came_fine_tuned_has_no_seed(collected_of):
     assert list(reasons(collected)) == ["BERT fails"]
 
 
-def test_runs_that_were_stopped_are_reported_with_the_sentence_on_which_they_ended(collected_of, tmp_path):
+def test_stopped_runs_are_reported_with_their_error(collected_of, tmp_path):
     collected, run = collected_of({"bert": [FIFTY]}, seeds=[0, 1, 2]), RunPaths(tmp_path)
     error = {"output_type": "error", "ename": "StudyError", "evalue": "training.learning_rate: the training diverged"}
     write(run.seed_folder("bert", 1) / "partial-1-train.ipynb", {"cells": [{"outputs": []}, {"outputs": [error]}, {}]})
@@ -99,7 +99,7 @@ def test_runs_that_were_stopped_are_reported_with_the_sentence_on_which_they_end
     ]
 
 
-def test_where_all_of_the_study_is_there_nothing_was_stopped(collected_of, tmp_path):
+def test_a_complete_study_has_no_stopped_runs(collected_of, tmp_path):
     collected = collected_of({"bert": [FIFTY], "distilbert": [FIFTY]})
     assert health.stopped(collected, RunPaths(tmp_path)) == []
 

@@ -1,4 +1,4 @@
-"""Costs from hand-made passes: every figure can be worked out on paper."""
+"""Costs from hand-made passes: every figure can be worked out by hand."""
 
 import math
 from dataclasses import replace
@@ -53,7 +53,7 @@ def test_a_model_that_came_fine_tuned_has_no_training_cost(collected):
     assert table["usd_per_point"].iloc[0] == 0.5  # all of BERT's USD 2 for 4 points
 
 
-def test_a_machine_of_one_s_own_costs_nothing(collected, price_at):
+def test_ones_own_machine_costs_nothing(collected, price_at):
     table = money.costs_of(replace(collected, price=price_at(0)), models(), contest())
     assert (table[["training_usd", "million_usd"]] == 0).all(axis=None)
     assert table["cheapest"].tolist() == table["dearest"].tolist() == [1, 1]
@@ -71,11 +71,11 @@ def test_the_cheaper_to_serve_pays_back_within_a_range_by_both_intervals(collect
     assert row == ["DistilBERT", "BERT", pytest.approx(90 / (0.1 + half), 1e-4), pytest.approx(90 / (0.1 - half), 1e-4)]
 
 
-def test_what_costs_less_to_train_as_well_has_paid_back_at_once(collected):
+def test_a_model_that_also_costs_less_to_train_breaks_even_immediately(collected):
     assert money.break_even(collected, contest()).to_numpy().tolist() == [["DistilBERT", "BERT", 0, 0]]
 
 
-def test_break_even_cannot_be_told_where_neither_is_significantly_faster(collected):
+def test_break_even_is_undefined_if_neither_is_significantly_faster(collected):
     even = money.break_even(collected, contest(ratio=UNTOLD))
     assert even[["questions_low", "questions_high"]].isna().to_numpy().tolist() == [[True, True]]
 

@@ -1,4 +1,4 @@
-"""What a report says of its numbers' origin is what the result files and the executed notebooks hold."""
+"""The provenance in a report equals that of the result files and executed notebooks."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ def note(run: RunPaths, name: str, **papermill: object) -> None:
     file.write_text(json.dumps({"metadata": {"papermill": papermill} if papermill else {}, "cells": []}))
 
 
-def test_facts_name_what_a_model_has_of_its_own_in_its_recipe(collected_of):
+def test_facts_name_a_models_changes_to_the_recipe(collected_of):
     own = {"learning_rate": 1.0e-4, "epochs": 3}  # three is the study's too
     collected = collected_of(
         {"bert": [[1.0]], "distilbert": [[0.0]]},
@@ -47,7 +47,7 @@ def test_facts_name_each_value_once_and_all_where_files_differ(collected_of):
     assert provenance.facts(collected, STUDY)["Python"] == f"{first}; 3.99"
 
 
-def test_durations_are_what_papermill_noted(collected_of, tmp_path):
+def test_durations_come_from_papermills_metadata(collected_of, tmp_path):
     run = RunPaths(tmp_path)
     note(run, "bert/seed-1/1-train.ipynb", start_time="2026-01-02T13:04:05.6+01:00", duration=90.0)
     note(run, "bert/3-profile.ipynb", start_time="2026-01-02T11:00:00+00:00", duration=30.5)
@@ -115,7 +115,7 @@ def test_pages_are_linked_in_the_order_in_which_notebooks_ran(collected_of, tmp_
     ]
 
 
-def test_a_file_that_is_no_notebook_is_named(collected_of, tmp_path):
+def test_a_file_that_is_not_a_notebook_is_named(collected_of, tmp_path):
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "3-profile.ipynb").write_text("[]")
     with pytest.raises(StudyError, match=r"3-profile.ipynb: is no notebook"):

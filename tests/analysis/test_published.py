@@ -44,7 +44,7 @@ def test_corrected_times_over_bert_s_are_those_of_both_gpus_and_both_counts(prof
     assert row["corrected_high"] == pytest.approx(4.6346 / 13.4257 * 0.8 / 0.6)
 
 
-def test_without_bert_nothing_is_over_bert_s(profiled, original):
+def test_without_bert_there_are_no_times_relative_to_it(profiled, original):
     collected = profiled({"distilbert": sized(DISTILBERT)})
     row = published.tradeoff(collected, original).iloc[0]
     assert math.isnan(row["relative"])
@@ -79,7 +79,7 @@ def test_another_model_has_no_published_figures(profiled, original, hub, paramet
     assert published.tradeoff(collected, original).empty
 
 
-def test_a_score_is_placed_beside_each_published_one(collected_of, monkeypatch, original):
+def test_a_score_is_compared_with_each_published_one(collected_of, monkeypatch, original):
     monkeypatch.setattr(published, "architecture", lambda collected, slug: slug)
     collected = collected_of({"bert": [[1.0] * 10570]}, data=SQUAD)
     table = accuracy.models(collected).assign(f1=88.0, f1_low=88.2, f1_high=88.51)

@@ -1,4 +1,4 @@
-"""What the benchmark of engines says of SqueezeBERT's quantisation, from records that can be followed by hand."""
+"""The benchmark's figures on SqueezeBERT's quantisation, from records that can be checked by hand."""
 
 import json
 from pathlib import Path

@@ -43,7 +43,7 @@ def test_percentiles_and_energy_are_those_of_the_model_and_the_network(profiled)
     assert math.isnan(row["p99"])
 
 
-def test_networks_of_the_study_and_of_full_size_are_apart(profiled):
+def test_networks_of_the_study_and_of_full_size_are_separate(profiled):
     collected = compared(
         profiled(BOTH),
         in_turn("single_stream", {"bert": 0.1, "distilbert": 0.003}),

@@ -1,4 +1,4 @@
-"""Kinds of question on paper, and scores and differences that agree with the functions for one comparison."""
+"""Slices by hand, and scores and differences that agree with the functions for one comparison."""
 
 from dataclasses import replace
 

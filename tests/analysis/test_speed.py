@@ -54,7 +54,7 @@ def test_a_training_step_has_its_windows(profiled):
     assert (bert.step.value, bert.windows, bert.forward) == (pytest.approx(0.8), 16, None)
 
 
-def test_grids_have_a_row_a_point(collected_of):
+def test_grids_have_one_row_per_point(collected_of):
     timings = speed.timings(collected_of({"bert": [[1, 0]], "distilbert": [[1, 1]]}))
     assert len(timings) == 2 * 2 * 2 * 2
     chosen = timings[(timings["model"] == "DistilBERT") & (timings["work"] == "training_step")]
@@ -62,7 +62,7 @@ def test_grids_have_a_row_a_point(collected_of):
     assert chosen["repeats"].tolist() == [12] * 4
 
 
-def test_full_rows_have_a_row_a_point_and_model_without_the_controls(profiled):
+def test_full_rows_have_one_row_per_point_and_model_without_controls(profiled):
     times = {"bert": 0.2, "bert eager": 0.3, "distilbert": 0.1}
     rows = speed.full_rows(compared(profiled(BOTH), forward(times), forward({"bert": 0.05}, 1, 32)))
     assert rows[["model", "length"]].to_numpy().tolist() == [["BERT", 128], ["DistilBERT", 128], ["BERT", 32]]

@@ -1,4 +1,4 @@
-"""What a teacher brought and cost, from hand-made scores and times."""
+"""The gain and cost of distillation, from hand-made scores and times."""
 
 import math
 
@@ -54,12 +54,12 @@ def test_with_several_runs_of_each_the_gain_is_over_them_as_well(collected_of):
     assert row["over"] == "questions and training runs"
 
 
-def test_without_the_same_model_alone_there_is_no_gain_to_tell(collected_of):
+def test_without_the_untaught_model_there_is_no_gain(collected_of):
     scores = {slug: SCORES[slug] for slug in ("bert", "taught")}
     (row,) = teaching.students(collect(collected_of, scores)).to_dict("records")
     assert (row["alone"], row["over"], row["verdict"]) == ("", "", "")
     assert math.isnan(row["f1_difference"])
 
 
-def test_where_nobody_was_taught_there_is_no_row(collected_of):
+def test_without_students_there_is_no_row(collected_of):
     assert teaching.students(collected_of({"bert": [[1, 0]]})).empty

@@ -1,4 +1,4 @@
-"""Every file has one place, and none is ever half there."""
+"""Every file has one place and is written atomically."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_the_root_is_the_repository():
     assert (ROOT / "src" / "qa_tradeoffs" / "core" / "files.py").is_file()
 
 
-def test_what_belongs_to_one_training_lies_in_one_folder_and_a_profile_in_its_models():
+def test_files_of_one_training_share_a_folder_and_a_profile_is_in_its_models():
     of_seed = [RUN.checkpoint, RUN.training, RUN.history, RUN.evaluation, RUN.predictions]
     assert [str(path("bert", 2).relative_to("runs/demo/bert/seed-2")) for path in of_seed] == [
         "checkpoint", "training.json", "history.parquet", "evaluation.json", "predictions.parquet"
@@ -74,15 +74,15 @@ def test_a_failed_write_leaves_what_was_there_and_no_temporary_file(tmp_path, ol
         ("a\0b", "embedded null byte"),
     ],
 )
-def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path, folder, reason):
+def test_a_folder_that_cannot_be_created_is_one_sentence(tmp_path, folder, reason):
     (tmp_path / "file").touch()
-    with pytest.raises(StudyError, match=rf"this folder of results cannot be made \({reason}\)$"):
+    with pytest.raises(StudyError, match=rf": .*\({reason}\)$"):
         files.write_text(tmp_path / folder / "result.json", "{}")
 
 
-def test_a_folder_that_may_not_be_written_into_is_one_sentence(tmp_path, monkeypatch):
+def test_a_folder_that_is_not_writable_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "access", lambda folder, mode: False)  # root may write everywhere
-    with pytest.raises(StudyError, match=rf"^{tmp_path}: nothing can be written into this folder of results; allow"):
+    with pytest.raises(StudyError, match=rf"^{tmp_path}: .*not writable"):
         files.write_text(tmp_path / "result.json", "{}")
 
 

@@ -1,4 +1,4 @@
-"""SQuAD's nesting: paragraphs come with their place, and what is not nested so is refused with its path of keys."""
+"""SQuAD's nesting: paragraphs have their place, and other content is refused with its path of keys."""
 
 import json
 from pathlib import Path
@@ -49,7 +49,7 @@ def test_paragraphs_come_in_order_with_place_and_title(tmp_path):
         *(({"data": [{"paragraphs": [{"context": "", "n": n}]}]}, f"{N}: must be a whole number") for n in NO_NUMBERS),
     ],
 )
-def test_what_is_not_nested_so_is_refused_with_its_path_of_keys(tmp_path, content, problem):
+def test_content_in_another_form_is_refused_with_its_path_of_keys(tmp_path, content, problem):
     with pytest.raises(StudyError) as error:
         read(tmp_path, content)
     assert str(error.value).startswith(f"{tmp_path / 'dev.json'}: {problem}")
@@ -73,7 +73,7 @@ class Question(Part):
         ("answers", {"text": "a", "answer_start": 0}, [FIRST]),
     ],
 )  # fmt: skip
-def test_what_means_the_same_is_read_as_the_same(key, given, read_as):
+def test_equivalent_variants_are_read_alike(key, given, read_as):
     valid = {"id": "1", "title": "t", "answers": []}
     assert getattr(Question.model_validate(valid | {key: given}), key) == read_as
 

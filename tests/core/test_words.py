@@ -1,4 +1,4 @@
-"""Numbers in words, the same everywhere."""
+"""Numbers as text, formatted alike everywhere."""
 
 import math
 

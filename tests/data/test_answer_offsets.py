@@ -18,12 +18,12 @@ def at(*starts: int, context: str = CONTEXT) -> Example:
     ("utf-16", (5, 13), "UTF-16 units"),
     ("bytes", (8, 16), "bytes of UTF-8"),
 ])  # fmt: skip
-def test_the_unit_of_a_file_is_the_one_that_fits_and_is_named_where_it_is_converted(unit, starts, named):
+def test_the_unit_of_a_file_is_detected_and_a_conversion_is_noted(unit, starts, named):
     found, note = in_characters([ASCII, at(*starts)], "detect")
     assert found == [ASCII, at(4, 12)]
     assert note == (
         f"answer offsets are counted in {named} (2 of 2 answers in contexts beyond ASCII are there, in characters 0) "
-        "and were converted; `data.offsets: characters` forbids it"
+        "and were converted; `data.offsets: characters` avoids it"
         if named
         else ""
     )
@@ -31,7 +31,7 @@ def test_the_unit_of_a_file_is_the_one_that_fits_and_is_named_where_it_is_conver
 
 
 def test_the_file_as_a_whole_decides():
-    # Two fit in UTF-16 units, one in characters: the one is converted with the others, and no longer fits.
+    # Two fit in UTF-16 units, one in characters: that one is converted with the others and no longer fits.
     found, note = in_characters([at(5), at(5), at(4)], "detect")
     assert [example.answer_starts for example in found] == [(4,), (4,), (3,)]
     assert "(2 of 3 answers in contexts beyond ASCII are there, in characters 1)" in note
@@ -42,7 +42,7 @@ def test_a_study_can_forbid_the_conversion():
     assert in_characters([at(5, 13)], "characters") == ([at(5, 13)], "")
 
 
-def test_what_fits_two_units_at_different_places_is_said():
+def test_offsets_that_fit_two_units_at_different_places_are_noted():
     seven = Example("q7", "t", "😀 7 7 7", "How many?", ("7",), (4,))  # the second in characters, in UTF-16 units none
     assert in_characters([seven], "detect") == ([seven], "")
     # The second in characters, the first in UTF-16 units.
@@ -56,6 +56,6 @@ def test_what_fits_two_units_at_different_places_is_said():
 
 
 @pytest.mark.parametrize("start", [-1, 10**400, 1, 2, 3])
-def test_offsets_of_nothing_stay_harmless(start):
+def test_offsets_in_an_empty_context_are_harmless(start):
     (found,), _ = in_characters([at(start)], "bytes")
     assert found.answer_starts[0] <= len(CONTEXT)

@@ -1,4 +1,4 @@
-"""Rows whose right reading, or right refusal, can be seen."""
+"""Rows whose correct reading or refusal is obvious."""
 
 from dataclasses import replace
 from typing import Any
@@ -43,7 +43,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("fault", "change"), FAULTS.items(), ids=FAULTS)
 @pytest.mark.parametrize("misplaced", ["repair", "refuse", "drop"])
-def test_what_cannot_be_scored_is_counted_with_the_first_three_ids_and_refused_or_left_out(fault, change, misplaced):
+def test_questions_that_cannot_be_scored_are_counted_named_and_refused_or_left_out(fault, change, misplaced):
     bad = [replace(ADA, id=name, **change) for name in "abcd"]
     counted = f"dev.json: 4 of 5 questions {fault.replace('has', 'have', 1)}, first 'a', 'b', 'c' (row 1"
     if misplaced == "drop":
@@ -65,15 +65,15 @@ def test_a_question_without_an_answer_is_never_left_out_silently():
         check(ADA, replace(BOB, answers=(), answer_starts=()), misplaced="drop")
 
 
-def test_where_all_is_left_out_there_is_no_data():
+def test_leaving_out_every_question_is_an_error():
     with pytest.raises(
-        StudyError, match=r"^dev\.json: has no question that is left of 1 question; expected at least one$"
+        StudyError, match=r"^dev\.json: has no question left of 1 question"
     ):
         check(replace(ADA, question=""), misplaced="drop")
 
 
 @pytest.mark.parametrize(("v2", "answers"), [(True, ()), (False, ("Ada",))])
-def test_answers_of_an_impossible_question_are_named_and_count_only_in_version_1(v2, answers):
+def test_answers_of_an_impossible_question_are_reported_and_count_only_in_version_1(v2, answers):
     examples, (note,) = check(ADA, impossible=True, v2=v2)
     assert examples[0].answers == answers
     assert note.startswith(
@@ -82,7 +82,7 @@ def test_answers_of_an_impossible_question_are_named_and_count_only_in_version_1
 
 
 def test_ids_are_unique_and_there_is_a_question():
-    with pytest.raises(StudyError, match=r"^dev\.json: the id 'q1' is there 2 times"):
+    with pytest.raises(StudyError, match=r"^dev\.json: the id 'q1' .* 2 times"):
         check(ADA, ADA)
     with pytest.raises(StudyError, match=r"^dev\.json: has no question"):
         check()
@@ -90,7 +90,7 @@ def test_ids_are_unique_and_there_is_a_question():
 
 @pytest.mark.parametrize(
     ("given", "right"),
-    # "Bob" is at 8 and at 13; 10 is two from the one and three from the other, 11 the other way round
+    # "Bob" is at 8 and at 13; 10 is closer to 8, and 11 to 13
     [(7, 8), (10, 8), (11, 13), (14, 13), (999, 13), (-5, 8)],
 )
 def test_a_misplaced_answer_moves_to_its_nearest_occurrence(given, right):
@@ -100,7 +100,7 @@ def test_a_misplaced_answer_moves_to_its_nearest_occurrence(given, right):
 
 def test_moved_answers_are_counted_in_a_note():
     rows = [ADA, *(replace(BOB, id=name, answer_starts=(0,)) for name in ("q2", "q3"))]
-    assert check(*rows)[1] == (
-        "dev.json: 2 of 3 questions have an answer that is not at its answer_start, first 'q2', 'q3' (row 1); each was "
-        "moved to the nearest place where its text occurs",
+    (note,) = check(*rows)[1]
+    assert note.startswith(
+        "dev.json: 2 of 3 questions have an answer that is not at its answer_start, first 'q2', 'q3' (row 1); "
     )

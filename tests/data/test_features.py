@@ -1,4 +1,4 @@
-"""Windows equal what the tokenizer itself makes of each pair, labels what the usual loop over offsets finds."""
+"""Windows equal the tokenizer's own for each pair, and labels those of the usual loop over offsets."""
 
 import logging
 from types import SimpleNamespace
@@ -129,7 +129,7 @@ def test_windows_and_labels_are_those_of_the_tokenizer_called_on_each_pair_and_o
 @settings(max_examples=60, deadline=None)
 @given(asked=st.lists(examples(), min_size=1, max_size=4))
 def test_byte_level_labels_give_back_the_answer_text(asked):
-    """Several byte tokens can share one character: all of the answer's are labelled."""
+    """Several byte tokens can share one character: all tokens of the answer are labelled."""
     windows = build(asked, BYTE_LEVEL, 1000, 0)
     assert len(windows.lengths) == len(asked)
     for i, example in enumerate(asked):
@@ -211,7 +211,7 @@ def test_each_distinct_context_is_tokenised_once():
     assert sorted(seen) == ["?", "? ?", "? ? ?", "a b", "c"]
 
 
-def test_a_length_without_room_is_refused_with_the_length_that_would_do():
+def test_a_max_length_without_room_is_refused_with_one_that_suffices():
     example = one("a b c d e f", "? ?")
     with pytest.raises(StudyError, match=r"question q1.*at least 9"):
         build([example], letters(), max_length=8, stride=3)
@@ -244,7 +244,7 @@ def test_padding_fills_rows_on_the_right():
     ]
 
 
-def test_batches_hold_like_lengths_within_the_token_budget():
+def test_batches_have_rows_of_similar_length_within_the_token_budget():
     cut = batches(np.array([3, 9, 3, 4, 20, 3]), max_tokens=10)
     assert [rows.tolist() for rows in cut] == [[4], [1], [3, 0], [2, 5]]
 
@@ -262,7 +262,7 @@ def test_every_row_is_in_one_batch_and_no_batch_exceeds_the_budget(lengths, max_
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= max_tokens
 
 
-def test_parts_of_an_update_are_split_where_padding_would_cost_more_than_a_part():
+def test_an_update_is_split_where_padding_costs_more_than_another_part():
     # 20 stands alone where a part costs less than the 2 · (20 - 9) tokens that padding both others to it takes.
     lengths = np.array([9, 20, 8])
     assert [part.tolist() for part in parts(lengths, own_cost=21)] == [[1], [0, 2]]
@@ -274,7 +274,7 @@ def test_parts_of_an_update_are_split_where_padding_would_cost_more_than_a_part(
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=6), st.integers(0, 20))
-def test_no_other_parts_of_an_update_are_cheaper(lengths, own_cost):
+def test_no_other_split_of_an_update_is_cheaper(lengths, own_cost):
     cut = parts(np.array(lengths), own_cost)
     assert sorted(row for part in cut for row in part) == list(range(len(lengths)))
     cost = sum(len(part) * max(lengths[row] for row in part) + own_cost for part in cut)

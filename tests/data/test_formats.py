@@ -1,4 +1,4 @@
-"""Every form of the same three questions is read as the same, and what is none of them is refused by what it is."""
+"""Every format of the same three questions is read alike, and unknown formats are refused with a description."""
 
 import gzip
 import json
@@ -51,7 +51,7 @@ def written(name: str, folder: Path) -> bytes:
 
 
 def alone(mark: str) -> bytes:
-    """A table with one answer in columns of its own."""
+    """A table with a single answer in separate columns."""
     header = mark.join(("id", "title", "context", "question", "answer_text", "answer_start"))
     return f"{header}\n{mark.join(('1', 't', 'Ada.', 'Who?', 'Ada', '0'))}\n".encode()
 
@@ -81,14 +81,14 @@ def test_the_form_of_a_file_is_recognised_by_its_content_alone(tmp_path, form):
     assert sources.read_files(path) == (EXAMPLES, ())
 
 
-def test_one_answer_is_a_text_even_where_it_looks_like_a_list(tmp_path):
+def test_a_single_answer_is_text_even_if_it_looks_like_a_list(tmp_path):
     row = {"id": "1", "title": "t", "context": "See [1].", "question": "What?", "answer_text": "[1]", "answer_start": 4}
     (tmp_path / "a").write_bytes(as_json([row]))
     assert sources.read_files(tmp_path / "a")[0] == [Example("1", "t", "See [1].", "What?", ("[1]",), (4,))]
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-def test_one_answer_may_have_columns_of_its_own(tmp_path, mark):
+def test_a_single_answer_may_have_separate_columns(tmp_path, mark):
     (tmp_path / "a").write_bytes(alone(mark))
     assert sources.read_files(tmp_path / "a")[0] == [Example("1", "t", "Ada.", "Who?", ("Ada",), (0,))]
 
@@ -100,16 +100,16 @@ def test_one_answer_may_have_columns_of_its_own(tmp_path, mark):
         ("[1]".encode("utf-32-le"), "is text in the encoding utf-32-le; save"),
         (
             as_json(ROWS).decode().replace("Who", "什么问题在这里").encode("gb18030"),
-            "is text in the encoding gb18030, as it ",
+            "is text in the encoding gb18030, ",
         ),
-        # In these, German is the same bytes: the most widespread is named.
-        ("[Größe]".encode("cp1250"), "is text in the encoding cp1252, as it seems"),
-        ("[Où est née Zoë, à la forêt, l'été]".encode("latin-1"), "is text in the encoding cp1252, as it seems"),
+        # German has the same bytes in these encodings: the most common is named.
+        ("[Größe]".encode("cp1250"), "is text in the encoding cp1252, "),
+        ("[Où est née Zoë, à la forêt, l'été]".encode("latin-1"), "is text in the encoding cp1252, "),
         (
             "[Gdzie mieszkał Łukasz? Mieszkał w Łodzi, później w Gdańsku, gdzie żył długo.]".encode("cp1250"),
-            "is text in the encoding cp1250, as it seems",
+            "is text in the encoding cp1250, ",
         ),
-        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "is no text, no gzip and no parquet file; save it as text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "is neither text nor a gzip or parquet file; "),
         (gzip.compress(b"[]", mtime=0)[:-4], "is a gzip file that cannot be unpacked ("),
         (b"PAR1 and more", "is a parquet file that cannot be read ("),
         (b"", "is empty, which is neither JSON nor the header of a table; expected SQuAD's nesting ("),
@@ -122,7 +122,7 @@ def test_one_answer_may_have_columns_of_its_own(tmp_path, mark):
         (b'{"context": ["a"], "question": []}', "the columns context and question are of different length"),
     ],
 )
-def test_what_is_no_form_of_questions_is_refused_by_what_it_is(tmp_path, content, message):
+def test_an_unknown_format_is_refused_with_a_description_of_the_file(tmp_path, content, message):
     path = tmp_path / "questions.json"
     path.write_bytes(content)
     with pytest.raises(StudyError) as error:
@@ -141,14 +141,13 @@ def test_a_gzip_bomb_is_refused_within_bounded_memory(tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert str(error.value) == (
-        f"{path}: is a gzip file of {len(bomb):,} bytes that unpacks to more than {2**24:,}, which no text does; give "
-        "the questions unpacked"
+    assert str(error.value).startswith(
+        f"{path}: is a gzip file of {len(bomb):,} bytes that unpacks to more than {2**24:,}, "
     )
     assert peak < 3 * 2**24
 
 
-def test_a_large_file_may_be_packed_as_far_as_text_is(tmp_path, monkeypatch):
+def test_a_large_file_may_be_compressed_as_much_as_text_can_be(tmp_path, monkeypatch):
     monkeypatch.setattr(formats, "_ANYWAY_UNPACKED", 0)
     (tmp_path / "a").write_bytes(gzip.compress(as_lines(ROWS)))
     assert sources.read_files(tmp_path / "a") == (EXAMPLES, ())
@@ -171,7 +170,7 @@ def test_messages_name_the_form_that_was_recognised(tmp_path):
 
 
 @pytest.mark.parametrize("answers", ["__import__('os').system('touch ran')", "{'text': open('ran', 'w')}"])
-def test_nothing_that_a_table_holds_is_run(tmp_path, monkeypatch, answers):
+def test_nothing_in_a_table_is_executed(tmp_path, monkeypatch, answers):
     monkeypatch.chdir(tmp_path)
     pd.DataFrame([ROWS[0] | {"answers": answers}]).to_csv(tmp_path / "a.csv")
     with pytest.raises(StudyError, match="answers"):
@@ -180,7 +179,7 @@ def test_nothing_that_a_table_holds_is_run(tmp_path, monkeypatch, answers):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_spoilt_file_is_refused_or_holds_answers_where_they_say(tmp_path, form):
+def test_a_corrupted_file_is_refused_or_has_answers_at_their_offsets(tmp_path, form):
     whole, path, rng = FORMS[form] or written(form, tmp_path), tmp_path / "spoilt", random.Random(0)
     for _ in range(60):
         content = bytearray(whole)
@@ -201,13 +200,13 @@ def test_a_spoilt_file_is_refused_or_holds_answers_where_they_say(tmp_path, form
             ] == list(e.answers)
 
 
-def test_a_row_that_ends_early_lacks_what_it_lacks(tmp_path):
+def test_a_row_that_ends_early_has_missing_values(tmp_path):
     (tmp_path / "a").write_text("context,question,answers,is_impossible\nAda.,Who?,[]\nAda.\n")
     with pytest.raises(StudyError, match=r"\(CSV, flat rows\): rows\[1\]\.answers: is missing"):
         sources.read_files(tmp_path / "a", v2=True)
 
 
-def test_a_folder_and_a_list_of_files_are_read_in_order_and_their_untitled_articles_told_apart(tmp_path):
+def test_files_of_a_folder_or_list_are_read_in_order_with_distinct_names_for_untitled_articles(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     rows = [{key: row[key] for key in row if key != "title"} for row in ROWS]
@@ -224,11 +223,11 @@ def test_a_folder_without_data_is_refused(tmp_path):
         sources.read_files(tmp_path)
 
 
-def test_ids_that_are_missing_are_made_from_the_content_and_said_once(tmp_path):
+def test_missing_ids_are_made_from_the_content_and_noted_once(tmp_path):
     rows = [{key: row[key] for key in row if key != "id"} for row in ROWS]
     for name, content in (("a", rows), ("b", [rows[0] | {"question": "Where?"}, *rows])):
         (tmp_path / name).write_bytes(as_json(content))
     (first, notes), (second, _) = (sources.read_files(tmp_path / name) for name in "ab")
-    assert notes == ("a (JSON, flat rows): 3 of 3 questions came without an id; each got one from its text",)
+    assert [note.partition(" questions")[0] for note in notes] == ["a (JSON, flat rows): 3 of 3"]
     assert [e.id for e in first] == [e.id for e in second[1:]]
     assert len({e.id for e in second}) == 4

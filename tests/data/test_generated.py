@@ -1,4 +1,4 @@
-"""The generated set: seeded, in SQuAD's shape, with held-out questions, and such that it can be got wrong."""
+"""The generated set: seeded, in SQuAD's format, with held-out questions, and hard enough to get wrong."""
 
 import re
 
@@ -70,7 +70,7 @@ def test_passages_differ_in_length_and_some_answers_have_several_words():
 MIXED = generated.generate(400, 4, "validation", 0, unanswerable_share=0.3)
 
 
-def test_the_share_of_questions_without_an_answer_is_the_one_asked_for():
+def test_the_share_of_unanswerable_questions_is_as_requested():
     unanswerable = np.mean([not example.answers for example in MIXED])
     assert unanswerable == pytest.approx(0.3, abs=3 * (0.3 * 0.7 / 1600) ** 0.5)  # three standard errors
     assert all(len(example.answers) == len(example.answer_starts) for example in MIXED)

@@ -16,7 +16,7 @@ from tests import hub_server
 
 
 def rows(name: str, count: int = 1) -> list[dict[str, Any]]:
-    """Questions ``<name>-0`` and so on, each about an article of its own."""
+    """Questions ``<name>-0`` and so on, each about a separate article."""
     return [
         {
             "id": f"{name}-{n}", "title": f"{name} {n}", "context": f"Ada met {n} of {name}.", "question": "Who?",
@@ -62,7 +62,7 @@ LANGUAGES = {
 
 @pytest.fixture
 def load(server: hub_server.Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """A function that reads ``some/languages`` at its only commit, by further keys of a study file."""
+    """A function that reads ``some/languages`` at its only commit, with further keys of a study file."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")
     sha = server.add("datasets/some/languages", LANGUAGES)
 
@@ -99,17 +99,17 @@ def test_a_config_with_one_split_alone_is_split_by_article(load):
         ({"config": "de"}, "data.config: some/languages has no config 'de'; it has of.en, of.de, of.zh"),
         (
             {"config": "of.en"},
-            "data: some/languages has no split 'validation', it has train, test; name one of these as "
+            "data: some/languages has no split 'validation', only train, test; name one of these as "
             "`data.validation_split`, or as `data.split` to have it split by article",
         ),
         (
             {"config": "of.zh"},
-            "data: some/languages has no split 'train', it has validation; name one of these as `data.train_split`, or "
+            "data: some/languages has no split 'train', only validation; name one of these as `data.train_split`, or "
             "as `data.split` to have it split by article",
         ),
     ],
 )
-def test_what_a_study_has_to_name_is_told_with_what_there_is(load, keys, message):
+def test_a_missing_config_or_split_is_reported_with_the_available_ones(load, keys, message):
     with pytest.raises(StudyError) as error:
         load(**keys)
     assert str(error.value) == message

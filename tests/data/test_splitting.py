@@ -39,11 +39,10 @@ def test_articles_with_a_context_in_common_are_on_one_side():
 
 def test_passages_on_both_sides_are_counted_and_named():
     train, validation = articles(6, 2), articles(5, 3)
-    assert splitting.on_both_sides(train, validation) == (
-        "data: 5 of 5 validation passages also stand on the training side, first 'Ada met Bob. Bob left. 0' (title 0), "
-        "'Ada met Bob. Bob left. 1' (title 1), 'Ada met Bob. Bob left. 2' (title 2); scores on these are of texts that "
-        "were trained on"
-    )
+    note = splitting.on_both_sides(train, validation)
+    assert note.startswith("data: 5 of 5 validation passages ")
+    assert all(f"'Ada met Bob. Bob left. {n}' (title {n})" in note for n in range(3))
+    assert "(title 3)" not in note
     assert splitting.on_both_sides(train, articles(9, 1)[6:]) == splitting.on_both_sides([], validation) == ""
 
 
@@ -55,7 +54,7 @@ def test_a_split_depends_on_its_seed_only():
 
 def test_one_article_cannot_be_split():
     with pytest.raises(
-        StudyError, match=r"^data: has 1 article \(those with a context in common are one\), but a split by"
+        StudyError, match=r"^data: has 1 article .*needs at least 2"
     ):
         splitting.by_article(articles(1, 5), 0.5, 0)
 
@@ -90,7 +89,7 @@ def test_holding_out_every_article_is_refused():
 
 def test_a_threshold_needs_questions_of_both_kinds():
     answerable = article("a", True) + article("b", True)
-    with pytest.raises(StudyError, match="the 1 held-out questions are not of both kinds, with and without an answer"):
+    with pytest.raises(StudyError, match="data.threshold_questions: the 1 held-out questions"):
         splitting.for_threshold(answerable, 1)
 
 

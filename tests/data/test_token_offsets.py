@@ -1,4 +1,4 @@
-"""Tokens stand where their characters are, whatever the tokenizer says of blanks."""
+"""Tokens have the offsets of their characters, however the tokenizer treats spaces."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_starts_and_ends_never_go_back():
     assert fixed([(7, 11), (12, 12), (11, 12)], ["Rome", "", ","]) == [(7, 11), (11, 12), (11, 12)]
 
 
-def test_texts_are_corrected_apart():
+def test_each_text_is_corrected_separately():
     assert fixed([(0, 2), (0, 1), (3, 4)], ["go", "x", " yz"], ["go", "x yz"], [0, 1, 3]) == [(0, 2), (0, 1), (2, 4)]
     assert fixed([(1, 2)], [" yz"], ["go", "yz"], [0, 0, 1]) == [(0, 2)]
     assert fixed([], [], ["", ""], [0, 0, 0]) == []

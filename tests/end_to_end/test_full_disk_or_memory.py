@@ -1,6 +1,7 @@
-"""A disk or a memory that runs full is one sentence; what was finished stays, and work goes on from it."""
+"""Running out of disk or memory is one sentence; finished work is kept and resumed."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(network_of, tokeni
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
-def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
+def test_a_training_resumes_from_the_last_checkpoint_that_fitted(
     fit, network_of, tokenizer, examples, tmp_path, monkeypatch
 ):
     windows, recipe = features.build(examples, tokenizer, 64, 16), {"epochs": 2, "batch_size": 2}
@@ -108,7 +109,7 @@ def test_a_training_goes_on_from_the_last_checkpoint_that_did_fit(
     assert all(torch.equal(one, other) for one, other in pairs)
 
 
-def test_a_batch_that_memory_cannot_hold_says_half_of_it_and_the_process_goes_on(
+def test_a_batch_that_exceeds_memory_suggests_half_and_the_process_continues(
     fit, network_of, tokenizer, examples, tmp_path
 ):
     questions = [replace(example, id=f"{number}") for number in range(800) for example in examples]
@@ -116,7 +117,7 @@ def test_a_batch_that_memory_cannot_hold_says_half_of_it_and_the_process_goes_on
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     with limited(resource.RLIMIT_AS, taken + 50 * 2**20), pytest.raises(StudyError) as error:
         fit(network_of(), windows, batch_size=4000, epochs=1, save_minutes=10)
-    assert str(error.value) == "training.batch_size: a batch of 4000 is too much for this machine's memory; try 2000"
+    assert re.match("training.batch_size: a batch of 4000 .*; try 2000$", str(error.value))
     assert list((tmp_path / "unfinished").glob("checkpoint-*")) == []
     assert fit(network_of(), windows, batch_size=8, epochs=0.004, save_minutes=10).steps == 2  # the same process
 
@@ -150,7 +151,7 @@ def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay
     )
     assert done.stderr.splitlines() == [
         f"error: {disk}/result.json: cannot be written, the disk (or its quota) is full; make room and run the "
-        "command again: what is finished stays"
+        "command again: finished work is kept"
     ]
     assert done.stdout.splitlines() == [
         "code 2", f"{disk}/result.json 1000",
@@ -162,10 +163,10 @@ def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay
     ("into", "code", "said"),
     [
         ("> /dev/full", 2, "error: the output: cannot be written, the disk (or its quota) is full; make room\n"),
-        ("| true", 0, ""),  # a reader who has seen enough
+        ("| true", 0, ""),  # a reader that closes the pipe
     ],
 )
-def test_a_command_whose_output_nobody_takes_ends_in_one_sentence_at_most(tmp_path, into, code, said):
+def test_a_command_with_an_unreadable_output_ends_in_at_most_one_sentence(tmp_path, into, code, said):
     words, variables = f"{sys.executable} -m qa_tradeoffs.runs.plan {into}", {"STUDY": "smoke", "RUN": str(tmp_path)}
     done = subprocess.run(["sh", "-c", words], env=os.environ | variables, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (code, said)

@@ -1,4 +1,4 @@
-"""Whatever is killed at whatever moment: make goes on from there, and ends as if nothing had happened."""
+"""Whatever is killed at any moment, make resumes from there and gives the same results."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 
 
 def start(checkout: Checkout, *arguments: str) -> subprocess.Popen[str]:
-    """Make, in a process group of its own."""
+    """Make, in a separate process group."""
     return subprocess.Popen(
         checkout.command("STUDY=tiny", *arguments),
         cwd=checkout.folder,
@@ -39,7 +39,7 @@ def start(checkout: Checkout, *arguments: str) -> subprocess.Popen[str]:
 
 
 def processes(make: subprocess.Popen[str], role: str = "") -> list[psutil.Process]:
-    """Make and all that it started that are still there; or only its kernels, or those that run a notebook."""
+    """Make and all its remaining processes; or only its kernels, or those that run a notebook."""
     word = {"": "", "kernel": "ipykernel_launcher", "run": "qa_tradeoffs.runs.execute"}[role]
     with contextlib.suppress(psutil.NoSuchProcess):
         top = psutil.Process(make.pid)
@@ -55,7 +55,7 @@ def command(process: psutil.Process) -> str:
 
 
 def kill(make: subprocess.Popen[str], ending: signal.Signals, chosen: psutil.Process | None = None) -> None:
-    """Send the signal to the chosen process, or to make's process group; all processes must end by themselves."""
+    """Send the signal to the chosen process, or to make's process group; all processes must end on their own."""
     watched = processes(make)
     with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
         os.killpg(make.pid, ending) if chosen is None else chosen.send_signal(ending)
@@ -65,7 +65,7 @@ def kill(make: subprocess.Popen[str], ending: signal.Signals, chosen: psutil.Pro
 
 
 def when(condition: Callable[[], bool], make: subprocess.Popen[str]) -> bool:
-    """Come back as soon as the condition holds; False where make comes to its end without."""
+    """Wait until the condition holds; False if make ends first."""
     while make.poll() is None:
         if condition():
             return True
@@ -74,12 +74,12 @@ def when(condition: Callable[[], bool], make: subprocess.Popen[str]) -> bool:
 
 
 def begins(make: subprocess.Popen[str], notebook: str) -> bool:
-    """Wait until make comes to this notebook; False where it comes to its end without."""
+    """Wait until make reaches this notebook; False if make ends first."""
     return when(lambda: any(f"/{notebook}.ipynb" in command(process) for process in processes(make)), make)
 
 
 def work(make: subprocess.Popen[str]) -> str:
-    """What a make is at: the notebook, and how far it says that it is."""
+    """The current notebook of a make, and its reported progress."""
     notebook, progressed = "between notebooks", ""
     for process in processes(make):
         if found := re.search(r"runs\.execute.*?/(\d-\w+)\.ipynb", command(process)):
@@ -120,7 +120,7 @@ def check_nothing_is_half_there(run: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_training_of_which_everybody_is_killed_in_turn_goes_on_from_its_checkpoints(finished, checkout):
+def test_a_training_whose_processes_are_killed_in_turn_resumes_from_its_checkpoints(finished, checkout):
     run = checkout.folder / "runs/tiny"
     folder = run / "bert/seed-0"
     shutil.rmtree(folder)
@@ -146,7 +146,7 @@ def test_a_training_of_which_everybody_is_killed_in_turn_goes_on_from_its_checkp
     assert compare.differences(run, finished.folder / "runs/tiny") == []
 
 
-def test_what_is_finished_as_make_is_interrupted_stays(checkout):
+def test_finished_stages_are_kept_when_make_is_interrupted(checkout):
     run = checkout.folder / "runs/tiny"
     (run / "bert/seed-0/evaluation.json").unlink()
     (run / "bert/seed-0/2-evaluate.ipynb").unlink()

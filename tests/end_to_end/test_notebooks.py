@@ -1,4 +1,4 @@
-"""The whole study, run by make in a copy of the repository: what it writes, and what it does not do twice."""
+"""The whole study, run by make in a copy of the repository: what it writes, and what it does not repeat."""
 
 import base64
 import json
@@ -134,7 +134,7 @@ def edited(name: str, addition: str = "\n# an edit\n") -> Callable[[Checkout], N
 
 
 def replaced(name: str, old: str, new: str) -> Callable[[Checkout], None]:
-    """A change in a text that is there."""
+    """A change of an existing text."""
 
     def change(checkout: Checkout) -> None:
         path = checkout.folder / name
@@ -206,7 +206,7 @@ CHANGES: dict[str, tuple[Callable[[Checkout], None], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_repeats_only_what_depends_on_it_whatever_the_files_times(checkout, name):
+def test_a_change_repeats_only_dependent_stages_regardless_of_file_times(checkout, name):
     change, expected = CHANGES[name]
     change(checkout)
     others = {"5-analysis"} if expected or name == "MODELS=bert" else set()
@@ -256,16 +256,16 @@ def test_behind_a_launcher_every_notebook_is_a_job_and_jobs_run_at_once(checkout
     }
 
 
-def test_make_refuses_in_one_sentence_what_cannot_be_run(checkout):
+def test_make_refuses_an_invalid_study_in_one_sentence(checkout):
     (checkout.folder / "mine.yaml").write_text((checkout.folder / "studies/tiny.yaml").read_text())
     misspelt = (checkout.folder / "studies/tiny.yaml").read_text().replace("epochs:", "epoch:")
     (checkout.folder / "studies/misspelt.yaml").write_text(misspelt)
     before = (checkout.folder / "runs/tiny/bert/seed-0/training.json").read_bytes()
     for arguments, sentence in (
         (["STUDY=nowhere"], "STUDY: there is no file studies/nowhere.yaml"),
-        (["STUDY=tiny", "MODELS=bert albert"], "MODELS: there is no model 'albert' in studies/tiny.yaml"),
+        (["STUDY=tiny", "MODELS=bert albert"], "MODELS: unknown model 'albert'; studies/tiny.yaml has"),
         (["STUDY=misspelt"], "studies/misspelt.yaml: training.epoch: unknown key; the keys here are learning_rate, "),
-        (["STUDY=mine.yaml", "RUN=runs/tiny"], "runs/tiny: holds the results of studies/tiny.yaml, not of mine.yaml; "),
+        (["STUDY=mine.yaml", "RUN=runs/tiny"], "runs/tiny: has the results of studies/tiny.yaml, not of mine.yaml; "),
     ):
         refused = checkout.make("all", *arguments)
         assert refused.returncode != 0

@@ -121,7 +121,7 @@ def test_machines_for_the_load_follow_from_the_rate_of_one_and_the_price(finishe
             assert float(row["month_usd_low"]) == pytest.approx(730 * float(row["machines"]) * price)
 
 
-def test_break_even_follows_from_what_is_saved_and_what_training_takes_longer(tables, run, passes):
+def test_break_even_follows_from_savings_and_additional_training_time(tables, run, passes):
     (even,) = [rows for file, rows in tables.items() if file.startswith("questions-until")] or [[]]
     times, steps = passes["single_stream", "study"], passes["training_step", "study"]
     for row in even:

@@ -1,4 +1,4 @@
-"""By make from a Hub on loopback: checkpoints that came fine-tuned, and one in the layout of its time."""
+"""Make with a Hub on loopback: checkpoints that came fine-tuned, and one in an old layout."""
 
 import functools
 import hashlib
@@ -70,7 +70,7 @@ def as_in_2020(network: Any, tokenizer: Any, tensors: dict[str, torch.Tensor]) -
 
 
 def finished(checkout: Checkout, hub: hub_server.Hub, home: Path, *arguments: str, **variables: str) -> list[str]:
-    """What make says it has done, with this Hub and, in ``home``, its cache; it must succeed."""
+    """The output of make with this Hub and its cache in ``home``; it must succeed."""
     environment = {
         key: value for key, value in checkout.environment().items() if not key.startswith(("HF_", "HUGGING"))
     }

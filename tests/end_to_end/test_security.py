@@ -1,4 +1,4 @@
-"""No code that comes with weights or data is run, and no secret is written down or said."""
+"""No code from weights or data is run, and no secret is written or printed."""
 
 import fnmatch
 import json
@@ -77,7 +77,7 @@ def test_code_in_a_checkpoint_is_not_run(checkpoint, mark, file, auto_map):
         lambda: checkpoints.load(checkpoint),
         lambda: tokenizers.load(spec, checkpoint, []),
     ):
-        with pytest.raises(StudyError, match=f"{file}: needs code of its own"):
+        with pytest.raises(StudyError, match=f"{file}: needs custom code"):
             use()
     assert not mark.path.exists()
 
@@ -116,12 +116,12 @@ def planted_data(tmp_path: Path, mark: Mark) -> Path:
 
 def test_code_in_a_data_set_is_not_run(planted_data, mark, monkeypatch):
     monkeypatch.setattr(hub, "fetch", lambda *_: planted_data)
-    with pytest.raises(StudyError, match=r"^data: owner/squad at 0123abc is no data set that can be loaded"):
+    with pytest.raises(StudyError, match=r"^data: owner/squad at 0123abc cannot be loaded"):
         sources.load(HubData(source="hub", name="owner/squad", revision="0123abc"))
     assert not mark.path.exists()
 
 
-def test_of_a_repository_nothing_is_fetched_that_could_hold_code(monkeypatch):
+def test_nothing_is_fetched_from_a_repository_that_could_contain_code(monkeypatch):
     asked: list[str] = []
 
     def fetch(name: str, revision: str, files: list[str], kind: str = "model") -> Path:
@@ -165,7 +165,7 @@ def test_yaml_builds_no_object(tmp_path, mark):
 
 @pytest.mark.parametrize("name", ["...yaml", ".../x/...yaml"])
 def test_a_study_file_whose_name_leads_out_of_the_runs_is_refused(name):
-    with pytest.raises(StudyError, match=r"results are named after a study file, and this has no name; rename it$"):
+    with pytest.raises(StudyError, match=r"has no name for its results' folder; rename it$"):
         RunPaths.of(Path(name))
 
 
@@ -194,7 +194,7 @@ def test_all_that_a_study_names_is_written_below_its_run(tmp_path):
         ("Traceback (most recent call last):", 1, "audit: the vulnerability service was not reached or gave no answer"),
     ],
 )
-def test_the_audit_tells_what_is_vulnerable_from_what_is_not_known(tmp_path, said, code, message):
+def test_the_audit_distinguishes_vulnerable_from_unknown_packages(tmp_path, said, code, message):
     auditor = tmp_path / "audit" / "bin" / "pip-audit"
     auditor.parent.mkdir(parents=True)
     auditor.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit {code}\n")
@@ -249,7 +249,7 @@ def test_a_secret_is_taken_out_before_a_long_message_is_cut():
 
 @pytest.fixture
 def refusing_hub() -> Iterator[str]:
-    """The address, with name and password, of a server on this machine that knows nothing."""
+    """The URL, with user and password, of a local server that answers nothing."""
 
     class Refusing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Asking a checkpoint: the answer stands where it says, and wrong input ends in one sentence."""
+"""Asking a checkpoint: the answer is at its offsets, and invalid input gives an error of one sentence."""
 
 import json
 import subprocess
@@ -74,12 +74,12 @@ def test_a_long_context_is_read_to_its_end(checkpoint, tokenizer, monkeypatch):
 
 
 def test_a_context_without_a_word_is_refused(checkpoint):
-    with pytest.raises(StudyError, match="context: has no word that this model can read"):
+    with pytest.raises(StudyError, match="context: has no tokens"):
         ask(checkpoint, "\u200b\u0001")
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
-    with pytest.raises(StudyError, match="is no checkpoint folder"):
+    with pytest.raises(StudyError, match="is not a checkpoint"):
         ask(tmp_path)
 
 

@@ -125,7 +125,7 @@ def test_a_network_left_in_training_mode_answers_without_dropout():
 
 
 class Threaded(pytorch.Engine):
-    """Answers so many batches side by side, and remembers in which threads."""
+    """Answers a number of batches concurrently, and records in which threads."""
 
     def __init__(self, network: Any, threads: int) -> None:
         super().__init__(network, 0, "cpu")

@@ -1,4 +1,4 @@
-"""A shipped folder answers as the engine that it was made from, also where torch cannot be imported."""
+"""A shipped folder gives the answers of its original engine, even if torch cannot be imported."""
 
 import json
 import shutil
@@ -60,18 +60,18 @@ def changed(file: str, content: bytes) -> Any:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (changed("network.onnx", b"other"), "network.onnx: is not the network that serving.json was written with"),
+        (changed("network.onnx", b"other"), "network.onnx: .*serving.json"),
         (changed("serving.json", b"{}"), "serving.json: engine: is missing"),
         (changed("tokenizer.json", b"{"), "its tokenizer cannot be loaded"),
         (lambda folder: (folder / "network.onnx").unlink(), "network.onnx: no such file"),
     ],
 )
-def test_what_is_missing_or_another_than_was_shipped_is_refused(folder, change, message):
+def test_missing_or_changed_files_are_refused(folder, change, message):
     change(folder)
     with pytest.raises(StudyError, match=message):
         asking.ask(folder, "Rome", ["Where?"])
 
 
-def test_it_runs_on_the_processor_alone(folder):
-    with pytest.raises(StudyError, match="runs on the processor; choose cpu or auto, not cuda"):
+def test_it_runs_on_the_cpu_only(folder):
+    with pytest.raises(StudyError, match="choose cpu or auto, not cuda"):
         asking.ask(folder, "Rome", ["Where?"], device="cuda")

@@ -136,13 +136,13 @@ def batches_of(n: int) -> Counting:
         (3, [1] * 3),
     ],
 )
-def test_batches_are_as_large_as_the_engine_wants_but_at_least_four_for_each_that_runs_at_a_time(windows, sizes):
+def test_batches_have_the_engines_size_but_there_are_at_least_four_per_worker(windows, sizes):
     engine = batches_of(windows)
     assert [len(rows) for rows in engine.batches] == sizes
     assert engine.together
 
 
-def test_fewer_batches_than_run_at_a_time_are_taken_one_after_the_other():
+def test_fewer_batches_than_workers_run_one_after_the_other():
     engine = batches_of(2)
     assert engine.batches == [[0], [1]]
     assert not engine.together

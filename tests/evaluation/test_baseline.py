@@ -1,4 +1,4 @@
-"""The untrained baseline on passages whose answer can be told by its rules."""
+"""The untrained baseline on passages whose answer follows from its rules."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a perfect model scores, on questions where every token is a word and every score can be worked out by hand."""
+"""A perfect model's score, on questions whose tokens are words and whose scores can be worked out by hand."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -50,7 +50,7 @@ def test_whole_words_within_the_limits_are_in_reach(words):
     assert found["best"].tolist() == ["w3 w4", "w29", "w0 w1 w2 w3"]
 
 
-def test_of_a_longer_answer_the_best_part_is_left(words):
+def test_the_best_part_of_a_longer_answer_is_reachable(words):
     found = of(words, asked(0, "w10 w11 w12 w13 w14 w15 w16 w17 w18 w19"), asked(1, "w1"), max_answer_tokens=4)
     # 4 words of 10, all right: 2 · (1 · 0.4) / 1.4 = 4/7
     assert points(found) == (50, pytest.approx((100 + 400 / 7) / 2))
@@ -60,7 +60,7 @@ def test_of_a_longer_answer_the_best_part_is_left(words):
     assert records[OFFSETS].value == records[WINDOW].value == records[QUESTION].value == 0
 
 
-def test_of_an_answer_that_no_window_holds_the_best_part_is_left(words):
+def test_the_best_part_of_an_answer_that_no_window_contains_is_reachable(words):
     # 11 - 4 special and question tokens: windows of 7 tokens, one every 5: 0-6, 5-11, 10-16, ...
     found = of(words, asked(0, "w4 w5 w6 w7"), asked(1, "w5 w6"), max_length=11, stride=2)
     # w4 w5 w6 of w4 w5 w6 w7: 2 · (1 · 3/4) / (7/4) = 6/7
@@ -136,7 +136,7 @@ class Pointing:
 
 
 def test_logits_that_point_at_the_right_tokens_score_the_ceiling(words):
-    """The ceiling is what evaluation itself makes of such a model."""
+    """Evaluation itself gives such a model the ceiling as its score."""
     reading = Reading(max_length=11, stride=2, max_answer_tokens=3)
     references = ["w4 w5 w6 w7", "w5 w6", "w20 w21 w22 w23 w24", "w0", "w9"]
     examples = [asked(i, text) for i, text in enumerate(references)]

@@ -90,7 +90,7 @@ def test_v2_answers_below_the_threshold_and_keeps_what_the_best_span_would_score
 
 
 @pytest.mark.parametrize("threshold", [-9.0, -5.5, -4.5, 0.0, 2.5])
-def test_every_threshold_can_be_had_from_the_saved_table_and_agrees_with_torchmetrics(threshold):
+def test_the_saved_table_gives_the_scores_at_every_threshold_as_torchmetrics_does(threshold):
     frame = score_v2(threshold)
     columns = ["span_exact_match", "span_f1", "no_answer_score", "has_answer"]
     curve = no_answer.curve(*(score_v2()[column].to_numpy() for column in columns))
@@ -155,7 +155,7 @@ def test_the_record_is_in_points_and_its_interval_holds_its_value(scored):
     assert records["f1"].bounds == (0, 100)
 
 
-def test_v2_has_the_figures_of_either_kind_of_question_that_there_is(scored):
+def test_v2_has_separate_figures_for_each_kind_of_question_present(scored):
     records = records_of(score_v2(), [*ANSWERABLE, UNANSWERABLE], v2=True)
     assert {name: (record.value, record.n) for name, record in records.items() if "Ans" in name} == {
         "HasAns_exact_match": (pytest.approx(100 / 3), 3),
@@ -210,7 +210,7 @@ CHINESE = Example("q0", "t", "镇上有三百户人家。", "多少？", ("三�
 
 
 @pytest.mark.parametrize(("given", "language"), [(None, "zh"), ("en", "en"), ("ja", "ja")])
-def test_the_study_s_language_comes_before_what_the_script_tells(study_of, given, language):
+def test_the_study_s_language_takes_precedence_over_detection(study_of, given, language):
     assert scoring.language(study_of(evaluation={"language": given}), [CHINESE]) == language
     assert scoring.language(study_of(), ANSWERABLE) == "en"
 

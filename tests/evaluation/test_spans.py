@@ -49,7 +49,7 @@ def test_the_best_span_may_lie_beyond_the_best_starts_and_ends():
     assert (chosen.score.item(), chosen.start.item(), chosen.end.item()) == (6.0, 7, 7)
 
 
-def test_probabilities_stand_where_the_best_start_and_the_best_end_form_no_span():
+def test_probabilities_are_correct_if_the_best_start_and_end_form_no_span():
     """The best start comes after the best end; either with its own token scores 100, both together would score 200."""
     start, end = np.array([[0.0, 100.0]], np.float32), np.array([[100.0, 0.0]], np.float32)
     chosen = best_spans(start, end, np.ones((1, 2), dtype=bool))

@@ -1,4 +1,4 @@
-"""The metric of the evaluate library: SQuAD's official rules by default, and those of a language that is named."""
+"""The metric for the evaluate library: SQuAD's official rules by default, or those of a given language."""
 
 import json
 import logging
@@ -109,7 +109,7 @@ CASES = {
 @pytest.mark.parametrize(
     ("language", "case"), [(language, case) for language, cases in CASES.items() for case in cases]
 )
-def test_the_official_rules_hold_unless_a_language_is_named(metric, language, case):
+def test_the_official_rules_apply_unless_a_language_is_given(metric, language, case):
     predicted, expected, official, own = case
     questions = rows({"q": predicted}, {"q": [expected]})
     assert tuple(metric.compute(**questions).values()) == pytest.approx(official)
@@ -125,5 +125,5 @@ def test_without_a_language_all_cases_score_as_in_another_implementation_of_the_
 
 
 def test_a_language_without_rules_is_refused(metric):
-    with pytest.raises(StudyError, match=r"^language: 'zh-cn' has no rules; choose one of ar, bn, "):
+    with pytest.raises(StudyError, match=r"^language: 'zh-cn' .*; choose one of ar, bn, "):
         metric.compute(**rows({"q": "cat"}, {"q": ["cat"]}), language="zh-cn")

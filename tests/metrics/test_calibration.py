@@ -1,4 +1,4 @@
-"""Calibration on paper, against plain loops, and over all orderings of answers that are equally sure."""
+"""Calibration by hand, against plain loops, and over all orderings of equally confident answers."""
 
 from itertools import permutations
 
@@ -20,7 +20,7 @@ def naive_area(correct_by_rank: np.ndarray) -> float:
     return float(np.mean([np.mean(1 - correct_by_rank[:k]) for k in range(1, len(correct_by_rank) + 1)]))
 
 
-def test_bins_of_equal_mass_cut_a_question_in_two_where_they_must():
+def test_bins_of_equal_mass_split_a_question_if_needed():
     parts = calibration.bins(np.array([0.1, 0.2, 0.3]), [0, 0.5, 1])
     assert parts.tolist() == [[1, 0], [0.5, 0.5], [0, 1]]
 
@@ -60,7 +60,7 @@ def test_a_bin_that_a_resample_left_empty_has_no_mean():
 
 
 def test_accuracy_at_a_coverage_is_that_of_the_most_confident_of_each_resample():
-    # The surest half: 0.9 right and 0.8 wrong; drawn 0.8 and 0.3 twice, the two 0.8, wrong. Of three quarters a third.
+    # Most confident half: 0.9 right, 0.8 wrong; with 0.8 and 0.3 drawn twice, both 0.8, wrong. Of three quarters 1/3.
     counts = np.array([[1.0, 1, 1, 1], [0, 2, 0, 2], [2, 1, 0, 1]])
     found = calibration.accuracy_at(np.array([0.5, 0.75, 1.0]), FOUR, RIGHT, counts)
     np.testing.assert_allclose(found, [[1 / 2, 2 / 3, 1 / 2], [0, 0, 0], [1, 2 / 3, 1 / 2]])

@@ -1,4 +1,4 @@
-"""``python -m qa_tradeoffs.metrics``: the official scripts' output, and one sentence for what is wrong."""
+"""``python -m qa_tradeoffs.metrics``: the official scripts' output, and errors of one sentence."""
 
 import json
 import os
@@ -102,7 +102,7 @@ NO_TEXT = {"id": "q2", "answers": [{"text": "x"}, {"answer_start": 0}]}
         ("data", {}, "dataset.json: must be a mapping of keys"),
         ([], {}, "dataset.json: has no question"),
         ({"data": []}, {}, "dataset.json: has no question"),
-        (dataset({"id": True, "answers": []}), {}, "data[0].paragraphs[0].qas[0].id: must be a text"),
+        (dataset({"id": True, "answers": []}), {}, "data[0].paragraphs[0].qas[0].id: must be text"),
         (dataset(question("q1", "x"), {"id": "q2"}), {}, "data[0].paragraphs[0].qas[1].answers: is missing"),
         (dataset(question("q1", "x"), NO_TEXT), {}, "data[0].paragraphs[0].qas[1].answers[1].text: is missing"),
         (dataset(question("q1", "x"), question("q1", "y")), {}, "data[0].paragraphs[0].qas[1].id repeats 'q1'"),
@@ -125,7 +125,7 @@ def test_the_command_names_what_is_wrong_with_its_input(
         ({}, "na.json: must have a finite number for the predicted question 'q1'"),
         ({"q1": "0.5"}, "na.json: must have a finite number for the predicted question 'q1'"),
         ({"q1": True}, "na.json: must have a finite number for the predicted question 'q1'"),
-        ({"q1": float("nan")}, "na.json: is not JSON (NaN is no finite number)"),
+        ({"q1": float("nan")}, "na.json: is not JSON (NaN is not a finite number)"),
         ({"q1": 10**400}, "na.json: must have a finite number for the predicted question 'q1'"),
         ([0.5], "na.json: must be one JSON object"),
     ],
@@ -148,7 +148,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
     assert message in done.stderr
 
 
-def test_words_are_counted_as_in_the_language_of_the_answers(tmp_path: Path) -> None:
+def test_words_are_split_by_the_rules_of_the_answers_language(tmp_path: Path) -> None:
     asked, answered = dataset(question("q1", "三百户")), {"q1": "三百户人"}  # 3 of 4 characters, 3 of 3: F1 6/7
     detected, given, official = (
         run_cli(tmp_path, asked, answered, *option) for option in ((), ("--language", "zh"), ("--language", "en"))

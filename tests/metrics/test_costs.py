@@ -29,12 +29,12 @@ def test_a_million_questions_at_36_ms_take_ten_hours_and_at_a_quarter_of_the_tim
     [
         (3.0, 0.0001, 30_000),  # three dollars of training, a hundredth of a cent a question
         (-1.0, 0.001, 0),  # cheaper in both
-        (0.0, 0.001, 0),  # as dear to train
-        (-1.0, 0.0, 0),  # as dear to serve
+        (0.0, 0.001, 0),  # equal cost of training
+        (-1.0, 0.0, 0),  # equal cost of serving
         (0.0, 0.0, 0),  # the same
         (1.0, 0.0, math.inf),  # saves nothing
-        (1.0, -0.001, math.inf),  # dearer in both
-        (-3.0, -0.0001, math.inf),  # dearer to serve: it never stays ahead
+        (1.0, -0.001, math.inf),  # more expensive in both
+        (-3.0, -0.0001, math.inf),  # more expensive to serve: it never stays ahead
     ],
 )
 def test_break_even_is_when_the_questions_have_saved_what_the_training_cost(extra, saved, questions):

@@ -1,4 +1,4 @@
-"""Means, differences and shares: on paper, against scipy, and what their intervals and tests do in simulated studies.
+"""Means, differences and shares: by hand, against scipy, and coverage of intervals and tests in simulated studies.
 
 Old figures are those of the percentile bootstrap and the randomisation test over single questions, on the same studies.
 """
@@ -18,12 +18,12 @@ STUDIES = 1000
 
 
 def alone(n: int) -> Clusters:
-    """Every question for itself."""
+    """Every question is its own cluster."""
     return Clusters("questions", np.arange(n))
 
 
 def articles(rng: np.random.Generator, n: int, number: int = 48) -> Clusters:
-    """Of sizes about as different as those of SQuAD's 48 development articles."""
+    """Sizes that vary about as much as those of SQuAD's 48 development articles."""
     sizes = rng.lognormal(0, 0.6, number)
     return Clusters(
         "articles", np.repeat(np.arange(number), np.maximum(1, np.round(n * sizes / sizes.sum())).astype(int))
@@ -31,7 +31,7 @@ def articles(rng: np.random.Generator, n: int, number: int = 48) -> Clusters:
 
 
 def covered(estimates, truth: float) -> float:
-    """Per cent of the intervals that the truth is in."""
+    """The percentage of intervals that contain the truth."""
     intervals = [estimate.interval() for estimate in estimates]
     return 100 * np.mean([low <= truth <= high for low, high in intervals])
 
@@ -39,7 +39,7 @@ def covered(estimates, truth: float) -> float:
 # --- on paper ---
 
 
-def test_the_mean_of_questions_that_are_alone_has_student_s_interval_and_p_value():
+def test_with_one_question_per_cluster_the_mean_has_student_s_interval_and_p_value():
     values = np.array([1.0, 0.0, 1.0, 0.5, 0.25])
     theirs = stats.ttest_1samp(values, 0)
     assert mean(values, alone(5)).interval() == pytest.approx(tuple(theirs.confidence_interval()))
@@ -57,7 +57,7 @@ def test_the_difference_of_independent_means_agrees_with_welch_s_t_test_of_scipy
     assert difference(several, mean(other, alone(3))).over == "questions"
 
 
-def test_clusters_of_equal_size_are_as_many_values_as_there_are_clusters():
+def test_clusters_of_equal_size_count_as_one_value_each():
     rng = np.random.default_rng(0)
     scores = rng.random((12, 5))
     theirs = stats.ttest_1samp(scores.mean(axis=1), 0)
@@ -84,19 +84,19 @@ def test_the_variance_of_training_is_added_to_that_over_questions():
     assert (both.value, both.error**2, both.freedom) == pytest.approx((-1, 2, 2))
 
 
-def test_one_run_of_either_says_nothing_of_training():
+def test_with_a_single_run_the_error_excludes_training():
     several, one = np.array([[1.0, 0, 1], [0.0, 0, 1]]), np.array([[1.0, 1, 0]])
     assert contrast([(1, several), (-1, one)], alone(3)).over == "questions"
 
 
-def test_equal_scores_have_no_difference_and_constant_ones_no_doubt():
+def test_equal_scores_have_no_difference_and_constant_differences_no_error():
     scores = np.random.default_rng(1).random((1, 20))
     same = contrast([(1, scores), (-1, scores)], alone(20))
     assert (same.interval(), same.p_value) == ((0, 0), 1)
     assert contrast([(1, scores + 0.25), (-1, scores)], alone(20)).p_value < 1e-9
 
 
-def test_one_cluster_tells_nothing():
+def test_a_single_cluster_has_an_infinite_error():
     found = mean(np.array([1.0, 0.0]), Clusters("articles", np.array([0, 0])))
     assert (found.interval(), found.p_value) == ((-math.inf, math.inf), 1)
 
@@ -109,7 +109,7 @@ def test_the_detectable_difference_by_the_t_table():
 def test_a_share_by_hand():
     a, b = np.array([[1.0, 0.0, 1.0, 1.0]]), np.array([[1.0, 1.0, 1.0, 1.0]])
     assert ratio(a, b, alone(4)).value == 0.75
-    assert ratio(a, b, alone(4)).interval() == mean(a[0], alone(4)).interval()  # what is certain adds no doubt
+    assert ratio(a, b, alone(4)).interval() == mean(a[0], alone(4)).interval()  # a term without error adds none
     assert math.isnan(ratio(a, 0 * b, alone(4)).value)
 
 
@@ -123,7 +123,7 @@ def test_a_share_by_hand():
         (20, 20, 100, "questions"),
     ],
 )
-def test_questions_are_alike_by_article_or_else_by_passage_where_there_are_ten(per_article, per_passage, n, unit):
+def test_questions_are_clustered_by_article_or_by_passage_if_there_are_ten(per_article, per_passage, n, unit):
     rows = np.arange(n)
     assert Clusters.of([f"about {row // per_article}" for row in rows], rows // per_passage).unit == unit
 
@@ -207,7 +207,7 @@ def test_three_models_alike_have_a_significant_pair_in_at_most_one_study_of_twen
     assert false / STUDIES <= 0.065  # 5 % and two standard errors; old: 8.5, and 8.3 if runs must not overlap
 
 
-def test_a_model_that_keeps_99_per_cent_is_as_seldom_told_to_keep_more_as_to_keep_less():
+def test_the_share_of_a_model_that_keeps_99_per_cent_has_balanced_errors():
     rng = np.random.default_rng(6)
     clusters = articles(rng, 400)
     shares = [

@@ -14,7 +14,7 @@ def test_one_tiny_layer_by_hand():
     assert flops.encoder_flops(TINY, batch_size=1, length=3) == 768 + 72 + 72 + 48
 
 
-def test_four_groups_are_a_quarter_of_the_weights_but_for_the_layer_after_attention():
+def test_four_groups_leave_a_quarter_of_the_weights_except_after_attention():
     assert flops.Shape(layers=1, hidden=4, intermediate=8, groups=4).weights_per_layer == (128 - 16) / 4 + 16
 
 

@@ -1,4 +1,4 @@
-"""MLQA's published rules on cases worked out by hand, and what the script of a text tells."""
+"""MLQA's published rules on cases worked out by hand, and detection of the language from the script."""
 
 import re
 import string
@@ -25,13 +25,13 @@ from qa_tradeoffs.metrics import languages, squad
         ("de", "Dermatologie eines Arztes", "dermatologie arztes"),
         ("es", "¿La Alhambra? ¡Sí, unos días!", "alhambra sí días"),
         ("es", "un lápiz «las Meninas»", "lápiz meninas"),
-        # MLQA takes the Arabic article out wherever it stands, also from inside a word.
+        # MLQA removes the Arabic article anywhere, even inside a word.
         ("ar", "الكتاب", "كتاب"),
         ("ar", "في المدينة، الكبيرة؟", "في مدينة كبيرة"),
         ("ar", "بالكتاب", "ب كتاب"),
         ("vi", "những con mèo của tôi", "con mèo tôi"),
         ("hi", "दिल्ली में।", "दिल्ली में"),
-        # Carried over: articles of the language, elided ones as well; no articles where there are none.
+        # Extended: articles of the language, including elided ones; none for languages without articles.
         ("fr", "l'eau et L’air de la Seine", "eau et air de seine"),
         ("it", "l'acqua, un'ora, lo zaino", "acqua ora zaino"),
         ("hu", "Az alma és egy körte a fa", "alma és körte fa"),
@@ -42,7 +42,7 @@ from qa_tradeoffs.metrics import languages, squad
         ("th", "กรุงเทพ 10", "ก ร ุ ง เ ท พ 10"),
     ],
 )
-def test_texts_are_cut_into_words_by_the_rules_of_their_language(language, text, words):
+def test_texts_are_split_into_words_by_the_rules_of_their_language(language, text, words):
     assert languages.normalizer(language)(text) == words
 
 
@@ -116,7 +116,7 @@ def test_english_keeps_the_official_rules():
         ([], "en"),
     ],
 )
-def test_the_script_tells_the_language_where_it_can(texts, language):
+def test_the_language_is_detected_from_the_script_if_possible(texts, language):
     assert languages.detect(texts) == language
 
 

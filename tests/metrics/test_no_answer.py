@@ -1,4 +1,4 @@
-"""Five questions whose every threshold can be worked out on paper, and agreement with the official script's rules."""
+"""Five questions with all thresholds worked out by hand, and agreement with the official script's rules."""
 
 import numpy as np
 import pytest

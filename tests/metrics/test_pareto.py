@@ -13,7 +13,7 @@ ALIKE = Gap(0.0, 0.0, 0.0, 1.0)
 
 
 def about(ratio: float, p_value: float = 0.001) -> Ratio:
-    """Known to a tenth."""
+    """A ratio with an interval of ± 10 %."""
     return Ratio(ratio, 0.9 * ratio, 1.1 * ratio, p_value)
 
 
@@ -37,7 +37,7 @@ def contest(gaps: dict[str, Gap], seconds: list[float]) -> Contest:
         (Gap(0, -1, 1, 1.0), "not significant"),  # no difference on average is not the same answers
     ],
 )
-def test_a_gap_is_significant_where_its_corrected_p_value_is(gap, verdict):
+def test_a_gap_is_significant_if_its_corrected_p_value_is(gap, verdict):
     assert gap.verdict == verdict
 
 
@@ -57,7 +57,7 @@ def test_a_reversed_gap_is_the_same_seen_from_the_other_model():
         (about(0.5, p_value=0.05), "not significant"),  # the corrected p value decides too
     ],
 )
-def test_times_differ_significantly_where_interval_and_p_value_of_their_ratio_agree(ratio, verdict):
+def test_times_differ_significantly_if_interval_and_p_value_of_their_ratio_agree(ratio, verdict):
     assert pace(ratio) == verdict
 
 
@@ -75,7 +75,7 @@ def test_a_ratio_is_known_in_both_orders():
         ({"AB": ALIKE}, [2, 1], ["dominated", "front"], "AB", "B"),
         ({"AB": NEAR}, [2, 1], ["unclear", "front"], "AB", "B"),
         ({"AB": NEAR}, [1, 1], ["unclear", "unclear"], "AB", "AB"),
-        # What is not significant from A to B and from B to C may be so from A to C.
+        # A to B and B to C may be not significant while A to C is significant.
         ({"AB": NEAR, "BC": NEAR, "AC": AHEAD}, [3, 2, 1], ["unclear", "unclear", "front"], "AB", "C"),
         ({"AB": AHEAD, "BC": AHEAD, "AC": AHEAD}, [3, 2, 1], ["front"] * 3, "A", "C"),
         ({}, [1], ["front"], "A", "A"),
@@ -99,6 +99,6 @@ def test_the_front_the_most_accurate_and_the_fastest(gaps, seconds, standings, a
         (NEAR, [1, 1], "A", [], []),
     ],
 )
-def test_who_dominates_and_who_is_better_in_one_alone(gap, seconds, model, dominators, rivals):
+def test_dominance_and_advantages_in_one_respect(gap, seconds, model, dominators, rivals):
     found = contest({"AB": gap}, seconds)
     assert (found.dominators(model), found.rivals(model)) == (dominators, rivals)

@@ -1,4 +1,4 @@
-"""Which attempts at a pass count, and what is refused as no comparison."""
+"""Which attempts at a pass count, and which comparisons are refused."""
 
 import pytest
 from pydantic import ValidationError

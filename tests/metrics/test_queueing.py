@@ -11,7 +11,7 @@ from qa_tradeoffs.metrics.queueing import Worker, times_in_system
 
 
 def exponential(mean: float) -> Worker:
-    """One whose service times are exponential, so that with Poisson arrivals it is M/M/1."""
+    """A worker with exponential service times, so that with Poisson arrivals it is M/M/1."""
     rng = np.random.default_rng(1)
     return Worker(service=rng.exponential(mean, 200_000), gaps=rng.standard_exponential(200_000))
 
@@ -52,11 +52,11 @@ def test_p99_of_exponential_services_is_that_of_theory(rate, within):
 
 
 @pytest.mark.parametrize("limit", [2.0, 4.0, 8.0])
-def test_at_the_rate_that_is_held_99_of_100_equal_services_are_in_time(limit):
+def test_at_the_highest_rate_99_of_100_equal_services_are_in_time(limit):
     assert waits_at_most(limit - 1, Worker.of([1.0]).rate(limit)) == pytest.approx(0.99, abs=0.001)
 
 
-def test_no_rate_is_held_where_the_service_alone_takes_longer_and_none_beyond_one_over_it():
+def test_no_rate_suffices_if_service_alone_is_too_slow_and_none_exceeds_saturation():
     worker = Worker.of([0.1])
     assert worker.rate(0.099) == 0
     assert worker.rate(0.1) < 1

@@ -1,4 +1,4 @@
-"""Two numbers are found again from times that were made of them, and are as far off as the times are."""
+"""Both parameters are recovered from exact times, and the error is that of the times."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_the_error_is_that_of_the_worst_row_predicted_from_the_others():
     assert roofline.fit(np.full(3, 1e-30), n_bytes, [1.0, 1.0, 2.0]).error == pytest.approx(0.5)
 
 
-def test_bandwidth_alone_is_no_negative_speed():
+def test_the_fit_has_no_negative_speed():
     fitted = roofline.fit([1e12, 2e12, 3e12], [1e9, 1e9, 1e9], [1.0, 1.0, 1.0])
     assert fitted.per_flop >= 0
     assert fitted.per_byte >= 0
@@ -35,7 +35,7 @@ def test_two_timings_are_too_few():
         roofline.fit([1, 2], [1, 2], [1, 2])
 
 
-def test_fitted_on_berts_times_on_a_p100_it_holds_for_dense_networks_alone():
+def test_a_fit_to_berts_times_on_a_p100_holds_for_dense_networks_only():
     figures = published.load()
     shapes = {"bert": flops.BERT_BASE, "distilbert": flops.DISTILBERT_BASE, "squeezebert": flops.SQUEEZEBERT}
 

@@ -86,7 +86,7 @@ def test_a_prediction_is_scored_by_the_rules_of_v1(
         ("the cat", ["the cat"], 1.0, 1.0),
     ],
 )
-def test_v2_drops_empty_references_and_expects_nothing_where_none_is_left(
+def test_v2_drops_empty_references_and_expects_no_answer_if_none_is_left(
     prediction: str, references: list[str], exact: float, f1: float
 ) -> None:
     assert metrics.score(prediction, references, v2=True) == pytest.approx((exact, f1))

@@ -34,7 +34,7 @@ def test_the_change_of_a_ratio_agrees_with_welch_s_t_test_of_scipy():
     assert change([0.5, 0.5], [0.5, 0.5, 0.5]) == (1, 1, 1, 1)
 
 
-def test_what_slows_a_whole_pass_cancels_in_the_ratio():
+def test_a_slow_pass_cancels_in_the_ratio():
     a, slowed = np.array([1.0, 1.1, 1.2]), np.array([1, 20, 3])
     assert ratio(a * slowed, 2 * a * slowed) == pytest.approx((0.5, 0.5, 0.5, 0))
     assert ratio(a, a) == (1, 1, 1, 1)
@@ -58,7 +58,7 @@ def test_a_percentile_needs_five_answers_beyond_it(percentile, fewest):
 
 
 @pytest.mark.parametrize("passes", [[1.0], [1.0, 0.0], [1.0, math.nan], [[1.0, 2.0]]])
-def test_what_is_no_time_of_passes_is_refused(passes):
+def test_invalid_times_of_passes_are_refused(passes):
     with pytest.raises(ValueError, match="positive seconds of at least 2 passes"):
         typical(passes)
 

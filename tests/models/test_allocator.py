@@ -1,4 +1,4 @@
-"""Freed memory stays with the process, or goes back, as asked; in a process of its own, which it changes for good."""
+"""Freed memory is kept or returned as requested; tested in a separate process, which it changes for good."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ print(before - resident())
 """
 
 
-def test_what_is_freed_is_kept_once_that_is_asked_for_and_goes_back_on_demand():
+def test_freed_memory_is_kept_on_request_and_returned_on_demand():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     if done.returncode == 77:
         pytest.skip("the C library is not glibc")

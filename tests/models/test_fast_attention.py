@@ -1,4 +1,4 @@
-"""Attention with dropout is the formula's, forwards and backwards, and drops as often as it says."""
+"""Attention with dropout follows the formula in both passes and drops with the given probability."""
 
 import math
 
@@ -66,7 +66,7 @@ def test_what_is_left_is_scaled_so_that_the_mean_is_attention_without_dropout():
     assert found[:, 0, 0, 0].std().item() == pytest.approx(of_a_row, rel=0.03)
 
 
-def test_in_the_block_torch_computes_attention_with_dropout_so_and_after_it_as_ever():
+def test_torch_uses_it_for_attention_with_dropout_within_the_block_only():
     def computed(dropout: float) -> torch.Tensor:
         torch.manual_seed(0)
         return scaled_dot_product_attention(*inputs(), dropout_p=dropout)

@@ -1,4 +1,4 @@
-"""The fast masks have the right probability, follow torch's seed, serve every dropout, and leave torch as it was."""
+"""Fast masks have the right probability, follow torch's seed, apply to every dropout, and leave torch unchanged."""
 
 import math
 
@@ -36,7 +36,7 @@ def test_the_threshold_gives_exactly_the_rounded_probability_over_all_16_bits(mo
 
 
 @pytest.mark.parametrize(("p", "expected"), [(0.0, 0.0), (1.0, 1.0), (1e-9, 0.0), (1 - 1e-9, 1.0)])
-def test_what_16_bits_cannot_tell_from_never_or_always_is_that(p, expected):
+def test_probabilities_that_round_to_0_or_1_are_exact(p, expected):
     assert fast_dropout.draw(torch.empty(1000), p).unique().tolist() == [expected]
 
 
@@ -87,7 +87,7 @@ DROPOUTS = {
 
 
 @pytest.mark.parametrize("call", DROPOUTS.values(), ids=DROPOUTS)
-def test_every_dropout_draws_fast_within_the_block_and_as_ever_after_it(call):
+def test_every_dropout_draws_fast_masks_within_the_block_only(call):
     before = masks_of(call)
     with fast_dropout.fast_masks():
         inside = masks_of(call)

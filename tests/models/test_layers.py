@@ -1,4 +1,4 @@
-"""How high a parameter lies in its network, for rates that fall downwards and for what is frozen."""
+"""The level of a parameter in its network, for layer-wise learning rates and freezing."""
 
 import pytest
 

@@ -40,9 +40,9 @@ def test_the_summary_says_what_the_network_is():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"n_layers": 2}, "models: config.n_layers is no key of a bert; they are add_cross_attention, "),
-        ({"dtype": "float16"}, "models: config.dtype is no key of a bert; they are "),
-        ({"model_type": "gpt2"}, "models: config.model_type is no key of a bert; they are "),
+        ({"n_layers": 2}, "models: config.n_layers is not a key of bert; its keys are add_cross_attention, "),
+        ({"dtype": "float16"}, "models: config.dtype is not a key of bert; its keys are "),
+        ({"model_type": "gpt2"}, "models: config.model_type is not a key of bert; its keys are "),
         (
             {"hidden_size": "wide"},
             "models: the config of this bert is not valid (Validation error for field 'hidden_si",

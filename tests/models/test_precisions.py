@@ -1,4 +1,4 @@
-"""What `precision: auto` comes down to, and that a processor is asked for its instructions, not for its name."""
+"""What `precision: auto` resolves to, and that a CPU is identified by its instructions and not by its name."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""transformers is quiet while it works for us, and as it was before and after."""
+"""transformers is quiet within the block, and its settings are restored afterwards."""
 
 import pytest
 from transformers import logging

@@ -1,4 +1,4 @@
-"""A network that begins with chosen layers of another one's checkpoint has those layers, bit for bit."""
+"""A network initialised from chosen layers of another checkpoint has exactly those layers."""
 
 import pytest
 import torch
@@ -87,7 +87,7 @@ def test_the_seed_draws_the_head_alone(four_layers):
 @pytest.mark.parametrize(
     ("architecture", "layers", "settings", "message"),
     [
-        ("bert", (0, 4), {}, "models: init_from.layers: there is no layer 4 in four; it has 4, from 0 on"),
+        ("bert", (0, 4), {}, "models: init_from.layers: four has no layer 4, only 4, counted from 0"),
         (
             "bert",
             (0,),
@@ -109,7 +109,7 @@ def test_the_seed_draws_the_head_alone(four_layers):
         ),
     ],
 )
-def test_layers_that_are_not_there_and_widths_that_differ_are_one_sentence(
+def test_missing_layers_and_different_widths_are_one_sentence(
     four_layers, architecture, layers, settings, message
 ):
     with pytest.raises(StudyError) as error:
@@ -126,5 +126,5 @@ def test_layers_that_share_their_weights_cannot_be_chosen(tmp_path):
         begun(tmp_path / "four", "albert", (0,))
 
 
-def test_dropout_alone_may_be_another(four_layers):
+def test_only_dropout_may_differ(four_layers):
     assert begun(four_layers[0], layers=(0, 1), hidden_dropout_prob=0.0).config.hidden_dropout_prob == 0.0

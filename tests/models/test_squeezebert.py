@@ -147,7 +147,7 @@ def test_a_study_cannot_switch_it_on_for_bert():
         Model(label="x", architecture="bert", grouped_matmul=True)
 
 
-def test_states_of_earlier_layers_are_kept_only_where_they_are_asked_for(monkeypatch):
+def test_states_of_earlier_layers_are_kept_only_on_request(monkeypatch):
     inner, states, alive = squeezebert._add_and_norm, [], []
 
     def watched(*inputs):

@@ -1,4 +1,4 @@
-"""Weights in torch's pickle format: read as what they are, converted once, and refused where they are anything else."""
+"""Weights in torch's pickle format are read, converted once, and refused if they contain anything else."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the other process does not matter, the seconds that it takes to begin are saved."""
+    """Convert in this process, to save the start of another one where it does not matter."""
     monkeypatch.setattr(weights, "_unpickle", lambda path, target: save_file(unpickling.read(path), target))
 
 
@@ -54,7 +54,7 @@ def as_pickle(folder: Path, dtype: torch.dtype | None = None, names: Callable[[s
 
 
 class Mark:
-    """Unpickled without restriction it makes the folder appear."""
+    """Creates the folder if it is unpickled without restrictions."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +71,7 @@ class TestReading:
         assert found.keys() == TWO.keys()
         assert all(torch.equal(found[name], TWO[name]) and found[name].dtype == TWO[name].dtype for name in TWO)
 
-    def test_tied_and_transposed_weights_are_copies_of_their_own(self, file):
+    def test_tied_and_transposed_weights_become_separate_copies(self, file):
         matrix = torch.arange(6.0).reshape(2, 3)
         torch.save({"embeddings": matrix, "decoder": matrix, "transposed": torch.nn.Parameter(matrix.T)}, file)
         found = unpickling.read(file)
@@ -80,23 +80,23 @@ class TestReading:
         assert all(type(tensor) is torch.Tensor and tensor.is_contiguous() for tensor in found.values())
 
     @pytest.mark.parametrize("archive", [True, False])
-    def test_code_is_named_and_never_run(self, file, tmp_path, archive):
+    def test_code_is_named_and_never_executed(self, file, tmp_path, archive):
         mark = tmp_path / "mark"
         torch.save(TWO | {"c": Mark(mark)}, file, _use_new_zipfile_serialization=archive)
         with pytest.raises(StudyError) as error:
             unpickling.read(file)
-        assert sentence(error).startswith(f"{file}: asks for posix.mkdir, ")
+        assert sentence(error).startswith(f"{file}: refers to posix.mkdir; ")
         assert not mark.exists()
 
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
-            ([torch.zeros(2)], "holds something of type list; expected named tensors"),
-            (torch.zeros(2), "holds something of type Tensor; expected named tensors"),
-            ({"model": TWO}, "holds something of type dict under model; expected tensors only"),
-            ({"a": torch.zeros(2), "epoch": 3}, "holds something of type int under epoch; expected tensors only"),
-            ({1: torch.zeros(2)}, "holds something under 1, which is no name of a tensor"),
-            ({"__metadata__": torch.zeros(2)}, "holds something under '__metadata__', which is no name"),
+            ([torch.zeros(2)], "holds a value of type list; expected named tensors"),
+            (torch.zeros(2), "holds a value of type Tensor; expected named tensors"),
+            ({"model": TWO}, "holds a value of type dict under model; expected tensors only"),
+            ({"a": torch.zeros(2), "epoch": 3}, "holds a value of type int under epoch; expected tensors only"),
+            ({1: torch.zeros(2)}, "has the key 1, "),
+            ({"__metadata__": torch.zeros(2)}, "has the key '__metadata__', "),
             ({"a": torch.zeros(2, 2).to_sparse()}, "a is float32, sparse_coo, cpu; expected a dense tensor"),
             ({"a": torch.zeros(2, device="meta")}, "a is float32, strided, meta; expected a dense tensor"),
             ({"a": torch.zeros(2, dtype=torch.complex64)}, "a is complex64, strided, cpu; expected a dense tensor"),
@@ -104,7 +104,7 @@ class TestReading:
                 {"a": torch.zeros(1).expand(10**12)},
                 "its tensors would take 4,000,000,000,000 bytes, though it has only",
             ),
-            (torch.nn.Linear(2, 2), "asks for torch.nn.modules.linear.Linear, and only tensors are opened"),
+            (torch.nn.Linear(2, 2), "refers to torch.nn.modules.linear.Linear; "),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
@@ -132,10 +132,10 @@ class TestReading:
     def test_what_torch_did_not_write_is_refused_unopened(self, file, content, monkeypatch):
         monkeypatch.setattr(torch, "load", None)
         file.write_bytes(content)
-        with pytest.raises(StudyError, match="is no file of weights as torch"):
+        with pytest.raises(StudyError, match="is not a file written by torch.save"):
             unpickling.read(file)
 
-    def test_a_packed_archive_is_refused_unopened(self, file, tmp_path, monkeypatch):
+    def test_a_compressed_archive_is_refused_unopened(self, file, tmp_path, monkeypatch):
         torch.save({"a": torch.zeros(1000, 1000)}, tmp_path / "plain.bin")
         with (
             zipfile.ZipFile(tmp_path / "plain.bin") as plain,
@@ -148,13 +148,13 @@ class TestReading:
             unpickling.read(file)
         unpacked = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
         assert sentence(error).startswith(
-            f"{file}: is packed, {file.stat().st_size:,} bytes that unpack to {unpacked:,};"
+            f"{file}: is compressed, {file.stat().st_size:,} bytes for {unpacked:,};"
         )
 
     @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
     def test_a_program_of_torchscript_is_refused(self, file):
         torch.jit.script(torch.nn.Linear(2, 2)).save(file)
-        with pytest.raises(StudyError, match="is a program of TorchScript; expected weights alone"):
+        with pytest.raises(StudyError, match="is a TorchScript program"):
             unpickling.read(file)
 
 
@@ -177,7 +177,7 @@ class TestConversion:
         assert weights.conversions(file.parent) == [made]
         assert made.path.read_bytes() == written
 
-    def test_more_memory_than_goes_with_the_file_is_refused_and_leaves_nothing(self, file, cache):
+    def test_excessive_memory_is_refused_and_leaves_nothing(self, file, cache):
         torch.save({"a": torch.zeros(7, dtype=torch.uint8)}, file, _use_new_zipfile_serialization=False)
         # Before the archives, a storage's size stood in the pickle: here 7, as a byte (K), and then 2³², as five bytes.
         more = b"\x8a\x05" + (2**32).to_bytes(5, "little")
@@ -188,14 +188,14 @@ class TestConversion:
         file.write_bytes(content)
         with pytest.raises(StudyError) as error:
             weights.conversions(file.parent)
-        assert sentence(error).startswith(f"{file}: asks for more memory than goes with its ")
+        assert sentence(error).startswith(f"{file}: asks for more memory than ")
         assert [*cache.iterdir()] == []
 
     def test_code_is_refused_from_the_other_process_too(self, file, tmp_path):
         torch.save({"a": Mark(tmp_path / "mark")}, file)
         with pytest.raises(StudyError) as error:
             weights.conversions(file.parent)
-        assert sentence(error).startswith(f"{file}: asks for posix.mkdir, ")
+        assert sentence(error).startswith(f"{file}: refers to posix.mkdir; ")
         assert not (tmp_path / "mark").exists()
 
     def test_a_file_that_takes_too_long_to_read_is_refused_and_says_so(self, file, monkeypatch):
@@ -207,10 +207,7 @@ class TestConversion:
         monkeypatch.setattr(weights, "_SECONDS", 1)
         with pytest.raises(StudyError) as error:
             weights.conversions(file.parent)
-        assert sentence(error) == (
-            f"{file}: took more than 1 s of the processor to read, which no file of weights does; fetch it again, or "
-            "use another checkpoint"
-        )
+        assert sentence(error).startswith(f"{file}: took more than 1 s ")
 
     @pytest.mark.parametrize(
         ("end", "reason"),
@@ -220,7 +217,7 @@ class TestConversion:
             ("echo 'a: b' >&2; exit 3", "the process that read it ended with code 3 (a: b)"),
         ],
     )  # fmt: skip
-    def test_a_process_that_ends_otherwise_leaves_a_reason_and_nothing_else(
+    def test_a_process_that_fails_leaves_a_reason_and_nothing_else(
         self, file, tmp_path, cache, monkeypatch, end, reason
     ):
         program = tmp_path / "python"
@@ -270,7 +267,7 @@ class TestFolders:
         with pytest.raises(StudyError, match="must have a weight_map"):
             weights.pickles(tmp_path)
 
-    def test_beside_safetensors_a_pickle_is_not_even_looked_at(self, checkpoint, cache):
+    def test_a_pickle_is_ignored_if_there_are_safetensors(self, checkpoint, cache):
         folder = checkpoint()
         (folder / "pytorch_model.bin").write_bytes(b"whatever")
         assert torch.equal(logits(checkpoints.load(folder).eval()), logits(built()))

@@ -1,4 +1,4 @@
-"""What the tests of measuring share: a setting on the CPU, a small grid, and a subject of both."""
+"""Fixtures for measurements: a setting on the CPU, a small grid, and a subject."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from qa_tradeoffs.study.config import Grid
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 SETTING = Setting(CPU, ("fp32",), seed=0)
 GRID = Grid(batch_sizes=(1,), lengths=(8,))
-# Short, and no faster than the clock can tell.
+# Short, but long enough for the clock.
 PROFILE = {
     "forward": GRID.model_dump(), "training_step": GRID.model_dump(),
     "passes": 3, "warmup": 1, "min_repeats": 3, "min_seconds": 1e-9,
@@ -20,7 +20,7 @@ PROFILE = {
 
 
 def subject(network: Any, **changes: Any) -> Subject:
-    """The study's own network; keywords replace what is said of it."""
+    """The study's own network; keywords replace its attributes."""
     return Subject(network=network, **{"name": "study", "weights": "random"} | changes)
 
 

@@ -1,4 +1,4 @@
-"""The clock with a clock of our own: only calls move it."""
+"""Timing with a fake clock that only calls advance."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ from tests.profiling.conftest import CPU, CUDA
 
 
 class Clock:
-    """A clock that only calls move: the k-th call takes ``durations[k]`` seconds, later ones the last of them."""
+    """A clock that only calls advance: the k-th call takes ``durations[k]`` seconds, later ones the last of them."""
 
     def __init__(self, *durations: float) -> None:
         self.now, self.calls, self.durations = 100.0, 0, durations

@@ -1,4 +1,4 @@
-"""The grid, how passes go over it, what is recorded of them, and that a share above the peak is called an error."""
+"""The grid, passes over it, their records, and shares above the peak as errors."""
 
 from itertools import chain, repeat
 
@@ -125,7 +125,7 @@ def test_a_point_that_once_ran_out_of_memory_is_not_tried_again(own, clocked):
     assert len(calls.asked) == 4 + 3 + 3
 
 
-def test_other_errors_are_not_taken_for_it(own, clocked):
+def test_other_errors_are_not_treated_as_out_of_memory(own, clocked):
     clocked(error=RuntimeError("shapes do not match"), fails_at=[1])
     with pytest.raises(RuntimeError, match="shapes"):
         measure(own)

@@ -1,4 +1,4 @@
-"""Peak memory in a process of its own; running out of it is a result."""
+"""Peak memory in a separate process; running out of memory is a result."""
 
 import os
 import pickle
@@ -82,11 +82,11 @@ def test_running_out_of_memory_is_returned_not_raised(error, device, network_of,
     assert asked(network_of(), device=device)() is None
 
 
-def test_a_batch_that_no_machine_holds_runs_out_of_memory(network_of):
+def test_a_huge_batch_runs_out_of_memory(network_of):
     assert asked(network_of(), batch_size=2**40)() is None
 
 
-def test_other_errors_are_not_taken_for_it(network_of, monkeypatch):
+def test_other_errors_are_not_treated_as_out_of_memory(network_of, monkeypatch):
     monkeypatch.setattr(memory, "_run", failing(RuntimeError("shapes do not match")))
     with pytest.raises(RuntimeError, match="shapes"):
         asked(network_of())()

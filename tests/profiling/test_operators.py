@@ -1,4 +1,4 @@
-"""Where the time of a call goes, on layers whose class is known and on tiny networks."""
+"""Time by class of operation, for layers of known class and tiny networks."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The phases from text to score under a clock that only the network and the reading of its logits move."""
+"""The phases from text to score, with a clock that only the network and the reading of its logits advance."""
 
 import threading
 from dataclasses import replace
@@ -15,7 +15,7 @@ FORWARD, POST = 10.0, 2.0  # seconds of a batch
 
 
 class Clock:
-    """Its steps are taken by so many threads together: it moves once the last of them has come."""
+    """A clock for several threads in step: it advances when the last of them arrives."""
 
     def __init__(self, threads):
         self.now = 0.0

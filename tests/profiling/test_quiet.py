@@ -1,4 +1,4 @@
-"""What is read off the system's counters, from hand-made ones, and what makes a pass contended."""
+"""Readings of hand-made system counters, and what makes a pass contended."""
 
 import os
 import time
@@ -82,7 +82,7 @@ def test_shares_are_of_the_cores_that_this_process_may_use(system):
     assert found.steal == pytest.approx(2 / 20)
 
 
-def test_less_than_the_counters_can_tell_is_nothing(system):
+def test_shares_below_the_counters_resolution_are_zero(system):
     watch = quiet.Watch(CPU, "fp32")
     watch.begin()
     system.now += 0.1
@@ -90,7 +90,7 @@ def test_less_than_the_counters_can_tell_is_nothing(system):
     assert watch.end().foreign == 0
 
 
-def test_what_this_process_used_between_the_counters_is_never_less_than_nothing(system):
+def test_the_use_of_this_process_is_never_negative(system):
     watch = quiet.Watch(CPU, "fp32")
     watch.begin()
     system.now += 1.0
@@ -106,7 +106,7 @@ def test_the_rate_is_the_lower_of_before_and_after_each_the_best_of_three(system
 
 
 def test_a_busy_process_shows_on_this_machine():
-    """Against the real counters: a spinning child is ours, and time that nobody spends is not foreign."""
+    """With real counters, a spinning child counts as ours, and idle time is not foreign."""
     watch = quiet.Watch(CPU, "fp32")
     watch.begin()
     ended = time.perf_counter() + 0.3

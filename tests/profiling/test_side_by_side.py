@@ -1,4 +1,4 @@
-"""Passes over hand-made calls under a clock that they move: who is called when, what is repeated, what counts."""
+"""Passes over hand-made calls that advance a clock: order, repeats, and which attempts count."""
 
 from collections.abc import Callable
 from itertools import groupby
@@ -95,7 +95,7 @@ def test_all_kinds_of_work_have_their_turn_in_each_pass(machine):
     assert "".join(ours.called) == "aabb" + "ab" * 3 + "b"
 
 
-def test_one_call_a_pass_is_another_one_in_each(machine):
+def test_with_one_call_per_pass_each_pass_has_a_different_call(machine):
     ours = machine()
     measure([work({"A": ours.contestant("A", 0.1, 2)}, passes=4, one_a_pass=True)], SETTING, repeats=0)
     assert ours.called[2:] == ["A0", "A1", "A0", "A1"]
@@ -118,7 +118,7 @@ def test_repeats_end_where_their_time_does(machine):
     assert len(found.attempts) == 4
 
 
-def test_what_is_too_large_for_the_memory_drops_out_and_the_others_go_on(machine):
+def test_contestants_that_run_out_of_memory_drop_out_and_the_others_continue(machine):
     ours = machine()
 
     def too_large() -> None:
@@ -130,7 +130,7 @@ def test_what_is_too_large_for_the_memory_drops_out_and_the_others_go_on(machine
     assert [list(attempt.seconds) for attempt in found.attempts] == [["A"]] * 3
 
 
-def test_another_error_is_not_taken_for_want_of_memory(machine):
+def test_other_errors_are_not_treated_as_out_of_memory(machine):
     machine()
 
     def broken() -> None:

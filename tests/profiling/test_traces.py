@@ -1,4 +1,4 @@
-"""A profile's events, made by hand and taken from tiny networks, fall into the right classes with the right FLOPs."""
+"""A profile's events, hand-made and from tiny networks, get the right classes and FLOPs."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -155,11 +155,11 @@ def test_the_operations_of_all_classes_are_those_that_torch_counts(network, work
     assert sum(read(network, work=work).flops.values()) == expected
 
 
-def test_they_are_so_in_mixed_precision(network):
+def test_the_operations_agree_in_mixed_precision_too(network):
     assert sum(read(network, precision="bf16").flops.values()) == sum(counting.flops(network, 3, LENGTH))
 
 
-def test_attention_is_told_from_grouped_products_however_many_matrices_they_have(network_of):
+def test_attention_is_distinguished_from_grouped_products_for_any_number_of_matrices(network_of):
     network = network_of("squeezebert")  # two heads and four groups: with two rows, both have four matrices
     scores_and_mixtures = 2 * (2 * 2 * 8 * 16 * 8)  # each 2 · rows · length · width · length
     # Query, key, value, and the two of the feed-forward layer are in four groups.

@@ -1,4 +1,4 @@
-"""Every variant answers what the published network answers, computes as its name says, and leaves the network alone."""
+"""Every variant gives the published network's outputs, computes as named, and does not modify the network."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +26,7 @@ LAYERS = 2
 
 @pytest.fixture
 def network(network_of: Callable[..., Any]) -> Any:
-    """A SqueezeBERT of four groups. Biases begin as zeros and norms as ones: random, none can go missing unseen."""
+    """A SqueezeBERT of four groups, with random biases and norms, so that a lost one would change the outputs."""
     built = network_of("squeezebert", num_hidden_layers=LAYERS)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -135,7 +135,7 @@ def dropouts(network: Any) -> set[float]:
     return {module.p for module in network.modules() if isinstance(module, torch.nn.Dropout)}
 
 
-def test_dropout_is_what_was_asked_for_but_in_the_variant_without(originals):
+def test_dropout_is_as_requested_except_in_the_variant_without(originals):
     found = {name: dropouts(variant.of(originals, 0.3)) for name, variant in NAMED.items()}
     assert found == {name: {0.3} for name in NAMED} | {"no dropout": {0.0}}
     assert dropouts(originals[PUBLISHED.network]) == {0.1}  # the config's
@@ -155,7 +155,7 @@ def test_bert_of_squeezeberts_published_sizes_is_bert_base():
     assert found["BERT"].num_parameters() == 108_893_186
 
 
-def test_of_a_rewritten_network_the_published_form_is_measured(network):
+def test_a_rewritten_network_is_measured_in_its_published_form(network):
     rewritten = squeezebert.to_matmul(network)
     found = variants.networks(rewritten, CPU, seed=0)
     assert squeezebert.is_matmul(rewritten)
@@ -165,7 +165,7 @@ def test_of_a_rewritten_network_the_published_form_is_measured(network):
 
 
 def test_only_a_squeezebert_has_variants(network_of):
-    with pytest.raises(StudyError, match="BertForQuestionAnswering is no SqueezeBERT"):
+    with pytest.raises(StudyError, match="BertForQuestionAnswering is not a SqueezeBERT"):
         variants.networks(network_of("bert"), CPU, seed=0)
 
 
@@ -180,7 +180,7 @@ def names(*arguments: Any) -> list[str]:
     return [variant.name for variant in variants.others(*arguments)]
 
 
-def test_a_gpu_has_factors_of_its_own_and_only_what_changes_something_is_one(gpu):
+def test_a_gpu_has_its_own_variants_and_only_effective_ones(gpu):
     common = ["BERT, eager attention", "fused attention"]
     on_gpu = ["cuDNN off", "cuDNN benchmark"]
     masks = ["fast dropout masks", "rewritten, fast dropout masks", "BERT, fast dropout masks"]

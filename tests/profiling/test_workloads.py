@@ -1,4 +1,4 @@
-"""What the measured calls really do, what they are labelled as, and how many operations they take."""
+"""What measured calls do, their labels, and their numbers of operations."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -72,7 +72,7 @@ def test_a_training_step_moves_the_weights_and_a_forward_pass_does_not(architect
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
-def test_bf16_is_used_where_it_is_asked_for(precision, expected, network_of):
+def test_bf16_is_used_on_request(precision, expected, network_of):
     network = network_of()
     batch = workloads.random_batch(network, 1, 8, SETTING)
     assert workloads.forward_pass(network, batch, precision)().dtype == expected
@@ -165,7 +165,7 @@ def subjects_of(study_of: Callable[..., Study], monkeypatch: pytest.MonkeyPatch)
     return build
 
 
-def test_a_small_network_is_measured_beside_its_twin_and_a_large_one_by_itself(network_of, subjects_of):
+def test_a_small_network_is_measured_with_its_twin_and_a_large_one_alone(network_of, subjects_of):
     both = subjects_of(network_of(), network_of(max_position_embeddings=128))
     assert [subject.name for subject in both] == ["study", "full size"]
     assert [subject.name for subject in subjects_of(network_of())] == ["study"]

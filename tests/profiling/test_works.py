@@ -1,4 +1,4 @@
-"""What models do in turn, on five questions about one passage."""
+"""Interleaved work on five questions about one passage."""
 
 from collections.abc import Callable
 from typing import Any
@@ -99,7 +99,7 @@ def test_the_network_is_in_the_mode_and_attention_of_its_turn(planned, network_o
     assert not network.training
 
 
-def test_each_question_is_asked_by_itself_and_all_of_them_at_once(planned, network_of):
+def test_questions_are_asked_singly_and_all_at_once(planned, network_of):
     network, shapes = network_of(), []
     single, offline, *_ = planned({"bert": network})
     network.register_forward_pre_hook(
@@ -122,7 +122,7 @@ def test_operations_of_full_rows_are_counted(planned, network_of):
     assert at["flops"] == counting.flops(network, 1, 8)[0] > 0
 
 
-def test_what_was_measured_is_kept_and_shown(planned, network_of, tmp_path):
+def test_measurements_are_recorded_and_tabulated(planned, network_of, tmp_path):
     import pandas as pd
 
     found = side_by_side.measure(planned({"bert": network_of(), "other": network_of(seed=1)}), SETTING, repeats=0)
@@ -176,7 +176,7 @@ def test_questions_are_asked_in_every_engine_that_can_be_used_and_only_torch_tra
         torch.testing.assert_close(one, other)
 
 
-def test_what_engines_take_and_why_one_is_missing_is_recorded_of_each_network(in_engines):
+def test_sizes_of_engines_and_reasons_for_missing_ones_are_recorded_for_each_network(in_engines):
     models, _ = in_engines
     found = {(r.metric, r.conditions["network"], r.conditions["engine"]): r for r in works.records(models)}
     assert set(found) == {

@@ -1,4 +1,4 @@
-"""The card says what the result files say, in words for a reader and in metadata for the Hub, and its code runs."""
+"""The card agrees with the result files, in text and in the Hub's metadata, and its code runs."""
 
 import re
 
@@ -54,7 +54,7 @@ def test_scores_times_and_costs_are_those_of_the_result_files(rendered):
     assert line(text, "a million questions, USD")[0] == "86.1"
 
 
-def test_it_is_one_of_several_seeds_with_their_spread_or_speaks_for_itself_alone(rendered):
+def test_a_card_gives_the_spread_of_several_seeds_or_says_that_there_is_one(rendered):
     text = rendered([[0.5, 0.5], [0.6, 0.6], [0.9, 0.9]])
     assert "It is one of 3 trainings that differ in their seed alone (0, 1, 2)." in text
     assert "F1 over the seeds goes from 50.0 to 90.0." in text
@@ -79,7 +79,7 @@ def test_a_model_of_generated_data_is_called_a_demonstration(rendered):
     assert "demonstration" not in rendered([[0.5]])
 
 
-def test_texts_of_the_study_are_no_markup(rendered):
+def test_texts_of_the_study_are_not_markup(rendered):
     text = rendered([[0.5]], title='A "study" | <script>alert(1)</script> [x](http://y)')
     assert "<script>" not in text
     assert "[x]" not in text
@@ -114,7 +114,7 @@ def test_a_training_in_several_processes_is_made_again_in_as_many_and_costs_each
     assert line(text, "fine-tuning") == ["60.0 min", "this seed, on some processor, 2 threads; 8 of these"]
     assert line(text, "fine-tuning, USD")[0] == "12.4"  # 8 × 1.55
     settings = [line(text, name)[0] for name in ("dropout", "fast dropout", "epochs")]
-    assert settings == ["as the network has it", "no", "3.0"]
+    assert settings == ["the network's own", "no", "3.0"]
     assert "save minutes" not in text
 
 

@@ -1,4 +1,4 @@
-"""What is shown is what is uploaded, nothing is sent unasked, and what was trained otherwise is refused."""
+"""The preview equals the upload, nothing is sent unconfirmed, and stale models are refused."""
 
 import json
 
@@ -43,7 +43,7 @@ def command(trained, *more: str) -> list[str]:
     return [str(trained[0]), "--owner", "me", "--run", str(trained[1].folder), "--models", "bert", *more]
 
 
-def test_the_first_seed_is_chosen_and_its_card_tells_of_the_others(trained):
+def test_the_first_seed_is_chosen_and_its_card_lists_the_others(trained):
     (upload,) = push.prepare(str(trained[0]), "me", run=str(trained[1].folder))
     assert upload.repository == "me/some-bert-seed-0"
     assert list(upload.files) == [
@@ -52,7 +52,7 @@ def test_the_first_seed_is_chosen_and_its_card_tells_of_the_others(trained):
     assert "one of 2 trainings" in upload.files["README.md"].decode()
 
 
-def test_each_seed_that_is_asked_for_has_a_repository_of_its_own(trained):
+def test_each_requested_seed_has_its_own_repository(trained):
     uploads = push.prepare(str(trained[0]), "me", ["bert"], [1, 0], str(trained[1].folder))
     assert [upload.repository for upload in uploads] == ["me/some-bert-seed-1", "me/some-bert-seed-0"]
     weights = [upload.files["model.safetensors"] for upload in uploads]
@@ -87,11 +87,11 @@ def test_what_is_uploaded_comes_back_and_the_second_time_nothing_is_sent(trained
 @pytest.mark.parametrize(
     ("owner", "slugs", "seeds", "message"),
     [
-        ("", [], [], "HUB_ORG: is not given; say under whose name on the Hub: make push HUB_ORG=your-name"),
-        ("me", ["distilbert"], [], "models.distilbert came fine-tuned: there is nothing of this study's to upload"),
-        ("me", ["bret"], [], "models: there is no model 'bret'; it has bert, distilbert"),
+        ("", [], [], "make push HUB_ORG=your-name"),
+        ("me", ["distilbert"], [], "models.distilbert came fine-tuned; "),
+        ("me", ["bret"], [], "models: unknown model 'bret'; the study has bert, distilbert"),
         ("me", ["bert"], [7], "seed-7/training.json: is missing; run the stage that writes it (make all does)"),
-        ("m e", ["bert"], [], "'m e/some-bert-seed-0' cannot be a repository's name ("),
+        ("m e", ["bert"], [], "'m e/some-bert-seed-0' "),
     ],
 )
 def test_what_cannot_be_uploaded_is_one_sentence(trained, owner, slugs, seeds, message):
@@ -103,5 +103,5 @@ def test_what_cannot_be_uploaded_is_one_sentence(trained, owner, slugs, seeds, m
 def test_results_of_other_settings_than_the_study_has_are_refused(trained):
     study_file, run = trained
     study_file.write_text(study_file.read_text().replace("learning_rate: 2.0e-05", "learning_rate: 3.0e-05"))
-    with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data, code or"):
+    with pytest.raises(StudyError, match=r"training\.json: is stale"):
         push.prepare(str(study_file), "me", run=str(run.folder))

@@ -1,4 +1,4 @@
-"""What is exported is what was evaluated, with its figures; what cannot be exported says why."""
+"""Exported models are the evaluated ones with their figures; others have a reason why they cannot be exported."""
 
 from dataclasses import replace
 from typing import Any
@@ -75,7 +75,7 @@ def test_a_folder_has_the_network_that_was_evaluated_its_tokenizer_and_its_figur
     [
         (
             "onnxruntime",
-            "ENGINE: 'onnxruntime' is no engine of bert in this study; it has torch, torch-bf16, onnxruntime-int8",
+            "ENGINE: 'onnxruntime' is not an engine of bert; it has torch, torch-bf16, onnxruntime-int8",
         ),
         ("torch-bf16", "ENGINE: bert has no result to export: torch-bf16: this device does not multiply bf16 natively"),
         ("torch", "ENGINE: torch runs the checkpoint itself; choose onnxruntime or onnxruntime-int8"),
@@ -89,8 +89,8 @@ def test_what_cannot_be_exported_says_why(evaluated, tmp_path, engine, message):
     assert not (tmp_path / "exports").exists()
 
 
-def test_another_file_than_was_evaluated_is_not_exported(evaluated, tmp_path):
+def test_a_file_other_than_the_evaluated_one_is_not_exported(evaluated, tmp_path):
     collected, run = evaluated
     (run.engines("bert", 0) / "onnxruntime-int8.onnx").write_bytes(b"another")
-    with pytest.raises(StudyError, match=r"onnxruntime-int8\.onnx: is not what was written together with"):
+    with pytest.raises(StudyError, match=r"onnxruntime-int8\.onnx: .*run make all"):
         ship.ship(collected, run, "bert", "onnxruntime-int8", tmp_path / "exports")

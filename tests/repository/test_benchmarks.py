@@ -1,4 +1,4 @@
-"""All sides of the benchmarks do the same work, and their records, table and chart say what was measured."""
+"""All sides of the benchmarks do the same work, and records, table and chart agree with the measurements."""
 
 import json
 from collections import Counter
@@ -60,7 +60,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def measured(encoder: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """What a side's task finds, within this process; data are generated questions."""
+    """The result of a side's task within this process, on generated questions."""
     monkeypatch.setattr(inputs, "N_QUESTIONS", 40)
     monkeypatch.setattr(tasks, "_TIMES", 1)
     return lambda work, side, questions: tasks.measure(Task(work, side, questions, "", encoder))
@@ -134,7 +134,7 @@ def of_a_round(seconds: float, megabytes: float, answer: str = "a") -> dict[str,
     return {"seconds": seconds, "bytes": megabytes * 2**20, "f1": 50.0, "answers": {"1": "a", "2": answer}}
 
 
-def test_ratios_are_those_of_a_round_and_defaults_are_held_against_each_other():
+def test_ratios_are_within_rounds_and_defaults_are_compared_with_each_other():
     row = Row("evaluation", 64, ("fp32", "bf16"))
     runs = {
         ("padded", "fp32"): [of_a_round(8, 40), of_a_round(16, 40)],
@@ -252,7 +252,7 @@ def test_a_runs_seconds_are_summed_by_notebook_and_model_and_taken_from_its_firs
     ]
 
 
-def test_one_network_under_three_names_is_seldom_called_faster_than_itself():
+def test_one_network_under_three_names_is_rarely_called_faster():
     """By the committed result: at most one of twenty pairs, of forty and more, whatever else the machine does."""
     found = read(committed("aa.json"))
     new = {r.conditions["load"]: r for r in found.records if r.conditions["method"] == "side by side"}
@@ -273,7 +273,7 @@ def test_both_ways_of_the_aa_test_run():
 
 
 def test_engines_are_timed_beside_torch_and_the_table_has_a_row_for_each():
-    """Of two tiny networks, with SqueezeBERT as published: its convolutions are exported as they are."""
+    """Two tiny networks, one of them SqueezeBERT as published, whose convolutions are exported unchanged."""
     sizes = {"hidden_size": 32, "num_attention_heads": 2, "vocab_size": 60, "num_hidden_layers": 1}
     sizes |= {"intermediate_size": 64, "embedding_size": 32}
     distilbert = {"dim": 32, "n_heads": 2, "hidden_dim": 64, "vocab_size": 60, "n_layers": 1}
@@ -292,7 +292,7 @@ def test_engines_are_timed_beside_torch_and_the_table_has_a_row_for_each():
     assert len(lines) == 2 + 2 * 4
 
 
-def test_a_squeezebert_is_exported_with_its_convolutions_where_that_is_asked_for(tmp_path):
+def test_a_squeezebert_is_exported_with_its_convolutions_on_request(tmp_path):
     sizes = {"hidden_size": 32, "num_attention_heads": 2, "vocab_size": 60, "num_hidden_layers": 1}
     config = AutoConfig.for_model("squeezebert", **sizes, intermediate_size=64, embedding_size=32)
     trained = Trained(networks.from_config(config).eval(), 0, torch.device("cpu"), "fp32", tmp_path)

@@ -1,4 +1,4 @@
-"""Operations that launch kernels are told from views, and counted as torch 1.10 launched them."""
+"""Operations that launch kernels are distinguished from views, and counted as in torch 1.10."""
 
 import pytest
 import torch
@@ -29,13 +29,13 @@ class Flipped(nn.Module):
         (nn.Linear(2, 3, bias=False), 2, 2),
     ],
 )
-def test_views_launch_nothing_and_a_bias_is_a_launch_of_its_own(layer, kernels, launched):
+def test_views_launch_nothing_and_a_bias_is_a_separate_launch(layer, kernels, launched):
     counted = launches.count(Flipped(layer))
     assert (counted.kernels, counted.launches) == (kernels, launched)
     assert counted.operations >= kernels + 2
 
 
-def test_every_layer_adds_as_many_as_the_one_before():
+def test_every_layer_adds_the_same_number_of_launches():
     sizes = {"hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 10}
     one, two, three = (
         launches.count(BertModel(BertConfig(num_hidden_layers=n, attn_implementation="eager", **sizes)).eval()).launches

@@ -1,4 +1,4 @@
-"""Imports go one way, and arithmetic stays free of heavy libraries (the contracts are in pyproject.toml)."""
+"""Imports go in one direction, and metrics need no heavy libraries (the contracts are in pyproject.toml)."""
 
 import subprocess
 import sys

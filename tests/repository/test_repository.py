@@ -1,4 +1,4 @@
-"""What the repository promises about itself: equal pins everywhere, notebooks that are thin and stored clean."""
+"""Rules for the repository: equal pins everywhere, and notebooks that are thin and stored without outputs."""
 
 import ast
 import json

@@ -1,4 +1,4 @@
-"""The command that measures SqueezeBERT's anomaly: what it asks to be measured, and what it writes."""
+"""The command that measures SqueezeBERT's anomaly: its plan and its result file."""
 
 import os
 from typing import Any
@@ -19,7 +19,7 @@ RECORD = Record.of("variant_ratio", 0.5, "1", 5)
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Setting]]:
-    """What was asked to be measured; nothing is, and no network is built."""
+    """Records the plan instead of measuring; no network is built."""
     asked: list[tuple[Plan, Setting]] = []
 
     def measure(network: Any, plan: Plan, setting: Setting, conditions: dict[str, Any]) -> list[Record]:
@@ -63,10 +63,10 @@ def test_a_gpu_is_measured_at_a_larger_point_and_in_the_precisions_it_has(measur
         (["--points", "0x8"], "--points: '0x8' is not batch size x length"),
         (["--dropout", "1"], "--dropout: '1' is not a probability"),
         (["--dropout", "high"], "--dropout: 'high' is not a probability"),
-        (["--rounds", "1"], "--rounds: '1' is not a number from 2 on; give 2 or more"),
-        (["--precision", "bf16"], "--precision: 'bf16' is not available on this device; choose of fp32"),
-        (["--device", "tpu"], "DEVICE: 'tpu' is no device"),
-        (["--out", "/dev/null/anomaly.json"], "'/dev/null': this folder of results cannot be made"),
+        (["--rounds", "1"], "--rounds: '1' is not a whole number above 1; give 2 or more"),
+        (["--precision", "bf16"], "--precision: 'bf16' is not available on this device; choose from fp32"),
+        (["--device", "tpu"], "DEVICE: 'tpu' is not a device"),
+        (["--out", "/dev/null/anomaly.json"], "'/dev/null': "),
         (["--out", "/"], "--out: / is a folder"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Two runs are the same when all but their times is, byte for byte."""
+"""Two runs are equal if everything but times is equal byte for byte."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,7 @@ def training(study: Any, seconds: float, loss: float = 2.5) -> results.Results:
 
 @pytest.fixture
 def runs(tmp_path: Path, study_of: Any) -> tuple[Path, Path]:
-    """Two runs that differ in their times and in files that nothing promises about."""
+    """Two runs that differ in times and in files that need not be equal."""
     one, other = tmp_path / "one", tmp_path / "other"
     folder = one / "bert" / "seed-0"
     results.write(folder / "training.json", training(study_of(), 5.0))
@@ -43,7 +43,7 @@ def test_times_and_notebooks_may_differ(runs):
     compare.check(*runs)
 
 
-def test_a_commit_of_something_else_makes_no_other_run_but_other_code_does(runs, study_of):
+def test_an_unrelated_commit_makes_no_difference_but_changed_code_does(runs, study_of):
     path = runs[1] / "bert/seed-0/evaluation.json"
     found = results.read(path)
     for name, differing in (("git_commit", []), ("inputs_sha256", ["bert/seed-0/evaluation.json"])):
@@ -72,6 +72,6 @@ def test_a_file_that_only_one_run_has_is_a_difference(runs, where):
     assert compare.differences(*runs) == ["bert/seed-0/evaluation.json"]
 
 
-def test_where_there_is_nothing_to_compare_it_says_so(tmp_path):
+def test_comparing_runs_without_results_is_an_error(tmp_path):
     with pytest.raises(StudyError, match="there are no results in either; run make all first"):
         compare.differences(tmp_path, tmp_path / "other")

@@ -1,4 +1,4 @@
-"""The engines of a study, two of them made here: scored beside torch, kept, and left out with a reason."""
+"""A study's engines, two of them defined here: scored beside torch, or left out with a reason."""
 
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ TOYS = {
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """An evaluation of a study that names three engines beside torch."""
+    """An evaluation of a study with three engines besides torch."""
     for name, prepare in TOYS.items():
         monkeypatch.setitem(LABELS, name, name.title())
         monkeypatch.setitem(registry.PREPARE, name, prepare)
@@ -104,7 +104,7 @@ def test_each_engine_is_scored_kept_and_read_back_and_those_that_fail_say_why(jo
     assert kept["prediction"].tolist() == engines.scored["toy"].frame["prediction"].tolist()
 
 
-def test_what_the_engines_made_is_taken_again_only_while_it_is_that_of_the_evaluation(job, network, tokenizer):
+def test_exported_files_are_reused_only_if_they_belong_to_the_evaluation(job, network, tokenizer):
     object.__setattr__(job.study, "engines", ("torch", "toy"))
     assert comparing.evaluated_files(job) is None
     engine_scores.write(job, engine_scores.score(job, network, tokenizer, 0.0, "en"), language="en")
@@ -114,7 +114,7 @@ def test_what_the_engines_made_is_taken_again_only_while_it_is_that_of_the_evalu
     assert comparing.evaluated_files(job) is None
 
 
-def test_what_an_engine_made_of_other_weights_is_gone_before_it_is_asked(job, network, tokenizer):
+def test_files_of_other_weights_are_removed_before_an_engine_is_prepared(job, network, tokenizer):
     folder = job.paths.engines("bert", 0)
     folder.mkdir(parents=True)
     (folder / "onnxruntime.onnx").write_text("old")
@@ -132,6 +132,6 @@ def test_a_study_with_torch_alone_has_no_other_rows(tmp_path, network, tokenizer
     assert comparing.evaluated_files(job) is None
 
 
-def test_an_engine_that_nobody_knows_is_refused_with_those_that_there_are(tmp_path):
+def test_an_unknown_engine_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(StudyError, match=r"engines\[1\]: must be one of torch, .* \(it is 'tensorrt'\)"):
         config.check(STUDY | {"engines": ["torch", "tensorrt"]}, tmp_path / "study.yaml")

@@ -1,4 +1,4 @@
-"""A headless run ends in a finished notebook, or in one sentence with everything that was finished untouched."""
+"""A headless run ends in a finished notebook, or in one sentence with all finished files untouched."""
 
 import functools
 import json
@@ -22,7 +22,7 @@ PARAMETERS = "path: str = ''  # where the answer goes\nseed: int = 0"
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> tuple[Path, Path]:
-    """An executed notebook and a result of an earlier run, in a folder of their own."""
+    """An executed notebook and a result of an earlier run, in a separate folder."""
     output, result = tmp_path / "out" / "small.ipynb", tmp_path / "out" / "answer.json"
     output.parent.mkdir()
     output.write_text("finished before")
@@ -91,22 +91,20 @@ def test_any_other_failure_says_where_to_read_on(notebook, earlier, kernel):
     output, result = earlier
     with pytest.raises(StudyError) as error:
         execute.run(notebook(PARAMETERS), output, {}, result)
-    assert sentence(error) == (
-        "small.ipynb: ZeroDivisionError: division by zero; the notebook as far as it came is "
-        f"{output.parent}/partial-small.ipynb"
-    )
+    assert sentence(error).startswith("small.ipynb: ZeroDivisionError: division by zero; ")
+    assert sentence(error).endswith(f" {output.parent}/partial-small.ipynb")
 
 
 def test_a_training_whose_kernel_died_says_which_batch_size_to_try(tmp_path, kernel):
     kernel(raising(DeadKernelError("Kernel died")))
-    with pytest.raises(StudyError, match=r"a batch of 8 is too much for this machine's memory; try 4$"):
+    with pytest.raises(StudyError, match=r"a batch of 8 .*; try 4$"):
         execute.run(ROOT / "notebooks/1-train.ipynb", tmp_path / "out.ipynb", {"study": "studies/smoke.yaml"})
 
 
 def test_a_kernel_that_is_killed_is_one_sentence(notebook, earlier):
     output, result = earlier
     killed = notebook(PARAMETERS, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
-    with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, mostly for want of memory; read .*partial-"):
+    with pytest.raises(StudyError, match=r"^small\.ipynb: its kernel died, .*; read .*partial-"):
         execute.run(killed, output, {}, result)
     assert (output.read_text(), result.read_text()) == ("finished before", "answered before")
 
@@ -147,7 +145,7 @@ def test_a_result_written_again_with_the_same_content_counts(notebook, earlier, 
     assert output.read_text() == "executed"
 
 
-def test_while_it_runs_the_notebook_is_told_where_to_report_progress(notebook, tmp_path, kernel, monkeypatch):
+def test_a_running_notebook_knows_where_to_report_progress(notebook, tmp_path, kernel, monkeypatch):
     monkeypatch.delenv(progress.VARIABLE, raising=False)
     reported = []
 
@@ -162,7 +160,7 @@ def test_while_it_runs_the_notebook_is_told_where_to_report_progress(notebook, t
 
 
 @pytest.mark.parametrize("text", [None, "{", "{}", "[]", "no notebook"])
-def test_what_is_no_notebook_is_refused(tmp_path, kernel, text):
+def test_a_file_that_is_not_a_notebook_is_refused(tmp_path, kernel, text):
     kernel(raising(AssertionError("a kernel was started")))
     path = tmp_path / "bad.ipynb"
     said = "no such notebook"

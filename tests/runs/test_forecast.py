@@ -1,4 +1,4 @@
-"""A forecast can be worked out by hand, starts nothing, and refuses what the disk cannot hold."""
+"""A forecast can be worked out by hand, starts nothing, and refuses a study that does not fit on the disk."""
 
 import hashlib
 import json
@@ -162,17 +162,17 @@ def test_a_folder_without_a_config_is_refused_by_name(tmp_path, text):
         forecast.build(spec, KNOWN)
 
 
-def test_what_was_never_fetched_is_not_known(selection):
-    with pytest.raises(StudyError, match="the size of some/model is not known before it is fetched"):
+def test_the_size_of_what_was_never_fetched_is_unknown(selection):
+    with pytest.raises(StudyError, match="the size of some/model is unknown"):
         forecast.build(config.Model(label="x", hub="some/model", revision="a" * 40), KNOWN)
     data = config.HubData(source="hub", name="some/set", revision="a" * 40)
-    with pytest.raises(StudyError, match=r"data\.name: the size of some/set is not known before it is fetched"):
+    with pytest.raises(StudyError, match=r"data\.name: the size of some/set is unknown"):
         forecast.splits(data, config.Training(), KNOWN)
 
 
 @pytest.mark.parametrize(("length", "stride"), [(64, 16), (32, 8)])
 def test_windows_are_counted_as_the_tokenizer_would_make_them(examples, tokenizer, length, stride):
-    """Where every word is one token, the count is exact."""
+    """If every word is one token, the count is exact."""
     made = features.build(examples, tokenizer, length, stride)
     found = forecast.windows(examples, config.Training(max_length=length, stride=stride), tokens_per_word=1.0)
     assert found.windows == len(made.lengths)
@@ -314,7 +314,7 @@ def test_what_an_earlier_run_of_this_recipe_took_comes_before_any_formula(bert, 
 
 
 @pytest.mark.parametrize("notebook", ["", "[]", '{"metadata": []}', '{"metadata": {"papermill": {"duration": 1e999}}}'])
-def test_an_earlier_notebook_that_tells_nothing_does_not_count(bert, selection, notebook):
+def test_earlier_notebooks_without_metadata_do_not_count(bert, selection, notebook):
     earlier(selection(), "train", took(100.0))
     graph.stages(selection())[0].notebook.write_text(notebook)
     assert 130.0 < bert(tflops=None).train < 1e9
@@ -345,8 +345,7 @@ def test_another_dense_network_s_rate_follows_from_compute_and_bandwidth_of_thos
         })  # fmt: skip
     earlier(selection(), "profile", rows)
     found = needs(models=("bert", "distilbert", "squeezebert"), tflops=None)
-    said = ", fitted on 4 training steps of bert, off by up to 0 % for those left out on X, 2 threads"
-    assert found.at["distilbert", "rate"].endswith(said)
+    assert re.search(r" 4 training steps of bert, .* 0 % .* X, 2 threads$", found.at["distilbert", "rate"])
     flop = 3 * 16 * flops.encoder_flops(flops.DISTILBERT_BASE, 1, 176)
     n_bytes = 4 * 66_364_418 + 6 * 2 * 16 * 176 * (34 * 768 + 5 * 12 * 176)
     expected = flop / (flop / 2e12 + n_bytes / 1e9) / 1e12
@@ -355,7 +354,7 @@ def test_another_dense_network_s_rate_follows_from_compute_and_bandwidth_of_thos
     assert "SqueezeBERT as published at full size" in found.at["squeezebert", "rate"]
 
 
-def test_a_given_rate_says_nothing_of_grouped_convolutions(needs, selection):
+def test_a_given_rate_does_not_apply_to_grouped_convolutions(needs, selection):
     found = needs(models=("squeezebert",))
     assert found[["train", "evaluate", "profile", "seconds", "seconds_high"]].isna().all(axis=None)
     assert found["disk"].item() > 0
@@ -419,26 +418,26 @@ def test_the_command_prints_twenty_models_times_five_seeds_on_paper(tmp_path, ca
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("TFLOPS", "nan", "'nan' is no speed; give 10^12 FLOP/s, a number above 0"),
-        ("TFLOPS", "inf", "'inf' is no speed; "),
-        ("TFLOPS", "0", "'0' is no speed; "),
-        ("TFLOPS", "-1", "'-1' is no speed; "),
-        ("TFLOPS", "fast", "'fast' is no speed; "),
-        ("COPIES", "0", "'0' is no number of copies; give a whole number from 1 to 999999"),
+        ("TFLOPS", "nan", "'nan' is not a speed; give 10^12 FLOP/s"),
+        ("TFLOPS", "inf", "'inf' is not a speed; "),
+        ("TFLOPS", "0", "'0' is not a speed; "),
+        ("TFLOPS", "-1", "'-1' is not a speed; "),
+        ("TFLOPS", "fast", "'fast' is not a speed; "),
+        ("COPIES", "0", "'0' is not a count; give a whole number from 1 to 999999"),
         ("COPIES", "9" * 5000, "'999"),
-        ("SEEDS", "01", "'01' is no seed; give whole numbers from 0, separated by blanks"),
+        ("SEEDS", "01", "'01' is not a seed; "),
         ("SEEDS", "9" * 5000, "'999"),
-        ("PRICE", "free", "there is no price 'free' in the price table"),
+        ("PRICE", "free", "unknown price 'free'"),
     ],
 )
-def test_a_number_that_is_none_is_refused(capsys, variable, value, said):
+def test_an_invalid_number_is_refused(capsys, variable, value, said):
     where = "price" if variable == "PRICE" else variable
     with pytest.raises(StudyError, match=rf"(^|: ){where}: {re.escape(said)}"):
         prints(capsys, STUDY="squad", **{variable: value})
     assert capsys.readouterr().out == ""
 
 
-def test_a_size_that_cannot_be_told_stops_the_plan_but_not_the_study(tmp_path, capsys):
+def test_an_unknown_size_stops_the_plan_but_not_the_study(tmp_path, capsys):
     study = tmp_path / "other.yaml"
     study.write_text(SQUAD.read_text().replace("rajpurkar/squad", "some/set"))
     given = {"STUDY": study, "RUN": tmp_path / "run"}
@@ -448,7 +447,7 @@ def test_a_size_that_cannot_be_told_stops_the_plan_but_not_the_study(tmp_path, c
     assert line.startswith("no forecast: data.name: the size of some/set is")
 
 
-def test_wrong_data_are_refused_before_the_start_and_not_taken_for_unknown(tmp_path, capsys):
+def test_wrong_data_are_refused_before_the_start_and_not_treated_as_unknown(tmp_path, capsys):
     study = tmp_path / "mine.yaml"
     study.write_text("data: {source: files, file: nowhere.json}\nmodels: {a: {label: A, architecture: bert}}\n")
     with pytest.raises(StudyError, match=r"nowhere\.json: no such file"):
@@ -470,7 +469,7 @@ def test_a_network_that_begins_with_anothers_layers_has_its_widths(bert, tmp_pat
 @pytest.mark.parametrize(
     ("recipe", "layers", "message"),
     [
-        ({}, [0, 2], "models: init_from.layers: there is no layer 2 in source; it has 2, from 0 on"),
+        ({}, [0, 2], "models: init_from.layers: source has no layer 2, only 2, counted from 0"),
         (
             {"freeze_layers": 2},
             [1],
@@ -478,14 +477,14 @@ def test_a_network_that_begins_with_anothers_layers_has_its_widths(bert, tmp_pat
         ),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_anything_is(needs, tmp_path, recipe, layers, message):
+def test_a_network_that_cannot_be_trained_is_refused_before_anything_starts(needs, tmp_path, recipe, layers, message):
     study = begun(config.load(SQUAD), checkpoint(tmp_path / "source", "bert"), layers)
     with pytest.raises(StudyError) as error:
         needs(study.model_copy(update={"training": study.training.model_copy(update=recipe)}))
     assert str(error.value) == message
 
 
-def test_fp16_is_refused_on_a_processor_unless_the_work_is_done_elsewhere(selection):
+def test_fp16_is_refused_on_a_cpu_unless_the_work_is_done_elsewhere(selection):
     study = config.load(SQUAD)
     halved = study.model_copy(update={"training": study.training.model_copy(update={"precision": "fp16"})})
     with pytest.raises(StudyError, match=r"^training\.precision: fp16 is for GPUs"):

@@ -1,4 +1,4 @@
-"""Which stages a study has, what each waits for, and which of them are stale."""
+"""The stages of a study, their dependencies, and which of them are stale."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def stages(chosen: Selection) -> list[graph.Stage]:
 
 
 def finish(chosen: Selection) -> None:
-    """Leave what every stage would leave."""
+    """Write the files that every stage would write."""
     for stage in stages(chosen):
         for path in stage.targets:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ OF_READY = {"evaluate ready 3", "profile ready None", "compare  None", "analysis
         ("run/bert/seed-3/evaluation.json", {"analysis  None"}),
     ],
 )
-def test_other_bytes_make_stale_what_was_made_from_them_however_old_the_file(chosen, tmp_path, changed, expected):
+def test_changed_bytes_make_results_stale_however_old_the_file(chosen, tmp_path, changed, expected):
     finish(chosen)
     (tmp_path / changed).write_text('{"other": 1}')
     os.utime(tmp_path / changed, (0, 0))  # as cp -p, mv, tar and rsync -t leave it
@@ -105,7 +105,7 @@ def test_other_bytes_make_stale_what_was_made_from_them_however_old_the_file(cho
         ("5-analysis.ipynb", {"analysis  None"}),
     ],
 )
-def test_what_was_lost_is_made_again_with_what_follows_from_it(chosen, lost, expected):
+def test_lost_files_are_made_again_with_everything_that_depends_on_them(chosen, lost, expected):
     finish(chosen)
     (chosen.run.folder / lost).unlink()
     assert stale(chosen) == expected
@@ -120,7 +120,7 @@ def test_a_study_that_was_moved_with_its_files_and_results_is_not_stale(chosen, 
     assert stale(again) == set()
 
 
-def test_a_recipe_of_its_own_makes_stale_that_model_alone(chosen, tmp_path):
+def test_a_models_own_recipe_makes_only_that_model_stale(chosen, tmp_path):
     finish(chosen)
     models = STUDY["models"] | {"ready": STUDY["models"]["ready"] | {"training": {"max_length": 128, "stride": 32}}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"models": models}))
@@ -130,7 +130,7 @@ def test_a_recipe_of_its_own_makes_stale_that_model_alone(chosen, tmp_path):
     assert stale(again) == OF_READY
 
 
-def test_a_comparison_of_all_models_stands_for_some_and_one_of_some_not_for_all(chosen):
+def test_a_comparison_of_all_models_is_valid_for_a_subset_but_not_the_reverse(chosen):
     finish(chosen)
     assert stale(replace(chosen, models=("ready",))) == {"analysis  None"}
     (compare,) = [stage for stage in stages(replace(chosen, models=("ready",))) if stage.name == "compare"]
@@ -146,7 +146,7 @@ def test_the_comparison_is_of_the_first_seed_and_waits_for_its_trainings_alone(c
     assert "compare  None" in stale(chosen)
 
 
-def test_what_changed_is_named_and_what_is_not_there_refused(chosen, tmp_path):
+def test_changed_inputs_are_named_and_missing_ones_refused(chosen, tmp_path):
     finish(chosen)
     (tmp_path / "train.json").write_text("[]")
     assert stages(chosen)[0].changes() == ["files"]
@@ -155,7 +155,7 @@ def test_what_changed_is_named_and_what_is_not_there_refused(chosen, tmp_path):
         stages(chosen)[0].inputs()
 
 
-def test_studies_of_one_file_name_in_two_folders_have_results_of_their_own():
+def test_studies_of_one_file_name_in_two_folders_have_separate_results():
     names = [
         study_name(ROOT / path) for path in ("studies/demo.yaml", "mine.yaml", "exp1/study.yaml", "exp2/study.yaml")
     ]
@@ -172,7 +172,7 @@ def test_a_folder_of_results_belongs_to_one_study_file(tmp_path):
     with pytest.raises(StudyError) as error:
         run.claim(other)
     assert str(error.value) == (
-        f"{tmp_path}/run: holds the results of {one}, not of {other}; "
+        f"{tmp_path}/run: has the results of {one}, not of {other}; "
         "give RUN=runs/another-name, or rename the study file"
     )
     one.unlink()  # it was moved: its results go with it
@@ -240,7 +240,7 @@ def test_how_much_a_teacher_counts_matters_to_the_training_and_not_to_the_profil
     assert not {"profile student None", "train middle 3"} & again
 
 
-def test_who_asks_for_a_student_is_given_its_teachers(tmp_path):
+def test_selecting_a_student_also_selects_its_teachers(tmp_path):
     (tmp_path / "ready").mkdir()
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(TAUGHT, sort_keys=False))

@@ -1,4 +1,4 @@
-"""A result is stale when its part of the study, its libraries or its code has changed, and never for anything else.
+"""A result is stale if its part of the study, its libraries or its code changed, and only then.
 
 Data and checkpoints are those of test_graph.py, edits of the code those of end_to_end/test_notebooks.py.
 """
@@ -45,13 +45,13 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     return {name for name in before if before[name] != after[name]}
 
 
-def test_each_stage_and_seed_has_a_digest_of_its_own_that_can_be_repeated(digests, study_of):
+def test_each_stage_and_seed_has_its_own_reproducible_digest(digests, study_of):
     assert digests() == digests()
     assert len({*digests().values(), inputs.digest(study_of(), "train", "bert", 1)}) == 4
 
 
 def test_a_stage_s_own_view_of_the_study_has_the_digests_of_the_whole(study_of):
-    """Of a model in two ways of computing it in torch, the exported engines are the first one's."""
+    """If torch computes a model in two ways, the exported engines belong to the first."""
     model = {"label": "One", "architecture": "squeezebert"}
     models = {"one": model, "other": model | {"label": "Other", "grouped_matmul": True}}
     study = study_of(models=models, engines=["torch", "torch-bf16", "onnxruntime"])
@@ -119,7 +119,7 @@ def test_weights_of_another_training_are_not_evaluated(tmp_path, study_of):
     with pytest.raises(StudyError, match=r"distilbert/seed-0/training\.json: is missing; run the stage that writes it"):
         job.trained_network()
     results.write(job.paths.training("distilbert", 0), training_results(study_of(), "distilbert", 0, 1.0))
-    with pytest.raises(StudyError, match=r"training\.json: was made from other settings, data, code or"):
+    with pytest.raises(StudyError, match=r"training\.json: is stale"):
         job.trained_network()
 
 

@@ -1,4 +1,4 @@
-"""A teacher's logits are computed once, kept with what they were made from, and become the targets of its students."""
+"""A teacher's logits are computed once, stored with their inputs, and become its students' targets."""
 
 import dataclasses
 from pathlib import Path
@@ -47,7 +47,7 @@ def opened(tmp_path: Path, one_thread: None) -> Any:
 
 @pytest.fixture
 def teacher(opened: Any) -> Any:
-    """The teacher as notebook 1 leaves it, if it had learnt nothing in ten seconds on two devices."""
+    """The teacher as notebook 1 leaves it, untrained, with ten seconds on two devices as its cost."""
     job = opened("bert")
     network = job.untrained_network()
     checkpoints.save(network, job.tokenizer, job.paths.checkpoint("bert", 0))
@@ -90,7 +90,7 @@ def test_what_a_teacher_costs_is_recorded(opened, teacher):
     assert found.summary()["teacher"] == "bert"
 
 
-def test_logits_are_computed_once_for_all_students_and_again_where_they_are_not_what_they_were(
+def test_logits_are_computed_once_for_all_students_and_again_if_stale(
     opened, teacher, monkeypatch
 ):
     job, _, first = taught(opened)
@@ -107,11 +107,11 @@ def test_logits_are_computed_once_for_all_students_and_again_where_they_are_not_
     assert path.read_bytes() == kept
 
 
-def test_a_teacher_that_is_not_trained_or_no_longer_what_the_study_says_is_refused(opened, teacher, tmp_path):
+def test_an_untrained_or_stale_teacher_is_refused(opened, teacher, tmp_path):
     content = STUDY | {"training": STUDY["training"] | {"epochs": 1}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     with pytest.raises(
-        StudyError, match=r"bert/seed-0/training\.json: was made from other settings, data, code or lib"
+        StudyError, match=r"bert/seed-0/training\.json: is stale"
     ):
         taught(opened)
     (tmp_path / "run" / "bert" / "seed-0" / "training.json").unlink()
@@ -119,7 +119,7 @@ def test_a_teacher_that_is_not_trained_or_no_longer_what_the_study_says_is_refus
         taught(opened)
 
 
-def test_logits_that_are_no_numbers_are_refused_and_not_kept(opened, teacher, monkeypatch):
+def test_nan_logits_are_refused_and_not_kept(opened, teacher, monkeypatch):
     def broken(*given: Any, **settings: Any) -> Any:
         teacher.qa_outputs.bias.data[1] = float("nan")
         return teacher

@@ -44,7 +44,7 @@ def test_running_out_of_memory_is_a_figure_too():
     assert ("p100", "squeezebert", 256, 512, 10193) in rows
 
 
-def test_published_scores_say_which_model_where_from_and_whether_that_was_read():
+def test_published_scores_give_model_source_and_whether_it_was_read():
     papers = published.load(FILE).papers
     plain = {(s.model, s.exact_match, s.f1) for s in papers.scores if s.model}
     assert {("bert", 81.22, 88.52), ("distilbert", 77.7, 85.8), ("squeezebert", 76.66, 85.83)} <= plain

@@ -1,4 +1,4 @@
-"""A training of five windows, as each test wants it."""
+"""A training of five windows, configured by each test."""
 
 from collections.abc import Callable
 from pathlib import Path

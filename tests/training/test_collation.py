@@ -43,7 +43,7 @@ def test_a_small_network_is_given_an_update_in_one_part_and_a_large_one_in_sever
         )
         return len(collation.collator_for(network, windows, 0, torch.device(device)).cut(list(range(16)))[1])
 
-    # To pad eight windows from 100 tokens to 384 takes 2,272 tokens, of 6 operations for each weight.
+    # Padding eight windows from 100 tokens to 384 takes 2,272 tokens, with 6 operations for each weight.
     assert parts(10_000, "cpu") == 1
     assert parts(100_000_000, "cpu") == 2
     assert parts(100_000_000, "cuda") == 1
@@ -72,7 +72,7 @@ def test_packed_rows_have_no_padding_and_a_bounded_number_of_tokens():
     assert packing.cut([1, 1])[0] is False  # nothing to pad
 
 
-def test_padding_is_no_candidate_in_the_loss():
+def test_padding_is_not_a_candidate_in_the_loss():
     # Three tokens of equal logits, and padding with the highest one: ln 3 for the start; the end is surely the third.
     start, end = torch.tensor([[0.0, 0, 0, 9]]), torch.tensor([[0.0, 0, 99, 9]])
     output = SimpleNamespace(start_logits=start, end_logits=end)

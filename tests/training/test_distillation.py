@@ -1,4 +1,4 @@
-"""What a teacher adds to the labels: its loss, and where its probabilities go, worked out by hand."""
+"""Distillation by hand: the loss, and the places of the teacher's probabilities."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ from tests.training.test_fine_tuning import comparable, same_weights
 
 
 def test_the_divergence_of_three_tokens_by_hand():
-    """Of a student that is sure of nothing, from a teacher with 1/2, 1/4, 1/4; padding has the highest logit."""
+    """A uniform student and a teacher with 1/2, 1/4, 1/4; padding has the highest logit."""
     logits, own = torch.tensor([[0.0, 0, 0, 9]]), torch.tensor([[1, 1, 1, 0]])
     taught = torch.tensor([[0.5, 0.25, 0.25, 0]])
     # sum of p ln(p / (1/3)) = ln 3 - 1.5 ln 2, times 2 squared
@@ -114,7 +114,7 @@ def test_a_teacher_who_is_sure_teaches_as_labels_do(network_of, setup_of, window
     np.testing.assert_allclose(comparable(one.history), comparable(other.history), rtol=1e-4)
 
 
-def test_a_guess_beside_a_sure_teacher_is_no_diverged_training(setup_of, windows, lesson_of):
+def test_a_uniform_guess_with_a_sure_teacher_does_not_count_as_divergence(setup_of, windows, lesson_of):
     """At temperature 4 and weight 0.5, a uniform student is up to 16 ln n from the teacher, and ln n from a label."""
     setup, n = setup_of(), windows.lengths.max()
     assert setup.guess == pytest.approx(math.log(n))
@@ -175,7 +175,7 @@ def test_a_window_without_context_takes_all_on_its_leading_token():
     assert first.tolist() == [0, -1, -1, 0, 0, -1]
 
 
-def test_where_nothing_has_a_place_the_leading_token_has_it_all():
+def test_without_any_place_the_leading_token_gets_all_probability():
     found, dropped = distillation.moved(np.array([0.0, 1.0]), np.array([0, -1]), 2)
     assert (found.tolist(), dropped) == ([1.0, 0.0], 1.0)
 
@@ -229,7 +229,7 @@ def test_with_the_same_tokens_everything_but_the_question_stays_in_its_place(win
         np.testing.assert_allclose(found[:, begin:stop], expected / expected.sum(1, keepdims=True), rtol=1e-5)
 
 
-def test_a_part_says_nothing_of_a_teacher_where_there_is_none(windows, tokenizer):
+def test_a_part_has_no_teacher_probabilities_without_a_teacher(windows, tokenizer):
     collator = collation.Collator(windows, tokenizer.pad_token_id, inputs.Inputs(frozenset({"input_ids"})), 1e9)
     (part,) = collator([0])["parts"]
     assert not part.keys() & set(collation.TAUGHT)

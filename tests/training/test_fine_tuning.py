@@ -1,4 +1,4 @@
-"""Training is repeatable and resumable to the bit, and what it says it cost can be counted by hand."""
+"""Training is reproducible and resumable bit for bit, and its recorded cost can be counted by hand."""
 
 import functools
 import json
@@ -28,7 +28,7 @@ OFTEN = {"save_minutes": 1e-9}  # a checkpoint at every update
 
 @pytest.fixture
 def interrupted_at(fit: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Train with a checkpoint at every update and break off in the one after ``step``."""
+    """Train with a checkpoint at every update, and stop in the one after ``step``."""
 
     def call(network: Any, step: int, **keys: Any) -> None:
         with monkeypatch.context() as patch:
@@ -125,7 +125,7 @@ def test_a_resumed_training_ends_as_an_undisturbed_one(step, recipe, network_of,
     assert (resumed.steps, resumed.windows, resumed.tokens) == (6, 10, undisturbed.tokens)
 
 
-def test_fast_masks_are_others(network_of, fit):
+def test_fast_masks_differ_from_torchs(network_of, fit):
     fast, stock = network_of(), network_of()
     fit(fast, workspace="fast", dropout=0.3)
     fit(stock, workspace="stock", dropout=0.3, fast_dropout=False)
@@ -164,7 +164,7 @@ def test_only_the_newest_checkpoint_is_kept_and_seconds_add_up_over_attempts(net
     assert 1000 < seconds < 1000 + time.monotonic() - began
 
 
-def test_a_checkpoint_of_other_inputs_is_not_resumed_from(network_of, fit, interrupted_at):
+def test_a_checkpoint_of_other_inputs_is_not_resumed(network_of, fit, interrupted_at):
     interrupted_at(network_of(), 4)
     network, fresh = network_of(), network_of()
     assert fit(network, inputs="other").resumed_at == 0
@@ -172,7 +172,7 @@ def test_a_checkpoint_of_other_inputs_is_not_resumed_from(network_of, fit, inter
     assert same_weights(network, fresh)
 
 
-def test_a_checkpoint_that_a_crash_left_half_written_is_passed_over(network_of, fit, monkeypatch, tmp_path):
+def test_a_half_written_checkpoint_is_ignored(network_of, fit, monkeypatch, tmp_path):
     real = Trainer._save_optimizer_and_scheduler
 
     def crash(self: Any, folder: str) -> None:
@@ -191,7 +191,7 @@ def test_a_checkpoint_that_a_crash_left_half_written_is_passed_over(network_of, 
         assert fit(network_of()).resumed_at == resumed_at
 
 
-def test_a_loss_that_is_no_number_is_an_error_within_ten_updates(network_of, fit):
+def test_a_nan_loss_is_an_error_within_ten_updates(network_of, fit):
     network = network_of()
     with pytest.raises(StudyError, match=r"training.learning_rate: the loss is no longer a number \(nan\) after 10 up"):
         fit(network, epochs=400, learning_rate=1e30)  # 1200 updates, a row of the history every 24
@@ -201,12 +201,12 @@ def test_a_loss_that_is_no_number_is_an_error_within_ten_updates(network_of, fit
 
 def test_a_loss_far_above_a_guess_is_an_error_although_it_is_a_number(network_of, fit):
     # A guess among the 40-odd tokens of these windows costs 3.7 nats; these logits are in the hundreds.
-    with pytest.raises(StudyError, match=r"learning_rate: the training diverged: up to update 72 the loss was \S+ n"):
+    with pytest.raises(StudyError, match=r"learning_rate: training diverged: up to update 72 the loss was \S+ n"):
         fit(network_of(), epochs=400, learning_rate=3.0)
 
 
 def reports(*losses: float) -> None:
-    """What the recorder makes of a training of windows of 100 tokens; a guess costs 4.6 nats."""
+    """The recorder's behaviour for windows of 100 tokens; a uniform guess has a loss of 4.6 nats."""
     recorder = Recorder(None, 60, math.log(100))
     for step, loss in enumerate(losses, 1):
         recorder.on_log(None, SimpleNamespace(global_step=step), None, {"loss": loss})
@@ -231,7 +231,7 @@ def test_weights_that_the_last_update_broke_are_not_saved(network_of, fit, monke
         fit(network)
 
 
-def test_no_checkpoint_is_written_of_weights_that_are_no_numbers(network_of, fit, tmp_path):
+def test_no_checkpoint_is_written_of_nan_weights(network_of, fit, tmp_path):
     with pytest.raises(StudyError, match="no longer a number"):
         fit(network_of(), learning_rate=1e30, **OFTEN)
     assert [path.name for path in (tmp_path / "unfinished").glob("checkpoint-*")] == ["checkpoint-1"]
@@ -249,9 +249,8 @@ def test_where_memory_runs_out_it_says_which_batch_size_to_try(network_of, fit, 
     monkeypatch.setattr(Trainer, "compute_loss", Mock(side_effect=error))
     with pytest.raises(StudyError) as said:
         fit(network_of(), batch_size=batch_size)
-    assert str(said.value) == (
-        f"training.batch_size: a batch of {batch_size} is too much for this machine's memory; {advice}"
-    )
+    assert str(said.value).startswith(f"training.batch_size: a batch of {batch_size} ")
+    assert str(said.value).endswith(f"; {advice}")
 
 
 def test_two_trainings_at_once_in_one_workspace_are_refused(network_of, fit, tmp_path, monkeypatch):

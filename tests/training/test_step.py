@@ -1,4 +1,4 @@
-"""Updates that are timed are those that a training makes."""
+"""Timed updates are the same as those of a training."""
 
 import copy
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""How often the host would wait for a GPU in a training, counted on a CPU: reads of numbers that a device computes.
+"""How often training synchronises with a GPU, counted on a CPU as reads of values computed on a device.
 
-What no GPU has shown: how long such a wait is. Copies to a GPU are pinned and asynchronous (Trainer's data loader).
+How long such a wait takes was not measured. Copies to a GPU are pinned and asynchronous (Trainer's data loader).
 """
 
 import traceback

@@ -1,1 +1,1 @@
-"""From result files to tables and verdicts; needs neither matplotlib nor torch."""
+"""Tables and verdicts from result files; needs neither matplotlib nor torch."""

@@ -1,4 +1,4 @@
-"""How well each model answers: scores, paired differences, spread over training runs, loss histories."""
+"""Accuracy of the models: scores, paired differences, spread over training runs, loss histories."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
@@ -20,12 +20,12 @@ from qa_tradeoffs.study import engines
 def models(collected: Collected) -> pd.DataFrame:
     """One row per model, in the study's order.
 
-    EM and F1 are points, means over seeds, with 95 % intervals in ``*_low`` and ``*_high``, over questions and, with
+    EM and F1 are in points, means over seeds, with 95 % intervals in ``*_low`` and ``*_high``, over questions and, with
     several seeds, training runs; ``f1_seed_low``/``f1_seed_high`` are the lowest and highest seed;
     ``ceiling_exact_match`` and ``ceiling_f1`` are those of a perfect model within the study's limits.
-    ``question`` is the seconds of a question in SingleStream, all models in turn, with its interval over passes, of
-    which so many are ``contended``; ``million_usd`` what 10⁶ questions cost one by one, a pair. Columns ``train_*`` are
-    those of ``money.training``. Costs are USD at the study's price, lowest and highest where that is a range.
+    ``question`` is the seconds of a question in SingleStream, from interleaved passes, with its interval over passes,
+    of which ``contended`` is the number of contended ones; ``million_usd`` is the cost of 10⁶ questions one by one, a
+    pair. Columns ``train_*`` are those of ``money.training``. Costs are in USD, at the lowest and highest price.
     """
     return points(collected, collected.slugs)
 
@@ -33,26 +33,26 @@ def models(collected: Collected) -> pd.DataFrame:
 def points(collected: Collected, chosen: Sequence[str]) -> pd.DataFrame:
     """The columns of ``models``, one row per point; ``of``: its model's label, ``engine``: the engine's name.
 
-    ``bytes`` are those of the file that the engine runs.
+    ``bytes`` is the size of the file that the engine runs.
     """
     served = serving.scenarios(collected, "study", chosen).to_dict("records")
     return pd.DataFrame([_point(collected, point, row) for point, row in zip(chosen, served, strict=True)])
 
 
 def baseline(collected: Collected) -> dict[str, float]:
-    """EM and F1, in points, of lexical overlap without training, on the same questions; F1 from f1_low to f1_high."""
+    """EM and F1, in points, of the untrained baseline on the same questions; F1 with f1_low and f1_high."""
     first = next(iter(collected.evaluations.values()))
     exact_match, f1 = first.find("baseline_exact_match"), first.find("baseline_f1")
     return {"exact_match": exact_match.value, "f1": f1.value, "f1_low": f1.bounds[0], "f1_high": f1.bounds[1]}
 
 
 def differences(collected: Collected, metric: str = "f1") -> pd.DataFrame:
-    """Every two of the distinct models compared question by question, in points.
+    """All pairs of distinct models compared question by question, in points.
 
     ``metric`` is f1 or exact_match. Columns: model, other; {metric}_difference with its 95 % interval in low and high;
-    p_holm, adjusted after Holm for all pairs of this metric; ``over``, 'questions' or, where both models have several
-    seeds, 'questions and training runs'; ``detectable``, the smallest difference that this study would have found
-    significant with a chance of 80 %, at the level of Holm's first step; ``verdict``.
+    p_holm, adjusted by Holm's method for all pairs of this metric; ``over``, 'questions' or, if both models have
+    several seeds, 'questions and training runs'; ``detectable``, the smallest difference that this study detects with a
+    power of 80 % at the level of Holm's first step; ``verdict``.
     """
     pairs = list(combinations(collected.distinct, 2))
     found = [compared(collected, *pair, metric) for pair in pairs]
@@ -67,25 +67,25 @@ def differences(collected: Collected, metric: str = "f1") -> pd.DataFrame:
 
 
 def compared(collected: Collected, point: str, other: str, metric: str = "f1") -> Estimate:
-    """How much higher the score of a point is, question by question; also run by run if both are one model."""
+    """The score of ``point`` minus that of ``other``, paired by question, and by run if both are one model."""
     ours, theirs = (100 * collected.scores(one, metric) for one in (point, other))
     one_model = collected.same[point] == collected.same[other]
     return contrast([(1, ours - theirs)] if one_model else [(1, ours), (-1, theirs)], collected.clusters)
 
 
 def gap(difference: Estimate) -> Gap:
-    """A difference in points with its interval on their scale; its p value is that of this pair alone."""
+    """A difference in points with its interval; the p value is not corrected for other pairs."""
     low, high = np.clip(difference.interval(), -100, 100)
     return Gap(difference.value, float(low), float(high), difference.p_value, difference.over)
 
 
 def kept(collected: Collected) -> pd.DataFrame:
-    """Whether each distinct model keeps the share of the best one's F1 that the study asks for (non-inferiority).
+    """Non-inferiority: whether each distinct model keeps the required share of the best model's F1.
 
-    One row per model but the one with the highest F1, ``best``: model, best; share, per cent of its F1, from low to
-    high at 95 % for all rows together (Bonferroni); over, as in ``differences``; verdict: 'yes' where the interval is
-    not below the share asked for, 'no' where it is, else 'cannot be told'. MLPerf asks so for 99 % or 99.9 % of a
-    reference (Reddi et al., 2020, arXiv 1911.02549).
+    One row per model except the one with the highest F1, ``best``: model, best; share, in per cent of its F1, with low
+    and high at 95 % for all rows together (Bonferroni); over, as in ``differences``; verdict: 'yes' if the whole
+    interval is at or above the required share, 'no' if it is below, else 'cannot be told'. MLPerf requires 99 % or
+    99.9 % of a reference in this way (Reddi et al., 2020, arXiv 1911.02549).
     """
     scores = {collected.label(slug): collected.scores(slug, "f1") for slug in collected.distinct}
     best = max(scores, key=lambda label: float(scores[label].mean()))
@@ -99,15 +99,15 @@ def kept(collected: Collected) -> pd.DataFrame:
 
 
 def variants(collected: Collected) -> pd.DataFrame:
-    """The models that are another one here, ``of``, computed in another way; one row each, as in ``variants_of``."""
+    """Models that are another one, ``of``, computed in a different way; one row each, as in ``variants_of``."""
     same = collected.same
     return variants_of(collected, [(slug, same[slug]) for slug in collected.slugs if slug != same[slug]])
 
 
 def variants_of(collected: Collected, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Pairs of points that are one model in two ways of computing it; one row each.
+    """Pairs of points that are one model computed in two ways; one row each.
 
-    Columns: model, of; answers, how many both gave, and differing, how many of these are not the same text;
+    Columns: model, of; answers, the number of answers compared, and differing, the number of different texts;
     f1_difference with its interval in low and high, p_value, and over; verdict.
     """
     rows = []
@@ -123,11 +123,11 @@ def variants_of(collected: Collected, pairs: Sequence[tuple[str, str]]) -> pd.Da
 
 
 def runs(collected: Collected) -> pd.DataFrame:
-    """How far training runs of a model, which differ in their seed alone, lie apart; one row per model and metric.
+    """The spread of a model's training runs, which differ only in their seed; one row per model and metric.
 
-    Of the models that have several. Columns: model, metric (f1 or exact_match), runs; in points the mean, sd (n - 1 in
-    the denominator), low and high of the 95 % t interval of the mean over runs, cut to the scale, and the lowest and
-    highest run.
+    For models with several seeds. Columns: model, metric (f1 or exact_match), runs; in points, the mean, sd (n - 1 in
+    the denominator), low and high of the 95 % t interval of the mean over runs, clipped to the scale, and the lowest
+    and highest run.
     """
     rows = []
     for metric, slug in product(("f1", "exact_match"), collected.slugs):
@@ -139,7 +139,7 @@ def runs(collected: Collected) -> pd.DataFrame:
 
 
 def losses(collected: Collected) -> pd.DataFrame:
-    """The loss histories one below the other: model, seed, step, epoch, loss."""
+    """All loss histories: model, seed, step, epoch, loss."""
     columns = ["model", "seed", "step", "epoch", "loss"]
     frames = [
         frame.assign(model=collected.label(slug), seed=seed) for (slug, seed), frame in collected.histories.items()
@@ -164,26 +164,26 @@ def _point(collected: Collected, point: str, served: Mapping[str, Any]) -> dict[
         "seeds": len(f1_by_seed),
         "f1_seed_low": min(f1_by_seed),
         "f1_seed_high": max(f1_by_seed),
-        # The same with every seed and in every engine.
+        # The same for every seed and engine.
         **{metric: evaluations[0].find(metric).value for metric in ("ceiling_exact_match", "ceiling_f1")},
         **money.training(collected, slug),
     }
 
 
 def bytes_on_disk(collected: Collected, point: str) -> float:
-    """Bytes of the weights, in the file that a point's engine runs."""
+    """Bytes of the file with weights that a point's engine runs."""
     own = collected.scored(point)[0].all("bytes_on_disk")
     return (own or collected.measured(engines.model(point), "bytes_on_disk"))[0].value
 
 
 def estimated(name: str, runs: npt.NDArray[np.float64], clusters: Clusters) -> dict[str, float]:
-    """Columns of the mean of scores ``runs`` (n_seeds, n) in [0, 1], in points, and of its interval."""
+    """Columns for the mean of scores ``runs`` (n_seeds, n) in [0, 1], in points, and its interval."""
     estimate = contrast([(100, runs)], clusters)
     return bounded(name, estimate.value, np.clip(estimate.interval(), 0, 100).tolist())
 
 
 def _verdict(model: str, other: str, gap: Gap) -> str:
-    """Which of the two is higher; weaker words where nothing is known of other training runs."""
+    """Which of the two is higher; more cautious wording without several training runs."""
     higher = {"better": model, "worse": other}.get(gap.verdict)
     if higher is None:
         return "equal on every question" if gap.verdict == "equal" else "not significant"

@@ -1,4 +1,4 @@
-"""How often two models are right together, and what an ideal choice between them would reach."""
+"""Agreement: how often two models are right together, and the EM of an ideal choice between their answers."""
 
 from itertools import combinations, product
 
@@ -13,18 +13,17 @@ from qa_tradeoffs.metrics.squad import Normalize
 Floats = npt.NDArray[np.float64]
 SHARES = ["both", "first", "second", "neither", "either", "equal"]
 
-# One model with one seed: which questions it answers right (n,), and its normalised answers (n,).
+# One model with one seed: whether each answer is right (n,), and its normalised answers (n,).
 _Run = tuple[npt.NDArray[np.bool_], npt.NDArray[np.object_]]
 
 
 def table(answers: Answers) -> pd.DataFrame:
-    """One row per two models, and one per model that has several seeds, compared with itself.
+    """One row per pair of models, and one per model with several seeds, compared with itself.
 
-    Columns: model, other, and in per cent of the questions ``both`` right, only the ``first`` (model), only the
-    ``second`` (other), ``neither``, ``either`` (the EM of a choice that always picks a right answer where there is
-    one), and ``equal`` normalised answers; each with a 95 % interval over questions in ``*_low`` and ``*_high``; and
-    ``better``, the EM of the better of the two alone. With several seeds a question counts with its mean over all
-    pairings of a seed of the one with a seed of the other.
+    Columns: model, other, and, in per cent of the questions, ``both`` right, only the ``first`` (model), only the
+    ``second`` (other), ``neither``, ``either`` (the EM of an ideal choice between the answers), and ``equal``
+    normalised answers; each with a 95 % interval over questions in ``*_low`` and ``*_high``; and ``better``, the EM of
+    the better model alone. With several seeds a question counts with its mean over all pairs of seeds.
     """
     runs = {label: [_run(table, answers.rules) for table in tables] for label, tables in answers.tables.items()}
     pairs = [(a, b, list(product(runs[a], runs[b]))) for a, b in answers.pairs]
@@ -45,6 +44,6 @@ def _run(table: pd.DataFrame, rules: Normalize) -> _Run:
 
 
 def _shares(ours: _Run, theirs: _Run) -> Floats:
-    """(n, 6): of each question whether it belongs to each of ``SHARES``."""
+    """(n, 6): whether each question belongs to each of ``SHARES``."""
     (a, text), (b, other_text) = ours, theirs
     return np.column_stack([a & b, a & ~b, ~a & b, ~a & ~b, a | b, text == other_text]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Records of SqueezeBERT's anomaly → tables: variants, one change at a time, step by step to BERT, where time goes.
+"""Tables from the records of SqueezeBERT's anomaly: variants, single changes, the waterfall to BERT, operations.
 
 python -m qa_tradeoffs.analysis.anomaly FILE prints them all.
 """
@@ -19,7 +19,7 @@ from qa_tradeoffs.runs import results
 Records = Sequence[Record]
 
 PUBLISHED, CONTROL, REWRITTEN, BERT = "as published", "as published, again", "rewritten", "BERT"
-# The most that a ratio may be if the rewriting does what it is for: (work, variant, over, dropout).
+# Upper bounds of ratios that the rewriting aims for: (work, variant, over, dropout).
 AIMS = {
     ("training_step", REWRITTEN, PUBLISHED, 0.0): 0.6,
     ("training_step", REWRITTEN, PUBLISHED, 0.1): 0.7,
@@ -35,7 +35,7 @@ class Explanation:
     """Tables of one experiment, at its largest point, first precision and highest dropout.
 
     ``operators`` and ``forward``: of the training step and of the forward pass; ``steps``: the waterfall of the
-    training step, ``variants``: its summary; ``aims`` and ``rounds``: at all points. ``own``: measured on this machine.
+    training step; ``variants``: its summary; ``aims`` and ``rounds``: at all points. ``own``: measured on this machine.
     """
 
     operators: pd.DataFrame
@@ -49,7 +49,7 @@ class Explanation:
 
 
 def explanation(own: Path = OWN_ANOMALY, stored: Path = ANOMALY) -> Explanation:
-    """The experiment made on this machine if there is one, else the one that comes with the program."""
+    """This machine's experiment if there is one, else the committed one."""
     experiment = results.read_experiment(own if own.exists() else stored)
     records = experiment.records
     return Explanation(
@@ -65,9 +65,9 @@ def explanation(own: Path = OWN_ANOMALY, stored: Path = ANOMALY) -> Explanation:
 
 
 def summary(records: Records) -> pd.DataFrame:
-    """Every variant's seconds and its ratio to what is published; ``low`` and ``high`` are the ratio's.
+    """Every variant's seconds and its ratio to the published network; ``low`` and ``high`` bound the ratio.
 
-    ``alone``: it differs from what is published in one thing only.
+    ``alone``: whether it differs from the published network in one respect only.
     """
     ratios = _ratios(records).query("over == @PUBLISHED")
     compared = _seconds(records).merge(ratios, how="left", on=[*_POINT, "variant"])
@@ -75,9 +75,9 @@ def summary(records: Records) -> pd.DataFrame:
 
 
 def waterfall(records: Records) -> pd.DataFrame:
-    """From what is published to BERT: each step's seconds, and its change and its ratio to the step before.
+    """From the published network to BERT: each step's seconds, and its change from and ratio to the previous step.
 
-    At each point the changes add up to the difference between the last step and the first.
+    At each point the changes add up to the difference between the last and the first step.
     """
     steps = _seconds(records).dropna(subset="position").sort_values([*_POINT, "position"])
     before = steps.groupby(_POINT)
@@ -87,7 +87,7 @@ def waterfall(records: Records) -> pd.DataFrame:
 
 
 def aims(records: Records) -> pd.DataFrame:
-    """The ratios that the rewriting is for, the most that they may be, and whether they are."""
+    """The ratios that the rewriting aims for, their upper bounds, and whether they are reached."""
     ratios = _ratios(records)
     keys = ratios[["work", "variant", "over", "dropout"]].itertuples(index=False, name=None)
     ratios = ratios.assign(**{"at most": list(map(AIMS.get, keys))}).dropna(subset="at most").reset_index(drop=True)
@@ -95,9 +95,9 @@ def aims(records: Records) -> pd.DataFrame:
 
 
 def operators(records: Records) -> pd.DataFrame:
-    """Where the time goes: one row per model, work and class of operation, with its seconds, share and GFLOP.
+    """One row per model, work and class of operation, with its seconds, share and GFLOP.
 
-    ``low`` and ``high`` are the share's.
+    ``low`` and ``high`` bound the share.
     """
     table = _table(records, "operator_seconds", "seconds").rename(columns={"operators": "operations"})
     table["share"], table["gflop"] = table["seconds"] / table["unprofiled_seconds"], table["flops"] / 1e9
@@ -108,8 +108,8 @@ def operators(records: Records) -> pd.DataFrame:
 def rounds(records: Records) -> pd.DataFrame:
     """What else the machine did in each round.
 
-    ``taken``: share of the processor time that other programs and other virtual machines had; ``contended``: why the
-    round is contended, '' where it is not.
+    ``taken``: share of CPU time used by other programs and other virtual machines; ``contended``: why the round is
+    contended, or ''.
     """
     return _table(records, "round_taken", "taken")[[*_POINT, "round", "taken", "rate", "contended"]]
 
@@ -117,7 +117,7 @@ def rounds(records: Records) -> pd.DataFrame:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line of this module."""
     parser = argparse.ArgumentParser(description="Print the tables of a measurement of SqueezeBERT's anomaly.")
-    parser.add_argument("file", type=Path, nargs="?", default=OWN_ANOMALY, help="what runs.anomaly has written")
+    parser.add_argument("file", type=Path, nargs="?", default=OWN_ANOMALY, help="file written by runs.anomaly")
     experiment = results.read_experiment(parser.parse_args(arguments).file)
     records, device = experiment.records, experiment.origin.device
     n, variants, disturbed = experiment.all("variant_ratio")[0].n, summary(records), rounds(records)
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _largest(rows: pd.DataFrame, work: str) -> pd.DataFrame:
-    """Those of this work at its largest point, first precision and highest dropout."""
+    """The rows of this work at its largest point, first precision and highest dropout."""
     rows = rows[rows["work"] == work]
     tokens = rows["batch_size"] * rows["length"]
     rows = rows[(tokens == tokens.max()) & (rows["precision"] == rows["precision"].iloc[0])]
@@ -157,7 +157,7 @@ def _seconds(records: Records) -> pd.DataFrame:
 
 
 def _table(records: Records, metric: str, value: str) -> pd.DataFrame:
-    """The records of a metric, a regular expression: conditions, value and the interval's bounds as columns."""
+    """Records of metrics matching a regular expression: conditions, value and the interval's bounds as columns."""
     return pd.DataFrame(
         [
             {**record.conditions, value: record.value, "low": record.bounds[0], "high": record.bounds[1]}

@@ -1,4 +1,4 @@
-"""What every model answered to the same questions, side by side."""
+"""All models' answers to the same questions."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,10 +21,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """n questions and, by a model's label, one table of answers per seed, each with a row per question in that order.
+    """n questions and, by model label, one table of answers per seed, with rows in the order of the questions.
 
-    The tables have the columns of evaluation.score; words are counted by the rules of ``language``. ``variants`` are
-    the labels of models that are another one here, computed in another way.
+    The tables have the columns of evaluation.score; words are split by the rules of ``language``. ``variants`` are the
+    labels of models that are another one, computed in a different way.
     """
 
     examples: tuple[Example, ...]
@@ -39,7 +39,7 @@ class Answers:
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """Every two of the distinct models once."""
+        """All pairs of distinct models."""
         return list(combinations(self.distinct, 2))
 
     @property
@@ -49,28 +49,28 @@ class Answers:
 
     @cached_property
     def clusters(self) -> Clusters:
-        """Which questions are alike."""
+        """The clusters of the questions."""
         return Clusters.of(*([getattr(example, of) for example in self.examples] for of in ("title", "context")))
 
     @property
     def rules(self) -> Normalize:
-        """What a text is before words are counted and texts compared."""
+        """The normalisation of a text before comparison."""
         return languages.normalizer(self.language)
 
     def score(self, label: str, metric: str) -> Floats:
-        """(n,): a model's score of each question in points, mean over seeds."""
+        """(n,): a model's score per question in points, mean over seeds."""
         points: Floats = self.scores(label, metric).mean(axis=0)
         return points
 
     def scores(self, label: str, metric: str) -> Floats:
-        """(n_seeds, n): a model's score of each question in points, seed by seed."""
+        """(n_seeds, n): a model's score per question in points, by seed."""
         return 100 * np.stack([table[metric].to_numpy(dtype=np.float64) for table in self.tables[label]])
 
 
 def load(collected: Collected) -> Answers:
-    """The study's validation questions, read anew, with all models' answers.
+    """The study's validation questions, read again, with all models' answers.
 
-    Raises StudyError where the study's data are no longer those that the answers were given to.
+    Raises StudyError if the study's data have changed since the answers were given.
     """
     splits = sources.load(collected.study.data)
     key, evaluation = next(iter(collected.evaluations.items()))

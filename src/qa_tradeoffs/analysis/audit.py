@@ -15,12 +15,12 @@ _SHAPES: dict[ModelName, flops.Shape] = {
     "distilbert": flops.DISTILBERT_BASE,
     "squeezebert": flops.SQUEEZEBERT,
 }
-# What the number of layers says of BERT's time over DistilBERT's.
+# BERT's time over DistilBERT's by the number of layers.
 LAYERS_RATIO = flops.BERT_BASE.layers / flops.DISTILBERT_BASE.layers
 
 
 class Rate(NamedTuple):
-    """What one inference time implies: FLOP/s, over the peak of the data sheet in fp32, and BERT's time over it."""
+    """What one inference time implies: FLOP/s, its share of the data sheet's fp32 peak, and BERT's time over it."""
 
     machine: MachineName
     model: ModelName
@@ -40,7 +40,7 @@ class Rate(NamedTuple):
 class Step(NamedTuple):
     """What the published hours imply for one training step of a full batch, all rows padded to the length.
 
-    ``forward``: seconds of its forward pass by the corrected inference times, by each way of counting launches.
+    ``forward``: seconds of its forward pass from the corrected inference times, one per way of counting launches.
     """
 
     seconds: float
@@ -50,17 +50,17 @@ class Step(NamedTuple):
 
     @property
     def rest(self) -> tuple[float, ...]:
-        """Seconds of the step less those of its forward pass: backward pass, update, and what else the hours hold."""
+        """Seconds of the step minus its forward pass: backward pass, update, and everything else in the hours."""
         return tuple(self.seconds - forward for forward in self.forward)
 
     @property
     def rest_over_forward(self) -> tuple[float, ...]:
-        """That over the forward pass; by the operations of a backward pass it is 2."""
+        """``rest`` over the forward pass; a backward pass alone has twice its operations."""
         return tuple(rest / forward for rest, forward in zip(self.rest, self.forward, strict=True))
 
 
 class Gap(NamedTuple):
-    """Two models' difference in EM, in points, with its standard error as if each had answered questions of its own."""
+    """Two models' difference in EM, in points, with its standard error for independent questions."""
 
     points: float
     error_of_difference: float
@@ -72,17 +72,17 @@ class Gap(NamedTuple):
 
 
 def shown_share(queue: Queue, launches: int) -> float:
-    """Share of the true time that a clock shows which waits for no GPU: 1 − capacity / (calls · launches).
+    """Share of the true time measured without synchronising the GPU: 1 − capacity / (calls · launches).
 
-    The calls return once all but the last ``capacity`` launches are done, if all launches take equally long.
+    The calls return when all but the last ``capacity`` launches are done; all launches are assumed equally long.
     """
     return 1 - queue.capacity / (queue.calls * launches)
 
 
 def rates(published: Published, count: int | None = None) -> list[Rate]:
-    """The FLOP/s of every inference time, as published.
+    """The FLOP/s of every published inference time.
 
-    With ``count``, the way of counting launches, of the times corrected for what the queue left out of them.
+    With ``count``, a way of counting launches, the times are first corrected for what the queue hid.
     """
     queue = published.original.queue
     shown = {m: 1.0 if count is None else shown_share(queue, queue.launches.of(m)[count]) for m in MODELS}
@@ -97,24 +97,24 @@ def rates(published: Published, count: int | None = None) -> list[Rate]:
 
 
 def corrected(published: Published) -> list[Rate]:
-    """The corrected times by every way of counting launches."""
+    """The rates of corrected times, for every way of counting launches."""
     counts = range(len(published.original.queue.launches.bert))
     return [rate for count in counts for rate in rates(published, count)]
 
 
 def equal_launches_ratio(queue: Queue, count: int) -> float:
-    """BERT's time over DistilBERT's as such a clock would show it if every launch of both took equally long."""
+    """BERT's time over DistilBERT's by such a clock, if all launches of both took equally long."""
     bert, distilbert = (queue.launches.of(m)[count] for m in ("bert", "distilbert"))
     return bert * shown_share(queue, bert) / (distilbert * shown_share(queue, distilbert))
 
 
 def impossible(published: Published, machine: MachineName, model: ModelName) -> bool:
-    """Whether any of a model's published times on a GPU would take more FLOP/s than the GPU has in fp32."""
+    """Whether any of a model's published times on a GPU requires more FLOP/s than the GPU's fp32 peak."""
     return not all(rate.possible for rate in rates(published) if (rate.machine, rate.model) == (machine, model))
 
 
 def share_of_bert(model: ModelName, length: int) -> float:
-    """FLOP of a forward pass over rows of this length, over BERT's."""
+    """FLOP of a forward pass over rows of this length, divided by BERT's."""
     return flops.encoder_flops(_SHAPES[model], 1, length) / flops.encoder_flops(_SHAPES["bert"], 1, length)
 
 
@@ -138,9 +138,9 @@ def training_steps(published: Published) -> dict[ModelName, Step]:
 
 
 def _forward_seconds(published: Published, model: ModelName) -> tuple[float, ...]:
-    """Seconds of a forward pass of a training batch on the P100, by each way of counting launches.
+    """Seconds of a forward pass of a training batch on the P100, one per way of counting launches.
 
-    Seconds a row, between the two lengths beside the recipe's on a line.
+    Seconds per row are interpolated linearly between the two lengths around the recipe's.
     """
     recipe, seconds = published.original.fine_tuning, list[float]()
     for count in range(len(published.original.queue.launches.of(model))):
@@ -160,7 +160,7 @@ def exact_match_gap(published: Published, model: ModelName, other: ModelName) ->
 
 
 def memory_offsets(published: Published) -> list[float]:
-    """MiB of the P100 less those of the K80, for every model and point where neither ran out of memory."""
+    """MiB on the P100 minus MiB on the K80, for every model and point where neither ran out of memory."""
     memory = published.original.memory
     pairs = [pair for m in MODELS for pair in zip(memory.p100.of(m), memory.k80.of(m), strict=True)]
     return [p100 - k80 for p100, k80 in pairs if p100 is not None and k80 is not None]

@@ -1,4 +1,4 @@
-"""Every model's confidence against its answers: calibration, and accuracy at partial coverage."""
+"""Each model's confidence and correctness: calibration, and accuracy at partial coverage."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -17,28 +17,28 @@ from qa_tradeoffs.metrics import calibration, intervals
 Floats = npt.NDArray[np.float64]
 
 BINS = 10
-COVERAGES = np.linspace(0.1, 1.0, 10)  # below a tenth of the questions accuracy is that of a few
+COVERAGES = np.linspace(0.1, 1.0, 10)  # below 10 % too few questions are left
 _RESAMPLES = 1000
-_SIGNED = ("gap", "gain")  # figures that may be below 0
-_DRAWS = 400  # of what a calibrated model would get right
+_SIGNED = ("gap", "gain")  # figures that may be negative
+_DRAWS = 400  # simulations of a calibrated model
 
 
 class Calibration(NamedTuple):
-    """Confidence against correctness (EM), in points and per cent; empty tables below ``slices.FEWEST`` questions.
+    """Confidence and correctness (EM), in points and per cent; empty tables below ``slices.FEWEST`` questions.
 
-    With several seeds each is the mean of the seeds' own figures; intervals are over questions, in their clusters: t
-    intervals with the standard error of a bootstrap of whole clusters.
+    With several seeds, figures are means over seeds. Intervals are over questions: t intervals with the standard error
+    of a cluster bootstrap.
 
-    ``models``: one row per model: model, n, seeds; ``confidence`` and ``accuracy``, means; ``gap`` = confidence -
+    ``models``: one row per model: model, n, seeds; mean ``confidence`` and ``accuracy``; ``gap`` = confidence -
     accuracy with ``gap_low`` and ``gap_high``, at a level corrected for the number of distinct models and the two tests
-    of each (Bonferroni); ``ece``, which chance alone makes positive and which therefore has no interval, but
-    ``ece_chance``, which a perfectly calibrated model would exceed on as many questions so seldom, too; ``aurc`` with
-    its 95 % interval, and what it would be were confidence worthless (``aurc_random``) or did it put every right answer
-    before every wrong one (``aurc_best``); ``verdict``: overconfident or underconfident where the interval of ``gap``
-    excludes zero, else miscalibrated where ``ece`` exceeds ``ece_chance``, else calibrated within chance.
+    of each (Bonferroni); ``ece``, which is positive by chance alone and therefore has no interval but ``ece_chance``,
+    the value that a perfectly calibrated model exceeds only at that level; ``aurc`` with its 95 % interval, and its
+    value for random confidence (``aurc_random``) and for confidence that ranks every right answer before every wrong
+    one (``aurc_best``); ``verdict``: overconfident or underconfident if the interval of ``gap`` excludes zero, else
+    miscalibrated if ``ece`` exceeds ``ece_chance``, else calibrated within chance.
     ``bins``: model, bin, bin_confidence, and bin_accuracy with its 95 % interval.
-    ``coverage``: model, coverage (per cent of the questions, the most confident), ``em`` of these with its 95 %
-    interval, and ``gain`` over answering all, its interval corrected as that of ``gap``.
+    ``coverage``: model, coverage (per cent of the questions, the most confident first), their ``em`` with its 95 %
+    interval, and its ``gain`` over answering all, with an interval corrected like ``gap``'s.
     """
 
     models: pd.DataFrame
@@ -47,12 +47,12 @@ class Calibration(NamedTuple):
 
 
 def confidence_of(frame: pd.DataFrame) -> Floats:
-    """(n,): the probability that the model gave to what it answered, a span or, in SQuAD v2.0, none.
+    """(n,): the model's probability of its answer, a span or, in SQuAD v2.0, no answer.
 
-    A span's is ``probability``; the no-answer option's is that times exp(``no_answer_score``), their scores' ratio.
+    For a span it is ``probability``; for no answer, that times exp(``no_answer_score``), the ratio of their scores.
     """
     span = frame["probability"].to_numpy(dtype=np.float64)
-    # A probability that is 0 as a float is not nothing: the other option then has it all.
+    # If a probability underflows to 0, the other option has probability 1.
     log_span = np.log(np.maximum(span, np.finfo(np.float64).tiny))
     none = np.exp(np.minimum(log_span + frame["no_answer_score"].to_numpy(dtype=np.float64), 0.0))
     answered: Floats = np.where(frame["prediction"] == "", none, span)
@@ -60,7 +60,7 @@ def confidence_of(frame: pd.DataFrame) -> Floats:
 
 
 def calibration_of(answers: Answers) -> Calibration:
-    """The calibration of every model, all from the same resamples of the questions."""
+    """The calibration of every model, from the same resamples of the questions."""
     n = len(answers.examples)
     if n < FEWEST:
         return Calibration(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
@@ -71,7 +71,7 @@ def calibration_of(answers: Answers) -> Calibration:
     for counts in chain([once], intervals.resample_counts(once.size, rng, _RESAMPLES)):  # the sample itself first
         for label, seeds in runs.items():
             drawn[label].append(_mean([run.figures(counts[:, clusters.codes]) for run in seeds]))
-    alpha = 0.05 / 2 / len(answers.distinct)  # by its gap or by its ECE a model is not calibrated
+    alpha = 0.05 / 2 / len(answers.distinct)  # two tests per model: gap and ECE
     parts = [
         _tables(label, seeds, _Drawn.of(drawn[label], clusters.freedom), rng, alpha) for label, seeds in runs.items()
     ]
@@ -80,7 +80,7 @@ def calibration_of(answers: Answers) -> Calibration:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One model with one seed: its confidence and correctness (n,), and which questions are in which bin (n, bins)."""
+    """One model with one seed: confidence and correctness (n,), and the bins of its questions (n, bins)."""
 
     confidence: Floats
     correct: Floats
@@ -93,7 +93,7 @@ class _Run:
         return cls(confidence, frame["exact_match"].to_numpy(dtype=np.float64), tenths)
 
     def figures(self, counts: Floats) -> dict[str, Floats]:
-        """What has an interval, for each resample, (r,) or (r, bins)."""
+        """The figures with intervals, for each resample: (r,) or (r, bins)."""
         em = calibration.accuracy_at(COVERAGES, self.confidence, self.correct, counts)
         return {
             "gap": counts @ (self.confidence - self.correct) / counts.sum(axis=1),
@@ -104,7 +104,7 @@ class _Run:
         }
 
     def of_the_sample(self, rng: np.random.Generator, alpha: float) -> dict[str, Floats]:
-        """What has none."""
+        """The figures without intervals."""
         once = np.ones((1, len(self.correct)))
         errors = calibration.calibrated_error(self.tenths, self.confidence, rng, _DRAWS)
         return {
@@ -125,7 +125,7 @@ def _mean(seeds: list[dict[str, Floats]]) -> dict[str, Floats]:
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """Figures (1 + resamples, ...), the first that of the sample, and the degrees of freedom of their errors."""
+    """Figures (1 + resamples, ...), the sample's first, and the degrees of freedom of their errors."""
 
     figures: dict[str, Floats]
     freedom: float
@@ -135,7 +135,7 @@ class _Drawn:
         return cls({name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, freedom)
 
     def columns(self, name: str, alpha: float = 0.05) -> dict[str, Any]:
-        """Columns of a figure and its t interval at 1 - ``alpha``."""
+        """Columns for a figure and its t interval at 1 - ``alpha``."""
         found, *resampled = self.figures[name]
         half = special.stdtrit(self.freedom, 1 - alpha / 2) * np.nanstd(resampled, axis=0)
         return bounded(name, found, np.clip([found - half, found + half], -100 if name in _SIGNED else 0, 100))

@@ -1,8 +1,8 @@
-"""How many machines the study's traffic needs: what one of them holds, from a queue simulated on measured times.
+"""How many machines the study's traffic needs, from a simulated queue with measured service times.
 
-The service times are those of SingleStream side by side: the forward passes of one question of real length, on the
-study's own networks, each call of the passes that count. Texts becoming tokens and logits becoming answers are no part
-of them. Machines share the questions at random, so that each has arrivals of the same kind.
+The service times are those of SingleStream in the comparison: forward passes for one question of real length on the
+study's own networks, from all counting passes. They exclude tokenisation and the search for answers. Questions are
+distributed over machines at random, so that the arrivals at each are again a Poisson process.
 """
 
 import math
@@ -23,18 +23,18 @@ from qa_tradeoffs.study.config import Traffic
 
 CHEAPEST = "cheapest"
 _CALLS = ["work", "network", "counts", "model", "call", "seconds"]
-_LOADS = np.linspace(0.05, 0.95, 19)  # of the chart, shares of the rate at which the queue grows without end
+_LOADS = np.linspace(0.05, 0.95, 19)  # of the chart, as shares of the saturation rate
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What carries ``traffic``, from times of so many different ``questions``.
+    """The machines needed for ``traffic``, from times of this number of different ``questions``.
 
-    ``machines``: one row per model and engine. Columns: model, engine, f1; alone, its p99 in seconds without waits;
-    rate, questions per second that one machine holds, and utilisation, the share of the time in which it then answers;
-    machines that the traffic needs, infinite where no number suffices; month_usd_low and month_usd_high, at the lowest
-    and the highest price; verdict, CHEAPEST for at most one. Intervals of rate and machines follow from that of the
-    time of a question, over passes.
+    ``machines``: one row per model and engine. Columns: model, engine, f1; alone, its p99 in seconds without waiting;
+    rate, the questions per second that one machine sustains, and utilisation, its share of busy time at that rate;
+    machines needed, infinite if no number suffices; month_usd_low and month_usd_high, at the lowest and the highest
+    price; verdict, CHEAPEST for at most one. Intervals of rate and machines follow from the interval over passes of the
+    time per question.
     ``loads``: p99 in seconds by model, engine and rate.
     """
 
@@ -45,7 +45,7 @@ class Capacity:
 
 
 def of(collected: Collected, run: RunPaths, models: pd.DataFrame, contest: Contest) -> Capacity | None:
-    """What carries the study's traffic; None where it names none. Raises StudyError where calls are not the run's."""
+    """The capacity for the study's traffic; None if it names none. Raises StudyError for calls of another run."""
     if (traffic := collected.study.traffic) is None:
         return None
     single = side_by_side.question(collected, "study")
@@ -69,9 +69,9 @@ def of(collected: Collected, run: RunPaths, models: pd.DataFrame, contest: Conte
 
 
 def _held(worker: Worker, question: timing.Estimate, traffic: Traffic) -> dict[str, float]:
-    """Columns of the rate that one machine holds and of the machines needed, with intervals.
+    """Columns for the rate that one machine sustains and the machines needed, with intervals.
 
-    Where every service takes k times as long, so does every answer, at a rate that is k times lower.
+    If all service times are k times as long, so are all response times at a rate k times lower.
     """
     longer = (1.0, question.high / question.value, question.low / question.value)
     rate, *bounds = (worker.rate(traffic.p99_ms / 1e3 / times) / times for times in longer)
@@ -81,7 +81,7 @@ def _held(worker: Worker, question: timing.Estimate, traffic: Traffic) -> dict[s
 
 
 def _verdicts(machines: pd.DataFrame, contest: Contest) -> list[str]:
-    """The cheapest has learned the task and needs the fewest machines, of several the one with the highest F1."""
+    """The cheapest has learned the task and needs the fewest machines; the highest F1 wins ties."""
     meeting = machines[np.isfinite(machines["machines"]) & machines["model"].isin(contest.models)]
     cheapest = meeting.sort_values(["machines", "f1"], ascending=[True, False]).head(1)
     verdicts = []

@@ -1,4 +1,4 @@
-"""Questions that one model answers right and another wrong: how many there are, and some of them to read."""
+"""Questions that one model answers right and another wrong: their number, and some examples."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from qa_tradeoffs.analysis.calibration import confidence_of
 from qa_tradeoffs.data.example import Example
 
 Span = tuple[int, int]  # first code point, and the one after the last
-ELLIPSIS = "…"  # with a blank on the side of the text
-_BLANK_WITHIN = 30  # code points in which a blank is looked for, to cut between words
-_NOT_WORTH = 20  # code points that are not left out: an ellipsis would save no room
+ELLIPSIS = "…"  # with a space on the side of the text
+_BLANK_WITHIN = 30  # code points searched for a space, to cut between words
+_NOT_WORTH = 20  # shorter gaps are not replaced by an ellipsis
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered, '' for none, where in the context (None for none), and its confidence in [0, 1]."""
+    """A model's answer ('' for none), its place in the context (None for none), and its confidence in [0, 1]."""
 
     text: str
     span: Span | None
@@ -29,7 +29,7 @@ class Answer:
 
 
 class Piece(NamedTuple):
-    """Text of one kind: in all spans of these names, and in no other."""
+    """Text that is in exactly the spans of these names."""
 
     text: str
     names: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """One question, the right answer and the wrong one."""
+    """One question with the right and the wrong answer."""
 
     example: Example
     right: Answer
@@ -45,7 +45,7 @@ class Case:
 
     @property
     def context(self) -> list[Piece]:
-        """The context around all answers; its pieces are in 'reference', 'right' and 'wrong' spans."""
+        """The context around all answers, in pieces of 'reference', 'right' and 'wrong' spans."""
         references = [
             (start, start + len(text))
             for text, start in zip(self.example.answers, self.example.answer_starts, strict=True)
@@ -56,7 +56,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Split:
-    """The ``n`` questions that the model ``right``, with its first seed, gets and ``wrong`` misses; some of them."""
+    """The ``n`` questions that ``right``'s first seed answers right and ``wrong``'s answers wrong, and some of them."""
 
     right: str
     wrong: str
@@ -65,9 +65,9 @@ class Split:
 
 
 def sample(answers: Answers, at_most: int = 4, seed: int = 0) -> list[Split]:
-    """For every ordered two models some of the questions that the one answers right (EM) and the other does not.
+    """For every ordered pair of models, some questions that the first answers right (EM) and the second does not.
 
-    Drawn at random by ``seed``, in the order of the questions. Only the answers of each model's first seed are read.
+    They are drawn at random with ``seed`` and keep their order. Only each model's first seed is used.
     """
     rng = np.random.default_rng(seed)
     first = {label: tables[0].assign(confidence=confidence_of(tables[0])) for label, tables in answers.tables.items()}
@@ -82,9 +82,9 @@ def sample(answers: Answers, at_most: int = 4, seed: int = 0) -> list[Split]:
 
 
 def excerpt(text: str, spans: Mapping[str, Sequence[Span]], around: int = 120) -> list[Piece]:
-    """The parts of ``text`` within ``around`` (at least 1) code points of spans' ends, ellipses for what is left out.
+    """The parts of ``text`` within ``around`` (at least 1) code points of the spans' ends, with ellipses between.
 
-    Spans may overlap, nest and be empty; a long one loses its middle. Without any the text's beginning is given.
+    Spans may overlap, nest and be empty; a long one loses its middle. Without spans, the beginning is returned.
     """
     marked = [(name, begin, end) for name, several in spans.items() for begin, end in several if begin < end]
     ends = sorted({end for _, *ends in marked for end in ends})
@@ -100,14 +100,14 @@ def excerpt(text: str, spans: Mapping[str, Sequence[Span]], around: int = 120) -
 
 
 def _answer(table: pd.DataFrame, row: int) -> Answer:
-    """An answer; in SQuAD v2.0 a span is the best one even where the model preferred to answer nothing."""
+    """An answer; in SQuAD v2.0 the span columns hold the best span even if the model gave no answer."""
     values = table.iloc[row]
     begin, end, text = int(values["char_start"]), int(values["char_end"]), str(values["prediction"])
     return Answer(text, (begin, end) if text and begin >= 0 else None, float(values["confidence"]))
 
 
 def _ranges(text: str, ends: Sequence[int], around: int) -> list[Span]:
-    """The ranges of ``text`` to show, in order, apart by more than is worth an ellipsis."""
+    """The ranges of ``text`` to show, in order, with gaps large enough for an ellipsis."""
     ranges: list[Span] = []
     near = min(around, _BLANK_WITHIN)
     for at in ends:
@@ -123,9 +123,9 @@ def _ranges(text: str, ends: Sequence[int], around: int) -> list[Span]:
 
 
 def _cut(text: str, near: range, most: int) -> int:
-    """Where to cut the text: at the first blank of the places ``near``, or at the first place, but not in a letter.
+    """Where to cut the text: at the first space in ``near``, else at its first place, but never within a letter.
 
-    Within the text, and not after ``most``. Going up, the cut is after the blank, which is not shown.
+    The cut is within the text and not after ``most``. In ascending order it is after the space, which is not shown.
     """
     if not 0 < near[0] < len(text):
         return min(max(near[0], 0), len(text))
@@ -133,6 +133,6 @@ def _cut(text: str, near: range, most: int) -> int:
     if blank is not None:
         return blank + (near.step > 0)
     at = near[0]
-    while at < most and unicodedata.category(text[at]).startswith("M"):  # a combining mark belongs to the letter before
+    while at < most and unicodedata.category(text[at]).startswith("M"):  # a combining mark belongs to a letter
         at += 1
     return at

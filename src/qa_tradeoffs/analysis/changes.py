@@ -1,8 +1,7 @@
-"""What changed from one run to another, from their two folders alone: scores, and how models compare in speed.
+"""What changed between two runs, from their folders alone: scores, and ratios of speed.
 
-Models are matched by their keys in the studies. What a model took in one run over what it took in the other is no
-ratio, as the machine has had another day; but each run timed all its models in turn, and the ratios of two models in
-both runs can be compared.
+Models are matched by their keys in the studies. Times of different runs are not compared, since the machine may have
+changed; but each run has interleaved timings, so the ratios of two models can be compared between runs.
 """
 
 from dataclasses import astuple, dataclass, replace
@@ -24,23 +23,23 @@ from qa_tradeoffs.runs.paths import RunPaths
 
 _OF_QUESTIONS = ["id", "references"]
 _COLUMNS = [*_OF_QUESTIONS, "article", "passage", "f1", "exact_match"]
-_OF_SPEED = {"calls_a_turn"}  # conditions of a work that follow from how long it takes
+_OF_SPEED = {"calls_a_turn"}  # conditions that follow from the time itself
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder as it is; ``answers``: by model, a table per seed in the order of the questions' ids."""
+    """The content of a run's folder; ``answers``: by model, a table per seed, sorted by question id."""
 
     folder: Path
     answers: dict[str, list[pd.DataFrame]]
     comparison: results.Comparison | None
 
     def scores(self, slug: str, metric: str) -> intervals.Floats:
-        """(seeds, n): a model's score of each question in points."""
+        """(seeds, n): a model's score per question in points."""
         return 100 * np.stack([table[metric].to_numpy(dtype=np.float64) for table in self.answers[slug]])
 
     def clusters(self, slug: str) -> Clusters:
-        """Which of the questions that the model was asked are alike."""
+        """The clusters of the model's questions."""
         return Clusters.of(*(self.answers[slug][0][of] for of in ("article", "passage")))
 
 
@@ -51,24 +50,24 @@ def read(folder: Path) -> Run:
         found = results.read(path)
         table, seeds = _answers(path, found), answers.setdefault(found.model, [])
         if seeds and not table[_OF_QUESTIONS].equals(seeds[0][_OF_QUESTIONS]):
-            raise StudyError(f"{path}: is not of the questions of {found.model}'s other seeds; run make evaluate")
+            raise StudyError(f"{path}: has other questions than {found.model}'s other seeds; run make evaluate")
         seeds.append(table)
     if not answers:
-        raise StudyError(f"{folder}: is not the folder of a run, such as runs/demo, with models that were evaluated")
+        raise StudyError(f"{folder}: is not a run's folder with evaluated models, such as runs/demo")
     path = RunPaths(folder).comparison
     return Run(folder, answers, results.read_comparison(path) if is_file(path) else None)
 
 
 def common(before: Run, after: Run) -> list[str]:
-    """The models of both. Raises StudyError where there is none."""
+    """The models in both runs. Raises StudyError if there are none."""
     if not (slugs := [slug for slug in before.answers if slug in after.answers]):
         named = ", ".join(before.answers)
-        raise StudyError(f"{after.folder}: has no model of {before.folder} ({named}); give them the same keys")
+        raise StudyError(f"{after.folder}: shares no model with {before.folder} ({named}); give them the same keys")
     return slugs
 
 
 def same_questions(before: Run, after: Run, slug: str) -> int | None:
-    """None where a model was asked the same questions in both, by id and references; else how many are the same."""
+    """None if a model has the same questions in both runs, by id and references; else the number in common."""
     one, other = (run.answers[slug][0][_OF_QUESTIONS] for run in (before, after))
     return None if one.equals(other) else len(one.merge(other))
 
@@ -76,10 +75,10 @@ def same_questions(before: Run, after: Run, slug: str) -> int | None:
 def scores(before: Run, after: Run, drop: float) -> pd.DataFrame:
     """One row per metric and model of both runs, in points.
 
-    Columns: metric, f1 or exact_match; model; before, after; change with its 95 % interval in low and high, question by
-    question where these are the same, else as of independent samples; p_holm, adjusted for the models in each metric;
-    over, what interval and p are over; verdict: better, worse, equal, not significant; failed: whether F1 fell
-    significantly, or by more than ``drop``.
+    Columns: metric, f1 or exact_match; model; before, after; change with its 95 % interval in low and high, paired if
+    the questions are the same, else for independent samples; p_holm, adjusted for the models in each metric; over, what
+    interval and p are over; verdict: better, worse, equal, not significant; failed: whether F1 fell significantly, or
+    by more than ``drop``.
     """
     rows = []
     for metric in ("f1", "exact_match"):
@@ -95,12 +94,12 @@ def scores(before: Run, after: Run, drop: float) -> pd.DataFrame:
 
 
 def speed(before: Run, after: Run, slower: float) -> pd.DataFrame:
-    """One row per model and kind of work that both runs timed under the same conditions; none without two models.
+    """One row per model and kind of work timed in both runs under the same conditions; none with a single model.
 
-    Columns: model; other, the first model of both comparisons; work, network, batch_size, length (NaN where it has
-    none); before and after, the time of the model over that of the other in each run; change, the latter over the
-    former, with its 95 % interval over passes in low and high; p_holm, adjusted for all rows; verdict: faster, slower,
-    not significant; failed: whether the whole interval is above ``slower``.
+    Columns: model; other, the first model of both comparisons; work, network, batch_size, length (NaN if none); before
+    and after, the time of the model over the other's in each run; change, after over before, with its 95 % interval
+    over passes in low and high; p_holm, adjusted for all rows; verdict: faster, slower, not significant; failed:
+    whether the whole interval is above ``slower``.
     """
     rows: list[dict[str, Any]] = []
     found: list[timing.Ratio] = []
@@ -118,11 +117,11 @@ def speed(before: Run, after: Run, slower: float) -> pd.DataFrame:
 
 
 def _answers(path: Path, evaluation: results.Results) -> pd.DataFrame:
-    """The answers that were written with an evaluation, in the order of the questions' ids."""
+    """The answers written with an evaluation, sorted by question id."""
     try:
         table = read_table(path.with_name("predictions.parquet"), _COLUMNS, path, evaluation)
-    except ValueError:  # a column that there is not
-        raise StudyError(f"{path}: is of an older version, which kept no references; run make evaluate") from None
+    except ValueError:  # a missing column
+        raise StudyError(f"{path}: is from an older version and has no references; run make evaluate") from None
     return table.sort_values("id", ignore_index=True)
 
 
@@ -134,7 +133,7 @@ def _change(before: Run, after: Run, slug: str, metric: str) -> Estimate:
 
 
 def _pairs(before: Run, after: Run) -> list[tuple[tuple[SideBySide, SideBySide], str, str]]:
-    """Each work as it is in both runs, a model, and the one that it is compared with."""
+    """Each work in both runs, a model, and the model that it is compared with."""
     if before.comparison is None or after.comparison is None:
         return []
     first, *others = [slug for slug in before.comparison.models if slug in after.comparison.models] or [""]

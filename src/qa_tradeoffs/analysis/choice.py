@@ -1,4 +1,4 @@
-"""What decides between models: every two of them compared in accuracy and in the time of a question."""
+"""Choosing between models: all pairs compared in accuracy and in time per question."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -12,11 +12,11 @@ from qa_tradeoffs.metrics.pareto import Contest, Gap
 
 
 def choices(collected: Collected, models: pd.DataFrame, differences: pd.DataFrame) -> tuple[pd.DataFrame, Contest]:
-    """The table of ``models``, each in every engine, with how it stands, and every two that have learned compared.
+    """The table of ``models`` in every engine with their standing, and the contest of those that have learned.
 
-    In F1 by their ``differences``, in time by what a question takes, both of the networks that were scored.
-    ``learned``: the F1 of a model is significantly above that of lexical overlap, the two intervals do not meet.
-    ``standing``: whether the model is on the Pareto front, or 'not learned'.
+    They are compared in F1 by ``differences`` and in time per question, both for the networks that were scored.
+    ``learned``: whether a model's F1 interval lies above that of the untrained baseline. ``standing``: whether the
+    model is on the Pareto front, or 'not learned'.
     """
     points = collected.points
     if served := [point for point in points if point not in collected.slugs]:
@@ -36,9 +36,9 @@ def choices(collected: Collected, models: pd.DataFrame, differences: pd.DataFram
 
 
 def _gaps(collected: Collected, differences: pd.DataFrame) -> dict[tuple[str, str], Gap]:
-    """Of every two points; what is one model computed in two ways in torch stands to others as its first entry does.
+    """The gap of every pair of points; entries that torch computes in two ways share the first entry's gaps.
 
-    In another engine it may answer otherwise, and is compared by itself, its p values corrected over all such pairs.
+    Other engines may give different answers and are compared separately, with p values corrected over all such pairs.
     """
     columns = ["f1_difference", "low", "high", "p_holm", "over"]
     first = {(row.model, row.other): Gap(*row[columns]) for _, row in differences.iterrows()}

@@ -1,4 +1,4 @@
-"""Every result file of a study, read and checked: what the other modules of the analysis compute from."""
+"""All result files of a study, read and checked: the basis of the other modules of this wing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,19 +19,19 @@ from qa_tradeoffs.study import config, engines, prices
 
 T = TypeVar("T")
 
-FULL_SIZE = "full size"  # how a profile calls the network of the published size, where the study's own is smaller
+FULL_SIZE = "full size"  # a profile's name for the network of the published size
 _HISTORY = ["step", "epoch", "loss"]
 _ANSWERS = "id article passage prediction probability no_answer_score char_start char_end exact_match f1".split()
 _SCORED = ["id", "prediction", "exact_match", "f1"]
-_OF_V2 = ["span_exact_match", "span_f1", "has_answer"]  # what it takes to move the no-answer threshold
+_OF_V2 = ["span_exact_match", "span_f1", "has_answer"]  # needed to move the no-answer threshold
 
 
 @dataclass(frozen=True)
 class Collected:
-    """All result files of the models and seeds that the report is about, read and checked.
+    """All result files of the selected models and seeds, read and checked.
 
-    A *point* is a model in an engine: a slug, where that is torch, or slug and engine. ``engine_evaluations`` and
-    ``engine_predictions`` are those of points that are no slugs.
+    A *point* is a model in an engine: a slug for torch, or slug and engine. ``engine_evaluations`` and
+    ``engine_predictions`` are those of other engines.
     """
 
     study: config.Study
@@ -48,19 +48,19 @@ class Collected:
     engine_predictions: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict)
 
     def label(self, point: str) -> str:
-        """The model's name in tables and charts, with its engine where that is not torch."""
+        """The model's name in tables and charts, with its engine unless that is torch."""
         label, name = self.study.models[engines.model(point)].label, engines.engine(point)
         return label if name == engines.REFERENCE else f"{label} ({engines.LABELS[name]})"
 
     @property
     def points(self) -> list[str]:
-        """Every model in every engine that answered with all its seeds and was timed with the others."""
+        """Every model in every engine that was evaluated with all seeds and timed in the comparison."""
         timed = {point for one in self.comparison.all("single_stream", "study") for point in one.models}
         every = [engines.point(slug, name) for slug in self.slugs for name in self.study.of(slug).engines]
         return [p for p in every if p in self.slugs or (p in timed and self.scored(p))]
 
     def scored(self, point: str) -> list[results.Results]:
-        """The evaluations of a point, seed by seed; none where one of them is missing."""
+        """The evaluations of a point by seed; none if one of them is missing."""
         found = of_model(point, self.evaluations | self.engine_evaluations)
         return found if len(found) == len(of_model(engines.model(point), self.evaluations)) else []
 
@@ -71,63 +71,63 @@ class Collected:
 
     @property
     def n_questions(self) -> int:
-        """Number of questions that each model was scored on."""
+        """The number of questions that each model was scored on."""
         return next(iter(self.evaluations.values())).find("f1").n
 
     @property
     def language(self) -> str:
-        """The language by whose rules EM and F1 count words, the same for all models."""
+        """The language whose rules EM and F1 use, the same for all models."""
         return str(next(iter(self.evaluations.values())).find("f1").conditions["language"])
 
     @property
     def same(self) -> dict[str, str]:
-        """Every point here → the first model here that differs from it at most in how it is computed."""
+        """Every point → the first model that differs from it at most in how it is computed."""
         first: dict[str, str] = {}
         identity = {point: self.study.models[engines.model(point)].identity for point in self.points}
         return {point: first.setdefault(identity[point], point) for point in self.points}
 
     @property
     def distinct(self) -> list[str]:
-        """The models without those that are one of the others, computed in another way."""
+        """The models without those that are another one, computed in a different way."""
         return list(dict.fromkeys(self.same.values()))
 
     @property
     def clusters(self) -> Clusters:
-        """Which questions are alike, in the order of the questions' ids."""
+        """The clusters of the questions, sorted by question id."""
         frame = next(iter(self.predictions.values())).sort_values("id")
         return Clusters.of(frame["article"], frame["passage"])
 
     def answers(self, point: str) -> list[pd.DataFrame]:
-        """What a point answered, seed by seed, in the order of the questions' ids."""
+        """A point's answers by seed, sorted by question id."""
         frames = of_model(point, self.predictions | self.engine_predictions)
         return [frame.sort_values("id", kind="stable") for frame in frames]
 
     def scores(self, point: str, metric: str) -> npt.NDArray[np.float64]:
-        """(n_seeds, n_questions): each question's score in [0, 1] by seed, in the order of the questions' ids."""
+        """(n_seeds, n_questions): each question's score in [0, 1] by seed, sorted by question id."""
         columns = [frame[metric] for frame in self.answers(point)]
         return np.stack([column.to_numpy(dtype=np.float64) for column in columns])
 
     def measured(self, slug: str, metric: str, network: str = "study", **at: Condition) -> list[Record]:
         """The profile's records of a metric for the study's own network, or for 'full size', under conditions ``at``.
 
-        As the study runs it: in the recipe's precision, which is measured first.
+        Only those in the recipe's precision, which is measured first.
         """
         records = [r for r in self.profiles[slug].all(metric) if r.conditions.get("network", "study") == network]
         recipe = [r.conditions.get("precision") for r in records[:1]]
         return [r for r in records if r.conditions.get("precision") in recipe and at.items() <= r.conditions.items()]
 
     def full_size_of(self, slug: str) -> str:
-        """Which of a model's networks is full size: 'full size', or 'study' where its own is not smaller."""
+        """Which of a model's networks is full size: 'full size', or 'study' if its own is not smaller."""
         return FULL_SIZE if self.measured(slug, "parameters", FULL_SIZE) else "study"
 
     @property
     def full_size(self) -> str:
-        """The networks that are as large as the published ones: 'study' where every model's own is."""
+        """The full-size networks: 'study' if every model's own network is full size."""
         return FULL_SIZE if FULL_SIZE in map(self.full_size_of, self.slugs) else "study"
 
 
 def for_analysis(study: str, slugs: str = "", seeds: str = "", run: str = "") -> tuple[Collected, RunPaths]:
-    """All results of a study and the folder they are in; ``slugs`` and ``seeds``, separated by blanks, choose some."""
+    """A study's results and their paths; ``slugs`` and ``seeds``, separated by spaces, select some."""
     study_file = ROOT / study
     checked = config.load(study_file)
     price = prices.of(checked, prices.load(ROOT / "studies" / "prices.yaml"))
@@ -145,8 +145,8 @@ def collect(
 ) -> Collected:
     """Read every result file that the report needs.
 
-    Raises StudyError naming the first file that is missing, that was made from other inputs than the study now has, or
-    that is not the one written with its result: so all are of the same questions.
+    Raises StudyError naming the first file that is missing, stale, or not the one written with its result. So all are
+    for the same questions.
     """
 
     def fresh(path: Path, stage: inputs.Stage, slug: str, seed: int | None = None) -> results.Results:
@@ -178,7 +178,7 @@ def collect(
 def _of_engines(
     study: config.Study, run: RunPaths, evaluations: Mapping[tuple[str, int], results.Results]
 ) -> tuple[dict[tuple[str, int], results.Results], dict[tuple[str, int], pd.DataFrame]]:
-    """The evaluations and the predictions of the engines beside torch, by point and seed, but for those missing."""
+    """The evaluations and predictions of engines other than torch, by point and seed, without missing ones."""
     found, frames = {}, {}
     for (slug, seed), evaluation in evaluations.items():
         missing = {record.conditions["engine"] for record in evaluation.all("engine_missing")}
@@ -190,7 +190,7 @@ def _of_engines(
 
 
 def _comparison(study: config.Study, path: Path, slugs: Sequence[str]) -> results.Comparison:
-    """The comparison, which may be of more models than these, and was made from what the study is now."""
+    """The comparison, which may include more models than these and must not be stale."""
     found = results.read_comparison(path)
     if missing := [slug for slug in slugs if slug not in found.models]:
         raise StudyError(f"{path}: does not compare {missing[0]}; run make all")
@@ -202,19 +202,19 @@ def _comparison(study: config.Study, path: Path, slugs: Sequence[str]) -> result
 def read_table(
     path: Path, columns: list[str], result_path: Path, result: results.Results | results.Comparison
 ) -> pd.DataFrame:
-    """These columns of a table. Raises StudyError where it is not the one that was written with its result."""
+    """These columns of a table. Raises StudyError if it is not the one written with its result."""
     if not path.is_file():
         raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)")
     if results.fingerprints(path.parent, path) != {path.name: result.beside.get(path.name)}:
-        raise StudyError(f"{path}: is not what was written together with {result_path}; run make all")
+        raise StudyError(f"{path}: does not belong to {result_path}; run make all")
     return pd.read_parquet(path, columns=columns)
 
 
 def bounded(name: str, value: Any, bounds: Sequence[Any]) -> dict[str, Any]:
-    """Columns of an estimate and its interval: name, name_low, name_high."""
+    """Columns for an estimate and its interval: name, name_low, name_high."""
     return {name: value, f"{name}_low": bounds[0], f"{name}_high": bounds[1]}
 
 
 def of_model(slug: str, files: Mapping[tuple[str, int], T]) -> list[T]:
-    """What there is of one model, seed by seed."""
+    """The entries of one model, by seed."""
     return [file for (other, _), file in files.items() if other == slug]

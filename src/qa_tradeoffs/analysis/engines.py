@@ -1,4 +1,4 @@
-"""What each engine makes of each model: the same weights, run by another program or in fewer bits."""
+"""The effect of each engine on each model: the same weights, run by another program or with fewer bits."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,14 +14,14 @@ from qa_tradeoffs.study import engines
 
 
 def table(collected: Collected) -> pd.DataFrame:
-    """One row per model and engine, torch first; empty where that is the only one.
+    """One row per model and engine, torch first; empty if torch is the only engine.
 
-    Columns: model, engine, reason, why it could not be used, else ''; exact_match and f1 in points; bytes on disk;
-    memory, bytes of one row of the longest windows. Against the same model in torch: answers, differing,
-    f1_difference, low, high and over as in ``accuracy.variants``; kept, whether at least the study's share of the F1
-    is kept ('yes', 'no', 'cannot be told'); times, how many times as fast a question is answered alone, with its
-    interval in times_low and times_high, and ``pace``; full_size_times, the same of the full-size network where the
-    study's is smaller. NaN for what was not measured.
+    Columns: model, engine; reason, why it could not be used, or ''; exact_match and f1 in points; bytes on disk;
+    memory, bytes for one row of the longest windows. Relative to the same model in torch: answers, differing,
+    f1_difference, low, high and over as in ``accuracy.variants``; kept, whether at least the study's share of the F1 is
+    kept ('yes', 'no', 'cannot be told'); times, the speed-up for a single question, with its interval in times_low and
+    times_high, and ``pace``; full_size_times, the same for the full-size network if the study's is smaller. NaN for
+    what was not measured.
     """
     if not collected.study.other_engines:
         return pd.DataFrame()
@@ -62,7 +62,7 @@ def _share(collected: Collected, point: str, slug: str) -> Estimate:
 
 
 def _times(collected: Collected, point: str, slug: str, network: str, column: str) -> dict[str, Any]:
-    """How many times as fast as in torch a question is answered by this kind of network; nothing where it was not."""
+    """The speed-up over torch for a question on this kind of network; empty if not measured."""
     timed = collected.comparison.all("single_stream", network)
     if not timed or not {point, slug} <= timed[0].models.keys():
         return {}
@@ -73,18 +73,18 @@ def _times(collected: Collected, point: str, slug: str, network: str, column: st
 
 
 def _memory(collected: Collected, slug: str, name: str) -> float:
-    """Of the kinds of memory that were measured the first, which is all that the network takes."""
+    """The first kind of memory that was measured, which is the network's total."""
     at = {"model": slug, "engine": name}
     found = (r.value for r in _records(collected, "engine_memory_bytes") if at.items() <= r.conditions.items())
     return next(found, float("nan"))
 
 
 def _reason(collected: Collected, slug: str, name: str) -> str:
-    """Why an engine could not be used, as it was evaluated or as it was timed."""
+    """Why an engine could not be used in evaluation or timing."""
     missing = [r for (s, _), file in collected.evaluations.items() if s == slug for r in file.all("engine_missing")]
     missing += [r for r in _records(collected, "engine_missing") if r.conditions["model"] == slug]
     reasons = (str(r.conditions["reason"]) for r in missing if r.conditions["engine"] == name)
-    return next(reasons, "memory did not suffice when it was timed")
+    return next(reasons, "memory ran out when it was timed")
 
 
 def _records(collected: Collected, metric: str) -> list[Record]:

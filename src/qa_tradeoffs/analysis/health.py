@@ -1,4 +1,4 @@
-"""Training runs that failed, named with the reasons, so that nobody reads a failed run as a result."""
+"""Failed training runs with the reasons, so that nobody takes a failed run for a result."""
 
 import json
 import math
@@ -9,12 +9,12 @@ from qa_tradeoffs.core.documents import one_line
 from qa_tradeoffs.metrics import estimates
 from qa_tradeoffs.runs.paths import RunPaths
 
-# Fine-tunings that differ in their seed alone end within a few points of each other, or have failed.
+# Fine-tuning runs that differ only in their seed end within a few points of each other, unless they failed.
 _FAR_BELOW = 10.0
 
 
 def notices(collected: Collected) -> list[str]:
-    """A sentence for each run that did not learn, with every reason; none where all is well."""
+    """A sentence for each run that did not learn, with all reasons; none if all runs did."""
     sentences = []
     for slug, seed in collected.evaluations:
         model = collected.study.models[slug]
@@ -25,9 +25,9 @@ def notices(collected: Collected) -> list[str]:
 
 
 def stopped(collected: Collected, run: RunPaths) -> list[str]:
-    """A sentence for each run of the study that an error stopped and that is not in the report.
+    """A sentence for each run of the study that was stopped by an error and is not in the report.
 
-    Seeds can be left out on the command line; where these are the ones that failed, the report must say so.
+    Failed seeds can be left out on the command line, but the report must say so.
     """
     study, sentences = collected.study, []
     for slug, model in study.models.items():
@@ -39,7 +39,7 @@ def stopped(collected: Collected, run: RunPaths) -> list[str]:
 
 
 def _last_error(folder: Path) -> str | None:
-    """The sentence on which the last attempt at a stage of this folder ended; None where none of them failed."""
+    """The error message of the last attempt at a stage in this folder; None if none failed."""
     for notebook in ("partial-1-train.ipynb", "partial-2-evaluate.ipynb"):
         try:
             cells = json.loads((folder / notebook).read_bytes())["cells"]
@@ -47,7 +47,7 @@ def _last_error(folder: Path) -> str | None:
             if errors:
                 return one_line(errors[-1]["evalue"], 400)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            continue  # not there, or half of one: killed, and so stopped by no error
+            continue  # missing or truncated: killed rather than stopped by an error
     return None
 
 

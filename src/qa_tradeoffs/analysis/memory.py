@@ -1,4 +1,4 @@
-"""How much memory forward passes take."""
+"""Peak memory of forward passes."""
 
 import numpy as np
 import pandas as pd
@@ -7,16 +7,16 @@ from qa_tradeoffs.analysis.collected import Collected
 
 
 def peaks(collected: Collected) -> pd.DataFrame:
-    """One row per point, model and measure: network, precision, batch_size, length, mib; NaN where it ran out.
+    """One row per point, model and measure: network, precision, batch_size, length, mib; NaN if memory ran out.
 
-    A point at which the memory did not suffice has a row for each measure that there is at others. ``of_full_size``:
-    whether the network is the model's full-size one.
+    A point at which memory ran out has a row for each measure that exists at other points. ``of_full_size``: whether
+    the network is the model's full-size one.
     """
     records = [
         (slug, record)
         for slug in collected.slugs
         for record in collected.profiles[slug].records
-        # A measurement of time that ran out of memory has inputs as well.
+        # Timings that ran out of memory have the condition "inputs".
         if record.metric == "peak_memory_bytes"
         or (record.metric == "out_of_memory" and "inputs" not in record.conditions)
     ]
@@ -37,7 +37,7 @@ def peaks(collected: Collected) -> pd.DataFrame:
 
 
 def of_full_size(peaks: pd.DataFrame) -> pd.DataFrame:
-    """The peaks that a chart has room for: full-size networks, the first measure and the first precision."""
+    """The peaks shown in the chart: full-size networks, the first measure and the first precision."""
     chosen = peaks[peaks["of_full_size"].astype(bool)]
     for column in ("measure", "precision"):
         chosen = chosen[chosen[column].isin(chosen[column].head(1))]

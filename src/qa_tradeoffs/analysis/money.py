@@ -1,8 +1,8 @@
-"""What models cost to fine-tune and to serve at the study's price, and when the cheaper one has paid back.
+"""The cost of fine-tuning and serving at the study's price, and break-even points.
 
-A million questions are 10⁶ times the time of one question in SingleStream, one after the other, on a machine that is
-paid for no longer than it answers. Fine-tuning is the time of a training step, all models in turn, times the updates:
-a total that was measured once would hold what else the machine did meanwhile.
+A million questions cost 10⁶ times the time of one question in SingleStream, on a machine that is paid only while it
+answers. Fine-tuning costs the interleaved time of a training step times the number of updates, since a total that is
+measured once includes whatever else the machine did.
 """
 
 from itertools import permutations
@@ -21,13 +21,12 @@ UTILISATIONS = (1.0, 0.5, 0.1)  # shares of the paid time in which the machine a
 
 
 def costs_of(collected: Collected, models: pd.DataFrame, contest: Contest) -> pd.DataFrame:
-    """One row per model of the study's own network: what it costs to fine-tune, per question, per point of F1.
+    """One row per model, for the study's own networks: costs of fine-tuning, per question and per point of F1.
 
-    Columns, in USD at the middle of the price: model, f1; training_usd (NaN where a model came fine-tuned: what that
-    cost is not known, and nothing was paid here); question_usd, with question_low and question_high by the interval of
-    its time; million_usd; usd_per_point, what each point of F1 over the smallest model cost more to fine-tune here
-    (NaN: its F1 is not significantly higher). cheapest and dearest: what to multiply USD by for the lowest and the
-    highest price.
+    Columns, in USD at the middle of the price range: model, f1; training_usd (NaN if a model came fine-tuned: its cost
+    is unknown, and nothing was paid here); question_usd, with question_low and question_high from the interval of its
+    time; million_usd; usd_per_point, the additional cost of fine-tuning per point of F1 over the smallest model (NaN if
+    its F1 is not significantly higher). cheapest and dearest: factors for the lowest and the highest price.
     """
     low, high = collected.price.range_usd_per_hour
     price = (low + high) / 2
@@ -49,7 +48,7 @@ def costs_of(collected: Collected, models: pd.DataFrame, contest: Contest) -> pd
 
 
 def utilisation(collected: Collected, network: str) -> pd.DataFrame:
-    """USD of a million questions one by one when the machine is idle for part of the time that is paid.
+    """USD for a million questions one by one if the machine is idle for part of the paid time.
 
     One row per model and utilisation, a share of the paid time: model, utilisation, usd_low, usd_high.
     """
@@ -62,12 +61,11 @@ def utilisation(collected: Collected, network: str) -> pd.DataFrame:
 
 
 def break_even(collected: Collected, contest: Contest) -> pd.DataFrame:
-    """For each two models of which one is significantly faster: the questions after which it has paid for its training.
+    """For each pair of models: the number of questions after which the faster one's training has paid off.
 
-    Columns: cheaper to serve, than; questions_low and questions_high, a range by the 95 % intervals, over passes, of
-    both the time saved per question and what its training takes longer; 0 is at once, infinity never. NaN where neither
-    is significantly faster, which is a row as well. A model that came fine-tuned has no training to pay for. The price
-    is the same on both sides, and plays no part.
+    Columns: cheaper to serve, than; questions_low and questions_high, from the 95 % intervals over passes of the time
+    saved per question and of the additional training time; 0: immediately; infinity: never; NaN: neither is
+    significantly faster. A model that came fine-tuned has no training to pay for. The price cancels out.
     """
     single = side_by_side.question(collected, "study")
     seconds = {collected.label(slug): single.seconds(slug) for slug in collected.slugs}
@@ -84,11 +82,10 @@ def break_even(collected: Collected, contest: Contest) -> pd.DataFrame:
 
 
 def training(collected: Collected, slug: str) -> dict[str, float]:
-    """Seconds to fine-tune a model, and their cost; NaN where it came fine-tuned.
+    """Seconds to fine-tune a model, and their cost; NaN if it came fine-tuned.
 
-    ``train_seconds``: the mean over seeds of the measured total; ``train_by_step``: a step × updates, with its interval
-    over passes; ``train_paid_seconds``: the latter, or the total times the devices that shared it where no step was
-    timed.
+    ``train_seconds``: the mean over seeds of the measured total; ``train_by_step``: step × updates, with its interval
+    over passes; ``train_paid_seconds``: the latter, or, if no step was timed, the total times the number of devices.
     """
     records = [file.find("train_seconds") for file in of_model(slug, collected.trainings)]
     spent, paid = (
@@ -111,12 +108,12 @@ def training(collected: Collected, slug: str) -> dict[str, float]:
 
 
 def paid_seconds(training: Record) -> float:
-    """Seconds of one device for a training whose record of seconds this is; several devices have as many in each."""
+    """Device seconds of a training, from its record of seconds: multiplied by the number of devices."""
     return float(training.conditions.get("devices") or 1) * training.value
 
 
 def _extra(one: Floats | None, other: Floats | None) -> tuple[float, float]:
-    """By how many seconds the training of the first is longer, an interval; one that came trained takes none."""
+    """The interval of the first model's additional training time in seconds; fine-tuned models have none."""
     if one is None and other is None:
         return 0.0, 0.0
     difference = (0.0 if one is None else one) - (0.0 if other is None else other)
@@ -124,6 +121,6 @@ def _extra(one: Floats | None, other: Floats | None) -> tuple[float, float]:
 
 
 def _questions(saved: tuple[float, float], extra: tuple[float, float]) -> tuple[float, float]:
-    """The fewest and the most questions that these intervals of seconds allow."""
+    """The fewest and the most questions within these intervals of seconds."""
     fewest, most = costs.break_even(extra[0], saved[1]), costs.break_even(extra[1], max(saved[0], 0.0))
     return fewest, most

@@ -1,4 +1,4 @@
-"""The no-answer trade-off of a study of SQuAD v2.0: what every threshold would give, and what the one used gave."""
+"""The no-answer trade-off of a SQuAD v2.0 study: results at every threshold, and at the one used."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ _VALUES = ["answered", "f1", "has_exact_match", "has_f1", "no_f1"]  # of a curve
 
 
 def has_answer(collected: Collected) -> "pd.Series[bool]":
-    """Whether each validation question of a study of v2.0 has an answer in its passage."""
+    """Whether each validation question of a v2.0 study has an answer."""
     return next(iter(collected.predictions.values()))["has_answer"]
 
 
 def curves(collected: Collected) -> Curves:
-    """(model slug, seed) → what every threshold would give on the validation questions of a study of v2.0."""
+    """(model slug, seed) → the results at every threshold on the validation questions of a v2.0 study."""
     columns = ["span_exact_match", "span_f1", "no_answer_score", "has_answer"]
     return {
         key: no_answer.curve(*(frame[column].to_numpy() for column in columns))
@@ -30,7 +30,7 @@ def curves(collected: Collected) -> Curves:
 def marks(collected: Collected, curves: Curves) -> pd.DataFrame:
     """Three rows per curve: slug, model, seed, mark ('used', 'at 0', 'best afterwards'), and the curve's values there.
 
-    ``threshold`` is the one asked for, in logits; the other columns are those of no_answer.Curve, in points.
+    ``threshold`` is the mark's, in logits; the other columns are those of no_answer.Curve, in points.
     """
     rows = []
     for (slug, seed), curve in curves.items():
@@ -44,13 +44,12 @@ def marks(collected: Collected, curves: Curves) -> pd.DataFrame:
 
 
 def models(collected: Collected, marks: pd.DataFrame) -> pd.DataFrame:
-    """One row per model: F1 of all, of the answerable and of the unanswerable questions with the threshold used.
+    """One row per model: F1 of all, answerable and unanswerable questions at the threshold used.
 
-    In points, means over seeds, with 95 % intervals as those of ``accuracy.models`` in ``*_low`` and ``*_high``;
-    ``f1_at_0`` and ``f1_best`` are the overall F1 with threshold 0 and with the best one for these questions, which
-    cannot be known beforehand, and ``lost`` is what the threshold used falls short of the best. ``thresholds`` are
-    those used, a tuple by seed, ``chosen_on`` the training questions that they were chosen on, 0 where the threshold
-    was given.
+    In points, means over seeds, with 95 % intervals as in ``accuracy.models`` in ``*_low`` and ``*_high``; ``f1_at_0``
+    and ``f1_best`` are the overall F1 at threshold 0 and at the best one for these questions, which cannot be known in
+    advance; ``lost`` is the gap between the threshold used and the best. ``thresholds`` are those used, a tuple by
+    seed; ``chosen_on`` is the number of training questions they were chosen on, 0 if the threshold was given.
     """
     return pd.DataFrame([_model(collected, marks, slug) for slug in collected.slugs])
 

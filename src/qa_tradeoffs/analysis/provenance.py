@@ -1,4 +1,4 @@
-"""Where the numbers of a report come from: code, versions, machine, data, and how long everything took."""
+"""The provenance of a report's numbers: code, versions, machine, data, and durations."""
 
 import datetime
 import hashlib
@@ -17,12 +17,12 @@ from qa_tradeoffs.runs.paths import RunPaths
 
 
 def study_text(study: str) -> str:
-    """The study file as it is now; ``study`` is its path, relative to the repository."""
+    """The current study file; ``study`` is its path relative to the repository."""
     return read_bytes(ROOT / study, "is missing").decode("utf-8", errors="replace")
 
 
 def facts(collected: Collected, study: str) -> dict[str, str]:
-    """What made the result files: each value once, several where the files differ."""
+    """The origin of the result files: each value once, several if files differ."""
     origins: list[results.OfStudy] = [file.provenance for file in collected.files]
     origins.append(collected.comparison.provenance)
     table = pd.DataFrame(
@@ -43,7 +43,7 @@ def facts(collected: Collected, study: str) -> dict[str, str]:
 
 
 def trained_in(collected: Collected) -> dict[str, list[str]]:
-    """The precisions that trainings came down to, each with the labels of its models; empty without any training."""
+    """The precisions used in training, each with the labels of its models; empty without any training."""
     models: dict[str, list[str]] = {}
     for (slug, _), file in collected.trainings.items():
         labels = models.setdefault(str(file.find("train_steps").conditions.get("precision", "unknown")), [])
@@ -58,7 +58,7 @@ def _precisions(collected: Collected) -> str:
 
 
 def own_recipes(collected: Collected) -> dict[str, str]:
-    """By label, what of its recipe each model has of its own, as in 'learning_rate 5e-05 (the study's: 2e-05)'."""
+    """Each model's changes to the study's recipe, by label, such as 'learning_rate 5e-05 (the study's: 2e-05)'."""
     study = collected.study
     found: dict[str, str] = {}
     for slug in collected.slugs:
@@ -73,7 +73,7 @@ def own_recipes(collected: Collected) -> dict[str, str]:
 
 
 def files(collected: Collected) -> pd.DataFrame:
-    """Where each result file came from, one row per file."""
+    """The provenance of each result file, one row per file."""
     every: list[tuple[str, str, results.OfStudy]] = [
         (file.stage, collected.label(file.model), file.provenance) for file in collected.files
     ]
@@ -95,7 +95,7 @@ def files(collected: Collected) -> pd.DataFrame:
 
 
 def pages(collected: Collected, run: RunPaths) -> dict[str, list[tuple[str, str]]]:
-    """Model label → its executed notebooks as (where and what, page of the report)."""
+    """Model label → its executed notebooks as (name, page of the report)."""
     linked = {
         collected.label(slug): [
             (" ".join(notebook.relative_to(run.folder / slug).with_suffix("").parts), run.page_name(notebook))
@@ -107,9 +107,9 @@ def pages(collected: Collected, run: RunPaths) -> dict[str, list[tuple[str, str]
 
 
 def durations(collected: Collected, run: RunPaths) -> pd.DataFrame:
-    """One row per executed notebook: notebook, model, seed, started (UTC, ISO 8601) and seconds, None where unknown.
+    """One row per executed notebook: notebook, model, seed, started (UTC, ISO 8601) and seconds, None if unknown.
 
-    From what papermill notes in a notebook that it runs; one that was run by hand has no such note.
+    From papermill's metadata, which a notebook executed by hand does not have.
     """
     rows = []
     for slug in collected.slugs:
@@ -123,18 +123,18 @@ def durations(collected: Collected, run: RunPaths) -> pd.DataFrame:
 
 
 def minute(moment: str) -> str:
-    """'2026-11-22 14:44', UTC, of an ISO 8601 time."""
+    """An ISO 8601 time as '2026-11-22 14:44', in UTC."""
     return datetime.datetime.fromisoformat(moment).astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _notebooks(collected: Collected, run: RunPaths, slug: str) -> list[Path]:
-    """A model's executed notebooks, in the order in which they ran."""
+    """A model's executed notebooks, in order of execution."""
     seeds = collected.study.seeds_of(slug, collected.seeds)
     return run.notebooks(slug, seeds, trained=not collected.study.models[slug].fine_tuned)
 
 
 def _checkpoint(origin: results.Provenance) -> str:
-    """What the weights are, at which commit, their bytes, and from which bytes they were converted."""
+    """The name of the weights, their commit, their SHA-256, and the bytes that they were converted from."""
     given = [f"(SHA-256 {sha256[:10]})" for sha256 in origin.weights.values()]
     converted = [
         f"({made.file} {made.sha256[:10]}, converted to safetensors {made.safetensors_sha256[:10]})"
@@ -154,10 +154,10 @@ def _commit(origin: results.OfStudy, digits: int) -> str:
 
 
 def _noted(notebook: Path) -> dict[str, Any]:
-    """What papermill noted of the run; nothing where it did not run it."""
+    """Papermill's metadata of the run; empty if it was executed by hand."""
     if not notebook.exists():
         return {}
     try:
         return dict(json.loads(notebook.read_bytes())["metadata"].get("papermill", {}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{notebook}: is no notebook ({type(error).__name__}); run the stage again") from None
+        raise StudyError(f"{notebook}: is not a notebook ({type(error).__name__}); run the stage again") from None

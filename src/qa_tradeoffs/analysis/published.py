@@ -1,4 +1,4 @@
-"""What others published of the same models, beside what was measured here."""
+"""Published figures for the same models, beside this study's."""
 
 import math
 import statistics
@@ -10,15 +10,15 @@ from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.published import LABELS, MACHINES, MODELS, MachineName, ModelName, PaperScore, Published
 
-# Of the published base models with the head for answers: what tells them from others that are named after them.
+# Sizes of the published base models with answer heads, to distinguish them from other models with similar names.
 PARAMETERS: dict[ModelName, float] = {"bert": 108.9e6, "distilbert": 66.4e6, "squeezebert": 51.1e6}
 
 
 def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd.DataFrame:
     """Each model's F1 beside every published one: model, f1, f1_low, f1_high, published, source, verdict.
 
-    The verdict is where the published F1 lies: 'below', 'within' or 'above' the interval. Only of
-    published checkpoints that were fine-tuned here and scored on the questions of the original study; no row else.
+    The verdict says whether the published F1 is 'below', 'within' or 'above' the interval. Only for published
+    checkpoints that were fine-tuned here and scored on the original study's questions.
     """
     columns = ["model", "f1", "f1_low", "f1_high"]
     rows = [
@@ -35,7 +35,7 @@ def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd
 def points(collected: Collected, models: pd.DataFrame, figures: Published) -> pd.DataFrame:
     """Every F1 on SQuAD v1.1's development set, ours and published: name, f1, f1_low, f1_high, ours, source.
 
-    A published F1 has no interval (NaN). No row where the study was not scored on all questions of that set.
+    A published F1 has no interval (NaN). Empty unless the study was scored on all questions of that set.
     """
     if not _on_squad(collected, figures):
         return pd.DataFrame(columns=["name", "f1", "f1_low", "f1_high", "ours", "source"])
@@ -52,11 +52,11 @@ def points(collected: Collected, models: pd.DataFrame, figures: Published) -> pd
 def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
     """One row per model of a published architecture: its published F1, our measured cost of a million questions.
 
-    Columns: model, f1 (points, of the original study), usd (SingleStream, middle of the price) with usd_low and
-    usd_high, relative (our time of a question over BERT's, the first one's, timed in turn; NaN without BERT), p100 and
-    k80 (the same of the original as published, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not
-    have), p100_impossible and k80_impossible (whether the GPU could not have been that fast), corrected_low and
-    corrected_high (the same of both GPUs, corrected by each way of counting launches).
+    Columns: model, f1 (points, of the original study), usd (SingleStream, middle of the price range) with usd_low and
+    usd_high, relative (our time per question over that of the first BERT, interleaved; NaN without BERT), p100 and k80
+    (the same as published by the original, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not
+    have), p100_impossible and k80_impossible (whether that exceeds the GPU's peak), corrected_low and corrected_high
+    (the range over both GPUs and ways of counting launches, after correction).
     """
     served = serving.scenarios(collected, collected.full_size).set_index("model")
     found = side_by_side.ratios(collected, side_by_side.question(collected, collected.full_size))
@@ -79,23 +79,23 @@ def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
 
 
 def architecture(collected: Collected, slug: str) -> ModelName | None:
-    """The published base model that a model's full-size network is, by its name and its size; None for another."""
+    """The published base model that matches a model's full-size network by name and size, or None."""
     spec = collected.study.models[slug]
     name = spec.architecture or str(spec.hub or "").split("/")[-1].split("-")[0]
     (size,) = collected.measured(slug, "parameters", collected.full_size_of(slug))
-    # A vocabulary of other words changes the size by some percent; BERT-large has three times as many parameters.
+    # Another vocabulary changes the size by a few per cent; BERT-large has three times as many parameters.
     return next((known for known in MODELS if known == name and abs(size.value / PARAMETERS[known] - 1) < 0.05), None)
 
 
 def _on_squad(collected: Collected, figures: Published) -> bool:
-    """Whether the study was scored on the questions of the original one, SQuAD v1.1's development set."""
+    """Whether the study was scored on the original study's questions, SQuAD v1.1's development set."""
     data = collected.study.data
     squad = isinstance(data, config.HubData) and data.name.split("/")[-1] == "squad" and not data.v2
     return squad and collected.n_questions == figures.original.scores.questions
 
 
 def _published(figures: Published, name: ModelName | None) -> list[tuple[float, str]]:
-    """Every published F1 of an architecture, with its source."""
+    """All published F1 values of an architecture, with their sources."""
     if name is None:
         return []
     original = figures.original.scores
@@ -104,7 +104,7 @@ def _published(figures: Published, name: ModelName | None) -> list[tuple[float, 
 
 
 def _source(score: PaperScore) -> str:
-    """The source of a published score, with how it is known and what is special about it."""
+    """The source of a published score, with how it was obtained and its note."""
     return ", ".join(filter(None, [score.source, "" if score.read else "second-hand", score.note]))
 
 

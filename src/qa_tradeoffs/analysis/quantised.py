@@ -1,4 +1,4 @@
-"""What quantisation makes of SqueezeBERT as published and rewritten, from the benchmark of engines at full size."""
+"""Quantisation of SqueezeBERT as published and rewritten, from the full-size benchmark of engines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,11 @@ _POINT = ["threads", "batch_size", "length"]
 
 @dataclass(frozen=True)
 class Quantised:
-    """Forward passes of the networks in each engine at the largest point that was measured.
+    """Forward passes of the networks in each engine at the largest point measured.
 
-    ``times``: one row per network and engine. Columns: model, engine, seconds; torch and bert, how many times as fast
-    as the same network and as BERT in torch in fp32, each with its interval in _low and _high, NaN for that one itself.
-    ``point``: '8 × 176 tokens, 2 threads'.
+    ``times``: one row per network and engine. Columns: model, engine, seconds; torch and bert, the speed-up over the
+    same network and over BERT, both in torch in fp32, with intervals in _low and _high, NaN for the reference itself.
+    ``point``: such as '8 × 176 tokens, 2 threads'.
     """
 
     times: pd.DataFrame
@@ -29,7 +29,7 @@ class Quantised:
 
 
 def quantised(stored: Path = IN_ENGINES) -> Quantised | None:
-    """The benchmark that comes with the program; None where there is none."""
+    """The committed benchmark; None if there is none."""
     if not stored.is_file():
         return None
     content = read_json(stored, "is missing; run make bench ROWS=engines")

@@ -1,4 +1,4 @@
-"""What answering questions takes: SingleStream and Offline side by side, and the phases of a question of each model."""
+"""Times of answering questions: SingleStream and Offline from the comparison, and the phases of each model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,13 +12,13 @@ from qa_tradeoffs.metrics.passes import SideBySide
 
 
 def scenarios(collected: Collected, network: str, points: Sequence[str] = ()) -> pd.DataFrame:
-    """One row per model, or of ``points``, 'full size' being a model's own network where that has no full-size twin.
+    """One row per model or point; 'full size' means a model's own network if it has no full-size twin.
 
-    Columns: model; question, seconds of a question in SingleStream, with its interval in question_low and
-    question_high; p90 and p99 (NaN where too few questions were asked); passes, and contended, how many of them are;
-    questions_per_second, the best of Offline, with its interval, and offline_batch, its batch size (NaN and None where
-    memory sufficed for none); million_usd, USD per million questions one by one as (lowest, highest) price; joules per
-    question of SingleStream (NaN where nothing metered them). Raises StudyError where SingleStream was not measured.
+    Columns: model; question, seconds per question in SingleStream, with its interval in question_low and question_high;
+    p90 and p99 (NaN with too few questions); passes, and the number of contended ones; questions_per_second, the best
+    Offline throughput, with its interval, and offline_batch, its batch size (NaN and None if all ran out of memory);
+    million_usd, USD per million questions one by one at the (lowest, highest) price; joules per question in
+    SingleStream (NaN without a meter). Raises StudyError if SingleStream was not measured.
     """
     single = side_by_side.question(collected, network)
     offline = collected.comparison.all("offline", network)
@@ -26,7 +26,7 @@ def scenarios(collected: Collected, network: str, points: Sequence[str] = ()) ->
 
 
 def phases(collected: Collected) -> pd.DataFrame:
-    """One row per model: milliseconds per question of each phase, from text to score, of the study's own network."""
+    """One row per model: milliseconds per question of each phase from text to score, for the study's own network."""
     return pd.DataFrame(
         [
             {"model": collected.label(slug)}

@@ -1,4 +1,4 @@
-"""Times from the comparison, in which all models did the same work in turn: of each model, and ratios of every two."""
+"""Interleaved times from the comparison: of each model, and ratios of all pairs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,38 +13,38 @@ from qa_tradeoffs.metrics.timing import Estimate, Ratio
 
 
 def question(collected: Collected, network: str) -> SideBySide:
-    """SingleStream, which every model must have been through. Raises StudyError."""
+    """SingleStream, which must have all models. Raises StudyError."""
     return _of_all(collected, "single_stream", network)
 
 
 def step(collected: Collected, network: str) -> SideBySide | None:
-    """A training step; None where the study has nothing to train on."""
+    """The training step; None if the study has no training data."""
     found = collected.comparison.all("training_step", network)
     return found[0] if found else None
 
 
 def subjects(collected: Collected, one: SideBySide) -> list[str]:
-    """Those of the report that took part, by the keys of the comparison."""
+    """The report's models that took part, by the comparison's keys."""
     return [slug for slug in collected.slugs if slug in one.models]
 
 
 def times(collected: Collected, one: SideBySide) -> dict[str, Estimate]:
-    """Seconds of a call of each model that took part, by label."""
+    """Seconds per call of each model that took part, by label."""
     return {collected.label(slug): timing.typical(one.seconds(slug)) for slug in subjects(collected, one)}
 
 
 def ratios(collected: Collected, one: SideBySide, points: Sequence[str] = ()) -> dict[tuple[str, str], Ratio]:
-    """The ratio of the times of every two models or ``points``, by labels, its p value corrected over these pairs."""
+    """The ratio of times of all pairs of models or ``points``, by labels, with corrected p values."""
     return timing.ratios({collected.label(p): one.seconds(p) for p in points or subjects(collected, one)})
 
 
 def ratio(found: Mapping[tuple[str, str], Ratio], model: str, other: str) -> Ratio:
-    """The time of ``model`` over that of ``other``, whichever way round it is in ``found``."""
+    """The time of ``model`` over that of ``other``, in whichever order ``found`` has the pair."""
     return found[model, other] if (model, other) in found else found[other, model].inverted
 
 
 def contended(collected: Collected) -> pd.DataFrame:
-    """One row per kind of work in which a pass that counts is contended: work, network, passes, contended, why."""
+    """One row per kind of work with a contended counting pass: work, network, passes, contended, why."""
     rows = [
         (
             one.work,
@@ -60,9 +60,9 @@ def contended(collected: Collected) -> pd.DataFrame:
 
 
 def training_seconds(collected: Collected, slug: str) -> Floats | None:
-    """Seconds of a whole training by a step × its updates, one value a pass.
+    """Seconds of a whole training as step × updates, one value per pass.
 
-    None where it was not trained here, or by several devices, whose steps are others.
+    None if it was not trained here or by several devices, whose steps differ.
     """
     one = step(collected, "study")
     updates = [file.find("train_steps") for file in of_model(slug, collected.trainings)]

@@ -1,4 +1,4 @@
-"""Scores by kind of question: by its question word, the length of its answer, its context, and where the answer is."""
+"""Scores by slice: question word, answer length, context length and answer position."""
 
 import re
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from qa_tradeoffs.metrics import intervals, pareto
 from qa_tradeoffs.metrics.estimates import contrast
 from qa_tradeoffs.metrics.squad import Normalize, normalize
 
-# At 50 questions an interval of a score can still be 28 points wide (2 × 1.96 × 50 / √50), and below that the bootstrap
-# is known to draw it too narrow.
+# At 50 questions an interval of a score can already be 28 points wide (2 × 1.96 × 50 / √50), and below that bootstrap
+# intervals are known to be too narrow.
 FEWEST = 50
 
 _ORDER = ["what", "who", "when", "where", "why", "which", "how", "how many", "other"]
@@ -27,9 +27,9 @@ _THIRDS = ["first third", "middle third", "last third"]
 
 
 def assign(examples: Sequence[Example], rules: Normalize = normalize) -> dict[str, pd.Categorical]:
-    """Slicing → the slice of each question, in an order for a reader; missing where a question belongs to none.
+    """Slicing → the slice of each question, in reading order; missing if a question belongs to none.
 
-    Words are counted by ``rules``, as F1 does; but those of an English context are what is between blanks.
+    Words are split by ``rules``, as in F1; but in an English context at white space.
     """
     # Many questions share a context.
     words = cache(lambda context: len((context if rules is normalize else rules(context)).split()))
@@ -42,7 +42,7 @@ def assign(examples: Sequence[Example], rules: Normalize = normalize) -> dict[st
 
 
 def question_word(question: str) -> str:
-    """The first question word anywhere in the question, 'how many' also for 'how much'; 'other' where there is none."""
+    """The first question word in the question, 'how many' also for 'how much'; 'other' if there is none."""
     words = re.findall(r"[^\W\d_]+", question.lower())
     for word, following in pairwise([*words, ""]):
         if word == "how" and following in ("many", "much"):
@@ -53,7 +53,7 @@ def question_word(question: str) -> str:
 
 
 def answer_length(example: Example, rules: Normalize = normalize) -> str:
-    """Words of the shortest reference as F1 counts them: without articles and punctuation, but at least one."""
+    """Words of the shortest reference as in F1: without articles and punctuation, but at least one."""
     if not example.answers:
         return "no answer"
     words = min(len(rules(answer).split()) for answer in example.answers)
@@ -61,7 +61,7 @@ def answer_length(example: Example, rules: Normalize = normalize) -> str:
 
 
 def answer_position(example: Example) -> str | None:
-    """The third of the context's characters in which the middle of the first reference is; None where there is none."""
+    """The third of the context with the middle of the first reference; None without a reference."""
     if not example.answers:
         return None
     middle = example.answer_starts[0] + len(example.answers[0]) / 2
@@ -71,8 +71,8 @@ def answer_position(example: Example) -> str | None:
 def scores(answers: Answers) -> pd.DataFrame:
     """One row per slice and model: slicing, slice, n, model; EM and F1 in points, means over seeds, 95 % intervals.
 
-    The intervals are over questions and, with several seeds, training runs. Scores and ``*_low``, ``*_high`` are NaN
-    where n is below ``FEWEST``.
+    Intervals are over questions and, with several seeds, training runs. Scores and ``*_low``, ``*_high`` are NaN if n
+    is below ``FEWEST``.
     """
     runs = {label: [answers.scores(label, metric) for metric in ("exact_match", "f1")] for label in answers.labels}
     rows = []
@@ -89,10 +89,10 @@ def scores(answers: Answers) -> pd.DataFrame:
 
 
 def differences(answers: Answers) -> pd.DataFrame:
-    """F1 of every two models in every slice that is not too small, paired by question, in points.
+    """F1 differences of all pairs of models in every slice of sufficient size, paired by question, in points.
 
-    Columns: slicing, slice, n, model, other; f1_difference, low, high (95 %, for this slice alone), p_holm, adjusted
-    after Holm for all rows together, and what these are ``over``; and ``verdict``, that of metrics.pareto.Gap.
+    Columns: slicing, slice, n, model, other; f1_difference, low, high (95 %, for this slice alone), p_holm, adjusted by
+    Holm's method for all rows, and what these are ``over``; and ``verdict``, from metrics.pareto.Gap.
     """
     runs, rows = {label: answers.scores(label, "f1") for label in answers.distinct}, []
     for slicing, name, chosen in _slices(answers):
@@ -107,7 +107,7 @@ def differences(answers: Answers) -> pd.DataFrame:
 
 
 def _slices(answers: Answers) -> list[tuple[str, str, np.ndarray]]:
-    """(slicing, slice, rows of its questions) of every slice that has a question."""
+    """(slicing, slice, rows of its questions) for every slice with at least one question."""
     return [
         (slicing, str(name), np.flatnonzero(assigned.codes == code))
         for slicing, assigned in assign(answers.examples, answers.rules).items()
@@ -117,7 +117,7 @@ def _slices(answers: Answers) -> list[tuple[str, str, np.ndarray]]:
 
 
 def _thirds_of(lengths: Sequence[int]) -> pd.Categorical:
-    """Three slices with about a third of the questions each, named by their range; fewer where lengths are equal."""
+    """Three slices with about a third of the questions each, named by their range; fewer if lengths are equal."""
     words = pd.Series(lengths)
     edges = np.unique(np.quantile(words, [1 / 3, 2 / 3], method="higher"))
     thirds = pd.cut(words, [-np.inf, *edges, np.inf]).cat.remove_unused_categories()

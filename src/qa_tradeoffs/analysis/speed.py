@@ -1,4 +1,4 @@
-"""How long forward passes and training steps take: the full-size networks side by side, and what is saved."""
+"""Times of forward passes and training steps: full-size networks side by side, and savings."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,10 @@ from qa_tradeoffs.metrics.timing import Estimate, Ratio
 
 @dataclass(frozen=True)
 class FullSize:
-    """One full-size network at the smallest batch and longest rows of full rows; None for what was not measured.
+    """One full-size network at the smallest batch and its longest rows; None for what was not measured.
 
-    ``at``: the conditions of ``forward``; ``share`` of the machine's peak that it reaches, in the same precision.
-    ``eager`` is the forward pass without fused attention, ``step`` a training step of ``windows`` windows.
+    ``at``: the conditions of ``forward``; ``share``: of the machine's peak in the same precision. ``eager`` is the
+    forward pass with eager attention, ``step`` a training step of ``windows`` windows.
     """
 
     model: str
@@ -40,7 +40,7 @@ def full_size(collected: Collected) -> list[FullSize]:
 def timings(collected: Collected) -> pd.DataFrame:
     """One row per timed point of each model's own grid: model, work, batch_size, length, seconds, low, high, repeats.
 
-    Each model was measured by itself, so that rows of two models do not compare.
+    Each model was measured alone, so rows of different models cannot be compared.
     """
     rows = [
         (collected.label(slug), work, at["batch_size"], at["length"], record.value, *record.bounds, record.n)
@@ -64,13 +64,13 @@ def full_rows(collected: Collected) -> pd.DataFrame:
 
 
 def savings(collected: Collected, models: pd.DataFrame) -> pd.DataFrame:
-    """Each other model against the one with the most parameters, side by side; one row per other model.
+    """Each model against the one with the most parameters, side by side; one row per other model.
 
-    Columns: model, other (the largest), share of its parameters. Then what both take, how many times as fast the model
-    is, with its interval, and a verdict ('faster', 'slower', 'not significant'): of a question (``question``,
-    ``other_question``, ``question_times``, ``question_times_low``, ``question_times_high``, ``question_verdict``), of a
-    question at full size (``full_size``, NaN where the study's networks are of that size) and of a training
-    (``training``, step × updates; NaN where one came fine-tuned).
+    Columns: model, other (the largest), share of its parameters. Then both times, the speed-up with its interval, and a
+    verdict ('faster', 'slower', 'not significant'): for a question (``question``, ``other_question``,
+    ``question_times``, ``question_times_low``, ``question_times_high``, ``question_verdict``), for a question at full
+    size (``full_size``, NaN if the study's networks have that size) and for a training (``training``, step × updates;
+    NaN if one came fine-tuned).
     """
     large = models.loc[models["parameters"].idxmax(), "slug"]
     others = [slug for slug in models["slug"] if slug != large]
@@ -96,14 +96,14 @@ def savings(collected: Collected, models: pd.DataFrame) -> pd.DataFrame:
 
 
 def training(models: pd.DataFrame) -> pd.DataFrame:
-    """Of each model trained here: its training by step × updates with interval, the measured total, and their ratio."""
+    """For each model trained here: step × updates with its interval, the measured total, and their ratio."""
     rows = models[models["train_seconds"].notna()]
     columns = ["model", "train_by_step", "train_by_step_low", "train_by_step_high", "train_seconds"]
     return rows[columns].assign(ratio=rows["train_seconds"] / rows["train_by_step"]).reset_index(drop=True)
 
 
 def invalid(collected: Collected) -> list[tuple[str, Record]]:
-    """Every measurement that would need more than the machine's peak, with the model's label."""
+    """Every measurement that exceeds the machine's peak, with the model's label."""
     alone = [
         (collected.label(slug), record)
         for slug, profile in collected.profiles.items()
@@ -155,12 +155,12 @@ def _full_size(collected: Collected, slug: str) -> FullSize:
 
 
 def _smallest(one: SideBySide) -> tuple[int, int]:
-    """By the smallest batch, and of these the longest rows."""
+    """Sort key: smallest batch first, then longest rows."""
     return int(one.conditions["batch_size"] or 0), -int(one.conditions["length"] or 0)
 
 
 def _share(one: SideBySide, slug: str) -> float | None:
-    """Achieved FLOP/s over the fastest matrix product of any pass; None where operations were not counted."""
+    """Achieved FLOP/s over the fastest matrix product of any pass; None if operations were not counted."""
     flops = one.models[slug].get("flops")
     if flops is None:
         return None

@@ -1,4 +1,4 @@
-"""What a teacher brought its students, and what it cost them."""
+"""The gain and the cost of distillation."""
 
 import math
 from dataclasses import astuple, replace
@@ -14,13 +14,13 @@ _GAIN = ["f1_difference", "low", "high", "p_holm", "over", "verdict"]
 
 
 def students(collected: Collected) -> pd.DataFrame:
-    """One row per model that learnt from a teacher.
+    """One row per model with a teacher.
 
-    Columns: model, teacher; ``there_seconds``, fine-tuning with the teacher's logits, where the teacher is there
-    already, and ``once_seconds``, with its training (NaN where it came fine-tuned), means over seeds, of one device;
-    both in USD as ``*_usd_low`` and ``*_usd_high``; ``dropped``, the share of the teacher's probability that had no
-    place among the student's tokens; ``alone``, the same model without a teacher, '' where the study has none; F1 over
-    it in points with its 95 % interval, p after Holm for all rows, over, and verdict, as in ``accuracy.differences``.
+    Columns: model, teacher; ``there_seconds``, fine-tuning including the teacher's logits, with an existing teacher,
+    and ``once_seconds``, including its training (NaN if it came fine-tuned): means over seeds, device seconds; both in
+    USD as ``*_usd_low`` and ``*_usd_high``; ``dropped``, the share of the teacher's probability without a place among
+    the student's tokens; ``alone``, the same model without a teacher, '' if the study has none; the F1 difference from
+    it in points with its 95 % interval, Holm's p for all rows, over, and verdict, as in ``accuracy.differences``.
     """
     taught = [slug for slug in collected.slugs if collected.study.models[slug].teacher]
     alone = {slug: _untaught(collected, slug) for slug in taught}
@@ -44,7 +44,7 @@ def _untaught(collected: Collected, slug: str) -> str | None:
 
 
 def _cost(collected: Collected, slug: str) -> dict[str, float]:
-    """The columns of what a student cost."""
+    """The columns of a student's cost."""
     files = of_model(slug, collected.trainings)
 
     def mean(metric: str) -> float:

@@ -1,1 +1,1 @@
-"""Errors, files, reading YAML and JSON, locks, progress, the Hub: what every wing stands on."""
+"""Errors, files, YAML and JSON, locks, progress and the Hub: the base of every wing."""

@@ -1,4 +1,4 @@
-"""Files that are read: YAML by the safe loader, JSON without repeated keys, and both as pydantic's types."""
+"""Reading YAML by the safe loader and JSON without duplicate keys, and validating both as pydantic types."""
 
 import json
 import math
@@ -24,12 +24,12 @@ class Strict(BaseModel):
 
 
 class Section(Strict, strict=True):
-    """A part of a file that people write: `yes` is no number, and `"8"` neither."""
+    """A section of a file that people write; nothing is converted: neither `yes` nor `"8"` is a number."""
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, content: Any) -> Any:
-        """Refuse what has other keys, naming those that there are."""
+        """Refuse unknown keys, naming the known ones."""
         keys = [field.alias or name for name, field in cls.model_fields.items()]
         if not isinstance(content, (dict, cls)):
             raise ValueError(f"must be a mapping with the keys {', '.join(keys)}")
@@ -50,7 +50,7 @@ def validated(kind: type[T], content: Any, place: object, context: Any = None) -
 
 def first_problem(error: ValidationError) -> str:
     """The first problem that pydantic names, as 'key: what is wrong; what would be right'."""
-    # A misspelt key is two problems, one unknown and one missing: the first says more.
+    # A misspelt key causes two problems, an unknown key and a missing one: the first says more.
     problem = min(error.errors(include_url=False), key=lambda problem: problem["type"] != "extra_forbidden")
     location = [part for part in problem["loc"] if part != "[key]"]
     match location:
@@ -63,7 +63,7 @@ def first_problem(error: ValidationError) -> str:
     return (f"{one_line(path)}: " if path else "") + _MESSAGES.get(problem["type"], own_words) + quote
 
 
-# Where pydantic speaks of its own types, what the writer of a file needs to know.
+# Replacements for messages in which pydantic names its own types.
 _MAPPING, _EMPTY = "must be a mapping of keys", "must not be empty"
 _MESSAGES = {
     "missing": "is missing",
@@ -77,8 +77,8 @@ _MESSAGES = {
     "too_long": "has too many values",
     "string_too_short": _EMPTY,
     "string_pattern_mismatch": _EMPTY,
-    "string_type": "must be a text, in quotes if it looks like a number",
-    "string_unicode": "must be valid Unicode, without half a surrogate pair",
+    "string_type": "must be text, in quotes if it looks like a number",
+    "string_unicode": "must be valid Unicode, without unpaired surrogates",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "path_type": "must be the path of a file",
@@ -99,7 +99,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(content: bytes | str) -> Any:
-    """The content of a YAML text, by the safe loader. Raises ValueError that says in one line what is wrong."""
+    """The content of a YAML text, by the safe loader. Raises ValueError with a message of one line."""
     try:
         return yaml.load(content, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -110,18 +110,18 @@ def parse_yaml(content: bytes | str) -> Any:
 
 
 def read_json(path: Path, missing: str = "no such file") -> Any:
-    """The content of a JSON file, in UTF-8, -16 or -32. Raises StudyError, also for a key that is there twice."""
+    """The content of a JSON file, in UTF-8, -16 or -32. Raises StudyError, also for duplicate keys."""
     return parse_json(read_bytes(path, missing), path)
 
 
 def parse_json(content: bytes | str, place: object) -> Any:
-    """The content of JSON that was at this place, as ``read_json``."""
+    """As ``read_json``, of content that was read from ``place``."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
         if len(content) < len(pairs):
             repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
-            raise StudyError(f"{place}: has the key {quoted(repeated)} twice in one object; each must be there once")
+            raise StudyError(f"{place}: has the key {quoted(repeated)} twice in one object; keys must be unique")
         return content
 
     try:
@@ -131,20 +131,20 @@ def parse_json(content: bytes | str, place: object) -> Any:
 
 
 def _finite(text: str) -> float:
-    """The number; NaN and Infinity, which Python would read, are none of JSON, nor is one beyond all floats."""
+    """The number. JSON has no NaN or Infinity, though Python would read them; what overflows a float is refused too."""
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"{one_line(text, 20)} is no finite number")
+        raise ValueError(f"{one_line(text, 20)} is not a finite number")
     return number
 
 
 def one_line(error: object, limit: int = 200) -> str:
-    """Any error's text as one line of at most ``limit`` characters, without the secrets it may hold."""
+    """Any error's text as one line of at most ``limit`` characters, without secrets."""
     text = re.sub(r"\s+", " ", scrubbed(str(error))).strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def quoted(value: object) -> str:
-    """A value as a message quotes it."""
+    """A value as quoted in messages."""
     try:
         return one_line(repr(value), 60)
     except ValueError:  # Python does not print integers of thousands of digits
@@ -153,38 +153,38 @@ def quoted(value: object) -> str:
 
 _MOST_BYTES = 1_000_000
 _MOST_NODES = 100_000
-_DEEPEST = 100  # a bracket in brackets costs the reader the more the deeper it is: a thousand take seconds
+_DEEPEST = 100  # parsing takes more time per level the deeper it gets: seconds for a thousand
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loader that also refuses what YAML would read as something else without a word.
+    """Safe loader that also refuses what YAML would silently misread.
 
-    A key given twice, of which YAML would keep the last; aliases that unfold to more than memory holds; characters that
-    may not be in a file and are escaped instead.
+    That is: duplicate keys, of which YAML keeps the last; aliases that expand beyond memory; and escaped characters
+    that a file must not contain.
     """
 
     def fetch_flow_collection_start(self, kind: Any) -> None:
         super().fetch_flow_collection_start(kind)
         if self.flow_level > _DEEPEST:
-            raise yaml.YAMLError(f"is nested more than {_DEEPEST} deep")
+            raise yaml.YAMLError(f"is nested more than {_DEEPEST} levels deep")
 
     def get_single_node(self) -> yaml.Node | None:
         node: yaml.Node | None = super().get_single_node()
         if node is not None and _unfolded(node, {}) > _MOST_NODES:
-            raise yaml.YAMLError(f"its aliases unfold to more than {_MOST_NODES:,} values")
+            raise yaml.YAMLError(f"its aliases expand to more than {_MOST_NODES:,} values")
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, ArithmeticError):  # what date, int and the like may raise
-            problem = f"{quoted(node.value)} is no {node.tag.rpartition(':')[2]}"
+            problem = f"{quoted(node.value)} is not a valid {node.tag.rpartition(':')[2]}"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
 
     def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         value = super().construct_scalar(node)
         if match := yaml.reader.Reader.NON_PRINTABLE.search(str(value)):
-            problem = f"the character {match.group()!a} is no text"
+            problem = f"the character {match.group()!a} is not allowed"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         return value
 
@@ -192,14 +192,14 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if (key.tag, str(key.value)) in seen:
-                problem = f"the key '{key.value}' is there twice"
+                problem = f"the key '{key.value}' appears twice"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             seen.add((key.tag, str(key.value)))
         return super().construct_mapping(node, deep)
 
 
 def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
-    """Number of values that the node stands for with all aliases written out; infinite where it holds itself."""
+    """Number of values in the node with all aliases expanded; infinite if it contains itself."""
     if id(node) not in known:
         known[id(node)] = math.inf
         children = [] if isinstance(node, yaml.ScalarNode) else node.value
@@ -208,7 +208,7 @@ def _unfolded(node: yaml.Node, known: dict[int, float]) -> float:
     return known[id(node)]
 
 
-# Numbers as people write them: YAML 1.1 takes 2e-5 for a text, 010 for eight and 1:20 for eighty.
+# Numbers as people write them: YAML 1.1 reads 2e-5 as text, 010 as eight and 1:20 as eighty.
 _INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT)]

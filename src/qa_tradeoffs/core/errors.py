@@ -1,4 +1,4 @@
-"""The one error a user is meant to read, and how commands end on it."""
+"""The error that users are meant to read, and how commands exit on it."""
 
 import errno
 import os
@@ -11,16 +11,16 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StudyError(Exception):
-    """Something the user can put right. The message is one sentence: what is wrong, where, what would be right.
+    """Something the user can fix. The message is one sentence: what is wrong, where, what would be right.
 
-    Whatever names and texts are quoted in it, it is one line that can be read at once, holds no secret, and nothing
-    that a terminal would obey or that turns the direction of what follows.
+    Whatever it quotes, it is one line of bounded length, without secrets, terminal control characters or characters
+    that reverse the direction of text.
     """
 
     def __init__(self, sentence: str) -> None:
         text = scrubbed(" ".join(sentence.splitlines()))
         if len(text) > _LONGEST:
-            text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"  # a quotation is long, not the sentence
+            text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"  # only a quotation can be this long
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
 
 
@@ -30,9 +30,9 @@ _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def scrubbed(text: str) -> str:
-    """The text without the names and passwords of its addresses, and without tokens of the Hub.
+    """The text without user names and passwords in URLs, and without tokens of the Hub.
 
-    What a library says of a failure, such as the address that it could not reach, may hold them.
+    A library's error message may contain them, for example in the URL that it could not reach.
     """
     for token in filter(None, map(os.environ.get, _TOKEN_VARIABLES)):
         text = text.replace(token, "***")
@@ -48,7 +48,7 @@ def exit_cleanly(main: Callable[[], int | None]) -> None:
     except StudyError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # whoever reads, such as head, has seen enough
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         _let_go_of_stdout()
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
@@ -64,7 +64,7 @@ def exit_cleanly(main: Callable[[], int | None]) -> None:
 
 
 def _let_go_of_stdout() -> None:
-    """What is still to be printed goes nowhere: as Python ends, it would try once more to write it."""
+    """Discard what is still to be printed: Python would try to write it again on exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

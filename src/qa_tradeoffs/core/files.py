@@ -1,4 +1,4 @@
-"""How files are read and written, so that none is ever half there, and where the repository keeps them."""
+"""Reading files, writing them atomically, and where the repository keeps them."""
 
 import os
 import re
@@ -11,26 +11,26 @@ from pathlib import Path
 
 from qa_tradeoffs.core.errors import FULL, StudyError
 
-# Libraries that are not written in Python raise errors of their own; torch's tell only where it was in the file.
+# Native libraries raise their own errors; torch's name only the position in the file.
 _FULL_DISK = re.compile(r"No space left|Disk quota|File too large|PytorchStreamWriter failed writing|unexpected pos \d")
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS, REPORTS = Path("runs"), Path("reports")
-# Why SqueezeBERT is slow: as measured on this machine, and as measured for this program.
+# Why SqueezeBERT is slow: as measured on this machine, and as committed.
 OWN_ANOMALY = ROOT / RUNS / "anomaly.json"
 ANOMALY = ROOT / "benchmarks" / "results" / "anomaly.json"
-# The published sizes in every engine, as measured for this program (make bench ROWS=engines).
+# The published sizes in every engine, as committed (make bench ROWS=engines).
 IN_ENGINES = ROOT / "benchmarks" / "results" / "speed" / "engines.json"
 
 
 def without_machine(text: str) -> str:
-    """The text without what names this machine or its user: folders of people, of temporary files, of the packages."""
+    """The text without paths that identify this machine or its user: home, temporary and package folders."""
     for pattern, general in _MACHINE:
         text = pattern.sub(general, text)
     return text
 
 
-# Each only at the beginning of a path: other texts may hold the same letters.
+# Matched only at the beginning of a path, since other texts may contain the same letters.
 _NAME = r"[^\s/\"'<>,;:)]+"
 _MACHINE = [
     (re.compile(rf"(?<![\w+/.<-])(?:{pattern})(?![\w-])"), general)
@@ -46,7 +46,7 @@ _MACHINE = [
 
 
 def read_bytes(path: Path, missing: str = "no such file") -> bytes:
-    """The file's content. Raises StudyError where it cannot be had, with ``missing`` where it is not there."""
+    """The file's content. Raises StudyError if it cannot be read; ``missing`` is the message if it does not exist."""
     try:
         if stat.S_ISCHR(path.stat().st_mode):
             raise StudyError(f"{path}: is a device, which may never end; give a file")
@@ -60,7 +60,7 @@ def read_bytes(path: Path, missing: str = "no such file") -> bytes:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; a path that cannot be one, such as a too long one, is none."""
+    """Whether the file exists; False for an invalid path, such as one that is too long."""
     try:
         return path.is_file()
     except OSError:
@@ -68,7 +68,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; a path that cannot be one is none."""
+    """Whether the folder exists; False for an invalid path."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -76,19 +76,19 @@ def is_folder(path: Path) -> bool:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder, and those it is in, where they are not there. Raises StudyError where nothing can be written."""
+    """Create the folder and its parents if they are missing. Raises StudyError if it cannot be written to."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
-        raise StudyError(f"{str(folder)!a}: this folder of results cannot be made ({reason})") from None
+        raise StudyError(f"{str(folder)!a}: this folder for results cannot be created ({reason})") from None
     if not os.access(folder, os.W_OK):
-        raise StudyError(f"{folder}: nothing can be written into this folder of results; allow it, or give another")
+        raise StudyError(f"{folder}: this folder for results is not writable; change its permissions, or give another")
 
 
 @contextmanager
 def enough_disk_for(target: Path) -> Iterator[None]:
-    """A disk that runs full inside the block is a StudyError naming ``target``."""
+    """Turn a full disk inside the block into a StudyError naming ``target``."""
     try:
         yield
     except StudyError:
@@ -98,7 +98,7 @@ def enough_disk_for(target: Path) -> Iterator[None]:
             raise
         raise StudyError(
             f"{getattr(error, 'filename', None) or target}: cannot be written, the disk (or its quota) is full; make "
-            "room and run the command again: what is finished stays"
+            "room and run the command again: finished work is kept"
         ) from None
 
 
@@ -106,8 +106,8 @@ def enough_disk_for(target: Path) -> Iterator[None]:
 def written_atomically(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; move it into place only if the block succeeds.
 
-    The data reach the disk before the name does, so a crash leaves the old file or the new one, never a half.
-    Raises StudyError when the disk is full.
+    The data reach the disk before the name does, so a crash leaves either the old file or the new one, never a part.
+    Raises StudyError if the disk is full.
     """
     make_folder(target.parent)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")

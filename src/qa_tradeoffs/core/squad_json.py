@@ -1,7 +1,7 @@
 """SQuAD's nesting, data[] > paragraphs[] > qas[] > answers[], as types; other keys are ignored.
 
-What tools that write it do otherwise, and what means the same, is read as well: numbers as ids and titles, the articles
-alone without ``data``, and answers in the columns ``text`` and ``answer_start`` of the Hub.
+Common variants are read as well: numeric ids and titles, a list of articles without ``data``, and answers in the Hub's
+columns ``text`` and ``answer_start``.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ Answer = TypeVar("Answer")
 
 
 def _as_text(value: Any) -> Any:
-    """A number as the text that a file would have in quotes."""
+    """A number as text; anything else unchanged."""
     return str(value) if type(value) in (int, float) and abs(value) < 1e18 else value
 
 
 def _as_pairs(answers: Any) -> Any:
-    """The Hub's columns of answers, or one answer alone, as SQuAD's list of answers."""
+    """The Hub's answer columns, or a single answer, as SQuAD's list of answers."""
     if not isinstance(answers, dict):
         return answers
     columns = {key: answers.get(key) for key in ("text", "answer_start")}
@@ -37,7 +37,7 @@ def _as_pairs(answers: Any) -> Any:
     return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
 
 
-# A text that has some constraint, even one that all meet, is checked by pydantic to be valid Unicode.
+# pydantic checks for valid Unicode only where a text has a constraint, even one that always holds.
 Text = Annotated[str, Field(min_length=0)]
 Id = Annotated[Text, BeforeValidator(_as_text)]
 Title = Id | None
@@ -56,21 +56,21 @@ class _Article(Part, Generic[Paragraph]):
 
 
 class File(Part, Generic[Paragraph]):
-    """The whole file; how much of a paragraph is needed depends on who reads it."""
+    """The whole file; each reader chooses the parts of a paragraph that it needs."""
 
     data: list[_Article[Paragraph]]
 
     @classmethod
     def read(cls, path: Path) -> Iterator[tuple[str, str, Paragraph]]:
-        """In order, where each paragraph is, its article's title or number, and itself. StudyError names file and key.
+        """Each paragraph in order: its place, its article's title or number, itself. StudyError names file and key.
 
-        A place is as in 'dev.json: data[0].paragraphs[2]'.
+        A place reads like 'dev.json: data[0].paragraphs[2]'.
         """
         return cls.walk(read_json(path), path)
 
     @classmethod
     def walk(cls, content: Any, place: object, of: str = "") -> Iterator[tuple[str, str, Paragraph]]:
-        """As ``read``, of a file's content; ``of`` is added to the numbers of articles that have no title."""
+        """As ``read``, of a file's content; ``of`` is appended to the numbers of articles without a title."""
         content = {"data": content} if isinstance(content, list) else content
         for i, article in enumerate(validated(cls, content, place).data):
             for j, paragraph in enumerate(article.paragraphs):

@@ -1,4 +1,4 @@
-"""Numbers and lists in words, the same in every table, sentence and chart."""
+"""Numbers and lists as text, formatted alike in every table, sentence and chart."""
 
 import math
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ def points(value: float, low: float, high: float) -> str:
 
 
 def signed(value: float) -> str:
-    """'+2.1', '-0.5': points of a difference; what rounds to nothing has no sign."""
+    """'+2.1', '-0.5': a difference in points; one that rounds to zero has no sign."""
     rounded = round(value, 1)
     return f"{rounded:+.1f}" if rounded else "0.0"
 
 
 def seconds(value: float) -> str:
-    """Seconds in the unit people read them in; NaN is a training that there was not."""
+    """Seconds in a readable unit; NaN means that nothing was trained."""
     if math.isnan(value):
         return "not trained"
     for unit, size_of_unit, below in (("ms", 1e-3, 1), ("s", 1, 120), ("min", 60, 7200)):
@@ -26,7 +26,7 @@ def seconds(value: float) -> str:
 
 
 def usd(low: float, high: float) -> str:
-    """USD with three significant digits, as a range where the price is one."""
+    """USD with three significant digits, as a range if the price is one."""
     if math.isnan(low):
         return "not trained"
     return plain(low) if low == high else f"{plain(low)} to {plain(high)}"
@@ -52,7 +52,7 @@ def size(n_bytes: float) -> str:
 
 
 def parameters(number: float) -> str:
-    """A number of parameters: in millions from a hundred thousand on."""
+    """A number of parameters, in millions from a hundred thousand up."""
     return f"{number / 1e6:.1f} M" if number >= 1e6 else f"{number / 1e6:.2f} M" if number >= 1e5 else f"{number:,.0f}"
 
 

@@ -1,1 +1,1 @@
-"""Questions from the Hub, from files or generated, and the windows of tokens that they become."""
+"""Questions from the Hub, from files or generated, and their windows of tokens."""

@@ -1,4 +1,4 @@
-"""In what answer offsets are counted: characters, as in SQuAD, or what other languages count, UTF-16 units or bytes."""
+"""The unit of answer offsets: characters, as in SQuAD, or UTF-16 units or bytes, as other languages count."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,14 +8,14 @@ from qa_tradeoffs.data.example import Example
 
 Unit = Literal["characters", "utf-16", "bytes"]
 Offsets = Unit | Literal["detect"]
-_UNITS: tuple[Unit, ...] = ("characters", "utf-16", "bytes")  # where several fit equally, the first is taken
+_UNITS: tuple[Unit, ...] = ("characters", "utf-16", "bytes")  # if several fit equally well, the first is used
 _NAMES = {"characters": "characters", "utf-16": "UTF-16 units", "bytes": "bytes of UTF-8"}
 
 
 def in_characters(examples: Sequence[Example], unit: Offsets) -> tuple[list[Example], str]:
-    """The examples with all offsets in characters, and what is to be said of it, '' where that is nothing.
+    """The examples with all offsets in characters, and a note on what was converted, or ''.
 
-    With 'detect' the unit is the one in which the most answers of all examples together are at their offset.
+    'detect' chooses the unit in which most answers of all examples are at their offset.
     """
     if unit != "detect":
         return [_converted(example, unit) for example in examples], ""
@@ -27,7 +27,7 @@ def in_characters(examples: Sequence[Example], unit: Offsets) -> tuple[list[Exam
     if best != "characters":
         return [_converted(example, best) for example in examples], (
             f"answer offsets are counted in {_NAMES[best]} ({fits[best]} of {answers} answers in contexts beyond ASCII "
-            f"are there, in characters {fits['characters']}) and were converted; `data.offsets: characters` forbids it"
+            f"are there, in characters {fits['characters']}) and were converted; `data.offsets: characters` avoids it"
         )
     for other in _UNITS[1:]:
         if fits[other] == fits["characters"] > 0 and (
@@ -35,8 +35,8 @@ def in_characters(examples: Sequence[Example], unit: Offsets) -> tuple[list[Exam
         ):
             return list(examples), (
                 f"answer offsets fit characters and {_NAMES[other]} equally well ({fits[other]} of {answers} in "
-                f"contexts beyond ASCII), but at other places, first '{unlike[0]}': they are taken for characters; "
-                f"`data.offsets: {other}` takes them otherwise"
+                f"contexts beyond ASCII), but at different places, first '{unlike[0]}': they are read as characters; "
+                f"`data.offsets: {other}` reads them otherwise"
             )
     return list(examples), ""
 
@@ -48,7 +48,7 @@ def _fitting(example: Example) -> int:
 
 
 def _converted(example: Example, unit: Unit) -> Example:
-    """The example with offsets, read as ``unit``, in characters; one inside a character is that character's."""
+    """The example with its offsets converted from ``unit`` to characters; one inside a character becomes its start."""
     if unit == "characters" or example.context.isascii():
         return example
     encoding, width = ("utf-16-le", 2) if unit == "utf-16" else ("utf-8", 1)

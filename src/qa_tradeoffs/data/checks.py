@@ -1,4 +1,4 @@
-"""Whether questions can be asked and scored: texts that are there, answers where they say, unique ids."""
+"""Whether questions can be asked and scored: no empty texts, answers at their offsets, unique ids."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ Misplaced = Literal["repair", "drop", "refuse"]
 
 
 class Row(NamedTuple):
-    """A question, where it is, as in 'dev.json: data[0].paragraphs[2].qas[1]', and whether it is marked impossible."""
+    """A question, its place, as in 'dev.json: data[0].paragraphs[2].qas[1]', and whether it is marked impossible."""
 
     place: str
     example: Example
@@ -31,12 +31,12 @@ _NONE = "no answer"
 def checked(
     rows: Iterable[Row], source: str, *, v2: bool = False, misplaced: Misplaced = "repair"
 ) -> tuple[list[Example], tuple[str, ...]]:
-    """The examples in order, every answer at its offset, and notes on those that were moved there or left out.
+    """The examples in order, every answer at its offset, and notes on answers that were moved and questions left out.
 
-    Without ``v2`` every question needs an answer; with it, one that is marked impossible has none, whatever is given.
-    An answer that is not at its ``answer_start`` is moved to the nearest place where its text occurs
-    (``misplaced='repair'``). What cannot be moved so, blank questions and empty contexts are refused. All of these are
-    left out with 'drop', and refused with 'refuse'. Raises StudyError with how many there are and the first.
+    Without ``v2`` every question needs an answer; with it, answers of a question that is marked impossible are ignored.
+    ``misplaced='repair'`` moves an answer that is not at its ``answer_start`` to the nearest occurrence of its text,
+    and refuses answers that do not occur, blank questions and empty contexts. 'drop' leaves all of these out and
+    'refuse' refuses them. Raises StudyError with their number and the first.
     """
     examples: list[Example] = []
     faulty: dict[str, list[Row]] = {}
@@ -55,13 +55,13 @@ def checked(
         if fault == _NONE or misplaced == "refuse" or (misplaced == "repair" and fault != _MISPLACED):
             raise StudyError(f"{_said(having, len(rows), fault, source)}; {_advice(fault)}")
     if not examples:
-        left = f" that is left of {counted(len(rows), 'question')}" if rows else ""
+        left = f" left of {counted(len(rows), 'question')}" if rows else ""
         raise StudyError(f"{source}: has no question{left}; expected at least one")
     _check_ids(examples, source)
-    done = "each was moved to the nearest place where its text occurs" if misplaced == "repair" else "left out"
+    done = "each was moved to the nearest occurrence of its text" if misplaced == "repair" else "left out"
     notes = [f"{_said(having, len(rows), fault, source)}; {done}" for fault, having in faulty.items()]
     if contradicting:
-        taken = "taken as without an answer" if v2 else "taken as answered, since the study has no `v2: true`"
+        taken = "treated as without an answer" if v2 else "treated as answerable, since the study has no `v2: true`"
         notes.append(f"{_said(contradicting, len(rows), 'an answer but `is_impossible: true`', source)}; {taken}")
     return examples, tuple(notes)
 
@@ -72,7 +72,7 @@ def first_three(names: Sequence[str]) -> str:
 
 
 def _fault(example: Example, starts: Sequence[int], v2: bool) -> str:
-    """What is wrong with a question, '' where nothing is; ``starts`` is where its answers occur."""
+    """What is wrong with a question, or ''; ``starts`` is where its answers occur."""
     if not example.question.strip():
         return _BLANK
     if not example.context.strip():
@@ -85,7 +85,7 @@ def _fault(example: Example, starts: Sequence[int], v2: bool) -> str:
 
 
 def _said(having: Sequence[Row], of: int, fault: str, source: str) -> str:
-    """How many questions have a fault, and the first of them with the place and the answer of the very first."""
+    """How many questions have a fault, the first three, and the place and the answer of the first."""
     place, example, _ = having[0]
     inside = place.removeprefix(source).lstrip(": ")
     absent = [text for text in example.answers if fault == _ABSENT and text not in example.context]
@@ -105,11 +105,11 @@ def _advice(fault: str) -> str:
 def _check_ids(examples: Sequence[Example], source: str) -> None:
     repeated, count = Counter(example.id for example in examples).most_common(1)[0]
     if count > 1:
-        raise StudyError(f"{source}: the id '{repeated}' is there {count} times; ids must be unique")
+        raise StudyError(f"{source}: the id '{repeated}' occurs {count} times; ids must be unique")
 
 
 def _nearest(context: str, text: str, start: int) -> int:
-    """The offset of ``text`` nearest to ``start``; −1 where it does not occur, or is blank."""
+    """The offset of ``text`` nearest to ``start``; −1 if it does not occur or is blank."""
     if not text.strip():
         return -1
     if start >= 0 and context.startswith(text, start):

@@ -1,4 +1,4 @@
-"""The unit every stage works on: one question about one passage."""
+"""The unit of work of every stage: one question about one passage."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ class Example:
 
 
 def fingerprint(examples: Iterable[Example]) -> str:
-    """SHA-256 of the examples in their order."""
+    """SHA-256 of the examples in order."""
     sha = hashlib.sha256()
     for example in examples:
         sha.update(json.dumps(astuple(example)).encode())

@@ -1,10 +1,10 @@
-"""Question and context to windows of token ids and labels.
+"""Turn questions and contexts into windows of token ids and labels.
 
-A context too long for the model is cut into overlapping windows, each behind the whole question. Every
+A context too long for the model is cut into overlapping windows, each after the whole question. Every
 distinct context is tokenised once, however many questions are asked about it; windows and labels are then
 made with array operations, without a Python loop over questions.
 
-Arrays of unequal rows are kept *flat*: all rows laid end to end, with ``splits`` giving where each begins,
+Arrays of rows of unequal length are *flat*: all rows are concatenated, and ``splits`` says where each begins,
 so that row i is ``flat[splits[i] : splits[i + 1]]``.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Integers = NDArray[np.integer[Any]]
 Int64 = NDArray[np.int64]
-Tokens = NDArray[np.int32]  # (n_tokens, 4): id, type, and as in Windows the two offsets
+Tokens = NDArray[np.int32]  # (n_tokens, 4): id, type and the two offsets, as in Windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Windows:
     ``splits`` (n_windows + 1,) int64.
     ``example`` (n_windows,) int32, non-decreasing: the row of a window's example; each example has a window.
     ``start_labels``, ``end_labels`` (n_windows,) int64: first and last token of the first reference answer,
-    counted from the window's beginning; both 0, the leading special token, where the answer is not wholly
+    counted from the window's beginning; both 0, the leading special token, if the answer is not wholly
     inside the window.
     """
 
@@ -59,12 +59,12 @@ class Windows:
         return np.diff(self.splits)
 
     def tokens_of(self, rows: Integers) -> Int64:
-        """Where the tokens of these windows are, those of one after those of the other."""
+        """Indices of the tokens of these windows, window after window."""
         return _ranges(self.splits[rows], self.lengths[rows])
 
     @cached_property
     def context(self) -> tuple[Int64, Int64]:
-        """First context token of each window and the token after its last: two (n_windows,), equal where none is."""
+        """First context token of each window and the token after its last: two (n_windows,), equal if it has none."""
         in_context = self.offsets[:, 0] >= 0
         count = np.add.reduceat(in_context, self.splits[:-1], dtype=np.int64)
         before = np.append(np.flatnonzero(in_context), 0)[np.cumsum(count) - count] - self.splits[:-1]
@@ -79,15 +79,15 @@ def build(
     stride: int = 128,
     max_question_tokens: int = 64,
 ) -> Windows:
-    """Cut examples (one or more) into windows of at most ``max_length`` tokens.
+    """Cut one or more examples into windows of at most ``max_length`` tokens.
 
     ``stride`` is the number of context tokens that successive windows of one example share; a question is
-    cut to its first ``max_question_tokens`` tokens. But for that cut, the windows are those of the tokenizer
+    truncated to ``max_question_tokens`` tokens. Apart from that, the windows are those of the tokenizer
     called on the pair with ``truncation="only_second"`` and ``return_overflowing_tokens=True``; offsets are corrected.
-    The windows take 13 bytes a token, making them about 65: pass large sets in chunks.
+    The windows take 13 bytes per token, and building them about 65: pass large sets in chunks.
 
     Raises StudyError for a slow tokenizer, one without a leading special token, and a ``max_length`` that
-    leaves no room to move on beside the question, the special tokens and the stride.
+    leaves no room for new context beside the question, the special tokens and the stride.
     """
     if not tokenizer.is_fast:
         raise StudyError(f"tokenizer {type(tokenizer).__name__} gives no offsets: use a fast tokenizer")
@@ -106,12 +106,12 @@ def build(
     tightest = int(room.argmin())
     if room[tightest] <= stride:
         raise StudyError(
-            f"max_length {max_length} leaves {room[tightest]} context tokens beside question "
+            f"max_length {max_length} leaves room for {room[tightest]} context tokens beside question "
             f"{examples[tightest].id}, and windows overlap by stride = {stride} of them: max_length must be at "
             f"least {max_length - room[tightest] + stride + 1}, or stride or max_question_tokens smaller"
         )
     example, first, length = _cut(np.diff(of_context)[row], room, room - stride)
-    # A window is made of five ranges of these tokens: special ones, question, special, context, special.
+    # A window consists of five ranges of these tokens: special, question, special, context, special.
     tokens = np.concatenate([special, questions, contexts])
     question = len(special) + of_question[example]
     context = len(special) + len(questions) + of_context[row[example]] + first
@@ -134,9 +134,9 @@ def build(
 
 
 def pad(windows: Windows, rows: Integers, pad_token_id: int, multiple_of: int = 1) -> dict[str, NDArray[np.int64]]:
-    """The windows ``rows`` as a model's inputs: input_ids, attention_mask, token_type_ids, each (b, L) int64.
+    """The windows ``rows`` as a model's inputs: input_ids, attention_mask and token_type_ids, each (b, L) int64.
 
-    L is the longest row's length, rounded up to a multiple of ``multiple_of``; padding is last and of type 0.
+    L is the length of the longest row, rounded up to a multiple of ``multiple_of``; padding comes last and has type 0.
     """
     lengths = windows.lengths[rows]
     width = -(-int(lengths.max()) // multiple_of) * multiple_of
@@ -148,14 +148,14 @@ def pad(windows: Windows, rows: Integers, pad_token_id: int, multiple_of: int = 
 
 
 def context_mask(windows: Windows, rows: Integers, width: int) -> NDArray[np.bool_]:
-    """True on the context's tokens in the windows ``rows`` padded to ``width``: (b, width)."""
+    """True for the context tokens of the windows ``rows``, padded to ``width``: (b, width)."""
     first, stop = (bound[rows, None] for bound in windows.context)
     position = np.arange(width)
     return (first <= position) & (position < stop)
 
 
 def batches(lengths: Integers, max_tokens: int) -> list[Int64]:
-    """Rows in batches of like length, so that little is padding: longest first, equal lengths in their order.
+    """Rows in batches of similar length, which keeps padding low: longest first, equal lengths in their order.
 
     A batch padded to its longest row has at most ``max_tokens`` tokens, or is a single row.
     """
@@ -169,10 +169,10 @@ def batches(lengths: Integers, max_tokens: int) -> list[Int64]:
 
 
 def parts(lengths: Integers, own_cost: float, multiple_of: int = 1) -> list[Int64]:
-    """The rows of one update in parts of like length, longest first: as many as make it cheapest to compute.
+    """The rows of one update in micro-batches of similar length, longest first, at the lowest total cost.
 
-    A part costs its rows times its longest row, rounded up to a multiple of ``multiple_of``, and ``own_cost`` (tokens)
-    for its calls. Of all ways to cut the rows sorted by length, this is the cheapest, in O(n²) for n rows.
+    A micro-batch costs its rows times its longest row, rounded up to a multiple of ``multiple_of``, plus ``own_cost``
+    (in tokens) for its calls. The result is optimal among all ways to cut the rows sorted by length; O(n²) for n rows.
     """
     order = np.argsort(-lengths, kind="stable")
     widths = -(-lengths[order] // multiple_of) * multiple_of
@@ -189,17 +189,17 @@ def parts(lengths: Integers, own_cost: float, multiple_of: int = 1) -> list[Int6
 
 
 def check_pair(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that puts no special token in front of a question. Raises StudyError."""
+    """Refuse a tokenizer that puts no special token before the question. Raises StudyError."""
     part = tokenizer("question", "context").sequence_ids(0)
     if part[0] is not None or 0 not in part or 1 not in part[part.index(0) :]:
         raise StudyError(
             f"tokenizer {type(tokenizer).__name__} does not encode a pair as special token, question, context: "
-            "extractive models need the leading special token to mean that a window has no answer"
+            "extractive models use the leading special token to say that a window has no answer"
         )
 
 
 def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[Tokens, tuple[int, int, int], int, int]:
-    """All of a pair's, how many are before the question, before the context and after it, and the types of those."""
+    """A pair's special tokens, how many stand before, between and after its parts, and the parts' token types."""
     check_pair(tokenizer)
     pair = tokenizer("question", "context", return_token_type_ids=True)
     part = pair.sequence_ids(0)
@@ -211,14 +211,14 @@ def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[Tokens, tuple[i
 
 
 def _tokenize(texts: list[str], tokenizer: PreTrainedTokenizerBase, token_type: int) -> tuple[Tokens, Int64]:
-    """The tokens of whole texts, without special ones, and where each text begins and ends among them."""
+    """The tokens of whole texts, without special tokens, and where each text begins and ends among them."""
     encoded = tokenizer(
         texts,
         add_special_tokens=False,
         return_offsets_mapping=True,
         return_attention_mask=False,
         return_token_type_ids=False,
-        verbose=False,  # else it warns of long texts, which the windows will cut
+        verbose=False,  # otherwise it warns about long texts, which the windows cut anyway
     )
     splits = _splits([len(ids) for ids in encoded["input_ids"]])
     tokens = np.full((int(splits[-1]), 4), token_type, np.int32)
@@ -231,7 +231,7 @@ def _tokenize(texts: list[str], tokenizer: PreTrainedTokenizerBase, token_type: 
 def _cut(totals: Int64, room: Int64, step: Int64) -> tuple[Int64, Int64, Int64]:
     """Cut contexts of ``totals`` tokens (n_examples,) into parts of at most ``room``, one every ``step``.
 
-    Returns per part its example, its first token in the context, its length; an empty context has one part.
+    Returns for each part its example, its first token in the context and its length; an empty context has one part.
     """
     n_parts = 1 + np.maximum(0, -((room - totals) // step))  # 1 + ceil((totals - room) / step)
     example = np.repeat(np.arange(len(totals)), n_parts)
@@ -244,13 +244,12 @@ def _answers(
 ) -> tuple[Int64, Int64]:
     """First and last token of each example's first reference answer, counted in its context: two (n_examples,).
 
-    The first token that ends after the answer's first character, the last that starts before its end. They
-    are -1 for an unanswerable question; first > last where the answer's characters became no token.
+    These are the first token that ends after the answer's first character and the last that starts before its end:
+    -1 for an unanswerable question; first > last if the answer's characters became no token.
     """
     answers = [(e.answer_starts[0], len(e.answers[0])) if e.answers else (-1, 0) for e in examples]
     start, length = np.array(answers).T
-    # Laid end to end, all contexts make one text in which token positions only rise: one sorted array serves
-    # every search.
+    # In the concatenation of all contexts, token positions only rise: one sorted array serves every search.
     base = _splits([len(text) for text in texts])[:-1]
     token_start, token_end = (contexts[:, 2:] + np.repeat(base, np.diff(splits))[:, None]).T
     first = np.searchsorted(token_end, base[row] + start, side="right") - splits[row]
@@ -259,18 +258,18 @@ def _answers(
 
 
 def _splits(lengths: Sequence[int] | Int64) -> Int64:
-    """Where rows of these lengths begin when laid end to end, then where the last one ends."""
+    """Where rows of these lengths begin when concatenated, then where the last one ends."""
     return np.append(0, np.cumsum(lengths, dtype=np.int64))
 
 
 def _ranges(begins: Int64, lengths: Int64) -> Int64:
-    """``arange(begin, begin + length)`` of every row, laid end to end."""
+    """``arange(begin, begin + length)`` of every row, concatenated."""
     splits = _splits(lengths)
     return np.arange(splits[-1]) + np.repeat(begins - splits[:-1], lengths)
 
 
 def summary(windows: Windows) -> dict[str, str]:
-    """How many windows there are and how long they are, for a reader."""
+    """The number and the lengths of the windows, for a reader."""
     lengths = windows.lengths
     return {
         "windows": f"{len(lengths):,}",

@@ -7,11 +7,11 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import is_folder
 from qa_tradeoffs.core.words import listed
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")  # of what is read from a folder, or with .gz
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")  # also before .gz
 
 
 def files(named: Sequence[Path]) -> list[Path]:
-    """The files that are named, and those of a folder that is named, by their names. Raises StudyError."""
+    """The named files, and the files in named folders sorted by name. Raises StudyError."""
     found = []
     for path in named:
         if not is_folder(path):
@@ -19,7 +19,7 @@ def files(named: Sequence[Path]) -> list[Path]:
             continue
         inside = sorted(file for file in path.iterdir() if file.is_file() and _is_data(file.name))
         if not inside:
-            raise StudyError(f"{path}: has no file that ends in {listed(SUFFIXES)}, or in one of these and .gz")
+            raise StudyError(f"{path}: has no file that ends in {listed(SUFFIXES)}, or in one of these followed by .gz")
         found += inside
     return found
 

@@ -1,7 +1,7 @@
-"""Files of questions in the forms that people have them in, told apart by their content, whatever their names.
+"""Files of questions in common formats, recognised by content and not by name.
 
-SQuAD's nesting, its articles alone, or flat rows with the Hub's columns, as JSON, JSONL, CSV or parquet, each also
-packed by gzip. Nothing in a file is ever run: no scripts, no pickles.
+SQuAD's nesting, a list of its articles, or flat rows with the Hub's columns, as JSON, JSONL, CSV or parquet, each also
+compressed by gzip. Nothing in a file is ever executed: no scripts, no pickles.
 """
 
 import contextlib
@@ -28,17 +28,17 @@ _EXPECTED = (
     "expected SQuAD's nesting (data[].paragraphs[].qas[]), a list of its articles, or rows with the columns id, title, "
     "context, question and answers"
 )
-# What text that is not in UTF-8 is mostly in, the most widespread first.
+# The most likely encodings of text that is not UTF-8, the most common first.
 _ENCODINGS = "cp1252 cp1250 cp1251 koi8_r cp1253 cp1254 cp1255 cp1256 cp874 cp932 euc_jp gb18030 big5 euc_kr".split()
-# Text is packed to a tenth or so. What is packed much further only fills the memory, as a gzip bomb does.
+# gzip compresses text to about a tenth. A file compressed far more than that is a gzip bomb.
 _MOST_UNPACKED = 100  # times the bytes of the gzip file
-_ANYWAY_UNPACKED = 2**24  # bytes that any file may unpack to
-_COLUMNS = {"context", "question"}  # by these a table is known, and these are texts even where they are empty
+_ANYWAY_UNPACKED = 2**24  # bytes; any file may unpack to this many
+_COLUMNS = {"context", "question"}  # these identify a table; their cells are text even if empty
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds: articles, or flat rows, and its form in words, as in 'JSONL, flat rows'."""
+    """A file's content, articles or flat rows, and its form in words, such as 'JSONL, flat rows'."""
 
     form: str
     articles: list[Any] | None = None
@@ -46,12 +46,12 @@ class Contents:
 
     @property
     def is_official(self) -> bool:
-        """Whether this is the form that SQuAD itself is published in."""
+        """Whether this is the form in which SQuAD itself is published."""
         return self.form == f"JSON, {NESTED}"
 
 
 def read(path: Path) -> Contents:
-    """The content of one file. Raises StudyError that names the form, or says what the file is instead."""
+    """The content of one file. Raises StudyError naming the expected forms and what the file is instead."""
     content = read_bytes(path)
     if content.startswith(b"\x1f\x8b"):
         content = _unpacked(content, path)
@@ -65,7 +65,7 @@ def read(path: Path) -> Contents:
 
 
 def recognised(content: Any, form: str, place: object) -> Contents:
-    """Articles or rows, by the keys that they have. Raises StudyError where they are neither."""
+    """Articles or rows, recognised by their keys. Raises StudyError if they are neither."""
     match content:
         case {"data": list() | dict() as data}:
             found = recognised(data, form, place)
@@ -95,7 +95,7 @@ def recognised(content: Any, form: str, place: object) -> Contents:
 
 
 def _unpacked(content: bytes, path: Path) -> bytes:
-    """What gzip packed; no more of it is unpacked than text takes."""
+    """The content of a gzip file, unpacked only up to a plausible size for text."""
     most = max(_MOST_UNPACKED * len(content), _ANYWAY_UNPACKED)
     try:
         with gzip.open(io.BytesIO(content)) as file:
@@ -104,37 +104,37 @@ def _unpacked(content: bytes, path: Path) -> bytes:
         raise StudyError(f"{path}: is a gzip file that cannot be unpacked ({one_line(error)})") from None
     if len(unpacked) > most:
         raise StudyError(
-            f"{path}: is a gzip file of {len(content):,} bytes that unpacks to more than {most:,}, which no text does; "
-            "give the questions unpacked"
+            f"{path}: is a gzip file of {len(content):,} bytes that unpacks to more than {most:,}, too many for text; "
+            "give the unpacked file"
         )
     return unpacked
 
 
 def _decoded(content: bytes, path: Path) -> str:
     """The text of a file in UTF-8, with or without a byte order mark."""
-    encoding: str = json.detect_encoding(content[:4])  # of the JSON standard: by the mark, or by where the zeros are
+    encoding: str = json.detect_encoding(content[:4])  # as JSON defines: by byte order mark or zero bytes
     if encoding.startswith("utf-8"):
         with contextlib.suppress(UnicodeDecodeError):
             return content.decode("utf-8-sig")
         encoding = _guessed(content)
-    what = f"text in the encoding {encoding}" if encoding else "no text, no gzip and no parquet file"
+    what = f"text in the encoding {encoding}" if encoding else "neither text nor a gzip or parquet file"
     raise StudyError(f"{path}: is {what}; save it as text in UTF-8")
 
 
 def _guessed(content: bytes) -> str:
-    """The likeliest encoding of a text in words, of equally likely ones the most widespread; '' where none fits."""
+    """The likeliest encoding of a text in words, the most common of equally likely ones; '' if none fits."""
     found = list(from_bytes(content, cp_isolation=_ENCODINGS))
     likely = {name for guess in found if guess.chaos == found[0].chaos for name in guess.could_be_from_charset}
-    return next((f"{name}, as it seems" for name in _ENCODINGS if name in likely), "")
+    return next((f"{name}, it seems" for name in _ENCODINGS if name in likely), "")
 
 
 def _of_text(text: str, path: Path) -> Contents:
-    """JSON, JSONL or CSV: whichever it is, by its first line."""
+    """The content as JSON, JSONL or CSV, decided by the first line."""
     first, _, rest = text.strip().partition("\n")
     if not first.startswith(("{", "[")):
         return _of_csv(text, first, path)
     if rest and _is_json(first):
-        lines = enumerate(text.split("\n"), 1)  # other ends of lines may be inside of a text
+        lines = enumerate(text.split("\n"), 1)  # other line breaks may occur inside a text
         rows = [parse_json(line, f"{path}: line {number}") for number, line in lines if line.strip()]
         return recognised(rows, "JSONL", path)
     return recognised(parse_json(text, path), "JSON", path)
@@ -148,22 +148,22 @@ def _is_json(line: str) -> bool:
 
 
 def _of_csv(text: str, header: str, path: Path) -> Contents:
-    """A table with a header; all that its cells hold is text, from which ids and titles are to be taken as they are."""
+    """A table with a header; all cells are read as text, so that ids and titles stay as written."""
     separator = next((mark for mark in ",\t;|" if {name.strip('"\r') for name in header.split(mark)} >= _COLUMNS), "")
     if not separator:
         begins = f"begins with {one_line(header, 40)!r}" if header else "is empty"
         raise StudyError(f"{path}: {begins}, which is neither JSON nor the header of a table; {_EXPECTED}")
     try:
         table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
-    except ValueError as error:  # pandas' own errors are of this type
+    except ValueError as error:  # pandas' own errors are ValueErrors
         raise StudyError(f"{path}: is a CSV table that cannot be read ({one_line(error)})") from None
     rows = [{key: _cell(key, value) for key, value in row.items()} for row in table.to_dict("records")]
     return Contents(f"CSV, {FLAT}", rows=rows)
 
 
 def _cell(column: str, value: Any) -> Any:
-    """What a cell of a table stands for: a text, but for the columns that hold no text; None where it is empty."""
-    if not isinstance(value, str) or (value == "" and column not in _COLUMNS):  # no text: the row ends before
+    """A cell's value: a bool for is_impossible, an int for answer_start, otherwise text; None if it is empty."""
+    if not isinstance(value, str) or (value == "" and column not in _COLUMNS):  # not text: the row is too short
         return None
     if column == "is_impossible":
         return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
@@ -173,7 +173,7 @@ def _cell(column: str, value: Any) -> Any:
 
 
 def _described(content: Any) -> str:
-    """What JSON holds that is no data: its keys, or what kind of thing it lists."""
+    """A description of JSON content that is not a data set: its keys, or what it lists."""
     part = content[0] if isinstance(content, list) else content
     keys = ", ".join(map(str, list(part)[:8])) if isinstance(part, dict) else ""
     what = (f"an object with {keys}" if keys else "an empty object") if isinstance(part, dict) else quoted(part)

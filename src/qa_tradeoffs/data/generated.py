@@ -1,11 +1,11 @@
-"""A generated reading-comprehension set in SQuAD's shape: seeded, needs no network, and can be got wrong.
+"""A generated reading-comprehension set in SQuAD's format: seeded, offline, and hard enough to get wrong.
 
-A passage states some facts about one person. A third of the facts have a rival of the same kind in their passage (born
-in one town, living in another): picking at random among the values of the right kind would answer about five of six
-questions, so a score above that needs a model that also reads which of two is asked for.
+A passage states facts about one person. A third of the facts share their passage with another fact of the same kind
+(born in one town, living in another): picking at random among values of the right kind would answer about five of six
+questions, so a higher score requires a model that reads which of the two is asked for.
 
-A question is an attribute put into a frame; some pairs of frame and attribute never occur in training and are all that
-validation asks, so a model has to carry over what it learnt of either.
+A question is an attribute put into a frame. Validation asks only pairs of frame and attribute that never occur in
+training, so a model has to generalise from either part.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ VALUES = {
 
 @dataclass(frozen=True)
 class Attribute:
-    """One thing to state and to ask: the kind of its value, sentences that state it, and words for the frames."""
+    """One thing to state and ask: the kind of its value, sentences that state it, and words for the frames."""
 
     kind: str
     sentences: tuple[str, ...]
@@ -134,11 +134,11 @@ class Fact:
 def generate(
     passages: int, questions_per_passage: int, split: Split, seed: int, unanswerable_share: float = 0.0
 ) -> list[Example]:
-    """``passages × questions_per_passage`` examples with one answer each; ids read ``train-000012-3``.
+    """``passages × questions_per_passage`` examples with one answer each; an id reads ``train-000012-3``.
 
     Every fact of a passage is asked about at most once, so ``questions_per_passage`` is at most ``FEWEST_FACTS``.
     The two splits draw from independent random streams of the same ``seed``. With ``unanswerable_share`` in (0, 1),
-    each question is with that probability about something that the passage does not state, and has no answer.
+    each question has that probability of asking about something that the passage does not state.
     """
     rng = np.random.default_rng([seed, 0 if split == "train" else 1])
     examples = []
@@ -152,7 +152,7 @@ def generate(
             attribute = facts[i].attribute
             answers: tuple[str, ...] = (facts[i].value,)
             starts: tuple[int, ...] = (sum(len(earlier.sentence) + 1 for earlier in facts[:i]) + facts[i].start,)
-            # Nothing is drawn where the share is 0: such sets stay what they are without it.
+            # With a share of 0 nothing is drawn here, so that such sets stay unchanged.
             if unanswerable_share > 0 and rng.random() < unanswerable_share:
                 attribute, answers, starts = unstated.pop(int(rng.integers(len(unstated)))), (), ()
             question = str(rng.choice(questions(attribute, split))).format(name=name)
@@ -164,7 +164,7 @@ def generate(
 def questions(attribute: int, split: Split) -> list[str]:
     """The questions, with a slot for the name, that ``split`` may ask about ``ATTRIBUTES[attribute]``.
 
-    Two frames of each attribute are held out for validation, other frames for other attributes of the same kind.
+    Two frames of each attribute are held out for validation; they differ between attributes of the same kind.
     """
     asked = ATTRIBUTES[attribute]
     frames = FRAMES[asked.kind]
@@ -174,7 +174,7 @@ def questions(attribute: int, split: Split) -> list[str]:
 
 
 def _facts(name: str, rng: np.random.Generator) -> list[Fact]:
-    """Facts in random order; no value is part of another. The full name comes once, then the family name."""
+    """Facts in random order; no value contains another. The full name appears once, then the family name."""
     facts: list[Fact] = []
     for attribute in rng.choice(len(ATTRIBUTES), rng.integers(FEWEST_FACTS, MOST_FACTS + 1), replace=False):
         value = _value(ATTRIBUTES[attribute].kind, rng)

@@ -1,4 +1,4 @@
-"""A data set of the Hub, as it lies in a folder: which of its configs and splits the study means."""
+"""A data set of the Hub in a local folder: loading the config and splits that the study names."""
 
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,12 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.study.config import HubData
 
 _KINDS = ("*.parquet", "*.json", "*.jsonl", "*.csv", "*.json.gz", "*.jsonl.gz", "*.csv.gz")
-# What load_dataset can read without running anything, after the card, which may say which file is which split.
+# File types that load_dataset reads without running code, after the card, which may assign files to splits.
 FILES = ["README.md", *_KINDS]
 
 
 def load(folder: Path, data: HubData) -> Any:
-    """The splits by name, those among them that the study names. Raises StudyError."""
+    """The splits by name, including those that the study names. Raises StudyError."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -24,10 +24,10 @@ def load(folder: Path, data: HubData) -> Any:
         splits = datasets.load_dataset(str(folder), **chosen)
     except StudyError:
         raise
-    except Exception as error:  # the library has some ten types for files that it cannot read
+    except Exception as error:  # the library raises some ten types for files it cannot read
         reason, kinds = one_line(error.__cause__ or error), ", ".join(_KINDS)
         raise StudyError(
-            f"data: {at} is no data set that can be loaded ({reason}); expected files with SQuAD's columns, named "
+            f"data: {at} cannot be loaded as a data set ({reason}); expected files with SQuAD's columns, named "
             f"after their splits, as {kinds}"
         ) from None
     named = {"split": data.split} if data.split else {}
@@ -35,14 +35,14 @@ def load(folder: Path, data: HubData) -> Any:
     for key, split in named.items():
         if split not in splits:
             raise StudyError(
-                f"data: {data.name} has no split '{split}', it has {', '.join(splits)}; name one of these as "
+                f"data: {data.name} has no split '{split}', only {', '.join(splits)}; name one of these as "
                 f"`data.{key}`, or as `data.split` to have it split by article"
             )
     return splits
 
 
 def _config(configs: list[str], folder: Path, data: HubData) -> dict[str, str]:
-    """What to give to load_dataset; without a card, a config is a folder, as where the Hub itself made the parquet."""
+    """Arguments of load_dataset; without a card, each folder is a config, as in the Hub's own parquet conversions."""
     if data.config is None:
         if len(configs) > 1 and "default" not in configs:
             raise StudyError(f"data: {data.name} has the configs {', '.join(configs)}; name one as `data.config`")

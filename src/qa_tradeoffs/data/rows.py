@@ -1,4 +1,4 @@
-"""Questions as types, from the nesting or the rows of a file, with what may stand in for a missing id or title."""
+"""Typed questions from SQuAD's nesting or flat rows, with substitutes for missing ids and titles."""
 
 import ast
 import contextlib
@@ -17,11 +17,11 @@ from qa_tradeoffs.data.checks import Row
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.formats import Contents
 
-MADE = "made-"  # ids that were made from content begin so: that two of them are equal says nothing
+MADE = "made-"  # prefix of ids derived from content: equal ones are not duplicates
 
 
 def _whole(number: Any) -> Any:
-    """16 for 16.0: a table whose column has gaps holds floats."""
+    """16 for 16.0: a column with gaps holds floats."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
@@ -53,7 +53,7 @@ class _Row(_Question):
 
 
 def typed(files: Sequence[Contents], places: Sequence[str]) -> Iterator[list[Row]]:
-    """The questions of each file in order. Raises StudyError naming the place and the first key that is wrong."""
+    """The questions of each file in order. Raises StudyError naming the place and the first wrong key."""
     made: Counter[str] = Counter()
     for number, (contents, place) in enumerate(zip(files, places, strict=True)):
         found = []
@@ -66,9 +66,9 @@ def typed(files: Sequence[Contents], places: Sequence[str]) -> Iterator[list[Row
 
 
 def _parts(contents: Contents, place: str, of: str) -> Iterator[tuple[str, str, str, _Question]]:
-    """Place, title, context and question. Where rows have no title, those about one context are an article.
+    """Place, title, context and question. Rows without a title form one article for each context.
 
-    ``of`` tells the articles without a title of one file from those of others.
+    ``of`` distinguishes a file's articles without a title from those of other files.
     """
     if contents.articles is not None:
         for where, title, paragraph in File[_Paragraph].walk({"data": contents.articles}, place, of):
@@ -82,7 +82,7 @@ def _parts(contents: Contents, place: str, of: str) -> Iterator[tuple[str, str, 
 
 
 def _id_of(context: str, question: _Question, made: Counter[str]) -> str:
-    """An id from the content, with a number where the same question was there before."""
+    """An id derived from the content, numbered if the same question occurred before."""
     content = [context, question.question, [[answer.text, answer.answer_start] for answer in question.answers]]
     key = MADE + hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     made[key] += 1
@@ -90,14 +90,14 @@ def _id_of(context: str, question: _Question, made: Counter[str]) -> str:
 
 
 def answers_of(row: Any) -> Any:
-    """A flat row or a question with its answers under ``answers``, whichever columns they were in.
+    """A flat row or a question with its answers under ``answers``, whatever columns they were in.
 
-    One answer may be in columns of its own, several in the columns ``answers.text`` and ``answers.answer_start`` of a
-    table, and in a CSV file they are a text, as JSON or as Python prints them.
+    A single answer may have separate columns; several may be in a table's columns ``answers.text`` and
+    ``answers.answer_start``; in a CSV file they are text, as JSON or as printed by Python.
     """
     if not isinstance(row, dict):
         return row
-    row = {key: value for key, value in row.items() if value is not None}  # what a table has for missing keys
+    row = {key: value for key, value in row.items() if value is not None}  # tables have None for missing keys
     if "answers" not in row:
         alone = next((row[key] for key in ("answer_text", "text", "answer") if key in row), None)
         if {"answers.text", "answers.answer_start"} <= row.keys():
@@ -112,9 +112,9 @@ def answers_of(row: Any) -> Any:
 
 
 def _literal(text: Any) -> Any:
-    """The value of a text in JSON or in Python's notation, where numpy's arrays are lists; the text if it is neither.
+    """The value of a text in JSON or Python notation, numpy arrays as lists; the text itself if it is neither.
 
-    The notation is parsed and never run.
+    It is parsed and never executed.
     """
     if not isinstance(text, str) or not text.lstrip().startswith(("{", "[")):
         return text
@@ -128,7 +128,7 @@ def _literal(text: Any) -> Any:
 
 
 class _WithoutCalls(ast.NodeTransformer):
-    """`array(['a'], dtype=object)` and `np.int64(3)` as what is inside the brackets."""
+    """Replaces `array(['a'], dtype=object)` and `np.int64(3)` by their first argument."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         return self.visit(node.args[0]) if node.args else node

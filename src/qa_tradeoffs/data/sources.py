@@ -18,14 +18,14 @@ from qa_tradeoffs.data.example import Example, fingerprint
 from qa_tradeoffs.data.formats import Contents
 from qa_tradeoffs.study.config import Data, FileData, GeneratedData, HubData
 
-Read = tuple[list[Example], tuple[str, ...]]  # the questions, and notes on what was mended
+Read = tuple[list[Example], tuple[str, ...]]  # the questions, and notes on repairs
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The study's questions, and notes on what was mended while reading them.
+    """The study's questions, and notes on repairs made while reading them.
 
-    ``threshold`` are held out of the training questions, to choose the no-answer threshold of SQuAD v2.0 on.
+    ``threshold`` holds training questions held out for choosing the no-answer threshold of SQuAD v2.0.
     """
 
     train: list[Example]
@@ -61,7 +61,7 @@ def load(data: Data) -> Splits:
 
 
 def summary(splits: Splits) -> dict[str, str]:
-    """What was read, for a reader: questions, passages and words of each split, and the fingerprint."""
+    """For a reader: questions, passages and words of each split, and the fingerprint."""
     sides = {"training": splits.train, "validation": splits.validation}
     if splits.threshold:
         sides["threshold"] = splits.threshold
@@ -70,7 +70,7 @@ def summary(splits: Splits) -> dict[str, str]:
 
 
 def read_files(*named: Path, **rules: Any) -> Read:
-    """Examples of files, or of a folder's files, and notes on repairs.
+    """The examples in files or folders, and notes on repairs.
 
     ``rules`` are those of checks.checked, and ``offsets`` as in a study file. Raises StudyError.
     """
@@ -83,7 +83,7 @@ def read_files(*named: Path, **rules: Any) -> Read:
     more = f" and {counted(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""
     examples, notes = _checked(contents, places, places[0] + more, **rules)
     parents = {str(path.parent) for path in paths}
-    for folder in sorted(parents, key=len, reverse=True):  # notes go with results, which are read elsewhere
+    for folder in sorted(parents, key=len, reverse=True):  # notes are stored with results, which may be read elsewhere
         notes = tuple(note.replace(f"{folder}/", "") for note in notes)
     return examples, notes
 
@@ -95,7 +95,7 @@ def _describe(examples: Sequence[Example]) -> str:
 
 
 def _from_files(data: FileData) -> Splits:
-    """Two sets of files, or one split by article."""
+    """The splits from two sets of files, or from one set divided by article."""
 
     def read(files: Sequence[Path] | None) -> Read:
         return read_files(*files, **_rules(data)) if files else ([], ())
@@ -113,7 +113,7 @@ def _one_split(examples: list[Example], notes: tuple[str, ...], data: FileData |
 
 def _from_hub(data: HubData) -> Splits:
     """A data set of the Hub at its pinned revision."""
-    # Asked for a name and a revision, load_dataset takes, without a word, the newest one it has when it is offline.
+    # Offline, load_dataset silently takes the newest revision in its cache instead of the one it is given.
     folder = hub.fetch(data.name, data.revision, hub_sets.FILES, "dataset")
     splits = hub_sets.load(folder, data)
 
@@ -137,7 +137,7 @@ def _rules(data: FileData | HubData) -> dict[str, Any]:
 def _checked(
     files: Sequence[Contents], places: Sequence[str], source: str, *, offsets: Offsets = "detect", **given: Any
 ) -> Read:
-    """The questions of all files together; in what a file counts its offsets is a matter of that file."""
+    """The questions of all files together; the unit of offsets is decided file by file."""
     found: list[Row] = []
     notes: tuple[str, ...] = ()
     for of_file, place in zip(rows.typed(files, places), places, strict=True):
@@ -147,18 +147,18 @@ def _checked(
     made = sum(row.example.id.startswith(rows.MADE) for row in found)
     if made:
         notes += (
-            f"{source}: {made:,} of {counted(len(found), 'question')} came without an id; each got one from its text",
+            f"{source}: {made:,} of {counted(len(found), 'question')} had no id; each got one derived from its text",
         )
     examples, more = checked(found, source, **given)
     return examples, notes + more
 
 
 def _limited(splits: Splits, data: HubData | FileData) -> Splits:
-    """The splits cut to the study's limits, with a note on passages of both; no question may be on both sides."""
+    """The splits, cut to the study's limits, with a note on shared passages; no question may be on both sides."""
     shared = {example.id for example in splits.train} & {example.id for example in splits.validation}
     if shared := {key for key in shared if not key.startswith(rows.MADE)}:
         both = f"{len(shared)} ids are in both train and validation, first '{min(shared)}'"
-        raise StudyError(f"data: {both}; keep them apart")
+        raise StudyError(f"data: {both}; each id must be in one of them")
     train = splitting.sample(splits.train, data.train_limit, data.split_seed)
     validation = splitting.sample(splits.validation, data.validation_limit, data.split_seed)
     note = splitting.on_both_sides(train, validation)

@@ -1,4 +1,4 @@
-"""Which questions are trained on, which are scored, and which choose a threshold: whole articles, seeded draws."""
+"""Dividing questions into training, validation and threshold questions: whole articles, drawn with a seed."""
 
 import unicodedata
 from collections import Counter
@@ -14,12 +14,12 @@ from qa_tradeoffs.data.example import Example
 
 
 def by_article(examples: Sequence[Example], validation_share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """(train, validation) with every article wholly on one side, and with it those that share a context with it."""
+    """(train, validation), with each article on one side together with all articles that share a context with it."""
     groups = _articles(examples)
     names = list(dict.fromkeys(groups))
     if len(names) < 2:
         raise StudyError(
-            f"data: has {counted(len(names), 'article')} (those with a context in common are one), but a split by "
+            f"data: has {counted(len(names), 'article')} (those that share a context count as one), but a split by "
             "article needs at least 2"
         )
     shuffled = np.random.default_rng(seed).permutation(len(names))
@@ -28,7 +28,7 @@ def by_article(examples: Sequence[Example], validation_share: float, seed: int) 
 
 
 def on_both_sides(train: Sequence[Example], validation: Sequence[Example]) -> str:
-    """How many passages are both trained on and scored, and the first of them; '' where none is."""
+    """How many passages are on both sides, and the first three of them; '' if none."""
     trained, scored = ({_same(example.context): example for example in side} for side in (train, validation))
     shared = [example for context, example in scored.items() if context in trained]
     if not shared:
@@ -37,26 +37,26 @@ def on_both_sides(train: Sequence[Example], validation: Sequence[Example]) -> st
     named = ", ".join(f"'{one_line(example.context, 40)}' ({one_line(example.title, 40)})" for example in shared[:3])
     return (
         f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {stand} on the training side, "
-        f"first {named}; scores on these are of texts that were trained on"
+        f"first {named}; scores on these are not on unseen text"
     )
 
 
 def for_threshold(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """``hold_out`` for ``data.threshold_questions``: questions with and without an answer must be among them."""
+    """``hold_out`` for ``data.threshold_questions``, which must include questions with and without an answer."""
     rest, held_out = hold_out(train, n, "data.threshold_questions", seed)
     if len({bool(example.answers) for example in held_out}) < 2:
         raise StudyError(
-            f"data.threshold_questions: the {len(held_out)} held-out questions are not of both kinds, with and without "
-            "an answer; hold out more"
+            f"data.threshold_questions: the {len(held_out)} held-out questions all have an answer or all have none; "
+            "hold out more"
         )
     return rest, held_out
 
 
 def hold_out(train: Sequence[Example], n: int, key: str, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """(train, held out) with ``n`` questions or up to an article more held out, as ``key`` of the study file asks.
+    """(train, held out) with ``n`` questions held out, or up to one article more; ``key`` is the one that asks for it.
 
-    Whole articles, since none of the validation split's articles is trained on either: what is chosen on the held-out
-    questions is chosen under the conditions under which it will be used.
+    Whole articles are held out because the validation articles are not trained on either: the held-out questions then
+    resemble those that the choice will be used for.
     """
     groups = _articles(train)
     sizes = Counter(groups)
@@ -67,13 +67,13 @@ def hold_out(train: Sequence[Example], n: int, key: str, seed: int = 0) -> tuple
     if len(chosen) == len(names):
         raise StudyError(
             f"{key}: is {n}, but the training split has {len(train)} questions of "
-            f"{counted(len(names), 'article')}; whole articles are held out, and some must be left to train on"
+            f"{counted(len(names), 'article')}; whole articles are held out, and some must remain for training"
         )
     return _parted(train, groups, chosen)
 
 
 def sample(examples: list[Example], limit: int | None, seed: int) -> list[Example]:
-    """At most ``limit`` questions, drawn at random without replacement, in their old order."""
+    """At most ``limit`` questions, drawn at random without replacement, in their original order."""
     if limit is None or limit >= len(examples):
         return examples
     rows = np.sort(np.random.default_rng(seed).choice(len(examples), limit, replace=False))
@@ -83,7 +83,7 @@ def sample(examples: list[Example], limit: int | None, seed: int) -> list[Exampl
 def _parted(
     examples: Sequence[Example], groups: Sequence[int], chosen: set[int]
 ) -> tuple[list[Example], list[Example]]:
-    """The questions of other groups, and those of the chosen ones."""
+    """The questions of the other groups, and those of the chosen groups."""
     sides: tuple[list[Example], list[Example]] = [], []
     for example, group in zip(examples, groups, strict=True):
         sides[group in chosen].append(example)
@@ -91,7 +91,7 @@ def _parted(
 
 
 def _articles(examples: Sequence[Example]) -> list[int]:
-    """For each example the number of its article; articles that have a context in common are one."""
+    """For each example the number of its article; articles that share a context count as one."""
     groups = DisjointSet()
     for example in examples:
         title, context = ("title", example.title), ("context", _same(example.context))
@@ -103,5 +103,5 @@ def _articles(examples: Sequence[Example]) -> list[int]:
 
 
 def _same(context: str) -> str:
-    """The context without what makes no difference to a reader."""
+    """The context without differences that a reader would not notice."""
     return " ".join(unicodedata.normalize("NFC", context).split())

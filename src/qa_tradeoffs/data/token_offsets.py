@@ -1,7 +1,7 @@
-"""Where tokens stand in their text, corrected where a tokenizer says it not quite right.
+"""The offsets of tokens in their text, corrected for the errors of some tokenizers.
 
-Some tokenizers count the blank before a word as part of its first token; others cut it off twice, so that the word
-seems to begin one character late, and an answer read off such offsets loses its first letter.
+Some tokenizers include the space before a word in its first token; others strip it twice, so that the word seems to
+begin one character late and an answer cut out by these offsets loses its first letter.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,18 +14,18 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_BLANKS = [code for code in range(0x3001) if chr(code).isspace()]  # Unicode has none above
+_BLANKS = [code for code in range(0x3001) if chr(code).isspace()]  # Unicode has no spaces above
 
 
 def corrected(
     offsets: Int32, splits: Int64, texts: Sequence[str], surface: Callable[[NDArray[np.intp]], list[str]]
 ) -> Int32:
-    """The offsets (n, 2) of the tokens of ``texts``, laid end to end with ``splits`` where each text begins.
+    """The offsets (n, 2) of the tokens of ``texts``, concatenated; ``splits`` says where each text begins.
 
-    - In each text neither first nor last characters go back from one token to the next.
-    - A token holds no blank at its ends, unless it is nothing but blanks.
-    - Characters between two tokens belong to the second one if it is then what its ``surface`` says, but for case and
-      blanks; ``surface`` takes rows of tokens and gives the text that each stands for.
+    - Within a text, neither starts nor ends decrease from one token to the next.
+    - A token has no spaces at its ends, unless it consists of spaces only.
+    - Characters between two tokens belong to the second one if it then equals its ``surface``, apart from case and
+      spaces; ``surface`` maps rows of tokens to the text of each.
     """
     if not len(offsets):
         return offsets
@@ -35,7 +35,7 @@ def corrected(
     codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
     blank = np.isin(codes, _BLANKS)
     start, end = (offsets + base[text][:, None]).astype(np.int64).T
-    # Texts follow one another, so that what holds of each holds of all laid end to end.
+    # What holds within each text also holds for their concatenation.
     start, end = np.minimum.accumulate(start[::-1])[::-1], np.maximum.accumulate(end)
     start, end = _without_blanks(start, end, blank)
     start = _from_late(start, end, base[text], blank, "".join(texts), surface)
@@ -44,7 +44,7 @@ def corrected(
 
 
 def _without_blanks(start: Int64, end: Int64, blank: Bools) -> tuple[Int64, Int64]:
-    """The spans without the blanks at their ends; a span that is all blank stays."""
+    """The spans without spaces at their ends; a span of spaces only is unchanged."""
     position = np.arange(len(blank))
     next_text = np.minimum.accumulate(np.where(blank, len(blank), position)[::-1])[::-1]  # at or after each position
     last_text = np.maximum.accumulate(np.where(blank, -1, position))  # at or before it
@@ -57,8 +57,8 @@ def _without_blanks(start: Int64, end: Int64, blank: Bools) -> tuple[Int64, Int6
 def _from_late(
     start: Int64, end: Int64, base: Int64, blank: Bools, text: str, surface: Callable[[NDArray[np.intp]], list[str]]
 ) -> Int64:
-    """The starts, moved back over characters that no token holds where the token then reads as its surface."""
-    before = np.maximum(base, np.concatenate([[0], end[:-1]]))  # where the last token of the same text ended
+    """The starts, moved back over characters of no other token if the token then equals its surface."""
+    before = np.maximum(base, np.concatenate([[0], end[:-1]]))  # where the previous token of the same text ended
     last_blank = np.maximum.accumulate(np.where(blank, np.arange(len(blank)), -1))
     word = np.maximum(before, np.concatenate([[-1], last_blank])[start] + 1)  # the gap's part after its last blank
     late = np.flatnonzero((word < start) & (before < start))
@@ -72,6 +72,6 @@ def _from_late(
 
 
 def surface_of(tokenizer: Any, ids: Sequence[int] | Int32) -> list[str]:
-    """The text that each token of these ids stands for on its own."""
+    """The text of each token by itself."""
     known = {i: tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(i)]) for i in set(map(int, ids))}
     return [known[int(i)] for i in ids]

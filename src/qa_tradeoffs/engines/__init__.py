@@ -1,1 +1,1 @@
-"""What runs a trained network when it serves; asking a checkpoint."""
+"""Engines that run a trained network in service; asking a checkpoint."""

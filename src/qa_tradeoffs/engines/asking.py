@@ -1,4 +1,4 @@
-"""Ask a fine-tuned checkpoint: the answer, where it stands in the text, and how probable the model holds it."""
+"""Ask a fine-tuned checkpoint: the answer, its place in the text, and the model's probability for it."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from qa_tradeoffs.study.config import Model
 
 @dataclass(frozen=True)
 class Answer:
-    """``text`` is ``context[start:end]``; ``probability`` its share among all spans the model could have chosen."""
+    """``text`` is ``context[start:end]``; ``probability`` is its share among all spans the model could have chosen."""
 
     question: str
     text: str
@@ -30,16 +30,16 @@ class Answer:
 def ask(
     checkpoint: Path, context: str, questions: Sequence[str], *, device: str = "auto", reading: Reading | None = None
 ) -> list[Answer]:
-    """Answer each question from ``context``, of any length: it is read in windows of ``reading.max_length`` tokens, or
-    as many as the network takes. The answer is the best span there is, even where the context holds none.
+    """Answer each question from ``context``, of any length, in windows of ``reading.max_length`` tokens, or as many as
+    the network supports. The answer is the best span, even if the context contains no answer.
 
-    ``checkpoint``: a folder with one, or that of an exported model, which needs no torch, runs on the processor, and
-    brings the reading of its study. Raises StudyError for an empty context or question, a folder that cannot be used,
-    an unknown ``device``.
+    ``checkpoint``: the folder of a checkpoint or of an exported model; the latter needs no torch, runs on the CPU, and
+    brings its study's reading. Raises StudyError for an empty context or question, an unusable folder and an unknown
+    ``device``.
     """
     _check_text("context", context, "a passage of text")
     for number, question in enumerate(questions, 1):
-        _check_text(f"question {number}", question, "a text")
+        _check_text(f"question {number}", question, "a question")
     if not questions:
         return []
     from qa_tradeoffs.engines import shipped
@@ -52,13 +52,13 @@ def ask(
     fitting = replace(asked, max_length=room, stride=min(asked.stride, room // 3))
     best = answers.answer(engine, tokenizer, examples, fitting)
     if (best.char_start < 0).any():
-        raise StudyError("context: has no word that this model can read; expected a passage of text")
+        raise StudyError("context: has no tokens for this model; expected a passage of text")
     columns = (column.tolist() for column in (best.text, best.char_start, best.char_end, best.probability))
     return [Answer(*row) for row in zip(questions, *columns, strict=True)]
 
 
 def _in_torch(checkpoint: Path, device: str) -> tuple[Engine, Any, int | None, Reading]:
-    """The network of a checkpoint, its tokenizer, the longest row that it takes, and the default reading."""
+    """The network of a checkpoint, its tokenizer, the longest row that it supports, and the default reading."""
     from qa_tradeoffs.engines import pytorch
     from qa_tradeoffs.models import checkpoints, devices, inputs, tokenizers
 
@@ -73,7 +73,7 @@ def _check_text(name: str, text: str, expected: str) -> None:
     if not text.strip():
         raise StudyError(f"{name}: is empty; expected {expected}")
     if re.search("[\ud800-\udfff]", text):
-        raise StudyError(f"{name}: holds half a surrogate pair; expected valid Unicode")
+        raise StudyError(f"{name}: has an unpaired surrogate; expected valid Unicode")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("questions", nargs="+")
     options = parser.parse_args(arguments)
     try:
-        # Bytes, since reading as text would turn the ends of lines into single characters and move every offset.
+        # Read as bytes: text mode would convert line endings and shift every offset.
         context = read_bytes(options.context).decode("utf-8")
     except UnicodeDecodeError as error:
         raise StudyError(f"{options.context}: is not UTF-8 text (byte {error.start})") from None

@@ -1,4 +1,4 @@
-"""A trained network as one ONNX file, in fp32 or with int8 weights, checked against the network that it came from."""
+"""A trained network as one ONNX file, in fp32 or with int8 weights, checked against the original network."""
 
 import copy
 import logging
@@ -22,14 +22,14 @@ from qa_tradeoffs.models import inputs, squeezebert
 from qa_tradeoffs.models.quiet import quiet
 
 OUTPUTS = ("start_logits", "end_logits")
-_LENGTHS = (61, 24, 16, 9, 5)  # tokens of the windows that an exported network is tried on
-_BATCHES = ([3], [1, 2, 4], [0, 3])  # which of them together: alone and padded, of several lengths
-_LARGEST = 1.5e9  # bytes of weights; from 1.5 GiB on, torch puts them into a second file, as protobuf has a limit
+_LENGTHS = (61, 24, 16, 9, 5)  # tokens of the windows on which an exported network is tried
+_BATCHES = ([3], [1, 2, 4], [0, 3])  # indices of windows: one alone, and padded batches of several lengths
+_LARGEST = 1.5e9  # bytes of weights; above 1.5 GiB torch writes a second file, because of protobuf's limit
 _TOLERANCE = 1e-3  # of the range of the logits
 
 
 class _Logits(torch.nn.Module):
-    """The network with inputs by position and its logits alone, as the exporter wants it."""
+    """The network with positional inputs and only its logits as outputs, as the exporter requires."""
 
     def __init__(self, network: torch.nn.Module, names: list[str]) -> None:
         super().__init__()
@@ -41,15 +41,15 @@ class _Logits(torch.nn.Module):
 
 
 def to_onnx(trained: Trained, file: Path, *, separate_products: bool = True) -> None:
-    """Write the network as ONNX, for batches of any size and length. Raises StudyError where that is not possible.
+    """Write the network as ONNX for batches of any size and length. Raises StudyError if that is not possible.
 
-    A SqueezeBERT is written as one matrix product per group, whichever way it computes: the same weights and answers.
-    Without ``separate_products`` it is written as it computes.
+    A SqueezeBERT is written as one matrix product per group, however it computes in torch: same weights, same answers.
+    Without ``separate_products`` it is written as it computes in torch.
     """
     import onnxscript  # noqa: F401  # the exporter needs it; where it is missing, that is said before a copy is made
 
     if (size := 4 * sum(parameter.numel() for parameter in trained.network.parameters())) > _LARGEST:
-        raise StudyError(f"its {size / 1e9:.1f} GB of weights are too much for one ONNX file")
+        raise StudyError(f"its {size / 1e9:.1f} GB of weights are too large for one ONNX file")
     on_cpu = copy.deepcopy(trained.network).to("cpu").eval()
     if separate_products:
         on_cpu = squeezebert.to_separate_products(on_cpu)
@@ -70,29 +70,29 @@ def to_onnx(trained: Trained, file: Path, *, separate_products: bool = True) -> 
             )
             assert program is not None
             for node in program.model.graph:
-                node.metadata_props.clear()  # which line of which file on this machine it is from
+                node.metadata_props.clear()  # names source files of this machine
             program.save(temporary, external_data=False)
-        except Exception as error:  # the exporter raises many types for what it cannot write
+        except Exception as error:  # the exporter raises many types
             raise StudyError(f"a {on_cpu.config.model_type} cannot be exported to ONNX ({one_line(error)})") from None
 
 
 def to_int8(file: Path, target: Path) -> None:
-    """Write the ONNX ``file`` with int8 weights, a scale for each channel. Raises StudyError.
+    """Write the ONNX ``file`` with int8 weights, one scale per channel. Raises StudyError.
 
-    Weights keep to seven bits: products of a full eight saturate on processors without VNNI, so that the answers would
-    depend on the machine (onnxruntime's documentation of ``reduce_range``).
+    Weights use seven bits: with eight, products saturate on processors without VNNI, so that answers would depend on
+    the machine (onnxruntime's documentation of ``reduce_range``).
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with written_atomically(target) as temporary, _silenced():
         try:
             quantize_dynamic(file, temporary, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
-        except Exception as error:  # it raises many types for what it cannot read
+        except Exception as error:  # the quantiser raises many types
             raise StudyError(f"{file.name} cannot be quantised ({one_line(error)})") from None
 
 
 def check(trained: Trained, engine: Engine) -> None:
-    """Refuse an engine whose logits differ from torch's in fp32, on padded batches of several lengths.
+    """Refuse an engine whose logits differ from torch's fp32 logits on padded batches of several lengths.
 
     Raises StudyError.
     """
@@ -113,7 +113,7 @@ def check(trained: Trained, engine: Engine) -> None:
 
 
 def sample(network: Any, lengths: Sequence[int] = _LENGTHS) -> Windows:
-    """Windows of random tokens, of these lengths or as long as the network takes, a third of each its question."""
+    """Windows of random tokens, of these lengths or as long as the network supports; a third of each is question."""
     longest = inputs.of(network).longest or max(lengths)
     fitting = [min(length, longest) for length in lengths]
     splits = np.concatenate(([0], np.cumsum(fitting)))
@@ -133,7 +133,7 @@ def sample(network: Any, lengths: Sequence[int] = _LENGTHS) -> Windows:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Without the exporters' advice to their developers."""
+    """Silence the exporters' messages to developers."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

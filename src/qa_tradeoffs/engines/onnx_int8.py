@@ -1,4 +1,4 @@
-"""A trained network in ONNX Runtime with int8 weights; activations are quantised as they come."""
+"""A trained network in ONNX Runtime with int8 weights and dynamically quantised activations."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ QUANTISATION = "weights: a scale per channel, 7 of 8 bits; activations: dynamic,
 
 
 def prepare(trained: Trained) -> Engine:
-    """The network with int8 weights. Raises StudyError where the device is no processor, or it cannot be quantised."""
+    """The network with int8 weights. Raises StudyError if the device is not a CPU or quantisation fails."""
     if trained.device.type != "cpu":
-        raise StudyError("computes on processors only; give DEVICE=cpu")
+        raise StudyError("runs on CPUs only; give DEVICE=cpu")
     file = trained.folder / "onnxruntime-int8.onnx"
     if not file.is_file():
         export.to_int8(onnx_runtime.exported(trained), file)
     engine = onnx_runtime.opened(file, trained, {"precision": "int8", "quantisation": QUANTISATION})
     windows = export.sample(trained.network)
     if not np.isfinite(engine.logits(windows, np.arange(len(windows.lengths)))).all():
-        raise StudyError("its logits are not all finite numbers")
+        raise StudyError("its logits are not all finite")
     return engine

@@ -1,4 +1,4 @@
-"""A trained network in ONNX Runtime, exported once, in fp32."""
+"""A trained network in ONNX Runtime in fp32, exported once."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ def prepare(trained: Trained) -> Engine:
 
 
 def exported(trained: Trained) -> Path:
-    """The network as an ONNX file in the folder, written where it is not there yet. Raises StudyError."""
+    """The network as an ONNX file in the folder, written if it does not exist. Raises StudyError."""
     file = trained.folder / "onnxruntime.onnx"
     if not file.is_file():
         export.to_onnx(trained, file)
@@ -27,6 +27,6 @@ def exported(trained: Trained) -> Path:
 
 
 def opened(file: Path, trained: Trained, how: Mapping[str, str]) -> Engine:
-    """An ONNX file of this network on its device, with torch's number of threads. Raises StudyError."""
+    """An engine for an ONNX file of this network, on its device and with torch's threads. Raises StudyError."""
     reads, threads = inputs.of(trained.network), torch.get_num_threads()
     return Engine(file, reads, trained.pad_token_id, trained.device.type, threads, how)

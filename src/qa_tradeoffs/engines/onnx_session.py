@@ -13,16 +13,16 @@ from qa_tradeoffs.evaluation.answers import Map
 from qa_tradeoffs.evaluation.spans import Floats, Int64
 from qa_tradeoffs.models.rows import Rows
 
-# Tokens of a batch, and one batch at a time: of int8 the answers depend a little on what else is in a batch, so that
-# batches must not depend on the number of cores.
+# Tokens per batch; one batch at a time. int8 answers depend slightly on the rest of the batch, so batches must not
+# depend on the number of cores.
 _ON_A_CPU, _ON_A_GPU = 1024, 32_768
 
 
 class Engine:
-    """The network of an ONNX ``file``, on a device of a type, 'cpu' or 'cuda', computed with so many ``threads``.
+    """The network of an ONNX ``file`` on 'cpu' or 'cuda', run by this number of ``threads``.
 
-    ``reads``: the rows that it takes, padded by ``pad_token_id``. ``how``: what its figures are recorded with.
-    Raises StudyError where it cannot run there.
+    ``reads``: its inputs, padded by ``pad_token_id``. ``how``: conditions recorded with its figures.
+    Raises StudyError if it cannot run there.
     """
 
     at_once = 1
@@ -45,11 +45,11 @@ class Engine:
         return start, end
 
     def call(self, windows: Windows, rows: Int64) -> Callable[[], object]:
-        """A call that computes these logits; its inputs are in the processor's memory."""
+        """A call that computes these logits; its inputs are in main memory."""
         return partial(run, self._session, self._given(windows, rows))
 
     def elsewhere(self, windows: Windows, rows: Int64) -> Callable[[], Callable[[], Callable[[], object]]]:
-        """What can be sent to another process, to measure the memory of such a call there."""
+        """As ``protocol.Engine.elsewhere``."""
         return partial(_elsewhere, self._open, self._given(windows, rows))
 
     def side_by_side(self) -> AbstractContextManager[Map]:
@@ -62,29 +62,29 @@ class Engine:
 
 
 def session(file: Path, threads: int, device_type: str = "cpu") -> Any:
-    """The network of an ONNX file, each run of it on so many threads. Raises StudyError where it cannot run there."""
+    """A session for an ONNX file with this number of threads. Raises StudyError if it cannot run there."""
     import onnxruntime
 
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[device_type]
     if provider not in onnxruntime.get_available_providers():
-        raise StudyError(f"has no {provider} here; install onnxruntime-gpu, or give DEVICE=cpu")
+        raise StudyError(f"has no {provider}; install onnxruntime-gpu, or give DEVICE=cpu")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors
-    # Threads wait for work by spinning, which suits the many small products of a network; once it has answered, they
-    # would take the time of what is timed next.
+    # Threads wait by spinning, which suits many small products; after a run it must stop, or it would slow down what is
+    # timed next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         opened = onnxruntime.InferenceSession(str(file), options, providers=[provider])
     except Exception as error:  # onnxruntime has a type for each reason
         raise StudyError(f"cannot run {file.name} ({one_line(error)})") from None
-    if provider not in opened.get_providers():  # it falls back on the processor without an error
+    if provider not in opened.get_providers():  # it silently falls back on the CPU
         raise StudyError(f"its {provider} cannot be loaded here; install the CUDA libraries that it needs")
     return opened
 
 
 def run(opened: Any, batch: Mapping[str, Any]) -> list[Floats]:
-    """The outputs of an open ``session`` for a batch. Raises MemoryError or StudyError where that fails."""
+    """The outputs of an open ``session`` for a batch. Raises MemoryError or StudyError."""
     try:
         outputs: list[Floats] = opened.run(None, dict(batch))
     except Exception as error:  # onnxruntime has a type for each reason
@@ -95,7 +95,7 @@ def run(opened: Any, batch: Mapping[str, Any]) -> list[Floats]:
 
 
 def _elsewhere(open_session: Callable[[], Any], batch: Mapping[str, Any]) -> Callable[[], Callable[[], object]]:
-    """With the library loaded, what opens the file and returns a call on the batch."""
+    """Load the library and return a function that opens the file and returns a call on the batch."""
     import onnxruntime  # noqa: F401
 
     return lambda: partial(run, open_session(), batch)

@@ -1,4 +1,4 @@
-"""What an engine is given and what it has to do; each is a module beside this one, and a line in ``registry``."""
+"""The inputs and the interface of an engine; each is a module of this wing and a line in ``registry``."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from qa_tradeoffs.evaluation.spans import Int64
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network, from which each engine is prepared.
+    """A trained network from which engines are prepared.
 
-    ``network``: in fp32, on the ``device``. ``pad_token_id``: its tokenizer's. ``precision``: in which torch runs it,
-    'fp32' or 'bf16'. ``folder``: for the files that engines make of it; it holds none of another network.
+    ``network``: in fp32, on the ``device``. ``pad_token_id``: its tokenizer's. ``precision``: torch's for it, 'fp32' or
+    'bf16'. ``folder``: for the files that engines write; it has none of another network.
     """
 
     network: Any
@@ -28,21 +28,21 @@ class Trained:
 
 
 class Engine(answers.Engine, Protocol):
-    """What runs a trained network when it serves."""
+    """Runs a trained network in service."""
 
     @property
     def file(self) -> Path | None:
-        """The file that it runs; None where that is the checkpoint."""
+        """The file that it runs; None if it runs the checkpoint."""
 
     @property
     def conditions(self) -> Mapping[str, str]:
-        """What its figures are recorded with, its ``precision`` among them."""
+        """The conditions recorded with its figures, including ``precision``."""
 
     def call(self, windows: Windows, rows: Int64) -> Callable[[], object]:
-        """A call that computes the logits of the windows ``rows``, for a clock: its inputs are on the device."""
+        """A call, for timing, that computes the logits of the windows ``rows``; its inputs are on the device."""
 
     def elsewhere(self, windows: Windows, rows: Int64) -> Callable[[], Callable[[], Callable[[], object]]] | None:
-        """What can be sent to another process, to measure the memory of such a call there.
+        """A picklable function for measuring the memory of such a call in another process.
 
-        It loads the libraries, and returns what opens the ``file`` and returns the call. None where there is no file.
+        It loads the libraries and returns a function that opens the ``file`` and returns the call. None without a file.
         """

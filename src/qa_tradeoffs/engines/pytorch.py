@@ -1,4 +1,4 @@
-"""A trained network in PyTorch, as it is trained: eager, in mixed precision where it was trained so."""
+"""A trained network in PyTorch as in training: eager, and in mixed precision if it was trained that way."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -15,8 +15,8 @@ from qa_tradeoffs.evaluation.answers import Map
 from qa_tradeoffs.evaluation.spans import Floats, Int64
 from qa_tradeoffs.models import families, inputs, precisions
 
-# Tokens of a batch. On a processor larger ones are no faster; all that run at a time share a budget, so that their
-# memory does not grow with the cores. A GPU needs many at once (as reasoned: it was not run on one), within some GiB.
+# Tokens per batch. Larger batches are no faster on a CPU; concurrent ones share a budget, so that memory does not grow
+# with the cores. A GPU needs large batches, within some GiB (a guess that was not tested on a GPU).
 _ON_A_CORE, _ON_ALL_CORES, _ON_A_GPU = 1024, 16_384, 32_768
 
 
@@ -40,7 +40,7 @@ class Engine:
         self._precision, self.conditions = precision, {"precision": precision}
         self._inputs, on_cpu = inputs.of(network), self._device.type == "cpu"
         alone = families.one_at_a_time(network)
-        # An accelerator's memory is for one batch at a time: the other thread meanwhile searches the spans of the last.
+        # A GPU computes one batch at a time; the other thread meanwhile searches the spans of the previous one.
         self._turn = nullcontext() if on_cpu and not alone else threading.Lock()
         self.at_once = (1 if alone else torch.get_num_threads()) if on_cpu else 2
         self.batch_tokens = min(_ON_A_CORE, _ON_ALL_CORES // self.at_once) if on_cpu else _ON_A_GPU
@@ -51,40 +51,40 @@ class Engine:
         batch = self._inputs.batch(windows, rows, self._pad_token_id)
         with self._turn:
             output = self._output({name: self._placed(values) for name, values in batch.items()})
-        both = torch.stack((output.start_logits, output.end_logits))  # so that a GPU is waited for once
+        both = torch.stack((output.start_logits, output.end_logits))  # one synchronisation with a GPU
         wide = torch.promote_types(both.dtype, torch.float32)  # half precision would round the sums
         start, end = both.to("cpu", wide).numpy()
         return start, end
 
     def call(self, windows: Windows, rows: Int64) -> Callable[[], object]:
-        """A call of the network that answers these rows, which are on the device."""
+        """A call of the network for these rows, which are on the device."""
         batch = self._inputs.batch(windows, rows, self._pad_token_id)
         placed = {name: values.to(self._device) for name, values in batch.items()}
         return torch.inference_mode()(lambda: self._output(placed).start_logits)
 
     def elsewhere(self, windows: Windows, rows: Int64) -> None:
-        """Nothing: it has no file of its own."""
+        """None: there is no exported file."""
 
     def side_by_side(self) -> AbstractContextManager[Map]:
-        """On a CPU a batch for each core, if the network allows it; else two, one of them on the accelerator."""
+        """On a CPU one batch per core, if the network is thread-safe; else two, one of them on the GPU."""
         return side_by_side(self.at_once)
 
     def _output(self, batch: dict[str, torch.Tensor]) -> Any:
-        with precisions.autocast(self._device, self._precision):  # autocast is a thread's own
+        with precisions.autocast(self._device, self._precision):  # autocast is per thread
             return self._network(**batch)
 
     def _placed(self, values: torch.Tensor) -> torch.Tensor:
         if self._device.type == "cpu":
             return values
-        return values.pin_memory().to(self._device, non_blocking=True)  # copied while the last batch is computed
+        return values.pin_memory().to(self._device, non_blocking=True)  # copied while the previous batch is computed
 
 
 @contextmanager
 def side_by_side(threads: int) -> Iterator[Map]:
-    """A map of so many threads that each compute alone.
+    """A map over this many threads, each of which computes on one core.
 
-    On two cores, two batches side by side take less time than one after the other with both cores: what is too small to
-    be shared, and all that is between the operations, keeps both of them busy.
+    On two cores, two concurrent batches take less time than two consecutive ones on both cores: operations that are too
+    small to be parallel, and the gaps between operations, then occupy only one core.
     """
     if threads == 1:
         yield map
@@ -94,4 +94,4 @@ def side_by_side(threads: int) -> Iterator[Map]:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield pool.map
     finally:
-        torch.set_num_threads(before)  # of the matrix library it is one number for all threads
+        torch.set_num_threads(before)  # the matrix library has one number for all threads

@@ -1,4 +1,4 @@
-"""A trained network in PyTorch under bf16 autocast: the same weights, multiplied in 16 bits."""
+"""A trained network in PyTorch under bf16 autocast: the same weights, with products in 16 bits."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ from qa_tradeoffs.models import precisions
 
 
 def prepare(trained: Trained) -> pytorch.Engine:
-    """The network in bf16. Raises StudyError where torch uses that anyway, or device or network cannot."""
+    """The network in bf16. Raises StudyError if torch uses bf16 anyway, or if device or network cannot."""
     if trained.precision == "bf16":
-        raise StudyError("is what torch runs here already, by the study's training.precision")
+        raise StudyError("is what torch already uses here, by the study's training.precision")
     if not precisions.native_bf16(trained.device.type):
         raise StudyError("this device does not multiply bf16 natively")
     engine = pytorch.Engine(trained.network, trained.pad_token_id, trained.device, "bf16")
     try:
         engine.logits(export.sample(trained.network), np.array([0]))
-    except Exception as error:  # each network has its own way to fail
+    except Exception as error:  # each network fails in its own way
         raise StudyError(f"cannot compute this network ({one_line(error)})") from None
     return engine

@@ -1,4 +1,4 @@
-"""The engines by the names that a study gives them."""
+"""The engines under the names used in studies."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from qa_tradeoffs.engines import onnx_int8, onnx_runtime, pytorch, pytorch_bf16
 from qa_tradeoffs.engines.protocol import Engine, Trained
 from qa_tradeoffs.metrics.records import Record
 
-# Of each, what prepares it. Raises StudyError, whose sentence goes on after the engine's name, where it cannot be used.
+# Each function raises StudyError if the engine cannot be used; its message continues after the engine's name.
 PREPARE: dict[str, Callable[[Trained], Engine]] = {
     "torch": pytorch.prepare,
     "torch-bf16": pytorch_bf16.prepare,
@@ -18,19 +18,19 @@ PREPARE: dict[str, Callable[[Trained], Engine]] = {
 
 
 def prepare(name: str, trained: Trained) -> Engine:
-    """The engine, ready to answer. Raises StudyError where it is not installed, or cannot run this network here."""
+    """The engine, ready to answer. Raises StudyError if it is not installed or cannot run this network here."""
     try:
         return PREPARE[name](trained)
     except ImportError as error:  # an engine's libraries are imported when it is prepared
         raise StudyError(f"{name}: is not installed ({one_line(error)})") from None
     except MemoryError:
-        raise StudyError(f"{name}: memory does not suffice for it") from None
+        raise StudyError(f"{name}: memory ran out") from None
     except StudyError as error:
         raise StudyError(f"{name}: {error}") from None
 
 
 def missing(reasons: Mapping[str, str]) -> list[Record]:
-    """A record for each engine that could not be used, from its reason by name."""
+    """One record per engine that could not be used; ``reasons`` by name."""
     return [
         Record.of("engine_missing", 1, "1", conditions={"engine": name, "reason": reason})
         for name, reason in reasons.items()
@@ -38,7 +38,7 @@ def missing(reasons: Mapping[str, str]) -> list[Record]:
 
 
 def prepare_all(names: Sequence[str], trained: Trained) -> tuple[dict[str, Engine], dict[str, str]]:
-    """The engines of these names that can be used, and of each that cannot the reason."""
+    """The engines that can be used, by name, and the reasons why others cannot."""
     ready, reasons = dict[str, Engine](), dict[str, str]()
     for name in names:
         try:

@@ -1,4 +1,4 @@
-"""A trained model in a folder to be shipped: an exported network, its tokenizer, how it is asked. Needs no torch."""
+"""A trained model in a folder for deployment: exported network, tokenizer and settings. Needs no torch."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ _SETTINGS = "serving.json"
 
 
 class Serving(Strict):
-    """How the network of the folder is asked: fields of Reading in ``reading``, of Rows in ``names`` and ``rows``."""
+    """Settings of the folder's network: fields of Reading in ``reading``, of Rows in ``names`` and ``rows``."""
 
     format: Literal[1] = 1
     engine: str
@@ -34,30 +34,30 @@ class Serving(Strict):
 
 
 def is_shipped(folder: Path) -> bool:
-    """Whether the folder is one of these, and no checkpoint."""
+    """Whether the folder is one of these rather than a checkpoint."""
     return is_file(folder / _SETTINGS)
 
 
 def load(folder: Path, device: str = "cpu") -> tuple[Engine, Any, int | None, Reading]:
-    """The engine of a shipped folder, its tokenizer, the longest row that it takes, and how its study reads questions.
+    """The engine of a shipped folder, its tokenizer, the longest row that it supports, and its study's reading.
 
-    Raises StudyError naming what is missing, broken or another one than was shipped, and for a ``device`` but the
-    processor.
+    Raises StudyError naming what is missing, broken or changed since it was shipped, and for any ``device`` but the
+    CPU.
     """
     if device not in ("cpu", "auto"):
-        raise StudyError(f"DEVICE: {folder} runs on the processor; choose cpu or auto, not {device}")
+        raise StudyError(f"DEVICE: {folder} runs on the CPU; choose cpu or auto, not {device}")
     settings = validated(Serving, read_json(folder / _SETTINGS), folder / _SETTINGS)
     file = folder / NETWORK
     if hashlib.sha256(read_bytes(file)).hexdigest() != settings.sha256:
-        raise StudyError(f"{file}: is not the network that {_SETTINGS} was written with; export it again")
+        raise StudyError(f"{file}: does not match its {_SETTINGS}; export it again")
     try:
         rows = Rows(frozenset(settings.names), **settings.rows)  # type: ignore[arg-type]
         reading = Reading(**settings.reading)  # type: ignore[arg-type]
     except TypeError as error:
-        raise StudyError(f"{folder / _SETTINGS}: is not of this version ({one_line(error)}); export it again") from None
+        raise StudyError(f"{folder / _SETTINGS}: has another version ({one_line(error)}); export it again") from None
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # of many types for a broken folder
+    except Exception as error:  # a broken folder raises many types
         raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
     engine = Engine(file, rows, settings.pad_token_id, "cpu", _cores(), settings.conditions)
     return engine, tokenizer, rows.longest, reading
@@ -66,7 +66,7 @@ def load(folder: Path, device: str = "cpu") -> tuple[Engine, Any, int | None, Re
 def write(
     folder: Path, engine: str, rows: Rows, pad_token_id: int, reading: Reading, conditions: dict[str, str]
 ) -> None:
-    """Write the settings of a folder whose network and tokenizer are there."""
+    """Write the settings of a folder that has its network and tokenizer."""
     settings = Serving(
         engine=engine,
         sha256=hashlib.sha256((folder / NETWORK).read_bytes()).hexdigest(),

@@ -1,1 +1,1 @@
-"""From logits to answers to scores; asking a checkpoint; the metric for the evaluate library."""
+"""From logits to answers to scores; the metric for the evaluate library."""

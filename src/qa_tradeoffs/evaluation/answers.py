@@ -1,6 +1,6 @@
-"""One answer per question from the logits of its windows, whatever computed them.
+"""One answer per question from the logits of its windows, whichever engine computed them.
 
-A question's windows compete with one another, and their spans share one sum of probabilities.
+All windows of a question compete, and their spans share one probability distribution.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from qa_tradeoffs.evaluation.spans import Float64, Floats, Int64, best_spans, no
 from qa_tradeoffs.study.config import Study
 
 _CHUNK = 4096  # questions whose windows are in memory at a time
-_BATCHES_EACH = 4  # at least, for each of those that are computed side by side, where there are so many windows
+_BATCHES_EACH = 4  # minimum number of batches per concurrent worker, if there are enough windows
 
-Progress = Callable[[int, int], None]  # takes how many are done, and how many there are in all
-Map = Callable[[Callable[[Int64], Float64], Iterable[Int64]], Iterator[Float64]]  # as the built-in map
+Progress = Callable[[int, int], None]  # takes the number done and the total
+Map = Callable[[Callable[[Int64], Float64], Iterable[Int64]], Iterator[Float64]]  # like the built-in map
 
 
 @dataclass(frozen=True)
 class Reading:
     """How questions are read and their answers chosen.
 
-    ``max_length``: tokens of a window, of which neighbours share ``stride``. ``max_question_tokens``: of a question,
-    which is cut to them. ``max_answer_tokens``: of the longest span. ``batch_tokens``: of the largest batch, padding
-    included; None: as suits the engine and the number of windows. ``v2``: a question may have no answer.
+    ``max_length``: tokens per window, of which neighbours share ``stride``. ``max_question_tokens``: longer questions
+    are truncated. ``max_answer_tokens``: of the longest span. ``batch_tokens``: of the largest batch, padding included;
+    None: chosen for the engine and the number of windows. ``v2``: a question may have no answer.
     """
 
     max_length: int = 384
@@ -43,7 +43,7 @@ class Reading:
 
     @classmethod
     def of(cls, study: Study) -> Reading:
-        """The one that a study's file sets."""
+        """The settings of a study."""
         recipe, plan = study.training, study.evaluation
         return cls(
             recipe.max_length,
@@ -62,8 +62,8 @@ class Reading:
 class Engine(Protocol):
     """What computes the logits of a trained network; ``engines`` has a module for each.
 
-    ``at_once``: batches that it computes side by side. ``batch_tokens``: of a batch beyond which it is no faster, or
-    all of them together would take too much memory.
+    ``at_once``: batches that it computes concurrently. ``batch_tokens``: batch size beyond which it is no faster or
+    concurrent batches would take too much memory.
     """
 
     at_once: int
@@ -80,14 +80,14 @@ class Engine(Protocol):
 
 
 def _unseen(done: int, of: int) -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
 
 class Predictions(NamedTuple):
     """One row per question, in the order of the examples.
 
-    ``text`` is the best span ``context[char_start:char_end]``; "" and both -1 where a context has no token.
-    ``score`` is its start logit + end logit; -inf where there is none.
+    ``text`` is the best span ``context[char_start:char_end]``; "" and both -1 if the context has no tokens.
+    ``score`` is its start logit + end logit; -inf if there is no span.
     ``probability`` is its share of exp(score) among all admissible spans of all the question's windows and,
     for v2.0, the no-answer option.
     ``no_answer_score`` is the no-answer score - ``score``: above 0, the model prefers not to answer.
@@ -105,9 +105,9 @@ class Predictions(NamedTuple):
 def answer(
     engine: Engine, tokenizer: Any, examples: Sequence[Example], reading: Reading, progress: Progress = _unseen
 ) -> Predictions:
-    """Answer any number of ``examples``: windows are built, answered and let go, some thousand questions at a time.
+    """Answer any number of ``examples``, building and releasing windows for some thousand questions at a time.
 
-    ``progress`` counts questions. Raises StudyError where the logits are not finite.
+    ``progress`` counts questions. Raises StudyError if the logits are not finite.
     """
 
     def of_chunk(begin: int) -> Predictions:
@@ -124,15 +124,15 @@ def answer(
 def predict(
     engine: Engine, windows: Windows, examples: Sequence[Example], reading: Reading, progress: Progress = _unseen
 ) -> Predictions:
-    """Answer ``examples`` with the ``windows`` that features.build made of them; ``progress`` counts windows.
+    """Answer ``examples`` from their ``windows`` by features.build; ``progress`` counts windows.
 
-    As in SQuAD v2.0's customary baseline, the no-answer score is the start logit + end logit of the leading
-    special token, the lowest over a question's windows.
+    As in the usual baseline for SQuAD v2.0, the no-answer score is the start logit + end logit of the leading
+    special token, minimised over a question's windows.
     """
     columns = _per_window(engine, windows, reading, progress)
     score, first, last, log_normaliser, no_answer = columns  # float64 (n_windows,) each
     begins = np.searchsorted(windows.example, np.arange(len(examples)))  # each question's first window
-    best = np.lexsort((-score, windows.example))[begins]  # stable: of equal scores the earlier window's
+    best = np.lexsort((-score, windows.example))[begins]  # stable: the earlier window wins ties
     normaliser = np.logaddexp.reduceat(log_normaliser, begins)
     no_answer = np.minimum.reduceat(no_answer, begins)
     if reading.v2:
@@ -165,7 +165,7 @@ def _per_window(engine: Engine, windows: Windows, reading: Reading, progress: Pr
     columns = np.empty((5, len(windows.lengths)))
     done = 0
     parts = batches(windows.lengths, reading.batch_tokens or _batch_tokens(engine, windows))
-    # Of fewer, each is computed by all cores, one after the other.
+    # Fewer batches are computed one after the other, each by all cores.
     enough = len(parts) >= engine.at_once
     with engine.side_by_side() if enough else nullcontext(map) as each:
         for rows, part in zip(parts, each(of_batch, parts), strict=True):
@@ -178,6 +178,6 @@ def _per_window(engine: Engine, windows: Windows, reading: Reading, progress: Pr
 
 
 def _batch_tokens(engine: Engine, windows: Windows) -> int:
-    """Tokens of a batch: so few that the longest batches, which come first, leave nobody waiting at the end."""
+    """Tokens per batch, small enough to keep all workers busy until the end."""
     share = int(windows.lengths.sum()) // (_BATCHES_EACH * engine.at_once)
     return max(1, min(engine.batch_tokens, share))

@@ -1,10 +1,10 @@
-"""An untrained baseline: the answer is the phrase surrounded by most words of the question.
+"""An untrained baseline: the answer is the phrase whose surroundings share most words with the question.
 
 The sliding window of Richardson et al. (2013, MCTest), as Rajpurkar et al. (2016, arXiv 1606.05250, section 5.1)
-use it for SQuAD: keep the candidates in the sentence that shares most with the question, then take the one in
-whose window most question words stand. A shared word counts log(1 + 1 / its count in the passage), so that rare
-words count most. They take candidates from a parser; here they are the runs of words, cut to ``MAX_TOKENS``, that
-are neither function words nor punctuation nor in the question.
+use it for SQuAD: keep the candidates in the sentence that shares most with the question, then take the one whose
+window has most question words. A shared word counts log(1 + 1 / its count in the passage), so that rare words count
+most. They take candidates from a parser; here they are runs of up to ``MAX_TOKENS`` words that are neither function
+words nor punctuation nor in the question.
 """
 
 import re
@@ -20,7 +20,7 @@ from qa_tradeoffs.metrics import languages
 
 MAX_TOKENS = 5
 
-# A character of a script without blanks between words is a token, as F1 counts it.
+# In scripts without spaces between words each character is a token, as in F1.
 _WORD = rf"[^\W{languages.CHARACTERS}]+"
 _TOKEN = re.compile(rf"[{languages.CHARACTERS}]|{_WORD}(?:[.,'’–-]{_WORD})*|[^\w\s]")
 _FUNCTION_WORDS = frozenset(
@@ -57,12 +57,12 @@ def answer(example: Example) -> str:
     if not candidates:
         return ""
     of_sentences = np.bincount(passage.sentences, weights=shared * passage.is_first_in_sentence)
-    of_sentence = of_sentences[passage.sentences]  # that of each token
+    of_sentence = of_sentences[passage.sentences]  # for each token
     best = max(of_sentence[start] for start, _ in candidates)
     before = np.concatenate(([0.0], np.cumsum(shared)))
 
     def window_then_length(span: tuple[int, int]) -> tuple[float, int]:
-        # Neighbours often share their best window; then the longer one wins, then the earlier one.
+        # Neighbours often share their best window; the longer one wins, then the earlier one.
         return _window_score(before, *span, len(question)), span[1] - span[0]
 
     start, end = max((span for span in candidates if of_sentence[span[0]] == best), key=window_then_length)
@@ -96,7 +96,7 @@ def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _window_score(before: npt.NDArray[np.float64], start: int, end: int, n_question: int) -> float:
-    """The most shared weight in any window over tokens start to end that has room for the question's words too."""
+    """The highest shared weight of any window around tokens start to end that also fits the question's words."""
     firsts = np.arange(max(0, start - n_question), start + 1)
     lasts = np.minimum(firsts + n_question + end - start, len(before) - 1)
-    return round(float((before[lasts] - before[firsts]).max()), 9)  # equal but for rounding is equal
+    return round(float((before[lasts] - before[firsts]).max()), 9)  # ties must not depend on rounding

@@ -1,11 +1,11 @@
-"""What a perfect model would score: one that points at the right tokens, within this study's windows and limits.
+"""The ceiling: the score of a perfect model, which picks the right tokens within this study's windows and limits.
 
-The right tokens are those that overlap a reference answer, or one token fewer at an end where they hold more than the
-reference; of a reference that is too long, or whole in no window, they are its part that fits with the best F1. A
-question without an answer is left without one. Questions that are cut to the same tokens, about one context, are one
-question to a model: it gets whichever of their answers scores best for all of them.
+The right tokens are those that overlap a reference answer, or one token fewer at an end where they exceed the
+reference. If a reference is too long or in no window as a whole, they are the part of it with the best F1. A question
+without an answer is left without one. Questions about one context that are truncated to the same tokens are one
+question to a model: it gives the answer that scores best over all of them.
 
-What is missing to 100 no model can reach by learning, only the study file or the data can give it.
+The gap to 100 cannot be closed by training, only by changing the study file or the data.
 """
 
 from collections import defaultdict
@@ -24,13 +24,13 @@ from qa_tradeoffs.metrics.records import Record
 
 _CHUNK = 4096  # questions whose windows are in memory at a time
 
-# Why an exact match is out of reach.
+# Why an exact match is impossible.
 LONG, WINDOW, OFFSETS, QUESTION = "long answer", "no window", "offsets", "question cut"
 CAUSES = {
     LONG: "its answers are longer than max_answer_tokens",
-    WINDOW: "its answers are whole in no window",
-    OFFSETS: "its answers do not begin and end where tokens do",
-    QUESTION: "cut to max_question_tokens it is the same as another question",
+    WINDOW: "no window contains a whole answer",
+    OFFSETS: "its answers do not start and end at token boundaries",
+    QUESTION: "truncated to max_question_tokens, it equals another question",
 }
 
 
@@ -39,8 +39,8 @@ def of(
 ) -> pd.DataFrame:
     """One row per question, in the order of ``examples``, scored by the rules of ``language``.
 
-    Columns: id, question, tokens (of the question before it is cut), reference (the first), best (what a perfect model
-    answers), exact_match (0 or 1), f1 (0 to 1), and cause, the one of CAUSES why there is no exact match, '' for one.
+    Columns: id, question, tokens (of the whole question), reference (the first), best (a perfect model's answer),
+    exact_match (0 or 1), f1 (0 to 1), and cause, the key of CAUSES that prevents an exact match, or ''.
     """
     rules = languages.normalizer(language)
     best, causes = [], []
@@ -61,7 +61,7 @@ def of(
         over_all = np.sum(scores, axis=1).tolist()  # EM, then F1
         for i, row in enumerate(rows):
             if scores[i][i][0]:
-                causes[row] = QUESTION  # on its own it would be in reach
+                causes[row] = QUESTION  # alone, the exact match would be possible
             best[row] = answers[over_all.index(max(over_all))]
     references = {example.id: example.answers for example in examples}
     scored = squad.score_questions(dict(zip(references, best, strict=True)), references, reading.v2, rules)
@@ -79,7 +79,7 @@ def of(
 
 
 def records(ceiling: pd.DataFrame, reading: Reading) -> list[Record]:
-    """EM and F1 of a perfect model, in points, and how many questions are out of its reach, by cause, or were cut."""
+    """EM and F1 of a perfect model, in points, and how many questions it misses, by cause, or were truncated."""
     n, cut_to = len(ceiling), reading.max_question_tokens
     limits = {LONG: reading.max_answer_tokens, WINDOW: reading.max_length, QUESTION: cut_to}
     found = [Record.of(f"ceiling_{name}", 100 * ceiling[name].mean(), "points", n) for name in ("exact_match", "f1")]
@@ -93,7 +93,7 @@ def records(ceiling: pd.DataFrame, reading: Reading) -> list[Record]:
 
 
 def table(ceiling: pd.DataFrame) -> pd.DataFrame:
-    """The causes for a reader, each with its number of questions and the first of them with the answer that remains."""
+    """The causes for a reader, each with its number of questions, the first of these and its best possible answer."""
     missed = ceiling[ceiling["cause"] != ""]
     first = missed.drop_duplicates("cause").set_index("cause")
     columns = {
@@ -109,7 +109,7 @@ def table(ceiling: pd.DataFrame) -> pd.DataFrame:
 def _best(
     example: Example, windows: list[NDArray[np.int32]], reading: Reading, rules: squad.Normalize
 ) -> tuple[str, str]:
-    """The best answer, '' where there is none, and what keeps it from an exact match if it is none.
+    """The best answer, '' if there is none, and what prevents an exact match, '' if it is one.
 
     ``windows`` are the offsets (n, 2) of the context's tokens in each of the question's windows.
     """
@@ -134,7 +134,7 @@ def _best(
 
 
 def _tries(first: int, last: int, limit: int) -> Iterator[tuple[int, int]]:
-    """First and last token of the spans to try within ``first`` to ``last``, of at most ``limit`` tokens."""
+    """First and last token of the spans of at most ``limit`` tokens to try between ``first`` and ``last``."""
     if last - first >= limit:
         yield from ((start, start + limit - 1) for start in range(first, last - limit + 2))
         return
@@ -144,7 +144,7 @@ def _tries(first: int, last: int, limit: int) -> Iterator[tuple[int, int]]:
 
 
 def _alike(examples: Sequence[Example], questions: list[list[int]], limit: int) -> list[list[int]]:
-    """Rows of different questions that are the same input once they are cut: groups of two or more."""
+    """Rows of different questions that become the same input by truncation: groups of two or more."""
     groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for row, (example, ids) in enumerate(zip(examples, questions, strict=True)):
         groups[example.context, *ids[:limit]].append(row)

@@ -23,7 +23,7 @@ _NO_ANSWER = "(no answer)"
 
 
 def language(study: Study, examples: Sequence[Example]) -> str:
-    """The language whose rules count words: the study's, or what the script of the references tells."""
+    """The language whose rules split words: the study's, or the one detected from the references' script."""
     return study.evaluation.language or languages.detect(text for example in examples for text in example.answers)
 
 
@@ -32,12 +32,11 @@ def score(
 ) -> pd.DataFrame:
     """One row per question, in the order of ``examples``, scored by the rules of ``language``.
 
-    Columns: id, prediction (for v2.0 '' where ``no_answer_score`` exceeds ``threshold``), exact_match (0 or 1), f1
-    (0 to 1), no_answer_score (logits), and of the best span, even where it is not the prediction: score (logits),
-    probability, char_start and char_end in the context; for v2.0 also span_exact_match and span_f1, and has_answer,
-    which is of the question: from these and no_answer_score every other threshold's scores follow. Of the question:
-    references, its reference answers as JSON, article, its title, and passage, a number from 0 in the order of the
-    examples.
+    Columns: id, prediction (for v2.0 '' if ``no_answer_score`` exceeds ``threshold``), exact_match (0 or 1), f1
+    (0 to 1) and no_answer_score (logits). For the best span, even if it is not the prediction: score (logits),
+    probability, char_start and char_end in the context, and for v2.0 span_exact_match and span_f1. For the question:
+    has_answer (v2.0), references, its reference answers as JSON, article, its title, and passage, numbered from 0 in
+    the order of the examples. The scores at any other threshold follow from these columns.
     """
     frame = pd.DataFrame(predictions._asdict()).rename(columns={"text": "prediction"})
     spans = scores = _scores(predictions.text, examples, v2, language)
@@ -51,7 +50,7 @@ def score(
 
 
 def _scores(texts: Iterable[str], examples: Sequence[Example], v2: bool, language: str) -> squad.QuestionScores:
-    """Scores of an answer to each of the examples, whatever its no-answer score."""
+    """Scores of one answer per example, regardless of no-answer scores."""
     references = {example.id: example.answers for example in examples}
     by_id = dict(zip(references, texts, strict=True))
     return squad.score_questions(by_id, references, v2, languages.normalizer(language))
@@ -73,9 +72,9 @@ def threshold(
     answer: Callable[[Sequence[Example]], Predictions],
     language: str = OFFICIAL,
 ) -> Threshold:
-    """The no-answer threshold with the best F1 on the ``held_out`` questions; the ``given`` one where there are none.
+    """The no-answer threshold with the best F1 on the ``held_out`` questions; the ``given`` one if there are none.
 
-    ``answer`` gives the predictions of the model for some questions.
+    ``answer`` returns the model's predictions for some questions.
     """
     if not held_out:
         return Threshold(given)
@@ -86,7 +85,7 @@ def threshold(
 
 
 def threshold_records(threshold: Threshold, *, v2: bool) -> list[Record]:
-    """The no-answer threshold and, where it was chosen, the F1 that it reached there; v2.0 only."""
+    """The no-answer threshold and, if it was chosen, its F1 on the held-out questions; v2.0 only."""
     if not v2:
         return []
     if threshold.f1 is None:
@@ -99,9 +98,9 @@ def threshold_records(threshold: Threshold, *, v2: bool) -> list[Record]:
 
 
 def threshold_table(threshold: Threshold, *, v2: bool, fine_tuned: bool = False) -> pd.DataFrame:
-    """The threshold and where it comes from, for a reader; no row for v1.1.
+    """The threshold and its origin, for a reader; no row for v1.1.
 
-    ``fine_tuned``: the checkpoint came so, and may have been trained on the questions that the threshold was chosen on.
+    ``fine_tuned``: the checkpoint came fine-tuned, and may have been trained on the held-out questions.
     """
     if not v2:
         return pd.DataFrame()
@@ -113,7 +112,7 @@ def threshold_table(threshold: Threshold, *, v2: bool, fine_tuned: bool = False)
 
 
 def records(frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, language: str = OFFICIAL) -> list[Record]:
-    """EM and F1 in points with 95 % intervals over questions, those of the baseline after them.
+    """EM and F1 in points with 95 % intervals over questions, followed by those of the baseline.
 
     For v2.0 also the official script's HasAns_* and NoAns_* figures.
     """

@@ -1,7 +1,7 @@
 """SQuAD's exact match and F1 behind the interface of the ``evaluate`` library, without the network.
 
-``evaluate.load`` takes the path of this file; what goes in and comes out is as for its ``squad`` metric, but for
-``language``, which says how words are counted.
+``evaluate.load`` takes the path of this file; inputs and outputs are those of its ``squad`` metric, plus ``language``,
+which says how words are split.
 """
 
 import logging
@@ -21,8 +21,8 @@ _INPUTS = """
 Args:
     predictions: list of {"id": str, "prediction_text": str}
     references: list of {"id": str, "answers": {"text": list of str, "answer_start": list of int}}
-    language: two-letter code. "en" (default) has the official rules of SQuAD, the others those of MLQA, by which, for
-        one, each character of Chinese counts as a word.
+    language: two-letter code. "en" (default) means the official rules of SQuAD, others those of MLQA, by which each
+        character of Chinese, for example, counts as a word.
 
 Returns:
     {"exact_match": points from 0 to 100, "f1": points from 0 to 100}. A question without a prediction scores 0.
@@ -51,7 +51,7 @@ class SquadMetric(evaluate.Metric):  # type: ignore[misc]
         language: str = languages.OFFICIAL,
     ) -> dict[str, float]:
         if language not in LANGUAGES:
-            raise StudyError(f"language: {language!r} has no rules; choose one of {', '.join(LANGUAGES)}")
+            raise StudyError(f"language: {language!r} is not supported; choose one of {', '.join(LANGUAGES)}")
         scores = score_questions(
             {row["id"]: row["prediction_text"] for row in _without_repeats(predictions, "predictions")},
             {row["id"]: row["answers"]["text"] for row in _without_repeats(references, "references")},
@@ -65,5 +65,5 @@ class SquadMetric(evaluate.Metric):  # type: ignore[misc]
 def _without_repeats(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     question_id, count = Counter(row["id"] for row in rows).most_common(1)[0]
     if count > 1:
-        raise StudyError(f"{name} have the id {question_id!r} {count} times; each question counts once")
+        raise StudyError(f"{name} have the id {question_id!r} {count} times; ids must be unique")
     return rows

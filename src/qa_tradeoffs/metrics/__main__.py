@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--language",
         choices=LANGUAGES,
-        help="how words are counted: en, the official rules, else MLQA's (what the script of the answers tells)",
+        help="how words are split: en by the official rules, others by MLQA's (default: detected from the answers)",
     )
     parser.add_argument("--na-prob-file", type=Path, help="with --v2, JSON object: no-answer score by question id")
     parser.add_argument("--na-prob-thresh", type=float, default=1.0, help="predict '' above this score (1.0)")

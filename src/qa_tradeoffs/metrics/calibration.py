@@ -1,9 +1,8 @@
-"""Whether a model knows when it is right: calibration, and accuracy when the least sure questions stay unanswered.
+"""Whether a model knows when it is right: calibration, and accuracy if the least confident answers are withheld.
 
-A function takes n questions, ``confidence`` (n,) in [0, 1] and ``correct`` (n,) in {0, 1}, and ``counts`` (r, n), how
-often each question is in each of r resamples, which need not be of n questions: in the sample itself, once. Questions
-of equal confidence have no order: each is spread evenly over the ranks that they share, which gives the mean over all
-their orderings.
+Arguments are, for n questions, ``confidence`` (n,) in [0, 1], ``correct`` (n,) in {0, 1} and ``counts`` (r, n), how
+often each question is in each of r resamples of any size; for the sample itself all ones. Questions of equal confidence
+are spread evenly over the ranks that they share, which gives the mean over all their orderings.
 """
 
 import numpy as np
@@ -13,10 +12,10 @@ Floats = npt.NDArray[np.float64]
 
 
 def bins(confidence: Floats, edges: npt.ArrayLike) -> Floats:
-    """(n, k): the part of each question that is in each of k bins, questions sorted by rising confidence.
+    """(n, k): the fraction of each question that is in each of k bins, questions sorted by rising confidence.
 
-    ``edges`` (k + 1,) are the shares of the questions at which bins begin and end. Bins cut between ranks, so that each
-    has its exact share: np.linspace(0, 1, k + 1) are bins of equal mass.
+    ``edges`` (k + 1,) are the shares of the questions at which bins begin and end. Questions may be split between bins,
+    so that each bin has its exact share: np.linspace(0, 1, k + 1) gives bins of equal mass.
     """
     _, group, sizes = np.unique(confidence, return_inverse=True, return_counts=True)
     ends = np.cumsum(sizes)[group][:, None]
@@ -28,31 +27,31 @@ def bins(confidence: Floats, edges: npt.ArrayLike) -> Floats:
 
 
 def mean_in(parts: Floats, values: Floats, counts: Floats) -> Floats:
-    """(r, k): the mean of ``values`` (n,) in each of the bins ``parts`` (n, k); NaN where a resample left one empty."""
+    """(r, k): the mean of ``values`` (n,) in each of the bins ``parts`` (n, k); NaN for empty bins of a resample."""
     with np.errstate(invalid="ignore"):
         means: Floats = (counts @ (parts * values[:, None])) / (counts @ parts)
     return means
 
 
 def calibration_error(parts: Floats, confidence: Floats, correct: Floats) -> float:
-    """Expected calibration error in [0, 1], the mean gap of confidence and accuracy over the bins ``parts``.
+    """Expected calibration error in [0, 1], the mean gap between confidence and accuracy over the bins ``parts``.
 
-    Σ_k share of bin k · |accuracy in k − mean confidence in k| (Naeini, Cooper and Hauskrecht, 2015, AAAI), which for
-    bins of equal mass is also called adaptive. Chance alone makes it positive, and resampling adds chance: a bootstrap
-    interval of it never covers the 0 of a calibrated model. What it is to be compared with is ``calibrated_error``.
+    Σ_k share of bin k · |accuracy in k − mean confidence in k| (Naeini, Cooper and Hauskrecht, 2015, AAAI), also called
+    adaptive for bins of equal mass. Chance makes it positive even for a calibrated model, and resampling adds to that,
+    so that a bootstrap interval never covers 0. Compare it with ``calibrated_error`` instead.
     """
     return float(np.abs((correct - confidence) @ parts).sum() / len(correct))
 
 
 def calibrated_error(parts: Floats, confidence: Floats, rng: np.random.Generator, draws: int) -> Floats:
-    """(draws,): the calibration errors that chance alone gives a perfectly calibrated model of these confidences."""
+    """(draws,): calibration errors of a perfectly calibrated model with these confidences, by chance alone."""
     correct = rng.random((draws, len(confidence))) < confidence
     errors: Floats = np.abs((correct - confidence) @ parts).sum(axis=1) / len(confidence)
     return errors
 
 
 def accuracy_at(coverages: Floats, confidence: Floats, correct: Floats, counts: Floats) -> Floats:
-    """(r, k): the share right among the most confident answers of each resample, for k shares of its questions."""
+    """(r, k): accuracy of the most confident answers of each resample, for k shares of its questions."""
     order = np.argsort(-confidence, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(confidence[order])), len(order) - 1)  # of each group of equal confidence
     drawn = counts[:, order]
@@ -65,10 +64,10 @@ def accuracy_at(coverages: Floats, confidence: Floats, correct: Floats, counts: 
 
 
 def area_under_risk_coverage(confidence: Floats, correct: Floats, counts: Floats) -> Floats:
-    """(r,): the mean over k = 1 … n of the share of wrong answers among the k most confident ones, in [0, 1].
+    """(r,): the share of wrong answers among the k most confident, averaged over k = 1 … n, in [0, 1].
 
     Risk against coverage: El-Yaniv and Wiener, 2010 (JMLR 11); this area: Geifman, Uziel and El-Yaniv, 2019 (ICLR). The
-    answer at rank i counts in the k most confident for all k ≥ i, so that its weight is Σ_{k ≥ i} 1/k.
+    answer at rank i is among the k most confident for all k ≥ i, so its weight is Σ_{k ≥ i} 1/k.
     """
     order = np.argsort(-confidence, kind="stable")
     drawn, wrong = np.take(counts, order, axis=1), 1 - correct[order]

@@ -1,10 +1,10 @@
-"""Measured seconds × a dated price: arithmetic only, so that a new price never needs a new measurement.
+"""Costs: measured seconds × a dated price; arithmetic only, so that a new price needs no new measurement.
 
-Of models that run on one machine, the price changes every cost by the same factor: neither who is cheapest nor after
-how many questions one pays back depends on it. The price decides between machines; the utilisation, between models
-that differ in what they cost to train.
+For models on one machine, the price scales every cost by the same factor: it affects neither which model is cheapest
+nor the break-even point. It matters for the choice of machine; the utilisation matters for the choice between models
+with different training costs.
 
-Utilisation is the share of the paid time in which the machine answers, in (0, 1]; the rest is paid for waiting.
+Utilisation is the share of paid time in which the machine answers, in (0, 1]; it is idle for the rest.
 """
 
 import math
@@ -26,16 +26,16 @@ def usd_range(seconds: float, usd_per_hour: tuple[float, float]) -> tuple[float,
 
 
 def usd_per_million(seconds: float, usd_per_hour: tuple[float, float], utilisation: float = 1.0) -> tuple[float, float]:
-    """(lowest, highest) USD for 10⁶ questions, or passes, that take so many ``seconds`` each."""
+    """(lowest, highest) USD for 10⁶ questions, or passes, of ``seconds`` each."""
     low, high = usd_range(seconds * MILLION, usd_per_hour)
     return low / utilisation, high / utilisation
 
 
 def break_even(extra_to_train: float, saved_per_question: float) -> float:
-    """Questions after which a model has cost no more in all than another one, and never will again.
+    """Number of questions from which a model's total cost never exceeds another model's.
 
-    ``extra_to_train``: USD that it costs more than the other; ``saved_per_question``: USD that it costs less. 0: at
-    once. ``math.inf``: never; it costs more to serve, or as much to serve and more to train. On one machine this does
+    ``extra_to_train``: additional USD for training; ``saved_per_question``: USD saved in service. 0: from the start.
+    ``math.inf``: never, since it costs more to serve, or the same to serve and more to train. On one machine this does
     not depend on the price; half the utilisation halves it.
     """
     if saved_per_question < 0 or (saved_per_question == 0 and extra_to_train > 0):

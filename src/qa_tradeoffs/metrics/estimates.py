@@ -1,9 +1,9 @@
-"""Mean scores and their differences, with the uncertainty over questions and, from several seeds, over training runs.
+"""Mean scores and their differences, with uncertainty over questions and, with several seeds, over training runs.
 
-Questions about one article are alike, so the standard error over questions is that of whole articles drawn (clusters):
-the bias-reduced one of Bell and McCaffrey (2002, Survey Methodology 28, 169), called CR2, with their degrees of
-freedom, for a mean (Pustejovsky and Tipton, 2018, doi 10.1080/07350015.2016.1247004). With clusters of equal size it is
-Student's t of the clusters' means; with a question in each, Student's t of the questions.
+Questions about one article are correlated, so standard errors over questions are clustered by article: bias-reduced
+(CR2), with the degrees of freedom of Bell and McCaffrey (2002, Survey Methodology 28, 169), for a mean (Pustejovsky and
+Tipton, 2018, doi 10.1080/07350015.2016.1247004). With clusters of equal size this is Student's t of the cluster means;
+with one question per cluster, Student's t of the questions.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from qa_tradeoffs.metrics.intervals import Floats, Interval
 Unit = Literal["articles", "passages", "questions"]
 Over = Literal["questions", "questions and training runs"]
 _POWER = 0.8
-_FEWEST = 10  # clusters: from fewer, what others would be like cannot be told
+_FEWEST = 10  # clusters: fewer do not allow conclusions about others
 
 
 @dataclass(frozen=True, eq=False)
 class Clusters:
-    """Which of n questions are alike: ``codes`` (n,), from 0 without gaps, of the ``unit`` that each belongs to."""
+    """The clusters of n questions: ``codes`` (n,), from 0 without gaps, of each question's ``unit``."""
 
     unit: Unit
     codes: npt.NDArray[np.intp]
 
     @classmethod
     def of(cls, articles: npt.ArrayLike, passages: npt.ArrayLike) -> "Clusters":
-        """By the names of articles (n,), or by passage (n,) where there are fewer than 10 articles, or by question.
+        """By article (n,), or by passage (n,) if there are fewer than 10 articles, or else by question.
 
-        From fewer than 10, results hold for other questions about the same articles or passages only.
+        With fewer than 10, results only hold for other questions about the same articles or passages.
         """
         by_article, by_passage = (
             np.unique(np.asarray(names), return_inverse=True)[1] for names in (articles, passages)
@@ -46,7 +46,7 @@ class Clusters:
         return cls("questions", np.arange(len(by_passage)))
 
     def part(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> "Clusters":
-        """Of some of the questions."""
+        """The clusters of some of the questions."""
         return Clusters(self.unit, np.unique(self.codes[rows], return_inverse=True)[1])
 
     @cached_property
@@ -64,7 +64,7 @@ class Clusters:
         return float(1 / ((shares**2).sum() + ratios.sum() ** 2 - (ratios**2).sum()))
 
     def variance(self, values: Floats) -> Floats:
-        """CR2 variance of the mean over the first axis of ``values`` (n, ...); infinite from one cluster."""
+        """CR2 variance of the mean over the first axis of ``values`` (n, ...); infinite for a single cluster."""
         n, shares = len(values), self.sizes / len(values)
         if len(shares) == 1:
             return np.full(values.shape[1:], np.inf)
@@ -83,7 +83,7 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean or a difference of means, its standard error, the error's degrees of freedom, and what it is over."""
+    """A mean or a difference of means, its standard error and degrees of freedom, and what the error is over."""
 
     value: float
     error: float
@@ -91,32 +91,32 @@ class Estimate:
     over: Over = "questions"
 
     def interval(self, level: float = 0.95) -> Interval:
-        """Where the value is at this level."""
+        """The confidence interval at this level."""
         half = float(special.stdtrit(self.freedom, (1 + level) / 2)) * self.error if self.error else 0.0
         return Interval(self.value - half, self.value + half)
 
     @property
     def p_value(self) -> float:
-        """Two-sided, of the value 0."""
+        """Two-sided p value for a true value of 0."""
         if self.error == 0:
             return float(self.value == 0)
         return float(2 * special.stdtr(self.freedom, -abs(self.value) / self.error))
 
     def detectable(self, alpha: float = 0.05) -> float:
-        """The size of a true value that a two-sided test at ``alpha`` would notice in 80 % of such studies."""
+        """The true value that a two-sided test at ``alpha`` detects with a power of 80 %."""
         return float(special.stdtrit(self.freedom, [1 - alpha / 2, _POWER]).sum() * self.error)
 
 
 def mean(values: Floats, clusters: Clusters) -> Estimate:
-    """Of ``values`` (n,), over questions."""
+    """The mean of ``values`` (n,), with its error over questions."""
     return contrast([(1.0, values[None])], clusters)
 
 
 def contrast(terms: Sequence[tuple[float, Floats]], clusters: Clusters) -> Estimate:
-    """The sum over ``terms`` of a factor times a model's mean score, from its scores (runs, n) of the same questions.
+    """The sum over ``terms`` of a factor times a model's mean score, from scores (runs, n) of the same questions.
 
-    If every model has several runs, the variance of its mean over runs is added to that over questions, with degrees of
-    freedom after Welch (1947) and Satterthwaite (1946); else the estimate is over questions only.
+    If every model has several runs, the variance of its mean over runs is added to the variance over questions, with
+    the degrees of freedom of Welch (1947) and Satterthwaite (1946); otherwise the error is over questions only.
     """
     of_questions = np.sum([factor * runs.mean(axis=0) for factor, runs in terms], axis=0)
     variances, freedoms = [float(clusters.variance(of_questions))], [clusters.freedom]
@@ -129,13 +129,13 @@ def contrast(terms: Sequence[tuple[float, Floats]], clusters: Clusters) -> Estim
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:
-    """``one`` less ``other``, which is of independent observations; degrees of freedom as in ``contrast``."""
+    """``one`` minus ``other``, from independent observations; degrees of freedom as in ``contrast``."""
     error_and_freedom = _sum([one.error**2, other.error**2], [one.freedom, other.freedom])
     return Estimate(one.value - other.value, *error_and_freedom, min(one.over, other.over, key=len))
 
 
 def ratio(a: Floats, b: Floats, clusters: Clusters) -> Estimate:
-    """Mean score of ``a`` (runs, n) over that of ``b`` (runs, n), linearised at its value; NaN where that of b is 0."""
+    """Mean score of ``a`` (runs, n) divided by that of ``b`` (runs, n), linearised at its value; NaN if b's is 0."""
     value, base = a.mean() / b.mean() if b.any() else np.nan, b.mean() or np.nan
     return replace(contrast([(1 / base, a), (-value / base, b)], clusters), value=float(value))
 
@@ -148,9 +148,9 @@ def _sum(variances: Sequence[float], freedoms: Sequence[float]) -> tuple[float, 
 
 
 def _of_training(runs: Floats, clusters: Clusters) -> float:
-    """Variance of the mean over ``runs`` (r, n) by how training shifts the score of all questions together.
+    """Variance of the mean over ``runs`` (r, n) due to shifts of all questions' scores together by training.
 
-    That training changes single answers as well is in the variance over questions already, and is taken off.
+    Changes of single answers are already in the variance over questions and are subtracted.
     """
     scores = runs.mean(axis=1)
     single = runs - runs.mean(axis=0) - scores[:, None] + scores.mean()

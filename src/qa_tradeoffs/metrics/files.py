@@ -1,4 +1,4 @@
-"""The files that the official SQuAD scripts take: references in SQuAD's nesting, answers and no-answer scores by id."""
+"""The input files of the official SQuAD scripts: references in SQuAD's nesting, answers and no-answer scores by id."""
 
 import sys
 from pathlib import Path
@@ -32,7 +32,7 @@ def read_references(path: Path) -> dict[str, list[str]]:
         for i, question in enumerate(paragraph.qas):
             if question.id in references:
                 where = f"{place}.qas[{i}].id"
-                raise StudyError(f"{where} repeats {question.id!r}, but each question needs an id of its own")
+                raise StudyError(f"{where} repeats {question.id!r}; ids must be unique")
             references[question.id] = [answer.text for answer in question.answers]
     if not references:
         raise StudyError(f"{path}: has no question under data[].paragraphs[].qas[]")
@@ -49,7 +49,7 @@ def read_predictions(path: Path) -> dict[str, str]:
 
 
 def read_no_answer_scores(path: Path, scores: QuestionScores) -> Floats:
-    """No-answer scores (n,) for the rows of ``scores`` from a JSON object of numbers; 0 where not predicted."""
+    """No-answer scores (n,) for the rows of ``scores`` from a JSON object of numbers; 0 without a prediction."""
     by_id = _read_json_object(path)
     values = np.zeros(len(scores.ids))
     for row in np.flatnonzero(scores.predicted):
@@ -63,5 +63,5 @@ def read_no_answer_scores(path: Path, scores: QuestionScores) -> Floats:
 def _read_json_object(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
-        raise StudyError(f"{path}: must be one JSON object with a question id before each value")
+        raise StudyError(f"{path}: must be one JSON object with question ids as keys")
     return content

@@ -1,24 +1,24 @@
 """Floating-point operations of an encoder's forward pass, by formula.
 
 A matrix product that uses each of n weights once per token costs 2·n FLOP per token, one multiplication and one
-addition (Kaplan et al. 2020, arXiv 2001.08361, section 2.1). Attention adds two products that use no weights, queries
-with keys and probabilities with values: 2·L·h FLOP per token each, over all L tokens of the row, since an encoder looks
-both ways. Left out, as in most counts: biases, normalisation, softmax, activations, and looking up embeddings.
+addition (Kaplan et al. 2020, arXiv 2001.08361, section 2.1). Attention adds two products without weights, queries with
+keys and probabilities with values: 2·L·h FLOP per token each, over all L tokens of the row, since encoders are
+bidirectional. As in most counts, biases, normalisation, softmax, activations and embedding lookups are omitted.
 """
 
 from dataclasses import dataclass
 
-# Backward, there are as many operations again for the gradients of the inputs, and once more for those of the weights.
+# The backward pass has as many operations again for the gradients of the inputs, and again for those of the weights.
 TRAINING_OVER_FORWARD = 3
 TERA = 1e12
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of an architecture decides its matrix products.
+    """The sizes of an architecture that determine its matrix products.
 
-    ``groups``: of every layer but the one after attention; a layer in g groups has 1/g of the weights. ``pooler``:
-    whether the network computes the pooled first token, although question answering does not use it.
+    ``groups``: of every projection but the one after attention; g groups leave 1/g of the weights. ``pooler``: whether
+    the network computes the pooled first token, which question answering does not use.
     """
 
     layers: int
@@ -41,7 +41,7 @@ SQUEEZEBERT = Shape(layers=12, hidden=768, intermediate=3072, groups=4, pooler=T
 
 
 def encoder_flops(shape: Shape, batch_size: int, length: int) -> int:
-    """FLOP of one forward pass of (batch_size, length) tokens, with a head for the logits of start and end."""
+    """FLOP of one forward pass of (batch_size, length) tokens, including the head for start and end logits."""
     tokens, h = batch_size * length, shape.hidden
     weights = 2 * tokens * shape.weights_per_layer
     attention = 2 * (2 * tokens * length * h)

@@ -1,6 +1,6 @@
-"""Student's interval of a mean, the correction for several comparisons, and the draws of a bootstrap.
+"""Student's interval of a mean, the correction for multiple comparisons, and bootstrap resampling.
 
-Every interval is at 95 %, and its uncertainty that of the values passed in.
+Every interval is at 95 % and reflects the variation of the values passed in.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from scipy import special
 
 Floats = npt.NDArray[np.float64]
 
-# Values drawn at a time, so that memory (16 MiB) depends on neither the questions nor the resamples.
+# Values drawn at a time, so that memory (16 MiB) does not depend on the number of questions or resamples.
 _CHUNK = 2**20
 
 
@@ -24,9 +24,9 @@ class Interval(NamedTuple):
 
 
 def t_interval(values: npt.ArrayLike) -> Interval:
-    """Student's (1908) interval of the mean of a few independent ``values`` (n,), n at least 2, such as training runs.
+    """Student's (1908) interval of the mean of a few independent ``values`` (n,), n ≥ 2, such as training runs.
 
-    A bootstrap of three values would be far too narrow; this one holds if they are about normal.
+    A bootstrap of three values would be far too narrow; this one is valid if they are roughly normal.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) < 2 or not np.isfinite(array).all():
@@ -36,7 +36,7 @@ def t_interval(values: npt.ArrayLike) -> Interval:
 
 
 def resample_counts(n: int, rng: np.random.Generator, resamples: int) -> Iterator[Floats]:
-    """How often each of n values is in each bootstrap resample, some resamples at a time: (rows, n) float64."""
+    """How often each of n values is in each bootstrap resample, in blocks of resamples: (rows, n) float64."""
     most = max(1, _CHUNK // n)
     for begin in range(0, resamples, most):
         rows = min(most, resamples - begin)
@@ -45,9 +45,9 @@ def resample_counts(n: int, rng: np.random.Generator, resamples: int) -> Iterato
 
 
 def holm(p_values: npt.ArrayLike) -> Floats:
-    """Holm's (1979) adjusted p values (m,) of m comparisons made together, in the order given.
+    """Holm's (1979) adjusted p values (m,) of m simultaneous comparisons, in the order given.
 
-    Rejecting where the adjusted value is at most alpha keeps the chance of any false rejection at alpha.
+    Rejecting adjusted values of at most alpha limits the chance of any false rejection to alpha.
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p)

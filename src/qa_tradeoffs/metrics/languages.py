@@ -1,12 +1,12 @@
-"""How EM and F1 count words in languages other than English.
+"""How EM and F1 split words in languages other than English.
 
 The rules are those that were published with MLQA (Lewis et al., 2019, arXiv 1910.07475) for Arabic, Chinese, German,
-Hindi, Spanish and Vietnamese, and the same carried over to more languages: lower-case the text, remove punctuation of
-any script, then the language's articles, then cut it at white space; in a script that has no blanks between words each
-character counts as a word, and what stands between such characters is cut at white space. English keeps the official
-rules of SQuAD, which remove ASCII punctuation only.
+Hindi, Spanish and Vietnamese, extended here to more languages: lower-case the text, remove punctuation of any script,
+then the language's articles, then split at white space; in scripts without spaces between words each character counts
+as a word, and other text between them is split at white space. English keeps the official rules of SQuAD, which remove
+ASCII punctuation only.
 
-Everything follows from the normalised text: EM compares it, F1 counts its parts between blanks.
+Everything follows from the normalised text: EM compares it, and F1 splits it at spaces.
 """
 
 import re
@@ -19,7 +19,7 @@ from functools import cache
 from qa_tradeoffs.core.languages import LANGUAGES
 from qa_tradeoffs.metrics import squad
 
-OFFICIAL = "en"  # the language of the official rules, and the one that is assumed where the script tells no other
+OFFICIAL = "en"  # the language of the official rules, and the default if the script implies no other
 _MLQA = frozenset({"ar", "de", "es", "hi", "vi", "zh"})
 
 _ARTICLES = {
@@ -36,9 +36,9 @@ _ARTICLES = {
     "sv": "en ett",
     "vi": "của là cái chiếc những",
 }
-# Articles that end in an apostrophe: with the punctuation gone nobody could tell them from the word.
+# Articles that end in an apostrophe: they must be removed before the punctuation is.
 _ELIDED = {"ca": "l", "fr": "l", "it": "l un"}
-_ARABIC_ARTICLE = "ال"  # MLQA removes it anywhere, also inside a word, which it cuts in two
+_ARABIC_ARTICLE = "ال"  # MLQA removes it anywhere, even inside a word, which it splits in two
 
 # Characters that count as words. The range of Chinese is MLQA's.
 _CHARACTERS = {
@@ -49,9 +49,9 @@ _CHARACTERS = {
     "my": "\u1000-\u109f",
     "km": "\u1780-\u17ff",
 }
-CHARACTERS = "".join(_CHARACTERS.values())  # of any of these scripts, as a class of regular expressions has them
+CHARACTERS = "".join(_CHARACTERS.values())  # of all these scripts, for a character class
 
-# What tells a script. Japanese has Chinese characters as well, Persian and Urdu have Arabic letters as well.
+# What identifies a script. Japanese also has Chinese characters, Persian and Urdu also have Arabic letters.
 _SCRIPTS = {
     "zh": re.compile("[㐀-鿿ぁ-ゖァ-ヺｦ-ﾟ]"),
     **{language: re.compile(f"[{_CHARACTERS[language]}]") for language in ("th", "lo", "my", "km")},
@@ -59,14 +59,14 @@ _SCRIPTS = {
 }
 _KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾟ]")
 _NOT_ARABIC = re.compile("[پچژگکیٹڈڑںےہھ]")
-_TELLING = 0.1  # from this share of texts on, letters that only one language of a script has tell that it is that one
+_TELLING = 0.1  # share of texts with letters of only one language of a script that identifies this language
 _LETTER = re.compile(r"[^\W\d_]")
 _NEVER = "(?!)"  # a pattern that matches nothing
 
 
 @cache
 def normalizer(language: str) -> squad.Normalize:
-    """The function that normalises a text before it is compared; ``language`` is one of LANGUAGES."""
+    """The function that normalises a text before comparison; ``language`` is one of LANGUAGES."""
     if language == OFFICIAL:
         return squad.normalize
     elided = re.compile(rf"\b{_any_of(_ELIDED.get(language, ''))}['’]")
@@ -82,10 +82,10 @@ def normalizer(language: str) -> squad.Normalize:
 
 
 def detect(texts: Iterable[str]) -> str:
-    """The language of reference answers, as far as their script tells it; else OFFICIAL.
+    """The language of reference answers if their script identifies it; else OFFICIAL.
 
-    Every text votes with the script that most of its letters are of. Scripts without blanks between words tell Chinese,
-    Japanese, Thai, Lao, Burmese and Khmer, the Arabic one tells Arabic unless it has letters of Persian or Urdu.
+    Every text votes for the script of most of its letters. Scripts without spaces between words identify Chinese,
+    Japanese, Thai, Lao, Burmese and Khmer; Arabic script means Arabic unless it has letters of Persian or Urdu.
     """
     texts = list(texts)
     votes = Counter(filter(None, map(_script, texts)))
@@ -98,11 +98,11 @@ def detect(texts: Iterable[str]) -> str:
 
 
 def in_words(language: str) -> str:
-    """The rules of a language in words, as in 'MLQA's rules for Chinese: each character counts as a word'."""
+    """The rules of a language in words, such as 'MLQA's rules for Chinese: each character counts as a word'."""
     name = LANGUAGES[language]
     if language == OFFICIAL:
         return "the official rules of SQuAD, for English: words without a, an, the"
-    origin = f"MLQA's rules for {name}" if language in _MLQA else f"MLQA's rules, carried over to {name}"
+    origin = f"MLQA's rules for {name}" if language in _MLQA else f"MLQA's rules, extended to {name}"
     articles = [f"{article}'" for article in _ELIDED.get(language, "").split()]
     articles += [_ARABIC_ARTICLE] if language == "ar" else _ARTICLES.get(language, "").split()
     counted = "each character counts as a word" if language in _CHARACTERS else "words"
@@ -110,18 +110,18 @@ def in_words(language: str) -> str:
 
 
 def _any_of(words: str) -> str:
-    """A pattern of any of these words, given with blanks between them."""
+    """A pattern that matches any of these words, which are separated by spaces."""
     return f"(?:{'|'.join(words.split()) or _NEVER})"
 
 
 @cache
 def _is_punctuation(character: str) -> bool:
-    """Of any script, or one of the ASCII symbols that SQuAD's rules remove."""
+    """Whether it is punctuation in any script, or an ASCII symbol that SQuAD's rules remove."""
     return character in string.punctuation or unicodedata.category(character).startswith("P")
 
 
 def _script(text: str) -> str:
-    """The key of _SCRIPTS that most letters belong to, OFFICIAL where they are of other scripts, '' without letters."""
+    """The key of _SCRIPTS for most of the letters; OFFICIAL for other scripts, '' without letters."""
     letters = len(_LETTER.findall(text))
     if text.isascii() or not letters:
         return OFFICIAL if letters else ""
@@ -129,5 +129,5 @@ def _script(text: str) -> str:
 
 
 def _have(letters: re.Pattern[str], texts: list[str]) -> int:
-    """How many of the texts have one of these letters."""
+    """How many of the texts have at least one of these letters."""
     return sum(letters.search(text) is not None for text in texts)

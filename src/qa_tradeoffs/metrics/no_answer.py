@@ -1,7 +1,7 @@
-"""When not to answer: the threshold of SQuAD v2.0 chosen on some questions, and what every threshold would give.
+"""When not to answer: choosing the threshold of SQuAD v2.0, and the scores at every threshold.
 
-A question is left unanswered where its no-answer score exceeds the threshold (Rajpurkar et al., 2018, arXiv
-1806.03822). Scores are those of the best span, as if every question were answered; they are all that is needed.
+A question is left unanswered if its no-answer score exceeds the threshold (Rajpurkar et al., 2018, arXiv 1806.03822).
+All that is needed is the score of each question's best span, as if it were answered.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from qa_tradeoffs.metrics.squad import Bools, Floats
 
 @dataclass(frozen=True)
 class Threshold:
-    """``value`` in logits, and the ``questions`` that it was chosen on; none and no ``f1`` where it was given.
+    """``value`` in logits, and the number of ``questions`` it was chosen on; 0 and no ``f1`` if it was given.
 
     ``f1`` is the mean F1, in points, that it reaches on those questions.
     """
@@ -25,11 +25,11 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Curve:
-    """What each of k rising ``thresholds`` (k,), in logits, gives: means in points, (k,) each.
+    """The results at k rising ``thresholds`` (k,), in logits: means in points, (k,) each.
 
-    ``answered`` is the share of all questions that are answered, in per cent. ``has_exact_match`` and ``has_f1`` are
-    over the answerable questions, ``no_f1`` over the unanswerable ones, where it is the share rightly left unanswered
-    (but for a span that normalises to nothing, which counts as no answer); NaN where there are no such questions.
+    ``answered`` is the percentage of all questions that are answered. ``has_exact_match`` and ``has_f1`` are over the
+    answerable questions, ``no_f1`` over the unanswerable ones: the percentage correctly left unanswered (a span that
+    normalises to nothing counts as no answer). NaN if there are no such questions.
     """
 
     thresholds: Floats
@@ -40,20 +40,20 @@ class Curve:
     no_f1: Floats
 
     def at(self, threshold: float) -> int:
-        """The point with the same answers as any ``threshold``: that of the highest threshold not above it."""
+        """The point with the same answers as ``threshold``: the highest threshold not above it."""
         return max(int(np.searchsorted(self.thresholds, threshold, side="right")) - 1, 0)
 
     @property
     def best(self) -> int:
-        """The point with the highest F1, the lowest threshold of equals."""
+        """The point with the highest F1; the lowest threshold wins ties."""
         return int(self.f1.argmax())
 
 
 def curve(exact_match: Floats, f1: Floats, no_answer_scores: Floats, has_answer: Bools) -> Curve:
-    """One point for every set of questions that a threshold can answer, from none of the n questions to all of them.
+    """One point for every set of questions that a threshold can answer, from none to all of the n questions.
 
     ``exact_match`` and ``f1`` (n,) in [0, 1] are those of the best spans. Questions with equal no-answer scores are
-    answered together. The first threshold is below all scores, the others are the scores themselves.
+    answered together. The first threshold is below all scores; the others are the scores themselves.
     """
     order = np.argsort(no_answer_scores, kind="stable")
     ascending = no_answer_scores[order]
@@ -61,7 +61,7 @@ def curve(exact_match: Floats, f1: Floats, no_answer_scores: Floats, has_answer:
     below_all = np.nextafter(ascending[0], -np.inf)
 
     def mean(scores: Floats, of: Bools) -> Floats:
-        """Mean of ``scores`` (n,) over the questions ``of`` (n,) at each point, an unanswered one having its due."""
+        """Mean of ``scores`` (n,) over the questions ``of`` (n,) at each point, unanswered questions included."""
         unanswered = ~has_answer * of
         gains = np.where(of, scores - unanswered, 0.0)[order]
         with np.errstate(invalid="ignore"):  # none of these questions: NaN

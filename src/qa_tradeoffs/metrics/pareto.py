@@ -1,8 +1,8 @@
-"""Which of several models are worth choosing: pairwise significance, dominance and the Pareto front. Arithmetic only.
+"""Pairwise significance, dominance and the Pareto front of several models. Arithmetic only.
 
-A difference in accuracy is significant where its corrected p value is below 0.05. A difference in time is significant
-where the interval of the ratio, over passes in which both were timed in turn, excludes 1 and its corrected p value is
-below 0.05. What is not significant is not taken for equal: the study may be too small.
+A difference in accuracy is significant if its corrected p value is below 0.05. A difference in time is significant if
+the interval of the ratio, over interleaved passes, excludes 1 and its corrected p value is below 0.05. "Not
+significant" does not mean equal: the study may be too small.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Gap:
-    """A paired difference in accuracy, in points, with its interval, its corrected p value, and what these are over."""
+    """A paired difference in accuracy, in points, with its interval, corrected p value, and what these are over."""
 
     estimate: float
     low: float
@@ -29,7 +29,7 @@ class Gap:
 
     @property
     def verdict(self) -> Verdict:
-        """'equal' only where every question is scored alike, so that the interval has no width."""
+        """The verdict; 'equal' only if every question has the same score, so that the interval has no width."""
         if self.low == self.high == 0:
             return "equal"
         if self.p_value >= SIGNIFICANT:
@@ -37,12 +37,12 @@ class Gap:
         return "better" if self.estimate > 0 else "worse"
 
     def reversed(self) -> "Gap":
-        """The same difference, seen from the other model."""
+        """The difference from the other model's point of view."""
         return Gap(-self.estimate, -self.high, -self.low, self.p_value, self.over)
 
 
 def pace(ratio: Ratio) -> Verdict:
-    """What a ratio of times says of the first one: 'better' is faster; never 'equal'."""
+    """The verdict on the first model of a ratio of times: 'better' means faster; never 'equal'."""
     if ratio.p_value >= SIGNIFICANT or ratio.low <= 1 <= ratio.high:
         return "not significant"
     return "better" if ratio.high < 1 else "worse"
@@ -50,7 +50,7 @@ def pace(ratio: Ratio) -> Verdict:
 
 @dataclass(frozen=True)
 class Contest:
-    """Every two of the ``models`` compared: ``gaps`` and ``ratios`` of times have each pair once, in either order."""
+    """All ``models`` compared in pairs: ``gaps`` and ``ratios`` of times have each pair once, in either order."""
 
     models: tuple[str, ...]
     gaps: Mapping[tuple[str, str], Gap]
@@ -83,7 +83,7 @@ class Contest:
         ]
 
     def rivals(self, model: str) -> list[str]:
-        """The models that are significantly better than ``model`` in one of the two, and not in the other."""
+        """The models that are significantly better than ``model`` in one respect and not significant in the other."""
         return [
             other
             for other in self.others(model)
@@ -91,9 +91,9 @@ class Contest:
         ]
 
     def standing(self, model: str) -> Standing:
-        """'front', the Pareto front, where ``model`` is significantly better than every other one in either.
+        """'front' if ``model`` is significantly better than every other model in at least one respect.
 
-        'dominated' where another one dominates it; 'unclear' where neither is significant.
+        'dominated' if another model dominates it; otherwise 'unclear'.
         """
         if self.dominators(model):
             return "dominated"
@@ -101,11 +101,11 @@ class Contest:
         return "front" if beats_all else "unclear"
 
     def most_accurate(self) -> list[str]:
-        """The models that no other is significantly more accurate than."""
+        """The models for which no other model is significantly more accurate."""
         return [m for m in self.models if all(self.accuracy(o, m) != "better" for o in self.others(m))]
 
     def fastest(self) -> list[str]:
-        """The models that no other is significantly faster than."""
+        """The models for which no other model is significantly faster."""
         return [m for m in self.models if all(self.speed(o, m) != "better" for o in self.others(m))]
 
     def others(self, model: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""Passes in which several models did the same work in turn, as they are kept, and which of them count.
+"""Records of interleaved passes, in which several models do the same work in turn, and which passes count.
 
-A pass is contended where the machine was busy with something else meanwhile. It is then repeated, as far as there is
-time; of the attempts at a pass one counts.
+A pass is contended if the machine was busy with something else at the time. It is repeated while there is time; of all
+attempts at a pass, one counts.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from qa_tradeoffs.metrics.records import Condition
 class Surroundings(Strict):
     """What else the machine did while a pass was timed.
 
-    ``steal``, ``foreign``: shares of the processor time of the cores that the process may use, taken by other virtual
-    machines and by other processes. ``rate``: FLOP/s of a fixed product of matrices, the lower of before and after the
-    pass. Of a GPU: ``others``, other processes on it, its ``clock`` in MHz, and whether it was ``throttled``, clocked
-    down for heat or want of power; None where nothing says so.
+    ``steal``, ``foreign``: CPU time taken by other virtual machines and by other processes, as shares of the time of
+    the available cores. ``rate``: FLOP/s of a fixed matrix product, the lower value of before and after the pass. For a
+    GPU: ``others``, other processes on it, its ``clock`` in MHz, and whether it was ``throttled`` for heat or power;
+    None if unknown.
     """
 
     steal: float = Field(ge=0, le=1)
@@ -33,7 +33,7 @@ class Surroundings(Strict):
 
 
 class Pass(Strict):
-    """One attempt at a pass: the median ``seconds`` of a call by model, and why it is contended, if it is."""
+    """One attempt at a pass: the median ``seconds`` per call by model, and why it is contended, if it is."""
 
     number: int = Field(ge=0)
     attempt: int = Field(ge=0)
@@ -43,9 +43,9 @@ class Pass(Strict):
 
 
 class SideBySide(Strict):
-    """One kind of work on one kind of network, done by several models in turn.
+    """One kind of work on one kind of network, done by several models in interleaved passes.
 
-    ``models``: by slug, the conditions that differ between them. ``calls``: of each model in a pass.
+    ``models``: the conditions that differ between models, by slug. ``calls``: per model and pass.
     """
 
     work: str
@@ -66,23 +66,23 @@ class SideBySide(Strict):
 
     @property
     def passes(self) -> list[Pass]:
-        """The attempt that counts of each pass."""
+        """The attempt that counts for each pass."""
         return counting(self.attempts)
 
     @property
     def contended(self) -> int:
-        """How many of the passes that count are contended."""
+        """The number of counting passes that are contended."""
         return sum(bool(one.contended) for one in self.passes)
 
     def seconds(self, model: str) -> Floats:
-        """The model's median seconds of a call in each pass that counts, (n_passes,)."""
+        """The model's median seconds per call in each counting pass, (n_passes,)."""
         return np.array([one.seconds[model] for one in self.passes])
 
 
 def counting(attempts: Sequence[Pass]) -> list[Pass]:
-    """Of the attempts at each pass the first quiet one; where none was, the one from which least time was taken.
+    """For each pass the first quiet attempt; if none was quiet, the one that lost least time to other work.
 
-    They are never chosen by their times, which are what is to be measured.
+    Attempts are never chosen by their times, which are what is measured.
     """
     by_number: dict[int, list[Pass]] = {}
     for one in attempts:

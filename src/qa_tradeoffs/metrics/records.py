@@ -1,4 +1,4 @@
-"""One measured number as it is kept: value, unit, n, interval and conditions; every result file is made of these."""
+"""Records of measured numbers: value, unit, n, interval and conditions; every result file consists of these."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -15,7 +15,7 @@ Over = Literal["questions", "seeds", "passes"]
 
 
 class Interval(Strict):
-    """Bounds of an uncertainty, and which uncertainty it is."""
+    """The bounds of an interval, and which uncertainty it covers."""
 
     low: float
     high: float
@@ -30,7 +30,7 @@ class Interval(Strict):
 
 
 class Record(Strict):
-    """One measured number. ``n`` observations are behind ``value``; ``conditions`` are those it was taken under."""
+    """One number, measured from ``n`` observations under ``conditions``."""
 
     metric: str
     value: float
@@ -41,12 +41,12 @@ class Record(Strict):
 
     @classmethod
     def of(cls, metric: str, value: float, unit: str, n: int = 1, **settings: Any) -> "Record":
-        """A number that was counted, or computed elsewhere from ``n`` observations; ``settings`` are other fields."""
+        """A count, or a number computed elsewhere from ``n`` observations; ``settings`` are other fields."""
         return cls(metric=metric, value=float(value), unit=unit, n=n, **settings)
 
     @classmethod
     def score(cls, metric: str, values: npt.NDArray[np.float64], clusters: estimates.Clusters) -> "Record":
-        """The mean of one score per question (n,), in points, with its interval over questions in their clusters."""
+        """The mean of one score per question (n,), in points, with its clustered interval over questions."""
         estimate = estimates.mean(values, clusters)
         low, high = np.clip(estimate.interval(), 0, 100)
         interval, drawn = Interval(low=low, high=high, over="questions"), {"drawn": clusters.unit}
@@ -54,16 +54,16 @@ class Record(Strict):
 
     @classmethod
     def median(cls, metric: str, values: npt.NDArray[np.float64], unit: str, **settings: Any) -> "Record":
-        """The geometric mean of the passes' medians, of (n_passes, n_repeats) or (n_passes,) positive values."""
+        """The geometric mean of the passes' medians, from (n_passes, n_repeats) or (n_passes,) positive values."""
         estimate = timing.typical(np.median(values.reshape(len(values), -1), axis=1))
         interval = Interval(low=estimate.low, high=estimate.high, over="passes")
         return cls.of(metric, estimate.value, unit, values.size, interval=interval, **settings)
 
     def under(self, conditions: Mapping[str, Condition]) -> "Record":
-        """The same number, taken under these conditions as well; its own come on top."""
+        """The same number with additional conditions; its own take precedence."""
         return self.model_copy(update={"conditions": {**conditions, **self.conditions}})
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The interval's low and high; the value itself twice where there is none."""
+        """The interval's low and high; the value twice if there is no interval."""
         return (self.interval.low, self.interval.high) if self.interval else (self.value, self.value)

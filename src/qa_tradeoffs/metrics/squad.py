@@ -1,11 +1,11 @@
-"""Exact match and F1 per question, by the rules of the official SQuAD scripts; aggregation apart.
+"""Exact match and F1 per question, by the rules of the official SQuAD scripts, and their aggregation.
 
 The rules are those of ``evaluate-v1.1.py`` (Rajpurkar et al., 2016, arXiv 1606.05250) and, with ``v2=True``,
-of ``evaluate-v2.0.py`` (Rajpurkar et al., 2018, arXiv 1806.03822). They differ where normalisation leaves no
-tokens: v1.1 gives such a text F1 0 even against another one; v2.0 gives 1 to two of them, drops references
-like that, and compares the answer to an unanswerable question with the empty string.
+of ``evaluate-v2.0.py`` (Rajpurkar et al., 2018, arXiv 1806.03822). They differ for texts that normalise to nothing: in
+v1.1 their F1 is 0 even against each other; in v2.0 it is 1, such references are dropped, and answers to unanswerable
+questions are compared with the empty string.
 
-Text that is not English has ``rules`` of its own, a function in place of ``normalize``: see ``languages.normalizer``.
+For other languages, ``rules`` is a function that replaces ``normalize``: see ``languages.normalizer``.
 """
 
 import re
@@ -26,16 +26,16 @@ Normalize = Callable[[str], str]
 _PUNCTUATION = re.compile(f"[{re.escape(string.punctuation)}]+")
 _ARTICLES = frozenset(("a", "an", "the"))
 _ARTICLE = re.compile(rf"\b(?:{'|'.join(sorted(_ARTICLES))})\b")
-_LONG_WORD = re.compile(r"[^\W_]{4}")  # no article, so that normalising leaves something of it
+_LONG_WORD = re.compile(r"[^\W_]{4}")  # not an article, so it survives normalisation
 
 
 @dataclass(frozen=True)
 class QuestionScores:
-    """Scores of n questions, row i belonging to ``ids[i]``.
+    """Scores of n questions; row i belongs to ``ids[i]``.
 
     ``exact_match`` (n,) in {0, 1} and ``f1`` (n,) in [0, 1], both float64. ``has_answer`` (n,) is false for an
-    unanswerable question of v2.0; ``predicted`` (n,) is false where there is no prediction, which scores 0.
-    ``unknown`` are the ids predicted without being asked; they do not count.
+    unanswerable question of v2.0; ``predicted`` (n,) is false without a prediction, which scores 0.
+    ``unknown`` are predicted ids that are not among the questions; they do not count.
     """
 
     ids: tuple[str, ...]
@@ -55,7 +55,7 @@ def normalize(text: str) -> str:
     """Lower-case ``text``, then remove ASCII punctuation, then articles, then superfluous white space."""
     lowered = text.lower()
     words = lowered.split()
-    if "".join(words).isalnum():  # so it is for most texts: words end at white space only
+    if "".join(words).isalnum():  # fast path for most texts: nothing but words and white space
         return " ".join(words if _ARTICLES.isdisjoint(words) else [word for word in words if word not in _ARTICLES])
     return " ".join(_ARTICLE.sub(" ", _PUNCTUATION.sub("", lowered)).split())
 
@@ -63,14 +63,14 @@ def normalize(text: str) -> str:
 def score(
     prediction: str, references: Sequence[str], v2: bool = False, rules: Normalize = normalize
 ) -> tuple[float, float]:
-    """Exact match (0 or 1) and F1 (0 to 1) of a prediction with that of the references which gives it the most.
+    """The best exact match (0 or 1) and the best F1 (0 to 1) of a prediction over its references.
 
     v1.1 needs at least one reference. F1 compares bags of tokens.
     """
     if rules is normalize and prediction in references and _LONG_WORD.search(prediction):
-        return 1.0, 1.0  # so it is for most questions
+        return 1.0, 1.0  # fast path for most questions
     predicted = rules(prediction)
-    expected = set(map(rules, set(references)))  # annotators agree
+    expected = set(map(rules, set(references)))  # annotators often agree
     if v2:
         expected = expected - {""} or {""}
     if predicted in expected:
@@ -80,7 +80,7 @@ def score(
 
 
 def _token_f1(predicted: list[str], reference: list[str]) -> float:
-    """F1 of two bags of tokens, 0 where they share none."""
+    """F1 of two bags of tokens, 0 if they share none."""
     distinct = set(predicted)
     common = distinct.intersection(reference)
     if not common:
@@ -107,7 +107,7 @@ def score_questions(
     if not v2 and not has_answer.all():
         question_id = list(references)[int(has_answer.argmin())]
         raise StudyError(
-            f"question {question_id!r} has no reference answer, which only the rules of SQuAD v2.0 (v2) allow"
+            f"question {question_id!r} has no reference answer, which only SQuAD v2.0 (v2) allows"
         )
     exact, f1_scores = np.zeros(n), np.zeros(n)
     for row, (question_id, texts) in enumerate(references.items()):
@@ -131,8 +131,8 @@ def aggregate(scores: QuestionScores) -> dict[str, float]:
 def aggregate_v2(scores: QuestionScores) -> dict[str, float]:
     """Means in points and counts under the keys and in the order of the official v2.0 script.
 
-    ``exact``, ``f1`` and ``total`` over all questions; with ``HasAns_`` before them over the answerable and with
-    ``NoAns_`` over the unanswerable ones, where there are any.
+    ``exact``, ``f1`` and ``total`` are over all questions; with the prefix ``HasAns_`` over the answerable ones and
+    with ``NoAns_`` over the unanswerable ones, if there are any.
     """
     summary: dict[str, float] = {}
     everything = np.ones(len(scores.ids), dtype=bool)
@@ -145,12 +145,12 @@ def aggregate_v2(scores: QuestionScores) -> dict[str, float]:
 
 
 def _points(values: Floats) -> float:
-    # Added one after the other, as the official scripts do, so that the last printed digit is theirs too.
+    # Added one after the other, as in the official scripts, so that the last digit agrees.
     return 100.0 * float(np.cumsum(values)[-1]) / len(values)
 
 
 def apply_threshold(scores: QuestionScores, no_answer_scores: Floats, threshold: float) -> QuestionScores:
-    """``scores`` as if '' had been predicted wherever the no-answer score (n,) exceeds ``threshold``."""
+    """``scores`` as if '' had been predicted for every no-answer score (n,) above ``threshold``."""
     empty = scores.predicted & (no_answer_scores > threshold)
     return replace(
         scores,
@@ -162,10 +162,10 @@ def apply_threshold(scores: QuestionScores, no_answer_scores: Floats, threshold:
 def best_threshold(scores: Floats, no_answer_scores: Floats, has_answer: Bools) -> tuple[float, float]:
     """The best mean score, in points, that ``apply_threshold`` can reach, and the threshold that reaches it.
 
-    ``scores`` (n,) is the EM or F1 in [0, 1] of the answers; ``no_answer_scores`` (n,) grows with the belief that
-    there is none; ``has_answer`` (n,). The search of the official v2.0 script: the smallest among equally good
-    thresholds, and 0 for always predicting ''. Unlike there, questions with equal no-answer scores change sides
-    together and a score of 0 or less is allowed for, so that the returned mean is always reached.
+    ``scores`` (n,) is the EM or F1 in [0, 1] of the answers; ``no_answer_scores`` (n,) is higher the more likely there
+    is no answer; ``has_answer`` (n,). As in the official v2.0 script, the smallest of equally good thresholds wins, and
+    0 means always predicting ''. Unlike there, questions with equal no-answer scores switch together and scores of 0 or
+    less are supported, so that the returned mean is always reached.
     """
     order = np.argsort(no_answer_scores, kind="stable")
     ascending = no_answer_scores[order]

@@ -1,8 +1,8 @@
-"""How long something takes, from passes: the time itself, ratios of times, and which percentiles n answers support.
+"""Times and ratios of times from interleaved passes, and which percentiles n answers support.
 
-In a pass every model is timed for a short while, one after the other in random order; one number stands for a pass and
-a model, the median of its repeats. Intervals are at 95 %, over passes, Student's (1908) on logarithms: a disturbance
-multiplies times, and one that slows a whole pass cancels in the ratio of two times of that pass.
+In each pass every model is timed briefly, one after the other in random order; the median of its repeats represents a
+model in a pass. Intervals are at 95 %, over passes, Student's (1908) on logarithms: disturbances multiply times, and
+one that slows a whole pass cancels in the ratio of two times of that pass.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from scipy import special
 from qa_tradeoffs.metrics import estimates
 from qa_tradeoffs.metrics.intervals import holm, t_interval
 
-_BEYOND = 5  # answers that have to lie beyond a percentile
+_BEYOND = 5  # answers that must lie beyond a percentile
 
 
 class Estimate(NamedTuple):
@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """Times of one over those of another, below 1 where the first is faster; ``p_value`` is two-sided, of ratio 1."""
+    """Times of one over those of another, below 1 if the first is faster; ``p_value`` is two-sided, for ratio 1."""
 
     value: float
     low: float
@@ -37,20 +37,20 @@ class Ratio(NamedTuple):
 
     @property
     def inverted(self) -> "Ratio":
-        """The other one over the first."""
+        """The ratio of the other over the first."""
         return Ratio(1 / self.value, 1 / self.high, 1 / self.low, self.p_value)
 
 
 def typical(passes: npt.ArrayLike) -> Estimate:
-    """The geometric mean of ``passes`` (n,), the median seconds of each pass; n is at least 2."""
+    """The geometric mean of ``passes`` (n,), the median seconds of each pass; n ≥ 2."""
     logs = np.log(_checked(passes, "passes"))
     return Estimate(*map(float, np.exp([logs.mean(), *t_interval(logs)])))
 
 
 def ratio(a: npt.ArrayLike, b: npt.ArrayLike) -> Ratio:
-    """Seconds ``a`` (n,) over seconds ``b`` (n,), entry i of both from pass i; n is at least 2.
+    """Seconds ``a`` (n,) over seconds ``b`` (n,), entry i of both from pass i; n ≥ 2.
 
-    The estimate is the geometric mean of the ratios of passes, the p value that of the paired t test of their
+    The estimate is the geometric mean of the passes' ratios, the p value comes from the paired t test of their
     logarithms.
     """
     first, second = _checked(a, "a"), _checked(b, "b")
@@ -62,9 +62,9 @@ def ratio(a: npt.ArrayLike, b: npt.ArrayLike) -> Ratio:
 
 
 def ratios(passes: Mapping[str, npt.ArrayLike]) -> dict[tuple[str, str], Ratio]:
-    """The ``ratio`` of every two models of ``passes``, its p value corrected over these pairs after Holm.
+    """The ``ratio`` of every pair of models of ``passes``, with p values corrected over all pairs by Holm's method.
 
-    A ratio is significant where that is below 0.05.
+    A ratio is significant if that is below 0.05.
     """
     found = {(a, b): ratio(passes[a], passes[b]) for a, b in combinations(passes, 2)}
     adjusted = holm([pair.p_value for pair in found.values()])
@@ -72,9 +72,9 @@ def ratios(passes: Mapping[str, npt.ArrayLike]) -> dict[tuple[str, str], Ratio]:
 
 
 def change(before: npt.ArrayLike, after: npt.ArrayLike) -> Ratio:
-    """Ratios of times ``after`` (m,) over such ratios ``before`` (n,), a value per pass; n and m are at least 2.
+    """Ratios of times ``after`` (m,) over such ratios ``before`` (n,), one value per pass; n, m ≥ 2.
 
-    The passes are not the same ones: the interval and the p value are those of Welch's (1947) t test on logarithms.
+    The passes are different ones: the interval and the p value are those of Welch's (1947) t test on logarithms.
     """
     logs = [np.log(_checked(ratios, name)) for ratios, name in ((after, "after"), (before, "before"))]
     found = estimates.difference(
@@ -85,9 +85,9 @@ def change(before: npt.ArrayLike, after: npt.ArrayLike) -> Ratio:
 
 
 def supports_percentile(percentile: int, n: int) -> bool:
-    """Whether 5 or more of ``n`` answers lie beyond this percentile of their times: p90 from 50 answers, p99 from 500.
+    """Whether 5 or more of ``n`` answers lie beyond this percentile of their times: p90 needs 50 answers, p99 500.
 
-    With fewer it would be the time of one or two answers, which another run would not repeat.
+    With fewer it would be the time of one or two answers, which another run would not reproduce.
     """
     return n * (100 - percentile) >= 100 * _BEYOND
 

@@ -1,4 +1,4 @@
-"""Checkpoints: where one is, whether it is safe to open, loading and saving it; from safetensors only."""
+"""Locating, checking, loading and saving checkpoints; weights are loaded from safetensors only."""
 
 import shutil
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from qa_tradeoffs.models import families, squeezebert, weights
 from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
 
-# Everything a checkpoint needs, and nothing that could hold code or pickles.
+# All files that a checkpoint needs, and none that could contain code or pickles.
 FILES = ["*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json", "vocab.*",
          "special_tokens_map.json", "added_tokens.json", "merges.txt",
          "spm.model", "spiece.model", "sentencepiece*.model"]  # fmt: skip
@@ -26,13 +26,13 @@ _LAYERS = (
     "num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers", "num_decoder_layers",
     "block_sizes",
 )  # fmt: skip
-_MOST_LAYERS = 1000  # to build more takes for ever, before anything could notice that they do not fit the weights
+_MOST_LAYERS = 1000  # building more would take forever before the weights could be compared
 
 
 def locate(spec: Model) -> Path | None:
-    """The folder of the model's checkpoint, fetched from the Hub where needed; None for an ``architecture``.
+    """The folder of the model's checkpoint, fetched from the Hub if needed; None for an ``architecture``.
 
-    Weights that are there as pickles only are converted now, before anything else is done for the model.
+    Weights that exist as pickles only are converted now, before anything else is done for the model.
     """
     if spec.architecture is not None:
         return None
@@ -43,7 +43,7 @@ def locate(spec: Model) -> Path | None:
 
 
 def _fetch(name: str, revision: str) -> Path:
-    """The checkpoint of the Hub; its pickles are fetched only where it has no safetensors."""
+    """The checkpoint from the Hub; its pickles are fetched only if it has no safetensors."""
     folder = hub.fetch(name, revision, FILES)
     if not weights.are_safetensors(folder):
         folder = hub.fetch(name, folder.name, [*FILES, *weights.PICKLES])
@@ -53,16 +53,16 @@ def _fetch(name: str, revision: str) -> Path:
 
 
 def revision(spec: Model, folder: Path | None) -> str | None:
-    """The commit hash that was really fetched: the Hub's cache names the snapshot's folder after it."""
+    """The commit hash that was fetched: the Hub's cache names the snapshot's folder after it."""
     return folder.name if spec.hub is not None and folder is not None else None
 
 
 @quiet()
 def load(folder: Path, *, needs_head: bool = True, grouped_matmul: bool = False) -> Any:
-    """A question-answering network from a checked folder. Raises StudyError when weights are missing.
+    """A question-answering network from a checked folder. Raises StudyError if weights are missing.
 
-    ``needs_head``: the checkpoint must bring the answer head; otherwise a head that is missing, or is one for another
-    purpose, is drawn at random.
+    ``needs_head``: the checkpoint must include the answer head; otherwise a head that is missing or was trained for
+    another task is initialised at random.
     ``grouped_matmul``: a SqueezeBERT computes its convolutions as batched matrix products.
     """
     check(folder)
@@ -83,7 +83,7 @@ def load(folder: Path, *, needs_head: bool = True, grouped_matmul: bool = False)
 
 
 def _check_weights(folder: Path, network: Any, loading: dict[str, Any], needs_head: bool) -> None:
-    """Refuse weights that are not all there, or have other shapes than the config says; but for those of the head."""
+    """Refuse missing weights and shapes that differ from the config's; the head is exempt unless it is needed."""
     head = families.head(network)
     drawn = head.intersection(loading["missing_keys"])
     for name, there, expected in sorted(loading["mismatched_keys"]):
@@ -92,11 +92,11 @@ def _check_weights(folder: Path, network: Any, loading: dict[str, Any], needs_he
                 f"{folder}: {name} is {tuple(there)} in its weights, but {tuple(expected)} by its config.json"
             )
         drawn.add(name)
-    # What pools the first token takes no part in an answer.
+    # The pooler of the first token does not contribute to answers.
     encoder = sorted(key for key in loading["missing_keys"] if key not in head and ".pooler." not in key)
     if encoder:
         raise StudyError(
-            f"{folder}: its weights lack {encoder[0]} and {len(encoder) - 1} more; is config.json another's?"
+            f"{folder}: its weights lack {encoder[0]} and {len(encoder) - 1} more; use the config.json they belong to"
         )
     if needs_head and (drawn or _is_for_another_purpose(network.config)):
         names = sorted({name.partition(".")[0] for name in drawn or head})
@@ -106,28 +106,28 @@ def _check_weights(folder: Path, network: Any, loading: dict[str, Any], needs_he
 
 
 def _is_for_another_purpose(config: Any) -> bool:
-    """Whether the config names what it was trained as, and that is no network for questions."""
+    """Whether the config names a class that is not for question answering."""
     names = config.architectures or []
     return bool(names) and not any("QuestionAnswering" in str(name) for name in names)
 
 
 def _check_dtypes(folder: Path, readable: Path, network: Any) -> None:
-    """Refuse weights that are no floating-point numbers, which transformers would convert without a word.
+    """Refuse weights that are not floating-point numbers, which transformers would convert silently.
 
-    ``readable``: where the ``folder`` is with its weights as safetensors.
+    ``readable``: the folder that has the weights of ``folder`` as safetensors.
     """
     prefix = f"{network.base_model_prefix}."
     names = {name.removeprefix(prefix) for name, _ in network.named_parameters()}
     for path in sorted(readable.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no mapping
+            for name in file.keys():  # noqa: SIM118 - not a mapping
                 dtype = file.get_slice(name).get_dtype()
                 if name.removeprefix(prefix) in names and dtype not in _REAL:
                     raise StudyError(f"{folder}: {name} is {dtype} in its weights; expected one of {', '.join(_REAL)}")
 
 
 def check_vocabulary(network: Any, vocabulary_size: int, folder: Path) -> None:
-    """Refuse a tokenizer that has tokens which the network does not know."""
+    """Refuse a tokenizer with more tokens than the network."""
     if network.config.vocab_size < vocabulary_size:
         raise StudyError(
             f"{folder}: its tokenizer has {vocabulary_size} tokens, but its network only {network.config.vocab_size}; "
@@ -136,41 +136,41 @@ def check_vocabulary(network: Any, vocabulary_size: int, folder: Path) -> None:
 
 
 def check(folder: Path) -> None:
-    """Refuse a folder that is no checkpoint, or one without weights that can be opened."""
+    """Refuse a folder that is not a checkpoint or has no weights that can be opened."""
     check_settings(folder)
     if not weights.are_there(folder):
         raise StudyError(f"{folder}: has no weights; expected {weights.EXPECTED}")
 
 
 def check_settings(folder: Path) -> None:
-    """Refuse a folder without a config, and settings that would have code run; its weights may still be missing."""
+    """Refuse a folder without a config and settings that would run code; the weights may still be missing."""
     if not is_file(folder / "config.json"):
-        raise StudyError(f"{folder}: is no checkpoint folder; expected config.json, tokenizer.json, model.safetensors")
+        raise StudyError(f"{folder}: is not a checkpoint; expected config.json, tokenizer.json, model.safetensors")
     for name in ("config.json", "tokenizer_config.json"):
         if is_file(folder / name):
             _check_file(folder / name)
     if is_file(folder / "adapter_config.json"):
-        raise StudyError(f"{folder}: is an adapter, without the weights it is for; merge it into them and save both")
+        raise StudyError(f"{folder}: is an adapter without its base weights; merge it into them and save the result")
 
 
 def _check_file(path: Path) -> None:
-    """Refuse settings that would have code fetched and run, or weights opened that are no safetensors."""
+    """Refuse settings that would fetch and run code, or open weights that are not safetensors."""
     settings = read_json(path)
     if not isinstance(settings, dict):
         raise StudyError(f"{path}: must be a mapping of keys, not {type(settings).__name__}")
     if "auto_map" in settings:
-        raise StudyError(f"{path}: needs code of its own (auto_map), and code from checkpoints is never run")
+        raise StudyError(f"{path}: needs custom code (auto_map), but code from checkpoints is never run")
     check_layers(settings, f"{path}: ")
     for key in ("attn_implementation", "_attn_implementation", "transformers_weights"):
-        # An attention named after a repository is compiled code; the weights' name could be that of a pickle.
+        # An attention implementation named after a repository is compiled code; a weights file could be a pickle.
         if settings.get(key) not in (None, "eager", "sdpa"):
             raise StudyError(
-                f"{path}: {key}: is {quoted(settings[key])}, but nothing is loaded that a file names; remove it"
+                f"{path}: {key}: is {quoted(settings[key])}, but settings must not name what to load; remove it"
             )
 
 
 def check_layers(settings: Mapping[str, Any], where: str) -> None:
-    """Refuse more layers than could ever be built; ``where`` they are asked for begins the sentence."""
+    """Refuse more layers than can reasonably be built; ``where`` begins the error message."""
     for key in _LAYERS:
         layers = settings.get(key)
         if isinstance(layers, list) and all(isinstance(part, int) for part in layers):
@@ -181,7 +181,7 @@ def check_layers(settings: Mapping[str, Any], where: str) -> None:
 
 @quiet()
 def save(network: Any, tokenizer: Any, folder: Path) -> None:
-    """Write weights, config and tokenizer; what was in the folder goes only when all is written. Raises StudyError."""
+    """Write weights, config and tokenizer; the folder's old content goes once all is written. Raises StudyError."""
     unfinished, replaced = (folder.with_name(f".{folder.name}.{state}") for state in ("unfinished", "replaced"))
     for left_over in (unfinished, replaced):
         shutil.rmtree(left_over, ignore_errors=True)
@@ -189,6 +189,6 @@ def save(network: Any, tokenizer: Any, folder: Path) -> None:
         network.save_pretrained(unfinished)
         tokenizer.save_pretrained(unfinished)
     if folder.exists():
-        folder.rename(replaced)  # at no moment is half a folder there
+        folder.rename(replaced)  # the folder is never half written
     unfinished.rename(folder)
     shutil.rmtree(replaced, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Floating-point operations of any network, counted by torch while a copy without data ('meta') runs."""
+"""Floating-point operations of any network, counted by torch while a copy on the device 'meta' runs."""
 
 import copy
 from typing import Any
@@ -13,20 +13,20 @@ from qa_tradeoffs.models import inputs, networks, squeezebert
 
 
 class UncountedError(Exception):
-    """Why the operations of a network cannot be counted, to stand in the place of their number."""
+    """Why the operations of a network cannot be counted, to be recorded in place of the count."""
 
 
 def flops(network: Any, batch_size: int, length: int, *, backward: bool = True) -> tuple[int, int]:
     """FLOP of the matrix products of a forward pass of (batch_size, length) tokens, and of its backward pass.
 
-    ``backward``: False leaves the second out, as 0, in less time.
+    ``backward``: False skips the second, returned as 0, to save time.
 
-    Attention is counted as the products that it is made of: on that device, fused attention comes apart. Of a grouped
-    convolution's backward pass torch's counter forgets the groups: SqueezeBERT is counted as matrix products, and for
-    others the backward pass is twice the forward one, as it is for every product. Raises UncountedError for a network
-    that looks at values, which a copy without data does not have (Longformer does).
+    Attention is counted as its matrix products, since fused attention is decomposed on 'meta'. torch's counter ignores
+    the groups in a grouped convolution's backward pass: SqueezeBERT is counted as matrix products, and for other
+    networks the backward pass is taken as twice the forward pass, which holds for every product. Raises UncountedError
+    for a network that depends on values, which 'meta' does not have (Longformer).
     """
-    # In this mode no network looks whether its mask hides anything, as if it were compiled.
+    # As when being compiled, no network then checks whether its mask hides anything.
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device("meta"):
             counted = networks.from_config(copy.deepcopy(network.config)).eval().requires_grad_(backward)
@@ -40,7 +40,7 @@ def flops(network: Any, batch_size: int, length: int, *, backward: bool = True) 
                 forward = int(counter.get_total_flops())
                 if backward:
                     output.loss.backward()
-        except Exception as error:  # each network has its own way to fail
+        except Exception as error:  # each network fails in its own way
             reason = f"{type(counted).__name__} cannot be counted without data ({type(error).__name__})"
             raise UncountedError(reason) from None
     grouped = any(isinstance(module, _ConvNd) and module.groups > 1 for module in counted.modules())

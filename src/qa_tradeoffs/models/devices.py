@@ -1,4 +1,4 @@
-"""The machine at hand: which device runs, and how it is named in results."""
+"""The device that runs, its name in results, and its memory and threads."""
 
 import os
 import platform
@@ -15,23 +15,23 @@ from qa_tradeoffs.models import precisions
 
 
 def choose(requested: str) -> torch.device:
-    """'cpu', 'cuda' or 'auto' (CUDA where there is one). Raises StudyError."""
+    """'cpu', 'cuda' or 'auto' (CUDA if available). Raises StudyError."""
     if requested not in ("cpu", "cuda", "auto"):
-        raise StudyError(f"DEVICE: '{requested}' is no device; choose cpu, cuda or auto")
+        raise StudyError(f"DEVICE: '{requested}' is not a device; choose cpu, cuda or auto")
     if requested == "cuda" and not torch.cuda.is_available():
-        raise StudyError("DEVICE: cuda was asked for, but torch sees no CUDA device here; choose cpu or auto")
+        raise StudyError("DEVICE: cuda was requested, but torch sees no CUDA device here; choose cpu or auto")
     cuda = requested == "cuda" or (requested == "auto" and torch.cuda.is_available())
     return torch.device("cuda", 0) if cuda else torch.device("cpu")
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all it was told: both sides of a clock need it on CUDA."""
+    """Wait until the device has finished its queue; needed before reading a clock on CUDA."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Name of the device, its CUDA version or instruction sets, and its threads, for the provenance of results."""
+    """The device's name, CUDA version or instruction sets, and threads, for the provenance of results."""
     if device.type == "cuda":
         name, software = torch.cuda.get_device_name(device), f"CUDA {torch.version.cuda}"
     else:
@@ -40,13 +40,13 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; torch has no type of its own for it on a CPU."""
+    """Whether memory ran out; on a CPU, torch has no exception type for it."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager
 def enough_memory(otherwise: str) -> Iterator[None]:
-    """Memory that runs out inside the block is a StudyError with the sentence ``otherwise``."""
+    """Turn running out of memory inside the block into a StudyError with the message ``otherwise``."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -56,13 +56,13 @@ def enough_memory(otherwise: str) -> Iterator[None]:
 
 
 def use_all_cores() -> None:
-    """One thread per core that this process may run on, unless OMP_NUM_THREADS, which torch obeys, says another."""
+    """Use one thread per core available to this process, unless OMP_NUM_THREADS says otherwise."""
     if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):  # macOS has no such thing
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 
 def _processor() -> str:
-    """The processor's own name; Linux tells it in /proc only."""
+    """The processor's name; on Linux only /proc has it."""
     file = Path("/proc/cpuinfo")
     name = re.search(r"^model name\s*:\s*(.*\S)", file.read_text(), re.MULTILINE) if file.exists() else None
     return name[1] if name else platform.processor() or platform.machine()

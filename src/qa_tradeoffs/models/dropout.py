@@ -1,4 +1,4 @@
-"""The probability of a network's dropouts, in whatever way it drops: set to one value, and seen as they are used."""
+"""Setting the dropout probability of a network, however it implements dropout, and observing the one in use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +19,10 @@ _TOKENS = 8
 
 
 def set_dropout(network: Module, probability: float | None) -> None:
-    """Every dropout of the network to one probability; None leaves what its config says.
+    """Set every dropout of the network to one probability; None leaves the config's.
 
-    A dropout is a module, a number that a module gives to torch's function (BART, Longformer), or nothing where the
-    config had it at 0 (ModernBERT). Dropping whole layers (``layerdrop``) is another thing and stays as it is.
+    A dropout is a module, a number that a module passes to torch's function (BART, Longformer), or absent if the
+    config sets it to 0 (ModernBERT). Dropping whole layers (``layerdrop``) is different and is left unchanged.
     """
     if probability is None:
         return
@@ -38,7 +38,7 @@ def set_dropout(network: Module, probability: float | None) -> None:
 
 
 def dropout(network: Any) -> float:
-    """The highest probability that the network drops with in training, as it is seen doing so on a few tokens."""
+    """The highest dropout probability that the network uses in training, observed on a few tokens."""
     reads = inputs.of(network)
     rows = torch.ones(1, reads.padded(_TOKENS), dtype=torch.int64, device=network.device)
     with _in_training(network), torch.random.fork_rng(_cuda(network)), torch.no_grad(), _Seen() as seen:
@@ -47,7 +47,7 @@ def dropout(network: Any) -> float:
 
 
 class _Seen(TorchFunctionMode):
-    """The probabilities of the dropouts within the block."""
+    """Records the probabilities of all dropouts within the block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ def _argument(args: Any, named: dict[str, Any], place: int, name: str, default: 
 
 @contextmanager
 def _in_training(network: Module) -> Iterator[None]:
-    """The network as it is while it is trained; afterwards as it was."""
+    """Put the network into training mode within the block; restore its mode afterwards."""
     before = network.training
     network.train()
     try:

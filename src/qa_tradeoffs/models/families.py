@@ -1,18 +1,18 @@
-"""What the families of networks need so that each can be asked for the two ends of an answer."""
+"""What each family of networks needs in order to predict the start and end of an answer."""
 
 from typing import Any
 
 from torch.nn import Module
 
-# The tokens of a vocabulary that is learnt here (tokenizers.train_wordpiece), under the keys of transformers' configs.
-# Those of a family's own vocabulary would be words: a pad_token_id, for one, decides which position a token is given.
+# Special tokens of vocabularies learnt here (tokenizers.train_wordpiece), under the keys of transformers' configs. The
+# ids in a family's defaults would be words here; a pad_token_id, for example, decides the position of a token.
 _PAD, _CLS, _SEP = 0, 2, 3
 _TOKENS = {
     "pad_token_id": _PAD, "bos_token_id": _CLS, "cls_token_id": _CLS, "eos_token_id": _SEP, "sep_token_id": _SEP,
     "decoder_start_token_id": _SEP, "forced_eos_token_id": _SEP, "question_token_id": _SEP,
 }  # fmt: skip
 
-# Keys that a family's networks read, though its config class does not list them: DeBERTa-v3 is made of such.
+# Keys that a family's networks read although its config class does not list them; DeBERTa-v3 consists of these.
 _MORE_KEYS = {
     "deberta-v2": {"position_buckets", "norm_rel_ebd", "share_att_key", "attention_head_size", "conv_kernel_size",
                    "conv_act", "conv_groups"},
@@ -21,15 +21,15 @@ _MORE_KEYS = {
 
 
 def keys(defaults: dict[str, Any], of_every: Any) -> set[str]:
-    """What a family's config may be given; not the keys ``of_every`` one, which say how a model is run."""
+    """The keys that a family's config accepts, without the keys ``of_every`` config, which say how a model is run."""
     return {*defaults, *_MORE_KEYS.get(defaults["model_type"], ())} - set(of_every)
 
 
 def settle(config: Any) -> Any:
-    """The config of a network that answers questions, whatever it was for before; returns ``config``, changed.
+    """Turn any config into that of a question-answering network; returns ``config``, modified.
 
-    Two values a token: where an answer begins and ends. BigBird with full attention: its sparse one turns into that for
-    good at the first row that is too short for it, so that answers would depend on the order of batches.
+    Two outputs per token, for start and end. BigBird gets full attention: its sparse attention switches to full for
+    good at the first row that is too short, so that answers would depend on the order of batches.
     """
     if config.num_labels != 2:
         config.num_labels = 2
@@ -39,7 +39,7 @@ def settle(config: Any) -> Any:
 
 
 def special_tokens(defaults: dict[str, Any]) -> dict[str, int]:
-    """The ids of our vocabulary's special tokens, for those that a family's config names."""
+    """The ids in our vocabulary of the special tokens that a family's config names."""
     return {key: value for key, value in _TOKENS.items() if defaults.get(key) is not None}
 
 
@@ -50,5 +50,5 @@ def head(network: Module) -> set[str]:
 
 
 def one_at_a_time(network: Any) -> bool:
-    """Whether two threads must not run the network at once: Funnel keeps the length of the rows between its layers."""
+    """Whether the network is not thread-safe: Funnel stores the length of the rows between its layers."""
     return getattr(getattr(network, "config", None), "model_type", None) == "funnel"

@@ -1,9 +1,9 @@
-"""Attention with dropout in fewer passes over its weights, on a CPU.
+"""Attention with dropout on a CPU, in fewer passes over its weights.
 
-torch's fused attention has no dropout on CPUs. With it, every step of the formula is computed by itself, and weights
-and mask are kept apart for the backward pass, which can take a third of a training step. Here the sign of a weight says
+On CPUs, torch's fused attention does not support dropout: torch then computes each step of the formula separately and
+stores weights and mask for the backward pass, which can take a third of a training step. Here the sign of a weight says
 whether it was dropped, and the softmax's backward pass takes its row sums from the output, as flash attention does (Dao
-et al. 2022, arXiv 2205.14135, appendix B.2). Every network is served alike that asks torch for attention.
+et al. 2022, arXiv 2205.14135, appendix B.2). It applies to every network that calls torch's attention.
 """
 
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ from qa_tradeoffs.models.fast_dropout import drawn, overridden
 
 @contextmanager
 def fast_attention(enabled: bool = True) -> Iterator[None]:
-    """Within the block, attention that torch does not fuse is computed here on the CPU; other devices are not touched.
+    """Within the block, compute attention that torch does not fuse on a CPU here; other devices are unaffected.
 
-    What it drops is another random choice than torch's for the same seed, with the same probability.
+    For the same seed it drops other weights than torch, with the same probability.
     """
     if not enabled:
         yield
@@ -34,10 +34,10 @@ def attention(
     is_causal: bool = False, dropout_mask: Tensor | None = None, *, scale: float | None = None,
     enable_gqa: bool = False,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """softmax(scale · query · keyᵀ + attn_mask), dropped, · value. The arguments are those of torch's own.
+    """dropout(softmax(scale · query · keyᵀ + attn_mask)) · value, with torch's arguments.
 
-    ``query`` (..., L, d), ``key`` (..., S, d), ``value`` (..., S, d). The second result, in torch the weights, is
-    empty: ``scaled_dot_product_attention`` passes on the first alone.
+    ``query`` (..., L, d), ``key`` (..., S, d), ``value`` (..., S, d). The second result, the weights in torch, is
+    empty: ``scaled_dot_product_attention`` returns only the first.
     """
     if enable_gqa:
         key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], dim=-3) for x in (key, value))
@@ -50,7 +50,7 @@ def attention(
 
 
 def _bias(mask: Tensor | None, is_causal: bool, shape: tuple[int, ...], like: Tensor) -> Tensor | None:
-    """What is added to the scores (n, L, S), as torch takes its arguments; None where nothing is."""
+    """What is added to the scores (n, L, S), by torch's conventions for its arguments; None if nothing."""
     if is_causal:
         mask = torch.ones(shape[-2:], dtype=torch.bool).tril()
     if mask is None:
@@ -61,7 +61,7 @@ def _bias(mask: Tensor | None, is_causal: bool, shape: tuple[int, ...], like: Te
 
 
 class _Attention(torch.autograd.Function):
-    """Attention over (n, L, d), n rows times heads."""
+    """Attention over (n, L, d), where n is rows times heads."""
 
     @staticmethod
     def forward(
@@ -84,7 +84,7 @@ class _Attention(torch.autograd.Function):
         query, key, value, signed, output = ctx.saved_tensors
         of_kept, dropped = gradient / (1 - ctx.dropout), signed.relu()
         of_value = torch.bmm(dropped.to(value.dtype).transpose(1, 2), of_kept)
-        # weights · (gradient of the weights - their mean under the weights), which is that of the outputs
+        # weights · (gradient of the weights - their weighted mean), where the mean follows from the outputs
         of_scores = torch.bmm(of_kept, value.transpose(1, 2)).to(signed.dtype) * dropped
         mean = (gradient * output).sum(-1, keepdim=True, dtype=signed.dtype)
         of_scores = of_scores.sub_(signed.abs().mul_(mean)).mul_(ctx.scale).to(query.dtype)

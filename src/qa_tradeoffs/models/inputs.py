@@ -1,4 +1,4 @@
-"""What a network is given of padded windows: the inputs that it takes, in rows that it can read."""
+"""Padded windows as a torch network's inputs: the arguments that it takes, in rows of supported lengths."""
 
 import inspect
 import re
@@ -16,7 +16,7 @@ _POSITIONS = re.compile(r"(?:(.*)\.)?(position_embeddings|embed_positions|wpe)")
 
 
 class Inputs(Rows):
-    """How a network in torch reads windows."""
+    """How a torch network reads windows."""
 
     def batch(self, windows: Windows, rows: Int64, pad_token_id: int, multiple_of: int = 1) -> dict[str, Tensor]:
         """The windows ``rows`` as the network takes them: (b, L) int64 each. Raises StudyError if one is too long."""
@@ -26,7 +26,7 @@ class Inputs(Rows):
     def full(self, ids: Tensor) -> dict[str, Tensor]:
         """Rows ``ids`` (b, L) int64 without padding as the network takes them: (b, L) int64 each.
 
-        Where it is told which tokens see all others, they are the first eighth, as of a question.
+        If it needs global attention, the first eighth of the tokens have it, as a question's would.
         """
         question = torch.arange(ids.shape[1], device=ids.device) < ids.shape[1] // 8
         rows = {"input_ids": ids, "attention_mask": torch.ones_like(ids), GLOBAL: question.long().expand_as(ids)}
@@ -40,15 +40,15 @@ class Inputs(Rows):
 
 
 def of(network: Any) -> Inputs:
-    """How this network reads windows."""
+    """How ``network`` reads windows."""
     config, names = getattr(network, "config", None), set(inspect.signature(network.forward).parameters)
-    if getattr(config, "type_vocab_size", 2) < 2:  # it has no types to tell apart, whatever its tokenizer gives
+    if getattr(config, "type_vocab_size", 2) < 2:  # it has no token types, whatever its tokenizer gives
         names.discard("token_type_ids")
     longest = min(_limits(network), default=None)
-    segments = getattr(config, "segment_means_seq_len", None)  # Nyströmformer: means over parts of such a row
+    segments = getattr(config, "segment_means_seq_len", None)  # Nyströmformer: segments of rows this long
     if segments is not None and segments != getattr(config, "num_landmarks", None):
         longest = segments
-    # FNet mixes all of a row, Nyströmformer's convolution wide parts of it, padding too.
+    # FNet mixes the whole row and Nyströmformer's convolution wide parts of it, padding included.
     width = longest if segments is not None or "attention_mask" not in names else None
     separator = getattr(config, "sep_token_id", None) if GLOBAL in names else None
     first = max(map(_first, _tables(network).values()), default=0)
@@ -56,9 +56,9 @@ def of(network: Any) -> Inputs:
 
 
 def _limits(network: Any) -> Iterator[int]:
-    """Tokens for which each of the network's tables of positions has a row.
+    """The number of tokens that each of the network's position tables supports.
 
-    RoBERTa's kin count from the row after that of padding, BART's from an ``offset``.
+    RoBERTa's relatives count from the row after padding's, BART's from an ``offset``.
     """
     for name, table in _tables(network).items():
         yield table.num_embeddings - max(_first(table), getattr(table, "offset", 0))
@@ -68,7 +68,7 @@ def _limits(network: Any) -> Iterator[int]:
 
 
 def _tables(network: Any) -> dict[str, torch.nn.Embedding]:
-    """The network's tables of positions, by the name of the module that each lies in."""
+    """The network's position tables, by the name of the module that contains each."""
     named = ((_POSITIONS.fullmatch(name), module) for name, module in network.named_modules())
     return {name[1] or "": table for name, table in named if name and isinstance(table, torch.nn.Embedding)}
 

@@ -1,4 +1,4 @@
-"""The layers of a network from below: how high each parameter lies, and those that are not trained."""
+"""The layers of a network from the bottom up: the level of each parameter, and freezing."""
 
 import re
 from typing import Any
@@ -7,15 +7,15 @@ from torch.nn import Parameter
 
 from qa_tradeoffs.models import families
 
-# A layer is what bears a number first in the names of its parameters: bert.encoder.layer.3.attention...
+# The first number in a parameter's name is that of its layer: bert.encoder.layer.3.attention...
 _LAYER = re.compile(r"^(.*?\.\d+)\.")
 
 
 def levels(network: Any) -> tuple[dict[str, int], int]:
-    """How high each parameter lies, by name, and how many layers there are, n.
+    """The level of each parameter, by name, and the number of layers, n.
 
-    0: the embeddings; 1 to n: the layers in the order in which they are computed, with what comes after each; n + 1:
-    the answer head. Layers that share their weights, as ALBERT's, are one.
+    0: the embeddings; 1 to n: the layers in the order of computation, with what follows each; n + 1: the answer head.
+    Layers that share weights, such as ALBERT's, count as one.
     """
     head, layers, found = families.head(network), list[str](), dict[str, int]()
     for name, _ in network.named_parameters():
@@ -27,13 +27,13 @@ def levels(network: Any) -> tuple[dict[str, int], int]:
 
 
 def depths(network: Any) -> dict[Parameter, int]:
-    """How many layers lie above each parameter, 0 for those of the answer head."""
+    """The number of layers above each parameter, 0 for the answer head's."""
     found, n = levels(network)
     return {parameter: n + 1 - found[name] for name, parameter in network.named_parameters()}
 
 
 def freeze(network: Any, embeddings: bool, layers: int) -> None:
-    """Take the embeddings and so many of the lowest ``layers`` out of training."""
+    """Exclude the embeddings and the lowest ``layers`` layers from training."""
     found, _ = levels(network)
     for name, parameter in network.named_parameters():
         if 1 <= found[name] <= layers or (embeddings and found[name] == 0):

@@ -1,4 +1,4 @@
-"""Question-answering networks: built from a config or a checkpoint, and what one wants to know of them."""
+"""Question-answering networks: building them from a config or a checkpoint, and describing them."""
 
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ PUBLISHED = ("bert", "distilbert", "squeezebert")
 
 
 def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: int) -> Any:
-    """The network in fp32 on the CPU; weights that no checkpoint brings are drawn with ``seed``.
+    """The network in fp32 on the CPU; weights that no checkpoint provides are drawn with ``seed``.
 
-    ``folder``: of the checkpoint that it begins with, whole or, by ``init_from``, with some of its layers.
+    ``folder``: of the checkpoint that it starts from, entirely or, with ``init_from``, from some of its layers.
     """
     torch.manual_seed(seed)
     if spec.init_from and folder is not None:
@@ -37,42 +37,43 @@ def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: i
 
 @quiet()
 def configure(spec: Model, vocabulary_size: int | None = None) -> Any:
-    """The transformers config of an ``architecture``; keys that it does not know are refused.
+    """The transformers config of an ``architecture``; unknown keys are refused.
 
-    ``vocabulary_size`` replaces the config's ``vocab_size`` limit by the size that the tokenizer really reached.
+    ``vocabulary_size`` replaces the config's ``vocab_size``, which is a limit, by the tokenizer's actual size.
     """
     defaults = AutoConfig.for_model(spec.architecture).to_dict()
     known = families.keys(defaults, PretrainedConfig().to_dict())
     if unknown := spec.config.keys() - known:
         raise StudyError(
-            f"models: config.{min(unknown)} is no key of a {spec.architecture}; they are {', '.join(sorted(known))}"
+            f"models: config.{min(unknown)} is not a key of {spec.architecture}; "
+            f"its keys are {', '.join(sorted(known))}"
         )
     checkpoints.check_layers(spec.config, "models: config.")
     settings = spec.config | families.special_tokens(defaults)
     settings |= {} if vocabulary_size is None else {"vocab_size": vocabulary_size}
     try:
         return AutoConfig.for_model(spec.architecture, **settings)
-    except Exception as error:  # the config classes raise types of their own for a wrong value
+    except Exception as error:  # config classes raise various types for a wrong value
         raise StudyError(f"models: the config of this {spec.architecture} is not valid ({one_line(error)})") from None
 
 
 @quiet()
 def from_config(config: Any, grouped_matmul: bool = False) -> Any:
-    """A question-answering network with random weights. Raises StudyError for sizes that do not go together."""
+    """A question-answering network with random weights. Raises StudyError for incompatible sizes."""
     try:
         network = AutoModelForQuestionAnswering.from_config(families.settle(config))
-    except Exception as error:  # each layer raises its own types
+    except Exception as error:  # layers raise various types
         raise StudyError(f"models: no {config.model_type} can be built from this config ({one_line(error)})") from None
     return squeezebert.to_matmul(network) if grouped_matmul else network
 
 
 def attention(network: Any) -> str:
-    """Which attention runs: 'sdpa' is fused, 'eager' is not; SqueezeBERT as published has only the latter."""
+    """The attention in use: 'sdpa' is fused, 'eager' is not; SqueezeBERT as published has only the latter."""
     return "sdpa" if squeezebert.is_matmul(network) else str(network.config._attn_implementation)
 
 
 def summary(network: Any) -> dict[str, str]:
-    """What the network is, for a reader."""
+    """The network's key figures, for a reader."""
     config = network.config
     return {
         "architecture": type(network).__name__,

@@ -1,4 +1,4 @@
-"""Windows laid end to end in one row, without padding, of which each attends to itself alone; on a CPU."""
+"""Packing: windows concatenated into one row without padding, each attending only to itself; on a CPU."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,15 +12,15 @@ from torch import Tensor
 from qa_tradeoffs.models import inputs
 from qa_tradeoffs.models.fast_dropout import overridden
 
-# Tokens of the windows on which a network is tried. The second is as long as it takes, up to this: farther than local
-# attention reaches, and together they are more than it has positions for.
+# Tokens of the windows on which a network is tried. The second is as long as the network allows, up to this: beyond the
+# reach of local attention, and together they exceed its positions.
 _TRIED = 5, 512
-_TOLERANCE = 1e-4  # of the standard deviation of logits, by rounding; another position changes them by far more
+_TOLERANCE = 1e-4  # in standard deviations of the logits, for rounding; a wrong position changes them by far more
 
 
 @contextmanager
 def apart(splits: Sequence[int]) -> Iterator[None]:
-    """Within the block, torch computes attention over a row (1, T) of packed windows in each of them alone.
+    """Within the block, torch computes the attention of a row (1, T) of packed windows separately in each window.
 
     Window i has the tokens ``[splits[i], splits[i + 1])``.
     """
@@ -29,10 +29,10 @@ def apart(splits: Sequence[int]) -> Iterator[None]:
 
 
 def possible(network: Any) -> bool:
-    """Whether the network, on a CPU, reads packed windows as it reads each alone, as seen on two of them.
+    """Whether the network, on a CPU, gives the same logits for packed windows as for each alone, tried on two.
 
-    So does one that takes positions and asks torch for its attention, and lets tokens see others in no other way: then
-    no bit of a window's logits depends on the tokens of the other.
+    This holds if it takes positions, calls torch's attention, and lets tokens interact in no other way: then no bit of
+    a window's logits depends on the other window's tokens.
     """
     reads = inputs.of(network)
     if "position_ids" not in reads.names or reads.separator is not None:
@@ -59,8 +59,8 @@ def _in_each(
     splits: Sequence[int], query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None,
     dropout_p: float = 0.0, is_causal: bool = False, **settings: Any,
 ) -> Tensor:  # fmt: skip
-    """``scaled_dot_product_attention`` in each window; a mask over the whole row is that of local attention."""
-    attention = torch.ops.aten._scaled_dot_product_attention_math  # as torch has it, or fast_attention
+    """``scaled_dot_product_attention`` within each window; a mask over the whole row comes from local attention."""
+    attention = torch.ops.aten._scaled_dot_product_attention_math  # torch's own, or fast_attention
     found = []
     for begin, stop in pairwise(splits):
         part = (x[..., begin:stop, :] for x in (query, key, value))

@@ -1,4 +1,4 @@
-"""Number formats: what this machine multiplies natively, and what `precision: auto` comes down to."""
+"""Precisions: what this machine multiplies natively, and what `precision: auto` resolves to."""
 
 import time
 from functools import cache
@@ -10,7 +10,7 @@ import torch
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.models import inputs
 
-# Short names, and what torch calls the instructions on x86 and on Arm.
+# Short names, and torch's names of the instructions on x86 and Arm.
 _INSTRUCTIONS = {
     "avx2": ("avx2",),
     "avx512": ("avx512_f",),
@@ -21,35 +21,35 @@ _INSTRUCTIONS = {
     "sve": ("sve",),
 }
 _SIDE, _SECONDS = 512, 0.25
-# Native bf16 products were measured to take about half the time of fp32's, emulated ones several times as long.
+# Measured: native bf16 products take about half the time of fp32's, emulated ones several times as long.
 _FASTER_BY = 1.1
-_TOKENS = 16  # of the row that a network is tried on
-_in_bf16: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # what was found of each network
-SLOWER = "slower than fp32 here, where the device only emulates it"
+_TOKENS = 16  # of the row on which a network is tried
+_in_bf16: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # results by network
+SLOWER = "slower than fp32 here, since the device only emulates it"
 
 
 def chosen(requested: str, device: torch.device, network: Any = None) -> str:
-    """'fp32', 'bf16' or 'fp16': what was requested; for 'auto' bf16 where the device multiplies it natively.
+    """'fp32', 'bf16' or 'fp16' as requested; 'auto' is bf16 if the device multiplies it natively, else fp32.
 
-    With a ``network``, 'auto' is bf16 only if that network computes in it. Raises StudyError for fp16 on a processor,
-    whose gradients would have to be scaled for products that are no faster.
+    With a ``network``, 'auto' is bf16 only if that network can compute in it. Raises StudyError for fp16 on a CPU,
+    where products are no faster and gradients would need scaling.
     """
     if requested == "fp16" and device.type == "cpu":
-        raise StudyError("training.precision: fp16 is for GPUs, and this runs on a processor; give bf16, fp32 or auto")
+        raise StudyError("training.precision: fp16 is for GPUs, but this runs on a CPU; give bf16, fp32 or auto")
     if requested != "auto":
         return requested
     return "bf16" if native_bf16(device.type) and (network is None or computes_in_bf16(network)) else "fp32"
 
 
 def computes_in_bf16(network: Any) -> bool:
-    """Whether the network's code runs in mixed precision: some mix number formats in a product, as DeBERTa's does."""
+    """Whether the network's code runs in mixed precision: some, such as DeBERTa's, mix formats in a product."""
     if network not in _in_bf16:
         _in_bf16[network] = _runs(network)
     return _in_bf16[network]
 
 
 def in_words(requested: str, device: torch.device) -> str:
-    """The precision and how it came to be, with a warning where it is slower than fp32 here."""
+    """The precision and why it was chosen, with a warning if it is slower than fp32 here."""
     found = chosen(requested, device)
     if requested == "auto":
         why = "has native bf16; fp32 where a network cannot compute in it" if found == "bf16" else "lacks native bf16"
@@ -58,15 +58,15 @@ def in_words(requested: str, device: torch.device) -> str:
 
 
 def emulated(requested: str, device: torch.device) -> bool:
-    """Whether bf16 was requested of a device that has no instructions for it."""
+    """Whether bf16 was requested on a device without instructions for it."""
     return requested == "bf16" and not native_bf16(device.type)
 
 
 @cache
 def native_bf16(device_type: str) -> bool:
-    """Whether the device has instructions for bf16 products and, on a processor, they are faster than fp32's now.
+    """Whether the device has instructions for bf16 products and, on a CPU, they are measured to be faster than fp32's.
 
-    The flags of a processor do not say whether the matrix library uses them; a quarter of a second of products does.
+    CPU flags do not say whether the matrix library uses these instructions; timing products for 0.25 s does.
     """
     if device_type == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
@@ -74,13 +74,13 @@ def native_bf16(device_type: str) -> bool:
 
 
 def instruction_sets() -> tuple[str, ...]:
-    """The processor's instruction sets that decide how fast which number format is, in a fixed order."""
+    """The processor's instruction sets that decide the speed of number formats, in a fixed order."""
     has = torch.cpu.get_capabilities()
     return tuple(name for name, flags in _INSTRUCTIONS.items() if any(has.get(flag) for flag in flags))
 
 
 def bf16_speedup() -> float:
-    """Time of a product of square matrices in fp32 over its time in bf16, the shortest of each, taken in turn."""
+    """Time of a square matrix product in fp32 over its time in bf16: the minimum of each, measured in turn."""
     matrices = [torch.ones(_SIDE, _SIDE, dtype=kind) for kind in (torch.float32, torch.bfloat16)]
     fp32: list[float] = []
     bf16: list[float] = []
@@ -92,7 +92,7 @@ def bf16_speedup() -> float:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision where it is bf16 or fp16: weights stay fp32, and so do sums."""
+    """Mixed precision for bf16 and fp16: weights and sums stay fp32."""
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
     return torch.autocast(device.type, dtype=dtype, enabled=precision in ("bf16", "fp16"))
 
@@ -100,11 +100,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def _runs(network: Any) -> bool:
     reads, before = inputs.of(network), network.training
     row = torch.ones(1, reads.padded(_TOKENS), dtype=torch.long, device=network.device)
-    network.eval()  # dropout would draw random numbers that are training's
+    network.eval()  # dropout would advance training's random generator
     try:
         with torch.inference_mode(), autocast(network.device, "bf16"):
             network(**reads.full(row))
-    except (RuntimeError, ValueError):  # of torch, where number formats are mixed
+    except (RuntimeError, ValueError):  # raised by torch for mixed formats
         return False
     finally:
         network.train(before)

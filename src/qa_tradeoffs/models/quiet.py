@@ -1,4 +1,4 @@
-"""transformers without its progress bars and reports: in notebooks they are floods."""
+"""Silence the progress bars and reports of transformers, which flood notebooks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from transformers import logging
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Within the block transformers draws no bars and reports errors only; afterwards it is as it was.
+    """Within the block transformers draws no bars and reports errors only; its settings are restored afterwards.
 
-    Its reports on weights that are missing are among what is silenced: ``checkpoints.load`` checks that itself.
+    This also silences its reports of missing weights, which ``checkpoints.load`` checks itself.
     """
     verbosity = logging.get_verbosity()
     hook = logging.set_tqdm_hook(lambda bar, positional, named: bar(*positional, **named | {"disable": True}))

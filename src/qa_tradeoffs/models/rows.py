@@ -1,4 +1,4 @@
-"""Padded windows as arrays: the inputs that a network takes, in rows that it can read. Needs no torch."""
+"""Padded windows as arrays: the inputs that a network takes, in rows of supported lengths. Needs no torch."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ GLOBAL = "global_attention_mask"
 class Rows:
     """How a network reads windows.
 
-    ``names``: of the inputs that its forward takes. ``longest``: tokens of the longest row that it has positions for;
-    None where positions are relative and any length goes. ``width``: tokens that every row is padded to, where the
-    network takes no others or sees padding; None where the longest row of a batch decides. ``separator``: id of the
-    token after the question, where the network is told which tokens see all others (Longformer: those of the question).
+    ``names``: the inputs of its forward. ``longest``: tokens of the longest row that it has positions for; None if
+    positions are relative and any length works. ``width``: tokens that every row is padded to, if the network requires
+    that or sees padding; None if the longest row of a batch decides. ``separator``: id of the token after the question,
+    if the network needs to know which tokens have global attention (Longformer: the question's).
     ``network``: its class, for messages. ``first``: the position of a row's first token.
     """
 
@@ -29,16 +29,16 @@ class Rows:
     first: int = 0
 
     def check(self, tokens: int, what: str, advice: str) -> None:
-        """Refuse rows of so many ``tokens``, which ``what`` asks for, where the network takes fewer."""
+        """Refuse rows of this many ``tokens``, which ``what`` asks for, if the network supports fewer."""
         if self.longest is not None and tokens > self.longest:
             raise StudyError(f"{what} {tokens} tokens, but {self.network} takes {self.longest}; {advice}")
 
     def check_windows(self, tokens: int) -> None:
-        """Refuse windows of so many tokens."""
+        """Refuse windows of this many tokens if the network supports fewer."""
         self.check(tokens, "training.max_length: windows of", "give a max_length up to that")
 
     def padded(self, tokens: int, multiple_of: int = 1) -> int:
-        """Tokens of a row in a batch whose longest has so many."""
+        """Tokens per row in a batch whose longest row has this many."""
         if self.width is not None:
             return self.width
         rounded = -(-tokens // multiple_of) * multiple_of
@@ -55,6 +55,6 @@ class Rows:
 
 
 def _before(ids: Int64, separator: int) -> Int64:
-    """1 on the tokens before a row's first separator, else 0: (b, L); where a row has none, nowhere."""
+    """1 for the tokens before a row's first separator, else 0: (b, L); all 0 in a row without one."""
     question: Int64 = (np.arange(ids.shape[1]) < (ids == separator).argmax(axis=1)[:, None]).astype(np.int64)
     return question

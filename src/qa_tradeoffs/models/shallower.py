@@ -1,6 +1,6 @@
-"""A shallower network that begins with chosen layers of another model's checkpoint, as DistilBERT began with BERT's.
+"""A shallower network initialised from chosen layers of another model's checkpoint, as DistilBERT was from BERT.
 
-Everything else is the checkpoint's as well: embeddings, widths, vocabulary. The answer head is drawn at random.
+Embeddings, widths and vocabulary are the checkpoint's as well. The answer head is initialised at random.
 """
 
 import copy
@@ -17,8 +17,8 @@ from qa_tradeoffs.models.quiet import quiet
 from qa_tradeoffs.study.config import Model
 
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
-# DistilBERT's names for BERT's settings and parameters. It has no token types: their embeddings are left behind, as
-# they were when it was made (Sanh et al. 2019, arXiv 1910.01108, section 3).
+# DistilBERT's names for BERT's settings and parameters. It has no token types: their embeddings are dropped, as in the
+# original (Sanh et al. 2019, arXiv 1910.01108, section 3).
 _SETTINGS = {
     "dim": "hidden_size", "n_heads": "num_attention_heads", "hidden_dim": "intermediate_size",
     "activation": "hidden_act", "dropout": "hidden_dropout_prob", "attention_dropout": "attention_probs_dropout_prob",
@@ -35,7 +35,7 @@ _PARAMETERS = {
 
 @quiet()
 def configure(spec: Model, source: Any) -> Any:
-    """The config of the network that begins with the layers of one with the config ``source``. Raises StudyError."""
+    """The config of the network that takes its layers from one with the config ``source``. Raises StudyError."""
     assert spec.init_from is not None
     chosen, kind, of = spec.init_from.layers, spec.architecture, source.model_type
     if kind == of:
@@ -46,7 +46,7 @@ def configure(spec: Model, source: Any) -> Any:
         raise StudyError(f"models: init_from.model: layers of a {of} do not fit a {kind}; give `architecture: {of}`")
     if (last := max(chosen)) >= (there := source.num_hidden_layers):
         raise StudyError(
-            f"models: init_from.layers: there is no layer {last} in {spec.init_from.model}; it has {there}, from 0 on"
+            f"models: init_from.layers: {spec.init_from.model} has no layer {last}, only {there}, counted from 0"
         )
     config.num_hidden_layers = len(chosen)
     for key, value in spec.config.items():
@@ -58,7 +58,7 @@ def configure(spec: Model, source: Any) -> Any:
 
 
 def fill(network: Any, source: Any, spec: Model) -> None:
-    """Copy the chosen layers and all that is not a layer, but for the head, from the ``source`` into the network."""
+    """Copy the chosen layers and everything outside the layers except the head from ``source`` into the network."""
     assert spec.init_from is not None
     chosen, kinds = spec.init_from.layers, (source.config.model_type, network.config.model_type)
     if [layers.levels(one)[1] for one in (source, network)] != [source.config.num_hidden_layers, len(chosen)]:

@@ -1,12 +1,12 @@
 """SqueezeBERT with its grouped convolutions as batched matrix products: same weights, same outputs, less time.
 
-SqueezeBERT's layers are convolutions of kernel size 1, most of them in groups, over (batch, channels, length). Such a
-convolution is a matrix product per group, but libraries run it as a convolution: its backward pass is the costliest
+SqueezeBERT's layers are convolutions of kernel size 1, most of them grouped, over (batch, channels, length). Such a
+convolution is a matrix product per group, but libraries run it as a convolution, whose backward pass is the costliest
 operation of a training step. Here the same parameters are used in (batch, length, channels) layout, as one batched
-matrix product over the groups, and attention is fused where it can be.
+matrix product over the groups, and attention is fused where possible.
 
-``to_matmul`` changes what the encoder computes with, not what it holds: names and shapes of the parameters stay, so
-published checkpoints load, and what is saved is a plain SqueezeBERT checkpoint.
+``to_matmul`` changes how the encoder computes, not its parameters: their names and shapes stay, so published
+checkpoints load, and saving gives a plain SqueezeBERT checkpoint.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,14 +22,14 @@ from qa_tradeoffs.core.errors import StudyError
 
 
 def convert(network: Module, classes: Mapping[type[Module], type[Module]]) -> Module:
-    """Replace each module of exactly a class among ``classes`` by one of the class it maps to.
+    """Replace each module whose class is a key of ``classes`` by one of the class that the key maps to.
 
     The new module has the parameters, buffers, submodules and settings of the old one: the classes may differ in how
-    they compute, not in what they hold. Returns ``network``, or what replaces it where it is of such a class itself.
+    they compute, not in what they contain. Returns ``network``, or its replacement if it is itself replaced.
     """
     new = {old: _rebuilt(old, classes[type(old)]) for old in network.modules() if type(old) in classes}
     converted = new.get(network, network)
-    for path, old in list(network.named_modules(remove_duplicate=False)):  # a module before those inside it
+    for path, old in list(network.named_modules(remove_duplicate=False)):  # parents before children
         if path and old in new:
             converted.set_submodule(path, new[old])
     return converted
@@ -43,16 +43,16 @@ def _rebuilt(old: Module, kind: type[Module]) -> Module:
 
 
 def to_matmul(model: Any) -> Any:
-    """``convert`` every SqueezeBERT encoder in ``model`` to matrix products. Raises StudyError where there is none."""
+    """``convert`` every SqueezeBERT encoder in ``model`` to matrix products. Raises StudyError if there is none."""
     if not any(isinstance(module, SqueezeBertEncoder) for module in model.modules()):
         raise StudyError(f"grouped_matmul: {type(model).__name__} has no SqueezeBERT encoder; remove the key")
     return convert(model, {SqueezeBertEncoder: MatmulEncoder})
 
 
 def to_separate_products(model: Any) -> Any:
-    """``convert`` SqueezeBERT encoders, rewritten or not, to one product a group; others are left as they are.
+    """``convert`` SqueezeBERT encoders, rewritten or not, to one product per group; others are left unchanged.
 
-    For export: the parameters are copies, under names of their own.
+    For export: the parameters are copies under different names.
     """
     converted: Any = convert(model, {SqueezeBertEncoder: SeparateEncoder, MatmulEncoder: SeparateEncoder})
     for encoder in [module for module in converted.modules() if isinstance(module, SeparateEncoder)]:
@@ -67,7 +67,7 @@ def is_matmul(model: Any) -> bool:
 
 
 class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
-    """The encoder in (batch, length, channels) layout; takes and returns what the stock one does."""
+    """The encoder in (batch, length, channels) layout; same inputs and outputs as the stock one."""
 
     def forward(
         self,
@@ -98,7 +98,7 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
     def _attend(
         self, attention: Any, x: Tensor, mask: Tensor | None, with_scores: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Self-attention over x (b, L, C); the scores (b, heads, L, L), mask included, only where asked for."""
+        """Self-attention over x (b, L, C); the scores (b, heads, L, L), mask included, only if requested."""
         rows, length, _ = x.shape
         heads = (attention.num_attention_heads, attention.attention_head_size)
         query, key, value = (
@@ -109,15 +109,15 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
         return context.transpose(1, 2).flatten(2), attention_scores(query, key, mask) if with_scores else None
 
     def _mix(self, attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        """The values as attention mixes them; all are (b, heads, L, C / heads)."""
+        """The values weighted by attention; all tensors are (b, heads, L, C / heads)."""
         dropout = attention.dropout.p if attention.training else 0.0
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
 
     def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:
         """The two convolutions with the activation between them, x (b, L, C) → (b, L, C).
 
-        With as many groups in both, the wide middle stays split by group: group g of the first is the input of group g
-        of the second, so nothing has to be put together in between.
+        If both have the same number of groups, the wide middle stays split: group g of the first is the input of group
+        g of the second, so nothing has to be merged in between.
         """
         first, act, second = layer.intermediate.conv1d, layer.intermediate.act, layer.output.conv1d
         if first.groups != second.groups:
@@ -132,10 +132,10 @@ class MatmulEncoder(SqueezeBertEncoder):  # type: ignore[misc]
 
 
 class Products(Module):
-    """A convolution of kernel size 1 as a linear layer for each group, with a two-dimensional weight of its own.
+    """A convolution of kernel size 1 as one linear layer per group, each with its own two-dimensional weight.
 
-    Slower to run as it is than one batched product. But a converter to int8 can give such a weight a scale for each
-    channel, and make an integer product of it; of a weight that is cut out of another one at run time it cannot.
+    In torch this is slower than one batched product. But int8 quantisation can give such a weight one scale per channel
+    and turn it into an integer product, which it cannot do for a weight that is sliced from another at run time.
     """
 
     def __init__(self, conv: Conv1d) -> None:
@@ -154,7 +154,7 @@ class Products(Module):
 
 
 class SeparateEncoder(MatmulEncoder):
-    """Each group as a matrix product of its own; its convolutions are ``Products``."""
+    """Each group as a separate matrix product; the convolutions are ``Products``."""
 
     def _feed_forward(self, layer: Any, x: Tensor) -> Tensor:
         first, act, second = layer.intermediate.conv1d, layer.intermediate.act, layer.output.conv1d
@@ -175,14 +175,14 @@ def attention_scores(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _linear(weight: Tensor, bias: Tensor) -> Linear:
-    with torch.device("meta"):  # its own weights would be drawn at random
+    with torch.device("meta"):  # no random initialisation
         layer = Linear(weight.shape[1], weight.shape[0])
     layer.weight, layer.bias = Parameter(weight.detach().clone()), Parameter(bias.detach().clone())
     return layer
 
 
 def _add_and_norm(block: Any, x: Tensor, residual: Tensor) -> Tensor:
-    """Dropout, residual, normalisation over the last dimension, which is where the channels are here."""
+    """Dropout, residual and normalisation over the last dimension, which holds the channels here."""
     norm = block.layernorm
     return functional.layer_norm(block.dropout(x) + residual, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 

@@ -1,4 +1,4 @@
-"""Tokenizers: a checkpoint's own, or a WordPiece vocabulary learnt from texts; fast ones only."""
+"""Fast tokenizers: a checkpoint's own, or one with a WordPiece vocabulary learnt from texts."""
 
 import re
 from collections import Counter
@@ -25,24 +25,24 @@ _CAPITALISED = re.compile(rb"^(##)?[A-Z][a-z]+\r?$", re.MULTILINE)
 
 @quiet()
 def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any:
-    """The checkpoint's fast tokenizer; for an ``architecture`` a WordPiece vocabulary of ``training_texts``."""
+    """The checkpoint's fast tokenizer; for an ``architecture``, one whose vocabulary is learnt from the texts."""
     if folder is None:
         return train_wordpiece(training_texts, networks.configure(spec).vocab_size)
     checkpoints.check(folder)
     _check_pieces(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **_case(folder))
-        tokenizer("Who?", _UNKNOWN)  # some faults show only where it is used
+        tokenizer("Who?", _UNKNOWN)  # some faults only show in use
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # of many types for a broken folder; a panic of tokenizers is not even an Exception
+    except BaseException as error:  # a broken folder raises many types; a panic in tokenizers is not even an Exception
         raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
     if not tokenizer.is_fast:
-        raise StudyError(f"{folder}: has a slow tokenizer, without character offsets; save it with a tokenizer.json")
+        raise StudyError(f"{folder}: its tokenizer is slow, without character offsets; save it with a tokenizer.json")
     features.check_pair(tokenizer)
     if tokenizer.pad_token_id is None:
-        raise StudyError(f"{folder}: its tokenizer has no token to pad with; its settings must name a pad_token")
-    # transformers makes do without: a vocabulary of five special tokens, in which every word is unknown.
+        raise StudyError(f"{folder}: its tokenizer has no padding token; its settings must name a pad_token")
+    # Without one, transformers makes a vocabulary of five special tokens, in which every word is unknown.
     names = ["tokenizer.json", *(name for key, name in tokenizer.vocab_files_names.items() if key == "vocab_file")]
     if not any(is_file(folder / name) for name in names):
         kind = type(tokenizer).__name__
@@ -51,9 +51,9 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
 
 
 def _check_pieces(folder: Path) -> None:
-    """Refuse a file that is no SentencePiece model, where transformers is to make the tokenizer of it.
+    """Refuse a file that is not a SentencePiece model if transformers would build the tokenizer from it.
 
-    It would take the file for a model of another kind, and name what is missing for that.
+    transformers would mistake it for another kind of model and report what is missing for that.
     """
     for path in () if is_file(folder / "tokenizer.json") else folder.glob("*.model"):
         try:
@@ -61,13 +61,13 @@ def _check_pieces(folder: Path) -> None:
         except DecodeError:
             pieces = []
         if not pieces:
-            raise StudyError(f"{path}: is no SentencePiece model; fetch it again")
+            raise StudyError(f"{path}: is not a SentencePiece model; fetch it again")
 
 
 def _case(folder: Path) -> dict[str, bool]:
-    """Keep capitals where a vocab.txt has words with them and nothing says otherwise; transformers would lower them.
+    """Keep capitals if vocab.txt has capitalised words and no setting says otherwise; transformers would lower them.
 
-    Checkpoints of before tokenizer.json often bring the vocabulary alone.
+    Checkpoints from before tokenizer.json often have the vocabulary only.
     """
     vocabulary, settings = folder / "vocab.txt", folder / "tokenizer_config.json"
     if is_file(folder / "tokenizer.json") or not is_file(vocabulary):
@@ -79,18 +79,18 @@ def _case(folder: Path) -> dict[str, bool]:
 def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:
     """An uncased BERT tokenizer whose WordPiece vocabulary, of at most ``vocabulary_size``, comes from ``texts``.
 
-    Equal texts give equal vocabularies. Raises StudyError when there is not even room for the single characters.
+    Equal texts give equal vocabularies. Raises StudyError if the single characters alone do not fit.
     """
     texts = list(texts)
     core = BertWordPieceTokenizer(lowercase=True)
     alphabet, continuations = _characters(core, set(texts))
-    # The trainer numbers continuations in the order of a hash table and breaks ties between merges by these numbers:
-    # each process would learn another vocabulary. Given as special tokens, they are numbered in our order.
+    # The trainer numbers continuations in hash-table order and breaks ties between merges by number, so that each
+    # process would learn another vocabulary. Passed as special tokens, they are numbered in our order.
     first = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *continuations]
     if (needed := len(first) + len(alphabet)) > vocabulary_size:
         raise StudyError(
-            f"models: config.vocab_size is {vocabulary_size}, but the characters of these texts take {needed}; "
-            "give it some times more"
+            f"models: config.vocab_size is {vocabulary_size}, but the characters of these texts alone need {needed}; "
+            "give several times that"
         )
     core.train_from_iterator(
         texts, vocabulary_size, min_frequency=2, limit_alphabet=len(alphabet), initial_alphabet=alphabet,
@@ -100,7 +100,7 @@ def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:
 
 
 def _characters(core: Any, texts: set[str]) -> tuple[list[str], list[str]]:
-    """The most frequent characters, at most a thousand, and as ##c those of them that stand inside a word."""
+    """The most frequent characters, at most a thousand, and those that occur inside a word again as ##c."""
     words = [
         word for text in texts for word, _ in core.pre_tokenizer.pre_tokenize_str(core.normalizer.normalize_str(text))
     ]

@@ -1,4 +1,4 @@
-"""A network and its tokenizer, tried on one question before anything is paid for."""
+"""A trial of a network and its tokenizer on one question, before any expensive work."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +19,9 @@ _QUESTION = Example("", "", "Ada.", "Who?", (), ())
 
 @quiet()
 def try_out(network: Any, tokenizer: Any, where: str, precision: str = "fp32") -> None:
-    """Refuse a network that does not answer a question as its tokenizer writes it, in the precision it will compute in.
+    """Refuse a network that cannot answer a question from its tokenizer in the precision that will be used.
 
-    ``where`` begins the sentence. Raises StudyError with the reason. The network is left in the mode that it was in.
+    ``where`` begins the error message. Raises StudyError with the reason. The network's mode is restored.
     """
     reads = inputs.of(network)
     room = 64 if reads.longest is None else min(64, reads.longest)
@@ -37,7 +37,7 @@ def try_out(network: Any, tokenizer: Any, where: str, precision: str = "fp32") -
             output = network(**{name: values.to(network.device) for name, values in batch.items()})
         dropout(network)  # once as in training
         shapes = {tuple(logits.shape) for logits in (output.start_logits, output.end_logits)}
-    except Exception as error:  # each network has its own way to fail
+    except Exception as error:  # each network fails in its own way
         half = precision != "fp32"
         how, advice = (f" in {precision}", "; give it `training: {precision: fp32}`") if half else ("", "")
         raise StudyError(
@@ -50,9 +50,9 @@ def try_out(network: Any, tokenizer: Any, where: str, precision: str = "fp32") -
 
 
 def check_windows(network: Any, tokenizer: Any, examples: Sequence[Example], recipe: Training) -> None:
-    """Refuse a network that is too short for a window of any of the examples, those asked after training too.
+    """Refuse a network that has too few positions for a window of any example, those of evaluation included.
 
-    Where no window can be too long, none is made. Raises StudyError.
+    If no window can be too long, none is built. Raises StudyError.
     """
     reads = inputs.of(network)
     if reads.longest is not None and recipe.max_length > reads.longest:
@@ -61,7 +61,7 @@ def check_windows(network: Any, tokenizer: Any, examples: Sequence[Example], rec
 
 
 def check_grids(network: Any, plan: Profile) -> None:
-    """Refuse a length of the study's own grids that the network does not take. Raises StudyError."""
+    """Refuse lengths in the study's grids that the network does not support. Raises StudyError."""
     for key, grids in (("forward", [plan.forward]), ("training_step", [plan.training_step]), ("memory", plan.memory)):
         if key in plan.model_fields_set:
             longest = max((length for grid in grids for length in grid.lengths), default=0)

@@ -1,9 +1,9 @@
-"""Convert weights in torch's pickle format to safetensors, in a process of its own whose memory and time are bounded.
+"""Convert weights in torch's pickle format to safetensors, in a separate process with bounded memory and time.
 
 python -m qa_tradeoffs.models.unpickling pytorch_model.bin TARGET SECONDS
 
-Only torch's restricted unpickler opens the file: it builds tensors and plain containers, and runs nothing. It does not
-bound what a file of few bytes may ask for, nor say what has to be in it; that is done here.
+Only torch's restricted unpickler opens the file: it builds tensors and plain containers and runs no code. It neither
+limits the memory that a small file may ask for nor checks the content; that is done here.
 """
 
 import math
@@ -27,20 +27,20 @@ from qa_tradeoffs.core.files import enough_disk_for
 from qa_tradeoffs.core.locks import end_with_parent
 from qa_tradeoffs.models.devices import out_of_memory
 
-_BEFORE_ZIP = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files of torch < 1.6 begin: a pickled magic number
+_BEFORE_ZIP = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the start of files by torch < 1.6: a pickled magic number
 _NAME = re.compile(r"[\w.:/-]{1,500}", re.ASCII)
 _DTYPES = (
     torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8, torch.bool,
 )  # fmt: skip
 _MOST_UNFOLDED = 2  # times the file's bytes: tied weights are one storage under two names
-_MEMORY = 5  # times the file's bytes: it, its tensors unfolded, and they once more as they are written
+_MEMORY = 5  # times the file's bytes: the file, its unfolded tensors, and a copy while writing
 _MORE_MEMORY = 2**30
 
 
 def convert(source: Path, target: Path, seconds: int) -> None:
-    """Write the tensors of ``source`` as safetensors, in their own dtypes, within bounds. Raises StudyError.
+    """Write the tensors of ``source`` as safetensors in their own dtypes, within bounds. Raises StudyError.
 
-    This process ends on SIGXCPU after ``seconds`` of the processor.
+    This process ends on SIGXCPU after ``seconds`` of CPU time.
     """
     _bound(_MEMORY * source.stat().st_size + _MORE_MEMORY, seconds)
     tensors = read(source)
@@ -49,7 +49,7 @@ def convert(source: Path, target: Path, seconds: int) -> None:
 
 
 def read(source: Path) -> dict[str, torch.Tensor]:
-    """The tensors of ``source`` by name, each in memory of its own. Raises StudyError with the reason if it cannot."""
+    """The tensors of ``source`` by name, each in separate memory. Raises StudyError with the reason on failure."""
     size = source.stat().st_size
     zipped = _is_archive(source, size)
     try:
@@ -61,41 +61,41 @@ def read(source: Path) -> dict[str, torch.Tensor]:
 
 
 def _is_archive(source: Path, size: int) -> bool:
-    """Whether it is a zip archive, as torch writes it since 1.6, and not a stream of pickles, as before.
+    """Whether it is a zip archive, as written by torch since 1.6, rather than a stream of pickles.
 
-    Raises StudyError where it is neither, is cut short, or would unpack to more than its ``size`` in bytes.
+    Raises StudyError if it is neither, is truncated, or would unpack to more than its ``size`` in bytes.
     """
     with source.open("rb") as file:
         start = file.read(len(_BEFORE_ZIP))
     if start == _BEFORE_ZIP:
         return False
     if not start.startswith(b"PK\x03\x04"):
-        raise StudyError(f"{source}: is no file of weights as torch.save writes them; expected a zip archive")
+        raise StudyError(f"{source}: is not a file written by torch.save; expected a zip archive")
     try:
         with zipfile.ZipFile(source) as archive:
             entries = archive.infolist()
     except Exception as error:  # zipfile raises several types for a damaged directory
-        raise StudyError(f"{source}: is cut short or damaged ({one_line(error)}); fetch it again") from None
+        raise StudyError(f"{source}: is truncated or damaged ({one_line(error)}); fetch it again") from None
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
-        raise StudyError(f"{source}: is a program of TorchScript; expected weights alone, as of torch.save")
+        raise StudyError(f"{source}: is a TorchScript program; expected weights only, as written by torch.save")
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise StudyError(f"{source}: is packed, {size:,} bytes that unpack to {unpacked:,}; torch.save packs nothing")
+        raise StudyError(f"{source}: is compressed, {size:,} bytes for {unpacked:,}; save it again with torch.save")
     return True
 
 
 def _checked(source: Path, content: Any, size: int) -> dict[str, torch.Tensor]:
-    """Copies of the named tensors in ``content``. Raises StudyError where anything else is in there."""
+    """Copies of the named tensors in ``content``. Raises StudyError if it contains anything else."""
     if type(content) not in (dict, OrderedDict):
         raise StudyError(
-            f"{source}: holds something of type {type(content).__name__}; expected named tensors, as of state_dict()"
+            f"{source}: holds a value of type {type(content).__name__}; expected named tensors, as from state_dict()"
         )
     for name, value in content.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name) or name == "__metadata__":
-            raise StudyError(f"{source}: holds something under {quoted(name)}, which is no name of a tensor")
+            raise StudyError(f"{source}: has the key {quoted(name)}, which is not a tensor's name")
         if type(value) not in (torch.Tensor, torch.nn.Parameter):
             raise StudyError(
-                f"{source}: holds something of type {type(value).__name__} under {name}; expected tensors only"
+                f"{source}: holds a value of type {type(value).__name__} under {name}; expected tensors only"
             )
         if value.layout is not torch.strided or value.device.type != "cpu" or value.dtype not in _DTYPES:
             said = ", ".join(str(part).removeprefix("torch.") for part in (value.dtype, value.layout, value.device))
@@ -107,7 +107,7 @@ def _checked(source: Path, content: Any, size: int) -> dict[str, torch.Tensor]:
 
 
 def _bound(more: int, seconds: int) -> None:
-    """End this process where it takes so many bytes or seconds more than by now, or outlives who asked for it."""
+    """End this process if it takes this many more bytes or seconds than now, or outlives its parent."""
     end_with_parent(signal.SIGKILL)
     torch.set_num_threads(1)  # each thread would reserve memory for its stack
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -118,18 +118,18 @@ def _bound(more: int, seconds: int) -> None:
     ):
         hard = resource.getrlimit(limit)[1]
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(limit, (lower, hard))  # at the soft limit of time comes a signal of its own
+        resource.setrlimit(limit, (lower, hard))  # the soft time limit sends SIGXCPU
 
 
 def _reason(error: Exception, size: int) -> str:
-    """Why the file is refused: what torch says, without its advice to open the file all the same."""
+    """Why the file is refused: torch's message without its advice to open the file anyway."""
     text = str(error)
     if out_of_memory(error) or "Cannot allocate memory" in text:
-        return f"asks for more memory than goes with its {size:,} bytes"
-    if (asked := re.search(r"GLOBAL (\S+)", text)) and asked[1].endswith("."):  # a file ends within a name
-        return "is cut short or damaged; fetch it again"
+        return f"asks for more memory than a file of {size:,} bytes needs"
+    if (asked := re.search(r"GLOBAL (\S+)", text)) and asked[1].endswith("."):  # the file ends within a name
+        return "is truncated or damaged; fetch it again"
     if asked:
-        return f"asks for {one_line(asked[1], 80)}, and only tensors are opened; code from checkpoints is never run"
+        return f"refers to {one_line(asked[1], 80)}; expected tensors only, as code from checkpoints is never run"
     if isinstance(error, pickle.UnpicklingError):
         text = re.split(r"WeightsUnpickler error:|trusted source\.", text)[-1]
     first = re.split(r"\n|\. ", text.strip())[0] or type(error).__name__

@@ -1,7 +1,7 @@
-"""A checkpoint's weights on disk: safetensors, or files of torch's pickle format, which are converted once.
+"""A checkpoint's weights on disk: safetensors, or files in torch's pickle format, which are converted once.
 
-No pickle is ever opened in the process that trains: ``unpickling`` reads it in one of its own, and what it writes lies
-in ``runs/.converted/<SHA-256 of the pickle>/<SHA-256 of the safetensors>.safetensors`` for every study from then on.
+No pickle is ever opened in the process that trains: ``unpickling`` reads it in a separate one, and its output is cached
+in ``runs/.converted/<SHA-256 of the pickle>/<SHA-256 of the safetensors>.safetensors`` for all studies.
 """
 
 import functools
@@ -24,12 +24,12 @@ from qa_tradeoffs.core.files import ROOT, RUNS, is_file, make_folder
 PICKLES = ["pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin"]
 EXPECTED = "model.safetensors, or pytorch_model.bin"
 CACHE = ROOT / RUNS / ".converted"
-_SECONDS = 300  # of the processor, to read a pickle and write it again
+_SECONDS = 300  # CPU time for converting a pickle
 _SHARD = re.compile(r"pytorch_model-\d+-of-\d+\.bin")
 
 
 class Conversion(Strict):
-    """A ``file`` of a checkpoint, known by the SHA-256 of its bytes, and the SHA-256 of it as safetensors."""
+    """A ``file`` of a checkpoint, the SHA-256 of its bytes, and the SHA-256 of its safetensors version."""
 
     file: str
     sha256: str
@@ -37,22 +37,22 @@ class Conversion(Strict):
 
     @property
     def path(self) -> Path:
-        """The safetensors."""
+        """The cached safetensors file."""
         return CACHE / self.sha256 / f"{self.safetensors_sha256}.safetensors"
 
 
 def are_safetensors(folder: Path) -> bool:
-    """Whether the folder has safetensors, which are then used whatever else is there."""
+    """Whether the folder has safetensors, which are then used and all other weights ignored."""
     return any(folder.glob("*.safetensors"))
 
 
 def are_there(folder: Path) -> bool:
-    """Whether the folder has weights in a format that is read. Raises StudyError where some of them are missing."""
+    """Whether the folder has weights in a supported format. Raises StudyError if some of them are missing."""
     return are_safetensors(folder) or bool(pickles(folder))
 
 
 def pickles(folder: Path) -> list[Path]:
-    """The pickles that hold the folder's weights; none where it has safetensors. Raises StudyError."""
+    """The pickles that hold the folder's weights; none if it has safetensors. Raises StudyError."""
     if are_safetensors(folder):
         return []
     whole = folder / PICKLES[0]
@@ -60,21 +60,21 @@ def pickles(folder: Path) -> list[Path]:
 
 
 def is_converted(sha256: str) -> bool:
-    """Whether a pickle with this SHA-256 lies in the cache as safetensors."""
+    """Whether the cache has the safetensors of a pickle with this SHA-256."""
     return any((CACHE / sha256).glob("*.safetensors"))
 
 
 def conversions(folder: Path) -> list[Conversion]:
-    """Each pickle of the folder's weights as safetensors, converted where that was not done before.
+    """Each pickle of the folder's weights as safetensors, converted unless the cache has it.
 
-    Raises StudyError with the reason where one holds anything but named tensors, or does not keep within its bounds.
+    Raises StudyError with the reason if one contains anything but named tensors or exceeds its bounds.
     """
     return [_convert(path) for path in pickles(folder)]
 
 
 @contextmanager
 def as_safetensors(folder: Path) -> Iterator[Path]:
-    """The folder itself, or for the block one with its config and links to its weights as safetensors."""
+    """The folder itself if it has safetensors, else a temporary one with its config and links to converted weights."""
     converted = conversions(folder)
     if not converted:
         yield folder
@@ -90,14 +90,14 @@ def as_safetensors(folder: Path) -> Iterator[Path]:
 
 
 def _shards(folder: Path) -> dict[str, str]:
-    """Tensor → file, of weights that are spread over several pickles; empty where they are not."""
+    """Tensor → file for weights in several pickles; empty if they are in one."""
     index = folder / PICKLES[1]
     if is_file(folder / PICKLES[0]) or not is_file(index):
         return {}
     content = read_json(index)
     shards = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shards, dict) or not shards:
-        raise StudyError(f"{index}: must have a weight_map, from the name of each tensor to the file that holds it")
+        raise StudyError(f"{index}: must have a weight_map from tensor names to files")
     for name in shards.values():
         if not isinstance(name, str) or not _SHARD.fullmatch(name):
             raise StudyError(f"{index}: names {quoted(name)}; expected a file like pytorch_model-00001-of-00002.bin")
@@ -107,7 +107,7 @@ def _shards(folder: Path) -> dict[str, str]:
 
 
 def _renamed(pickle: str) -> str:
-    """The name under which transformers looks for it as safetensors."""
+    """The name under which transformers looks for a pickle's safetensors version."""
     return pickle.removeprefix("pytorch_").removesuffix(".bin") + ".safetensors"
 
 
@@ -117,7 +117,7 @@ def _convert(path: Path) -> Conversion:
     for known in sorted(folder.glob("*.safetensors")):
         if known.stem == _sha256(known):
             return Conversion(file=path.name, sha256=sha256, safetensors_sha256=known.stem)
-        known.unlink(missing_ok=True)  # it was damaged since
+        known.unlink(missing_ok=True)  # it has been damaged
     make_folder(CACHE)
     with tempfile.TemporaryDirectory(dir=CACHE) as unfinished:
         written = Path(unfinished) / "model"
@@ -130,7 +130,7 @@ def _convert(path: Path) -> Conversion:
 
 def _unpickle(path: Path, target: Path) -> None:
     command = [sys.executable, "-W", "ignore", "-m", f"{__package__}.unpickling", str(path), str(target), str(_SECONDS)]
-    environment = {key: value for key, value in os.environ.items() if "TOKEN" not in key}  # it needs no secret
+    environment = {key: value for key, value in os.environ.items() if "TOKEN" not in key}  # it needs no secrets
     done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace")
     if done.returncode == 2:
         raise StudyError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
@@ -139,15 +139,14 @@ def _unpickle(path: Path, target: Path) -> None:
 
 
 def _why_it_ended(code: int, stderr: str) -> str:
-    """Why there are no weights from the process that read the file, which follows the file's name."""
+    """Why the process that read the file failed, to follow the file's name in a sentence."""
     if code == -signal.SIGXCPU:
         return (
-            f"took more than {_SECONDS} s of the processor to read, which no file of weights does; fetch it again, or "
-            "use another checkpoint"
+            f"took more than {_SECONDS} s of CPU time to read; fetch it again, or use another checkpoint"
         )
     if code == -signal.SIGKILL:
         return (
-            "the process that read it was killed, most likely because the machine ran out of memory; make room and run "
+            "the process that read it was killed, most likely because the machine ran out of memory; free some and run "
             "the command again"
         )
     if code < 0:
@@ -162,7 +161,7 @@ def _sha256(path: Path) -> str:
     return _digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-@functools.cache  # of hundreds of megabytes, once in a process
+@functools.cache  # hundreds of megabytes, hashed once per process
 def _digest(path: Path, *signature: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

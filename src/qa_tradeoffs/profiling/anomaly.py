@@ -1,11 +1,11 @@
-"""Why SqueezeBERT takes longer to fine-tune than BERT with a third of its operations: one difference at a time, timed.
+"""Why SqueezeBERT takes longer to fine-tune than BERT with a third of its operations: timing one difference at a time.
 
-A round calls every variant once, in an order drawn anew, since a call may depend on what the one before it left in
-caches and in the allocator. Ratios are taken within a round, so that a machine whose speed drifts slows both sides, and
-intervals are over rounds. What is published is in every round twice: their ratio shows what the measurement can tell
-apart. At the last point a round also profiles some of the variants: how long they take and where that time goes
-are measured in the same state of the machine. A record has the conditions of the run; in what a variant departs from
-them, as 'no dropout' does, its name says.
+A round calls every variant once, in a new random order, since a call may depend on what the previous one left in caches
+and in the allocator. Ratios are taken within a round, so that drift of the machine's speed slows both sides, and
+intervals are over rounds. The published network is in every round twice: the ratio of the two shows the resolution of
+the measurement. At the last point a round also profiles some of the variants, so that their time and its breakdown are
+measured in the same state of the machine. A record has the conditions of the run; where a variant departs from them, as
+'no dropout' does, its name says so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ _ATTRIBUTED = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: at each of ``points``, (batch size, length), with each of ``dropouts``, ``rounds`` times."""
+    """What to measure: ``rounds`` at each of ``points``, (batch size, length), with each of ``dropouts``."""
 
     points: tuple[tuple[int, int], ...]
     dropouts: tuple[float, ...]
@@ -62,7 +62,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Variants that are called in turn, in one kind of work at one point; those ``attributed`` are profiled as well."""
+    """Variants that are called in turn, in one kind of work at one point; those ``attributed`` are also profiled."""
 
     work: str
     precision: str
@@ -74,27 +74,27 @@ class _Comparison:
 
     @property
     def size(self) -> int:
-        """Passes over tokens in a round, about what its time goes by: a backward pass is worth two."""
+        """Passes over tokens in a round, roughly proportional to its time: a backward pass counts as two."""
         calls = len(self.variants) + len(self.attributed)
         return self.batch_size * self.length * calls * (3 if self.work == "training_step" else 1)
 
     @property
     def conditions(self) -> Conditions:
-        """What all of its variants are measured under."""
+        """The conditions of all of its variants."""
         return {key: value for key, value in vars(self).items() if key not in ("variants", "attributed")}
 
 
 def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) -> list[Record]:
-    """Forward pass and training step of all variants of ``network``, a SqueezeBERT, which stays as it is.
+    """Forward pass and training step of all variants of ``network``, a SqueezeBERT, which is not modified.
 
-    All variants are compared in the forward pass and, at the highest dropout, in the training step; at the others only
-    those that the aims are about. At the last point the time of some is attributed to classes of operations, in the
-    forward pass and at the highest dropout. ``conditions`` go with every record.
-    Raises StudyError for a length that the network does not take, and where memory does not suffice.
+    All variants are compared in the forward pass and, at the highest dropout, in the training step; at other dropouts
+    only the main ones. At the last point the time of some is attributed to classes of operations, for the forward pass
+    and for the highest dropout. ``conditions`` are added to every record.
+    Raises StudyError for a length that the network does not support, and if memory runs out.
     """
     limit = network.config.max_position_embeddings
     if (longest := max(length for _, length in plan.points)) > limit:
-        raise StudyError(f"points: {longest} tokens, but the network takes {limit}; give lengths up to that")
+        raise StudyError(f"points: {longest} tokens, but the network supports {limit}; give lengths up to that")
     originals = variants.networks(network, setting.device, setting.seed)
     conditions = conditions | setting.machine | {"inputs": "random tokens, no padding"}
     comparisons = list(_comparisons(plan, setting))
@@ -106,7 +106,7 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
     for comparison in comparisons:
         rounds = []
         size = f"{comparison.batch_size}x{comparison.length}"
-        too_large = f"points: {size} takes more memory than this device has; give a smaller one"
+        too_large = f"points: {size} needs more memory than this device has; give a smaller one"
         with devices.enough_memory(too_large), number_format(comparison.precision):
             calls = _calls(comparison, originals, setting)
             profiles, readings = _profiles(comparison, calls, network.config.num_attention_heads, setting)
@@ -145,7 +145,7 @@ def _comparisons(plan: Plan, setting: Setting) -> Iterator[_Comparison]:
 
 
 def _calls(comparison: _Comparison, originals: Mapping[str, Any], setting: Setting) -> dict[str, Call]:
-    """What a round calls, by the variant's name."""
+    """The calls of a round, by the variant's name."""
     batch = random_batch(originals[PUBLISHED.network], comparison.batch_size, comparison.length, setting)
     optimizers = {name: optimizer(original) for name, original in originals.items()}
     calls = {}
@@ -159,7 +159,7 @@ def _calls(comparison: _Comparison, originals: Mapping[str, Any], setting: Setti
 def _profiles(
     comparison: _Comparison, calls: Mapping[str, Call], heads: int, setting: Setting
 ) -> tuple[dict[str, Call], dict[str, list[Reading]]]:
-    """A further call of each attributed variant, under the profiler; and by variant the readings that these append."""
+    """A profiled call of each attributed variant, and the readings by variant to which these calls append."""
     scores = comparison.batch_size, heads, comparison.length, comparison.length
     readings: dict[str, list[Reading]] = {variant.name: [] for variant in comparison.attributed}
 
@@ -170,7 +170,7 @@ def _profiles(
 
 
 def _records(comparison: _Comparison, seconds: Mapping[str, Floats], conditions: Conditions) -> Iterator[Record]:
-    """Each variant's seconds, and its ratios to what is published, to BERT, and to the step before."""
+    """Each variant's seconds, and its ratios to the published network, to BERT, and to the previous step."""
     at, n = conditions | comparison.conditions, len(seconds[PUBLISHED.name])
     steps = [v.name for v in WATERFALL] if {*WATERFALL} <= {*comparison.variants} else []
     for v in comparison.variants:

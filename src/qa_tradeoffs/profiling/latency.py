@@ -1,8 +1,8 @@
-"""How long calls take: every point is timed a little in each of several passes over all points.
+"""Latency of calls: each of several passes over all points times every point briefly.
 
-A machine's speed drifts within seconds, most of all a shared one's. A point that is timed in one go has the speed of
-that moment; spread over the whole run, every point gets its share of slow and fast times, and its interval, taken over
-passes, holds the drift. Compute does not depend on the values of the weights, so a network is timed before training.
+A machine's speed drifts within seconds, especially a shared one's. A point timed in one go has the speed of that
+moment; spread over the whole run, every point has slow and fast moments, and its interval over passes covers the drift.
+Compute time does not depend on the values of the weights, so a network is timed before training.
 """
 
 import math
@@ -37,9 +37,9 @@ from qa_tradeoffs.study.config import Profile
 class Point:
     """One kind of call on one network, timed in every pass.
 
-    ``prepare`` makes the phases of a call from the network on its device. ``at_least``: repeats in all passes together.
-    ``warmup``: calls in each pass before the clock starts. ``flops``: of a call, None where they are not counted.
-    ``parts``: the FLOP of each phase by its name, where each phase is a result of its own beside their sum.
+    ``prepare`` makes the phases of a call from the network on its device. ``at_least``: repeats over all passes.
+    ``warmup``: untimed calls in each pass. ``flops``: of a call, None if not counted. ``parts``: the FLOP of each phase
+    by name, if phases are reported separately besides their sum.
     """
 
     subject: Subject
@@ -54,10 +54,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Timing:
-    """One kind of call, timed again and again.
+    """The timings of one kind of call.
 
-    ``seconds``: (n_passes, n_repeats) float64, one value a call; of size 0 where the memory did not suffice. ``flops``:
-    of one call, None where they were not counted. ``joules``: mean of one call, None where nothing meters it.
+    ``seconds``: (n_passes, n_repeats) float64, one value per call; empty if memory ran out. ``flops``: per call, None
+    if not counted. ``joules``: mean per call, None without a meter.
     """
 
     work: str
@@ -68,11 +68,11 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Median seconds of a call."""
+        """Median seconds per call."""
         return float(np.median(self.seconds))
 
     def share(self, peaks: dict[str, float]) -> float | None:
-        """Achieved FLOP/s over the machine's peak in the same precision; above 1, the measurement is wrong."""
+        """Achieved FLOP/s over the machine's peak in the same precision; above 1 the measurement is invalid."""
         if self.flops is None or not self.seconds.size:
             return None
         return self.flops / self.median / peaks[str(self.conditions["precision"])]
@@ -81,7 +81,7 @@ class Timing:
 def grid(subject: Subject, plan: Profile, setting: Setting) -> list[Point]:
     """Every point of the plan's grids in each precision.
 
-    Inputs are random tokens without padding; a training step is forward, backward and an AdamW update, with the
+    Inputs are random tokens without padding; a training step is forward, backward and an AdamW update with the
     network's own dropout.
     """
     points = []
@@ -116,7 +116,7 @@ def grid(subject: Subject, plan: Profile, setting: Setting) -> list[Point]:
 
 
 def measure(points: Sequence[Point], plan: Profile, setting: Setting) -> tuple[list[Timing], dict[str, float]]:
-    """Time every point in each of the plan's passes; with it the machine's peak FLOP/s in each precision.
+    """Time every point in each of the plan's passes; also return the machine's peak FLOP/s in each precision.
 
     A point's repeats are split evenly over the passes, at least one in each.
     """
@@ -126,10 +126,10 @@ def measure(points: Sequence[Point], plan: Profile, setting: Setting) -> tuple[l
     progress = Progress("measurement", plan.passes * len(points))
     for number in range(plan.passes):
         for i, point in enumerate(points):
-            # A point that ran out of memory in one pass is not tried again.
+            # A point that ran out of memory in one pass is skipped in later ones.
             if len(passes[i]) == number and (repeats := _one_pass(point, plan, setting.device, passes[i])) is not None:
                 passes[i].append(repeats)
-            # Only a peak that is looked for all along bounds what was timed in between.
+            # Only a peak measured throughout the run bounds the timings in between.
             for precision, measure_peak in meters.items():
                 with workloads.number_format(precision):
                     peaks[precision] = max(peaks[precision], measure_peak())
@@ -138,7 +138,7 @@ def measure(points: Sequence[Point], plan: Profile, setting: Setting) -> tuple[l
 
 
 def records(timings: Sequence[Timing], peaks: dict[str, float]) -> list[Record]:
-    """Each timing's median with its interval, the percentiles that its n supports, energy if metered; and the peaks."""
+    """Each timing's median with its interval, the percentiles that n supports, energy if metered; and the peaks."""
     inputs = "product of two square matrices, best of several"
     return [record for timing in timings for record in _records(timing, peaks)] + [
         Record.of("peak_flops_per_second", peak, "FLOP/s", conditions={"precision": precision, "inputs": inputs})
@@ -147,7 +147,7 @@ def records(timings: Sequence[Timing], peaks: dict[str, float]) -> list[Record]:
 
 
 def write(timings: Sequence[Timing], path: Path) -> None:
-    """Every raw value as parquet: work, pass, repeat, seconds, and the conditions as columns."""
+    """Write every raw value as parquet: work, pass, repeat, seconds, and the conditions as columns."""
     frames = []
     for timing in timings:
         if timing.seconds.size:
@@ -159,7 +159,7 @@ def write(timings: Sequence[Timing], path: Path) -> None:
 
 
 def size_records(subjects: Sequence[Subject]) -> list[Record]:
-    """The networks' sizes; only the study's own has one on disk, as no other is ever stored."""
+    """The networks' sizes; only the study's own network is stored and so has a size on disk."""
     records = []
     for subject in subjects:
         record = partial(Record.of, conditions={"network": subject.name, "weights": subject.weights})
@@ -170,7 +170,7 @@ def size_records(subjects: Sequence[Subject]) -> list[Record]:
 
 
 def _operations(network: Any, batch_size: int, length: int) -> tuple[int, int] | str:
-    """FLOP of a batch, forward and backward, or why they are not known: no reason to measure nothing."""
+    """FLOP of a batch, forward and backward, or the reason why they cannot be counted."""
     try:
         return flops(network, batch_size, length)
     except UncountedError as error:
@@ -189,7 +189,7 @@ def _bytes_on_disk(network: Any) -> int:
 
 
 def _one_pass(point: Point, plan: Profile, device: torch.device, before: Sequence[Repeats]) -> Repeats | None:
-    """This pass's repeats, as many as in those ``before``; None where memory does not suffice."""
+    """This pass's repeats, as many as in earlier passes ``before``; None if memory runs out."""
     at_least = len(before[0].seconds) if before else math.ceil(point.at_least / plan.passes)
     for_seconds = 0.0 if before else plan.min_seconds / plan.passes
     try:

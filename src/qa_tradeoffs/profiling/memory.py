@@ -1,11 +1,11 @@
-"""The most memory that forward passes take, each measured in a process of its own.
+"""Peak memory of forward passes, each measured in a separate process.
 
-The processes are forked from one that has loaded the libraries and nothing else. They measure:
+The processes are forked from one that has only loaded the libraries. They measure:
 
-On a GPU, ``allocated`` (in tensors, weights included) and ``reserved`` (what torch took from the device for them).
-On a CPU, ``resident_above_baseline``: the highest resident set while passes run, less that of the process before the
-weights exist, with all libraries loaded; weights, inputs, activations and the libraries' work space are in it. And
-``resident_above_network``: the same, less the resident set with weights and inputs.
+On a GPU, ``allocated`` (by tensors, weights included) and ``reserved`` (what torch took from the device for them).
+On a CPU, ``resident_above_baseline``: the peak resident set during passes minus that of the process before the weights
+exist, with all libraries loaded; it includes weights, inputs, activations and the libraries' workspace. And
+``resident_above_network``: the peak minus the resident set with weights and inputs.
 """
 
 import gc
@@ -31,19 +31,19 @@ from qa_tradeoffs.profiling.clock import Call
 from qa_tradeoffs.profiling.workloads import Setting, Subject, forward_pass, number_format, random_batch
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_CALLS = 2  # the first one fills caches that the second one needs
-Peak = dict[str, int] | None  # bytes by kind; None: memory did not suffice
+_CALLS = 2  # the first fills caches that the second uses
+Peak = dict[str, int] | None  # bytes by kind; None: out of memory
 _PRELOADED = [__name__, "transformers.models.auto.modeling_auto"]
 
 
 def prepare() -> None:
-    """Begin to load the libraries in the process that those which measure are forked from; returns at once."""
+    """Start loading the libraries in the process from which others are forked; returns at once."""
     forkserver.set_forkserver_preload(_PRELOADED)
     forkserver.ensure_running()
 
 
 def measure(subjects: Sequence[Subject], setting: Setting) -> list[Record]:
-    """Every subject at every point of its memory grid; ``out_of_memory`` is a result like others."""
+    """Every subject at every point of its memory grid; ``out_of_memory`` is a valid result."""
     points = [
         (subject, precision, size)
         for subject, precision in product(subjects, setting.formats)
@@ -66,19 +66,19 @@ def measure(subjects: Sequence[Subject], setting: Setting) -> list[Record]:
 
 
 def asked(network: Any, batch_size: int, length: int, precision: str, setting: Setting) -> Callable[[], Peak]:
-    """``peak`` of a network like this one and a batch (batch_size, length), without the network: it can be sent."""
+    """A picklable ``peak`` for a network like this one and a batch (batch_size, length), without the network itself."""
     rewritten, threads = squeezebert.is_matmul(network), torch.get_num_threads()
     return partial(peak, network.config, batch_size, length, precision, setting, rewritten=rewritten, threads=threads)
 
 
 def in_own_process(measure: Callable[[], Peak]) -> Peak:
-    """What it measures in a new process. Raises StudyError where that fails otherwise than by running out of memory."""
+    """The result of ``measure`` in a new process. Raises StudyError on any failure except running out of memory."""
     prepare()
     context = multiprocessing.get_context("forkserver")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, measure), daemon=True)
     process.start()
-    sender.close()  # the process has its own end; without ours, a process that dies ends the pipe
+    sender.close()  # the child has its own copy; without ours, its death ends the pipe
     try:
         answer: Peak | str = receiver.recv()
     except EOFError:
@@ -86,25 +86,25 @@ def in_own_process(measure: Callable[[], Peak]) -> Peak:
     process.join()
     if not isinstance(answer, str):
         return answer
-    if not answer and process.exitcode == -signal.SIGKILL:  # what Linux does to a process when memory runs out
+    if not answer and process.exitcode == -signal.SIGKILL:  # Linux kills a process this way when memory runs out
         return None
-    raise StudyError(f"profile.memory: the process that measures ended with code {process.exitcode}: {answer}")
+    raise StudyError(f"profile.memory: the measuring process ended with code {process.exitcode}: {answer}")
 
 
 def peak(
     config: Any, batch_size: int, length: int, precision: str, setting: Setting, *, rewritten: bool, threads: int
 ) -> Peak:
-    """Bytes by kind, measured in this process: empty where the system does not count them, None where they run out.
+    """Bytes by kind, measured in this process: empty if the system does not count them, None if memory runs out.
 
-    ``config``: the network's, with its attention. ``rewritten``: it is a SqueezeBERT as matrix products. ``threads``:
-    how many the process computes with.
+    ``config``: the network's, including its attention. ``rewritten``: whether it is a SqueezeBERT as matrix products.
+    ``threads``: how many the process uses.
     """
     torch.set_num_threads(threads)
-    with torch.device("meta"):  # the weights take no memory yet, and nobody looks at their values
+    with torch.device("meta"):  # weights take no memory yet, and their values do not matter
         network = networks.from_config(config, rewritten)
 
     def prepared() -> Call:
-        """With weights and inputs in memory. All weights are 0: drawing them takes seconds for nothing."""
+        """A call with weights and inputs in memory. All weights are 0, since drawing them would take seconds."""
         network.to_empty(device=setting.device)
         for tensor in (*network.parameters(), *network.buffers()):
             tensor.data.zero_()
@@ -120,7 +120,7 @@ def peak(
 
 
 def of_file(load: Callable[[], Callable[[], Call]]) -> Peak:
-    """Bytes by kind of what ``load`` opens once its libraries are loaded, measured in this process; on a CPU."""
+    """Bytes by kind of what ``load`` opens after loading its libraries, measured in this process, on a CPU."""
     return _on_cpu(load())
 
 
@@ -142,7 +142,7 @@ def _on_cpu(prepared: Callable[[], Call]) -> Peak:
     gc.collect()
     loaded = _resident("VmRSS")
     try:
-        _CLEAR.write_text("5")  # sets the high-water mark back: building is no part of answering
+        _CLEAR.write_text("5")  # resets the high-water mark, to exclude building
     except OSError:
         return {}
     _run(call)
@@ -156,12 +156,12 @@ def _run(call: Call) -> None:
 
 
 def _resident(field: str) -> int:
-    """Bytes of a field of this process's status: VmRSS, resident now, or VmHWM, its high-water mark."""
-    return int(_STATUS.read_text().partition(f"\n{field}:")[2].split()[0]) * 1024  # it counts in KiB
+    """Bytes in a field of this process's status: VmRSS, resident now, or VmHWM, its high-water mark."""
+    return int(_STATUS.read_text().partition(f"\n{field}:")[2].split()[0]) * 1024  # in KiB
 
 
 def _send(sender: Connection, measure: Callable[[], Peak]) -> None:
-    """In the new process: send what it measures, or what went wrong."""
+    """In the new process: send the measurement or the error."""
     end_with_parent(signal.SIGKILL)
     try:
         sender.send(measure())

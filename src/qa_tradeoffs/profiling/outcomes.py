@@ -1,4 +1,4 @@
-"""What was measured of models in turn, as it is kept and as notebook 4 shows it."""
+"""The results of interleaved measurements, as records and as tables for notebook 4."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -17,7 +17,7 @@ from qa_tradeoffs.profiling.side_by_side import Measured
 
 
 def side_by_side(measured: Measured) -> SideBySide:
-    """A kind of work with its passes."""
+    """One kind of work with its passes."""
     work = measured.work
     return SideBySide(
         work=work.work,
@@ -30,14 +30,14 @@ def side_by_side(measured: Measured) -> SideBySide:
 
 
 def records(measured: Measured) -> list[Record]:
-    """Percentiles of SingleStream that the number of questions supports, energy, and what was too large."""
+    """Percentiles of SingleStream that the number of questions supports, energy, and what ran out of memory."""
     work, found, counting = measured.work, list[Record](), measured.counting
     at = work.conditions | {"work": work.work, "network": work.network}
     for name in work.contestants:
         each = np.stack([attempt.seconds[name] for attempt in counting])  # (passes, calls)
         of_model = at | {"model": name}
         for q in (90, 99) if work.work == "single_stream" else ():
-            if supports_percentile(q, each.shape[1]):  # a pass has the questions of the one before
+            if supports_percentile(q, each.shape[1]):  # every pass has the same questions
                 found.append(Record.of(f"p{q}_seconds", np.percentile(each, q), "s", each.size, conditions=of_model))
         if joules := [attempt.joules[name] for attempt in counting if name in attempt.joules]:
             found.append(Record.of("joules", float(np.mean(joules)), "J per call", each.size, conditions=of_model))
@@ -47,7 +47,7 @@ def records(measured: Measured) -> list[Record]:
 
 
 def write_calls(measured: Sequence[Measured], path: Path) -> None:
-    """The seconds of every call as parquet, a row each, with its work, pass and attempt, and whether that counts."""
+    """Write every call's seconds as parquet, with its work, pass and attempt, and whether that counts."""
     frames = []
     for one in measured:
         at = {"work": one.work.work, "network": one.work.network} | one.work.conditions
@@ -63,7 +63,7 @@ def write_calls(measured: Sequence[Measured], path: Path) -> None:
 
 
 def table(measured: Sequence[Measured], network: str) -> pd.DataFrame:
-    """Each model's time of a call in each kind of work on this kind of network, with its interval over passes."""
+    """Each model's time per call in each kind of work on this kind of network, with its interval over passes."""
     rows: list[dict[str, Any]] = []
     for one in map(side_by_side, measured):
         if one.network == network:
@@ -78,7 +78,7 @@ def table(measured: Sequence[Measured], network: str) -> pd.DataFrame:
 
 
 def surroundings(measured: Sequence[Measured]) -> pd.DataFrame:
-    """What else the machine did: of each kind of work the attempts and the contended passes, and shares over all."""
+    """What else the machine did: attempts, contended passes and mean shares, for each kind of work."""
     rows = []
     for one in map(side_by_side, measured):
         found = [attempt.surroundings for attempt in one.attempts]

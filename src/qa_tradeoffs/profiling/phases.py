@@ -1,7 +1,7 @@
-"""From text to score as notebook 2 does it: how its time divides into tokenise, forward, post-process and score.
+"""The time from text to score, as in notebook 2, divided into tokenise, forward, post-process and score.
 
-'forward' and 'post-process' are two parts of predicting. 'post-process' is all of it that is not the network: padding,
-copying to and from the device, spans.
+'forward' and 'post-process' make up prediction. 'post-process' is everything but the network: padding, copying to and
+from the device, spans.
 """
 
 import threading
@@ -23,16 +23,16 @@ from qa_tradeoffs.profiling.latency import Timing
 from qa_tradeoffs.profiling.workloads import Setting, Subject, placed
 from qa_tradeoffs.study.config import Study
 
-_PASSES = 3  # of all questions, at least
-Passes = Mapping[int, Sequence[Sequence[float]]]  # of each thread: when each of its forward passes began and ended
+_PASSES = 3  # over all questions, at least
+Passes = Mapping[int, Sequence[Sequence[float]]]  # thread → start and end of each of its forward passes
 
 
 def measure(subject: Subject, study: Study, examples: list[Example], tokenizer: Any, setting: Setting) -> list[Timing]:
-    """Seconds per question of each phase on a sample of the examples; together they are the time from text to score."""
+    """Seconds per question of each phase on a sample of the examples; they add up to the time from text to score."""
     chosen, device = sample(examples, study.profile.questions, setting.seed), setting.device
-    precision = setting.formats[0]  # the recipe's, in which notebook 2 predicts
+    precision = setting.formats[0]  # the recipe's, as in notebook 2
     reading, language = answers.Reading.of(study), scoring.language(study, chosen)
-    of_each: list[Passes] = []  # the forward passes of each predicting
+    of_each: list[Passes] = []  # the forward passes of each prediction
     windows: Any = None
     predicted: Any = None
 
@@ -67,15 +67,14 @@ def measure(subject: Subject, study: Study, examples: list[Example], tokenizer: 
 
 
 def forward_seconds(passes: Passes, *, in_turn: bool) -> float:
-    """How much of the time of predicting went to these forward passes: at most the time in which any of them ran.
+    """The part of the prediction time spent in these forward passes: at most the time in which any of them ran.
 
-    On a CPU several threads answer a batch each and share the cores. So the time of a moment is divided equally among
-    the threads at work: while two run a forward pass and a third searches spans, two thirds go to the network. Summed
-    seconds of passes that overlap would be more than the time that passed. A thread is at work from the beginning of
-    its first pass to the end of its last.
+    On a CPU several threads answer a batch each and share the cores. So time is divided equally among active threads:
+    while two run a forward pass and a third searches spans, two thirds of it go to the network. Adding up overlapping
+    passes would exceed the elapsed time. A thread is active from the start of its first pass to the end of its last.
 
-    On an accelerator the passes run ``in_turn``, and what the other thread does meanwhile takes no time of its own: all
-    the time in which a pass runs goes to the network.
+    On a GPU the passes run ``in_turn``, and the other thread's concurrent work costs no extra time: all the time in
+    which a pass runs goes to the network.
     """
     runs = np.array([one for of_thread in passes.values() for one in of_thread])  # (passes, 2)
     threads = np.array([(of_thread[0][0], of_thread[-1][1]) for of_thread in passes.values()])  # (threads, 2)
@@ -87,7 +86,7 @@ def forward_seconds(passes: Passes, *, in_turn: bool) -> float:
 
 @contextmanager
 def _forward_passes(network: Any, device: torch.device) -> Iterator[Passes]:
-    """The network's forward passes within the block."""
+    """Records the network's forward passes within the block."""
     passes: defaultdict[int, list[list[float]]] = defaultdict(list)
 
     def begin(*_: Any) -> None:
@@ -105,6 +104,6 @@ def _forward_passes(network: Any, device: torch.device) -> Iterator[Passes]:
 
 
 def _covering(spans: NDArray[np.float64], moments: NDArray[np.float64]) -> NDArray[np.int64]:
-    """In how many of the spans (n, 2) each of the moments (m,) lies: (m,)."""
+    """The number of spans (n, 2) that contain each of the moments (m,): (m,)."""
     begins, ends = np.sort(spans, axis=0).T
     return np.searchsorted(begins, moments) - np.searchsorted(ends, moments)

@@ -1,7 +1,7 @@
 """Whether the machine was busy with something else while a pass was timed.
 
-Steal and foreign time are taken from the system's counters of processor time, whose ticks are a hundredth of a second;
-what these do not show, a slower clock or neighbours that share a cache, shows in the rate of a fixed matrix product.
+Steal and foreign time come from the system's counters of CPU time, with ticks of a hundredth of a second; what these do
+not show, such as a slower clock or neighbours that share a cache, shows in the rate of a fixed matrix product.
 """
 
 import os
@@ -18,18 +18,18 @@ import torch
 from qa_tradeoffs.metrics.passes import Surroundings
 from qa_tradeoffs.profiling.clock import nvml_handle, peak_meter
 
-# A core that is taken for a share of the time holds up the other cores that share a product with it. At this share a
-# pass can take a tenth longer on two cores; the system's own processes take one or two in a hundred.
+# A core that is lost for part of the time also delays the cores that work on the same product. At this share a pass can
+# take 10 % longer on two cores; the system's own processes take 1 to 2 %.
 MOST_TAKEN = 0.05
-_MOST_TICKS = 0.06  # processor seconds: in a short pass a share of less is the counters' own error
-# The product of a quiet machine varies by some per cent from one time to the next.
+_MOST_TICKS = 0.06  # CPU seconds; less is within the counters' error in a short pass
+# On a quiet machine the product's rate varies by a few per cent.
 LEAST_RATE = 0.8
-_PRODUCTS = 3  # of which the fastest counts: an interrupt in between slows one
+_PRODUCTS = 3  # the fastest counts, since an interrupt can slow one
 _THROTTLED = 0x8 | 0x20 | 0x40 | 0x80  # NVML's hardware slowdown, software and hardware heat, hardware power brake
 
 
 class Watch:
-    """Readings of the machine before and after each pass; the product is in ``precision``, on the ``device`` timed."""
+    """Readings of the machine before and after each pass; the product is in ``precision``, on the timed ``device``."""
 
     def __init__(self, device: torch.device, precision: str) -> None:
         self._process = psutil.Process()
@@ -39,11 +39,11 @@ class Watch:
         self.begin()
 
     def begin(self) -> None:
-        """A pass begins now."""
+        """Mark the start of a pass."""
         self._before = _reading(self._process)
 
     def end(self) -> Surroundings:
-        """What else happened since the pass began."""
+        """What else the machine did since the pass began."""
         before, now = self._before, _reading(self._process)
         capacity = max(now.wall - before.wall, 1e-9) * now.cores
         steal, busy, own = (getattr(now, name) - getattr(before, name) for name in ("steal", "busy", "own"))
@@ -59,7 +59,7 @@ class Watch:
 
 
 def contended(found: Surroundings, best_rate: float) -> tuple[str, ...]:
-    """Why a pass with these surroundings is contended; ``best_rate`` is that of the run's fastest product."""
+    """Why a pass with these surroundings is contended; ``best_rate`` is the rate of the run's fastest product."""
     reasons = {
         "other programs": found.foreign > MOST_TAKEN,
         "other virtual machines": found.steal > MOST_TAKEN,
@@ -72,7 +72,7 @@ def contended(found: Surroundings, best_rate: float) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Gpu:
-    """What NVML says of a GPU; None for what it does not say."""
+    """What NVML reports of a GPU; None for what it does not report."""
 
     others: int | None = None
     clock: float | None = None
@@ -81,7 +81,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class _Reading:
-    """Seconds: of the clock, and of the ``cores`` that this process may use, ``busy``, stolen, and its ``own``."""
+    """Seconds: elapsed, and, on the ``cores`` that this process may use, ``busy``, stolen, and this process's own."""
 
     wall: float
     cores: int
@@ -97,17 +97,17 @@ def _reading(process: Any) -> _Reading:
     return _Reading(time.perf_counter(), len(cores), busy, steal, _own(process))
 
 
-_ALSO_BUSY = ("nice", "irq", "softirq")  # which not every system has
+_ALSO_BUSY = ("nice", "irq", "softirq")  # not on every system
 
 
 def _cores(times: Sequence[Any]) -> list[Any]:
-    """Those that this process may run on."""
+    """The cores that this process may use."""
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(times))
     return [core for number, core in enumerate(times) if number in allowed]
 
 
 def _own(process: Any) -> float:
-    """Processor seconds of this process and of its children, those that have ended included."""
+    """CPU seconds of this process and its children, including those that have ended."""
     mine = process.cpu_times()
     total = mine.user + mine.system + mine.children_user + mine.children_system
     for child in process.children(recursive=True):
@@ -118,18 +118,18 @@ def _own(process: Any) -> float:
 
 
 def _share(seconds: float, capacity: float) -> float:
-    """What part of the capacity was taken, in [0, 1]; nothing where it is less than the counters can tell."""
+    """The share of the capacity that was taken, in [0, 1]; 0 if it is below the counters' resolution."""
     return min(1.0, seconds / capacity) if seconds > _MOST_TICKS else 0.0
 
 
 def _gpu(device: torch.device) -> Callable[[], Gpu] | None:
-    """A function that asks NVML; None where there is no GPU or no NVML."""
+    """A function that queries NVML; None without a GPU or NVML."""
     handle = nvml_handle(device)
     if handle is None:
         return None
 
     def ask() -> Gpu:
-        # One of the processes is this one; its number here can be another than the driver's.
+        # One of the processes is this one; its id can differ from the driver's.
         others = _or_none(lambda: max(0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1))
         clock = _or_none(lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM))
         reasons = _or_none(lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
@@ -139,7 +139,7 @@ def _gpu(device: torch.device) -> Callable[[], Gpu] | None:
 
 
 def _or_none(ask: Callable[[], float]) -> int | None:
-    """What NVML answers, None where this GPU does not say."""
+    """NVML's answer; None if this GPU does not provide it."""
     try:
         return int(ask())
     except pynvml.NVMLError:

@@ -1,4 +1,4 @@
-"""A network in every engine of its study, ready to be timed, with what each engine takes of disk and memory."""
+"""A network in every engine of its study, ready to be timed, with each engine's size on disk and in memory."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -22,7 +22,7 @@ from qa_tradeoffs.study.engines import REFERENCE
 
 @dataclass(frozen=True)
 class Served:
-    """Engines by name, torch first; ``records``: their sizes and memory, and which could not be used, and why."""
+    """Engines by name, torch first; ``records``: their sizes and memory, and why others could not be used."""
 
     engines: dict[str, Engine]
     records: list[Record] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Served:
 def serve(study: Study, network: Any, pad_token_id: int, setting: Setting, folder: Path, measured: bool) -> Served:
     """Prepare the network, which is on the device, in every engine of the study.
 
-    ``folder``: of the files that engines make of it. ``measured``: their memory, too, each in a process of its own.
+    ``folder``: for the files that engines write. ``measured``: whether to measure their memory, in separate processes.
     """
     precision = precisions.chosen(study.training.precision, setting.device, network)
     trained = Trained(network, pad_token_id, setting.device, precision, folder)
@@ -50,7 +50,7 @@ def serve(study: Study, network: Any, pad_token_id: int, setting: Setting, folde
 
 
 def _memory(study: Study, network: Any, engine: Engine, setting: Setting) -> Iterator[Record]:
-    """The most memory that one row of the study's longest windows takes; nothing where it cannot be measured."""
+    """Peak memory for one row of the study's longest windows; nothing if it cannot be measured."""
     windows = export.sample(network, [study.training.max_length])
     length = int(windows.lengths[0])
     measure: Callable[[], memory.Peak]
@@ -61,7 +61,7 @@ def _memory(study: Study, network: Any, engine: Engine, setting: Setting) -> Ite
     else:
         return
     peaks: memory.Peak = None
-    with suppress(StudyError):  # an engine that fails only there has its times
+    with suppress(StudyError):  # an engine that fails here can still be timed
         peaks = memory.in_own_process(measure)
     for kind, value in (peaks or {}).items():
         at = {"measure": kind, "batch_size": 1, "length": length}

@@ -1,8 +1,8 @@
-"""Several models timed in turn, in one process: what the machine does at a moment slows all of them alike.
+"""Interleaved timing of several models in one process, so that disturbances slow all of them alike.
 
-A pass leads all models through the same calls, a few of each at a time, in an order that is drawn anew for each turn.
-Passes over all kinds of work follow one another, so that each has its share of a machine that drifts. Passes in which
-the machine was busy with something else are repeated at the end, as far as there is time.
+In a pass all models make the same calls, a few at a time, in a new random order for each turn. Passes alternate between
+all kinds of work, so that drift of the machine affects each. Passes in which the machine was busy with something else
+are repeated at the end, while there is time.
 """
 
 import math
@@ -22,7 +22,7 @@ from qa_tradeoffs.profiling import quiet
 from qa_tradeoffs.profiling.clock import Call, energy_meter, now
 from qa_tradeoffs.profiling.workloads import Conditions, Setting
 
-_TURN_SECONDS = 0.05  # long beside what it costs to change models, short beside what disturbs a machine
+_TURN_SECONDS = 0.05  # long compared with switching models, short compared with disturbances
 
 
 def _nothing() -> None:
@@ -31,9 +31,9 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Contestant:
-    """What one model does: ``calls``, of which number i is the same work for all models.
+    """One model in a comparison; number i of its ``calls`` is the same work for all models.
 
-    ``before`` each of its turns it is called, untimed. ``conditions``: in which it differs from others.
+    ``before`` is called, untimed, before each of its turns. ``conditions``: those that differ between contestants.
     """
 
     calls: Sequence[Call]
@@ -43,9 +43,9 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Work:
-    """One kind of work on one kind of network, for all ``contestants`` by name.
+    """One kind of work on one kind of network, with all ``contestants`` by name.
 
-    In each of ``passes`` a contestant does all of its calls, or the next of them if ``one_a_pass``.
+    In each of ``passes`` a contestant makes all of its calls, or only the next one if ``one_a_pass``.
     """
 
     work: str
@@ -56,13 +56,13 @@ class Work:
     one_a_pass: bool = False
 
     def calls(self, name: str, number: int) -> Sequence[Call]:
-        """Those of a contestant in pass ``number``."""
+        """The calls of a contestant in pass ``number``."""
         calls = self.contestants[name].calls
         return [calls[number % len(calls)]] if self.one_a_pass else calls
 
 
 class Attempt(NamedTuple):
-    """An attempt at a pass; ``seconds``: each contestant's calls, (n_calls,); ``joules`` of a call, where metered."""
+    """An attempt at a pass; ``seconds``: of each contestant's calls, (n_calls,); ``joules`` per call, if metered."""
 
     outcome: Pass
     seconds: dict[str, Floats]
@@ -70,7 +70,7 @@ class Attempt(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """A work's attempts at its passes; ``out_of_memory``: contestants that could not take part."""
+    """All attempts at a work's passes; ``out_of_memory``: contestants that could not take part."""
 
     work: Work
     attempts: list[Attempt]
@@ -78,13 +78,13 @@ class Measured(NamedTuple):
 
     @property
     def counting(self) -> list[Attempt]:
-        """The attempts that count, one of each pass, in the order of the passes."""
+        """The attempts that count, one per pass, in the order of the passes."""
         outcomes = counting([attempt.outcome for attempt in self.attempts])
         return [attempt for one in outcomes for attempt in self.attempts if attempt.outcome is one]
 
 
 def measure(works: Sequence[Work], setting: Setting, repeats: float) -> list[Measured]:
-    """Time all works pass by pass; contended passes again for at most ``repeats`` times what the passes took."""
+    """Time all works pass by pass, then repeat contended passes for at most ``repeats`` times the total time."""
     measured, began = [_warmed_up(work, setting.device) for work in works], time.perf_counter()
     runner = _Runner(setting)
     planned = [(number, one) for number in range(max(w.passes for w in works)) for one in measured
@@ -103,7 +103,7 @@ def measure(works: Sequence[Work], setting: Setting, repeats: float) -> list[Mea
 
 
 class _Runner:
-    """Makes attempts, and judges them by the best rate that the machine showed in any."""
+    """Makes attempts and judges them by the machine's best rate in any of them."""
 
     def __init__(self, setting: Setting) -> None:
         self._device, self._rng = setting.device, np.random.default_rng(setting.seed)
@@ -137,7 +137,7 @@ class _Runner:
         return tried._replace(outcome=tried.outcome.model_copy(update={"contended": self.reasons(tried)}))
 
     def _timed(self, calls: Sequence[Call]) -> list[float]:
-        """Seconds of each call, the device being done with one before the next begins."""
+        """Seconds of each call, with the device synchronised in between."""
         seconds, began = [], now(self._device)
         for call in calls:
             call()
@@ -154,7 +154,7 @@ def _turns(n_calls: int, work: Work) -> Iterator[slice]:
 
 
 def _warmed_up(work: Work, device: torch.device) -> Measured:
-    """Each contestant's first call, untimed and then timed: what is too large drops out, and turns get their length."""
+    """Run each contestant's first call twice, to drop those that are too large and to set the length of turns."""
     contestants, failed, slowest = dict(work.contestants), [], 0.0
     for name, contestant in work.contestants.items():
         try:

@@ -1,4 +1,4 @@
-"""The measurements as notebook 3 shows them."""
+"""The measurements as tables for notebook 3."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ _OUT_OF_MEMORY = "out of memory"  # in place of a number
 
 
 def sizes(subjects: Sequence[Subject]) -> pd.DataFrame:
-    """What the networks are."""
+    """The networks' sizes."""
     return pd.DataFrame(
         {"network": subject.name, "weights": subject.weights, **networks.summary(subject.network)}
         for subject in subjects
@@ -35,7 +35,7 @@ def memory(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def grid(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
-    """Percentiles of each timing on the grid and its share of the peak."""
+    """Percentiles of each timing on the grid, and its share of the peak."""
     rows = []
     for timing in timings:
         if "length" in timing.conditions:
@@ -63,7 +63,7 @@ def phases(timings: Sequence[Timing]) -> pd.DataFrame:
 
 
 def _table(rows: Iterable[dict[str, Any]], *columns: str) -> pd.DataFrame:
-    """These columns, under names for a reader; a network goes with its attention."""
+    """These columns, under names for a reader; a network is named with its attention."""
     named = [row | {"network": f"{row['network']}, {row['attention']}"} for row in rows]
     return pd.DataFrame(named, columns=columns).rename(columns=_NAMES)
 

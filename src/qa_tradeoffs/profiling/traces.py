@@ -1,23 +1,23 @@
-"""From a profile's events to seconds and FLOPs of every class of operation.
+"""From a profile's events to seconds and FLOPs of each class of operation.
 
-torch's profiler records every operation with the operations that it calls. What an operation takes itself counts for
-the class of the outermost operation around it that has one: the multiplication inside of a dropout is dropout, a copy
-inside of a convolution is convolution. Four rules add to this:
+torch's profiler records every operation with the operations that it calls. An operation's own time counts towards the
+outermost enclosing operation that has a class: a multiplication inside a dropout is dropout, a copy inside a
+convolution is convolution. Four rules add to this:
 
-Drawing random numbers is dropout inside of attention too, since what dropout costs is a question of its own. Where
-attention is one kernel with its dropout in it (on GPUs), the two cannot be separated, and all of it is attention.
+Drawing random numbers is dropout even inside attention, since the cost of dropout is of interest separately. If
+attention is one kernel including its dropout (on GPUs), the two cannot be separated, and all of it is attention.
 
-The casts of mixed precision are copies wherever they are made, in a product or before it.
+The casts of mixed precision are copies wherever they occur, in a product or before it.
 
-A node of the backward pass has the class of the operation that made it, found by autograd's sequence number: on CPUs
-dropout's derivative is a multiplication like any other, and that of a grouped product a product like attention's. The
-bias's gradient, and the addition of two gradients that meet at a node, count for that node.
+A node of the backward pass has the class of the operation that created it, found by autograd's sequence number: on CPUs
+the derivative of dropout is an ordinary multiplication, and that of a grouped product a product like attention's. The
+bias's gradient, and the addition of two gradients that meet at a node, count towards that node.
 
-Attention that is not fused is spelled out. A softmax belongs to it; so does whatever has scores, (rows, heads, length,
-length), as its first input and no class of its own; and so does a batched product (``bmm``) of rows · heads matrices.
-The batched product of ``grouped``, of as many matrices as groups, is ``baddbmm`` where it is not a derivative.
+Attention that is not fused consists of separate operations. A softmax belongs to it, as do operations without a class
+whose first input has the shape of scores, (rows, heads, length, length), and batched products (``bmm``) of rows · heads
+matrices. The batched product over the groups of a rewritten SqueezeBERT is ``baddbmm`` unless it is a derivative.
 
-'Other' is what is left: sums of layers' outputs and inputs, embeddings and the zeros of their gradients, and the loss.
+'Other' is the rest: residual sums, embeddings and the zeros of their gradients, and the loss.
 """
 
 import math
@@ -32,7 +32,7 @@ PRODUCT, CONVOLUTION, CONVOLUTION_BACKWARD = "matrix product", "convolution forw
 ATTENTION, NORMALISATION, ACTIVATION = "attention", "normalisation", "activation"
 DROPOUT, COPIES, OPTIMISER, OTHER = "dropout and random numbers", "copies and layout changes", "optimiser", "other"
 
-# Operations that only call others, as `linear`, `matmul` and `conv1d`, have no class: a cast or a copy in them is one.
+# Operations that only call others, such as `linear`, `matmul` and `conv1d`, have no class: casts in them are copies.
 _NAMES = {
     PRODUCT: r"aten::(mm|bmm|addmm|baddbmm)",
     CONVOLUTION: r"aten::convolution",
@@ -47,7 +47,7 @@ _NAMES = {
 }
 CLASSES = (*_NAMES, OTHER)
 _FUSED = r"_scaled_dot_product_(flash|efficient|cudnn)_attention(_for_cpu)?(?P<backward>_backward)?"
-_NODE = "autograd::engine::evaluate_function: "  # what autograd calls a node of the backward pass
+_NODE = "autograd::engine::evaluate_function: "  # prefix of autograd's names for nodes of the backward pass
 CALL = "the profiled call"  # name of the event around all others
 
 
@@ -61,16 +61,16 @@ class Reading:
 
 
 def read(events: Iterable[Any], device: torch.device, scores: tuple[int, ...] = ()) -> Reading:
-    """The reading of a profile's events (torch's FunctionEvent), given in the order of their starts.
+    """The reading of a profile's events (torch's FunctionEvent), sorted by start.
 
-    On a CPU an operation has the seconds that it takes itself, on a GPU those of the kernels that it launches itself.
+    On a CPU an operation counts with its own seconds, on a GPU with those of the kernels that it launches itself.
     ``scores``: shape of the attention scores, (rows, heads, length, length).
     """
     seconds, flops, duration = dict.fromkeys(CLASSES, 0.0), dict.fromkeys(CLASSES, 0), 0.0
-    counted: set[int] = set()  # events whose FLOP are counted, and all inside of them: some call their like
+    counted: set[int] = set()  # events whose FLOP are counted, and all events inside them
     for event, name in classified(events, scores):
         took = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-        seconds[name] += took / 1e6  # it counts microseconds
+        seconds[name] += took / 1e6  # in microseconds
         inside = id(event.cpu_parent) in counted
         own = 0 if inside else operations(event.name, event.input_shapes, event.concrete_inputs)
         flops[name] += own
@@ -83,11 +83,11 @@ def read(events: Iterable[Any], device: torch.device, scores: tuple[int, ...] = 
 
 def classified(events: Iterable[Any], scores: tuple[int, ...] = ()) -> Iterator[tuple[Any, str]]:
     """Each event that is an operation, with its class."""
-    classes: dict[int, str | None] = {}  # of every event so far: callers start before what they call
-    made_by: dict[int, str | None] = {}  # of the last operation with a sequence number, which made the node that has it
+    classes: dict[int, str | None] = {}  # of every event so far: callers start before callees
+    made_by: dict[int, str | None] = {}  # sequence number → class of the last operation with it, which created the node
     for event in events:
         if event.device_type.name != "CPU":
-            continue  # a kernel, which counts for the operation that launched it
+            continue  # a kernel, which counts towards the operation that launched it
         outer = classes.get(id(event.cpu_parent))
         if event.name.startswith(_NODE):
             maker = made_by.get(event.sequence_nr)
@@ -102,11 +102,11 @@ def classified(events: Iterable[Any], scores: tuple[int, ...] = ()) -> Iterator[
 
 
 def operations(name: str, shapes: Sequence[Sequence[int]], values: Sequence[Any]) -> int:
-    """FLOP of an operation by the shapes and values of its inputs: 2·m·n·k of a product, 0 of all that is none.
+    """FLOP of an operation from the shapes and values of its inputs: 2·m·n·k for a product, 0 for other operations.
 
-    A convolution, its output as long as its input, takes 2·(size of the weight) per row and position, and as much for
-    each gradient computed. Fused attention takes 4·rows·heads·L²·d, and twice that backwards: products that it
-    computes a second time, to save memory, are not counted.
+    A convolution whose output is as long as its input takes 2·(size of the weight) per row and position, and the same
+    for each gradient computed. Fused attention takes 4·rows·heads·L²·d, and twice that in the backward pass: products
+    that it recomputes to save memory are not counted.
     """
     name = name.removeprefix("aten::")
     if name in ("mm", "bmm"):
@@ -116,7 +116,7 @@ def operations(name: str, shapes: Sequence[Sequence[int]], values: Sequence[Any]
     if name == "convolution":
         return 2 * shapes[0][0] * math.prod(shapes[0][2:]) * math.prod(shapes[1])
     if name == "convolution_backward":
-        gradients = sum(values[-1][:2])  # which are computed: of the input, of the weight; the third is the bias's
+        gradients = sum(values[-1][:2])  # which gradients are computed: input, weight; the third is the bias
         return int(gradients) * operations("convolution", shapes[1:], values)
     if fused := re.fullmatch(_FUSED, name):
         query, key = shapes[1:3] if fused["backward"] else shapes[:2]
@@ -125,7 +125,7 @@ def operations(name: str, shapes: Sequence[Sequence[int]], values: Sequence[Any]
 
 
 def _wins(name: str, own: str | None, outer: str) -> bool:
-    """Whether an operation keeps its class inside of another."""
+    """Whether an operation keeps its class inside another."""
     return (own == DROPOUT and outer == ATTENTION) or (name == "aten::to" and outer != OPTIMISER)
 
 

@@ -1,7 +1,7 @@
-"""SqueezeBERT in variants that differ in one thing, and BERT of the same sizes: what a difference in time comes from.
+"""Variants of SqueezeBERT that differ in one respect, and BERT of the same size, to find the cause of differences.
 
-A variant is a copy of a network that has its parameters in common with it: equal weights, in memory once, and nothing
-to be switched while a clock runs.
+A variant is a copy of a network that shares its parameters: equal weights, in memory once, and nothing to be switched
+while the clock runs.
 """
 
 import copy
@@ -44,12 +44,12 @@ class ProductConv1d(Conv1d):
 
 
 class FusedAttention(SqueezeBertSelfAttention):  # type: ignore[misc]
-    """The published attention with the scores never in memory where torch can do so; it returns none."""
+    """The published attention, fused if torch can, so that scores are not stored; it returns no scores."""
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor | None, output_attentions: bool) -> dict[str, Any]:
         """hidden_states (b, C, L); attention_mask (b, 1, 1, L), added to the scores."""
         query, key, value = (
-            # torch fuses attention only over rows that lie in one piece, which in this layout takes a copy.
+            # torch fuses attention only for contiguous rows, which takes a copy in this layout.
             self.transpose_for_scores(conv(hidden_states)).contiguous()  # (b, heads, L, C / heads)
             for conv in (self.query, self.key, self.value)
         )
@@ -61,7 +61,7 @@ class FusedAttention(SqueezeBertSelfAttention):  # type: ignore[misc]
 
 
 class EagerMatmulEncoder(squeezebert.MatmulEncoder):
-    """The rewritten encoder but for its attention, which is computed as the published one is."""
+    """The rewritten encoder with the published computation of attention."""
 
     def _mix(self, attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         weights: Tensor = attention.dropout(attention.softmax(squeezebert.attention_scores(query, key, mask)))
@@ -72,8 +72,8 @@ class EagerMatmulEncoder(squeezebert.MatmulEncoder):
 class Variant:
     """One way to compute one of the ``networks``.
 
-    ``change`` makes it of a copy of ``network``; ``around`` wraps the calls on it; ``precision`` replaces the run's.
-    ``step``: what was changed since the variant before, in the waterfall. ``alone``: it is the only change.
+    ``change`` is applied to a copy of ``network``; ``around`` wraps its calls; ``precision`` replaces the run's.
+    ``step``: the change from the previous variant of the waterfall. ``alone``: whether it is the only change.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Variant:
     alone: bool = False
 
     def of(self, originals: Mapping[str, Any], dropout: float) -> Any:
-        """A new copy that shares its parameters with the original of ``networks``, with this dropout throughout."""
+        """A new copy that shares its parameters with the original of ``networks``, with this dropout everywhere."""
         original = originals[self.network]
         variant = copy.deepcopy(original, {id(parameter): parameter for parameter in original.parameters()})
         set_dropout(variant, dropout)
@@ -101,7 +101,7 @@ REWRITTEN = Variant("rewritten", squeezebert.to_matmul, step="attention fused")
 BERT = Variant("BERT", network=_BERT, step="BERT")
 DISTILBERT = Variant("DistilBERT", network=_DISTILBERT)
 EAGER_BERT = Variant("BERT, eager attention", lambda network: network.set_attn_implementation("eager"), _BERT)
-# Each with the changes of those before it.
+# Each includes the changes of those before it.
 WATERFALL = (
     PUBLISHED,
     Variant("matrix products", _in_place, step="convolutions as matrix products", alone=True),
@@ -113,13 +113,13 @@ WATERFALL = (
 
 
 def others(device: torch.device, precision: str, dropout: float) -> tuple[Variant, ...]:
-    """Beyond the waterfall: one change at a time of what is published, as far as it can be made here."""
+    """Variants beyond the waterfall: single changes of the published network that are possible on this machine."""
     cuda = device.type == "cuda"
     fused = partial(convert, classes={SqueezeBertSelfAttention: FusedAttention})
     found = [EAGER_BERT, Variant("fused attention", fused, alone=True)]
     if dropout:
         found.append(Variant("no dropout", partial(set_dropout, probability=0.0), alone=True))
-    if dropout and not cuda:  # elsewhere masks are drawn by the device
+    if dropout and not cuda:  # on a GPU the device draws masks
         found += [
             Variant("fast dropout masks", around=fast_masks(), alone=True),
             Variant("rewritten, fast dropout masks", squeezebert.to_matmul, around=fast_masks()),
@@ -133,20 +133,20 @@ def others(device: torch.device, precision: str, dropout: float) -> tuple[Varian
         ]
     if precision != "bf16" and precisions.chosen("auto", device) == "bf16":
         found.append(Variant("bf16", precision="bf16", alone=True))
-    if cuda and any(map(shutil.which, ("gcc", "clang"))):  # torch.compile needs one, and not every machine has it
+    if cuda and any(map(shutil.which, ("gcc", "clang"))):  # torch.compile needs a compiler
         found.append(Variant("torch.compile", lambda network: network.compile(), alone=True))
     return tuple(found)
 
 
 def networks(network: Any, device: torch.device, seed: int) -> dict[str, Any]:
-    """What variants are made of: a copy of ``network`` as published; random ones without groups, BERT, DistilBERT.
+    """The networks of the variants: a copy of ``network`` as published, and random ungrouped, BERT and DistilBERT ones.
 
-    Raises StudyError where ``network`` is no SqueezeBERT.
+    Raises StudyError if ``network`` is not a SqueezeBERT.
     """
     config = network.config
     if config.model_type != "squeezebert":
         raise StudyError(
-            f"anomaly: {type(network).__name__} is no SqueezeBERT, whose time is to be explained; give one"
+            f"anomaly: {type(network).__name__} is not a SqueezeBERT; give one"
         )
     published, ungrouped = copy.deepcopy(network), copy.deepcopy(config)
     convert(published, {squeezebert.MatmulEncoder: SqueezeBertEncoder})

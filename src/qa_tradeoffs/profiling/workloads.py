@@ -1,4 +1,4 @@
-"""What is measured: a network under the conditions it is measured in, its random input, and the calls on it."""
+"""What is measured: networks, their conditions, random inputs, and calls."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Setting:
-    """What all measurements of one run have in common.
+    """The settings shared by all measurements of a run.
 
-    ``formats``: the number formats to measure in, the recipe's own first. ``seed``: of the inputs that are drawn.
+    ``formats``: the precisions to measure in, the recipe's first. ``seed``: for random inputs.
     """
 
     device: torch.device
@@ -31,20 +31,20 @@ class Setting:
 
     @property
     def machine(self) -> Conditions:
-        """What every figure of the run was taken on."""
+        """The machine, as conditions of every figure of the run."""
         described = devices.describe(self.device)
         return {"device": described["name"], "threads": described["threads"], "software": described["software"]}
 
 
 def setting(study: Study, device: torch.device, seed: int, network: Any = None) -> Setting:
-    """The recipe's number format, then the others that the study file names and the device, and the network, have."""
+    """The recipe's precision, then those that the study names and that device and network support."""
     own = precisions.chosen(study.training.precision, device, network)
     available = available_formats(device, network)
     return Setting(device, (own, *(p for p in study.profile.precisions if p != own and p in available)), seed)
 
 
 def available_formats(device: torch.device, network: Any = None) -> tuple[str, ...]:
-    """fp32, then those that the device multiplies faster in; the GPUs with bf16 are those with tf32."""
+    """fp32, then the precisions in which the device multiplies faster; GPUs with bf16 also have tf32."""
     if not precisions.native_bf16(device.type):
         return ("fp32",)
     bf16 = ("bf16",) if network is None or precisions.computes_in_bf16(network) else ()
@@ -53,7 +53,7 @@ def available_formats(device: torch.device, network: Any = None) -> tuple[str, .
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to be measured by itself: 'study' is the study's own, 'full size' the published architecture.
+    """A network to be measured alone: 'study' is the study's own, 'full size' the published architecture.
 
     ``memory``: the points at which its memory is measured.
     """
@@ -64,7 +64,7 @@ class Subject:
     memory: tuple[Grid, ...] = ()
 
     def conditions(self, setting: Setting, precision: str) -> Conditions:
-        """What every figure of this network in this run was taken under."""
+        """The conditions of every figure of this network in this run."""
         return {
             "network": self.name,
             "weights": self.weights,
@@ -75,14 +75,14 @@ class Subject:
 
 
 def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject]:
-    """The study's own network, and its full-size twin where it is smaller.
+    """The study's own network, and its full-size twin if it is smaller.
 
-    Raises StudyError for a length in the plan that a network does not take.
+    Raises StudyError for a length in the plan that a network does not support.
     """
     plan = study.profile
     weights = "random" if spec.from_scratch else "fine-tuned" if spec.fine_tuned else "pretrained"
     measured = [Subject("study", network, weights, plan.memory)]
-    # A checkpoint is a network of its own size already; only what a study builds itself may be a small one of its kind.
+    # A checkpoint already has its real size; only networks built from a config may be small versions.
     if spec.from_scratch and (twin := full_size(network, seed)) is not None:
         measured.append(Subject("full size", twin, "random", plan.full_size_memory))
     trial.check_grids(network, plan)
@@ -95,7 +95,7 @@ def subjects(network: Any, study: Study, spec: Model, seed: int) -> list[Subject
 
 
 def full_size(network: Any, seed: int) -> Any | None:
-    """The published architecture with random weights where ``network`` is a smaller one of its kind, else None."""
+    """The published architecture with random weights if ``network`` is a smaller version, else None."""
     if network.config.model_type not in networks.PUBLISHED:
         return None
     published = AutoConfig.for_model(network.config.model_type)
@@ -108,7 +108,7 @@ def full_size(network: Any, seed: int) -> Any | None:
 
 
 def random_batch(network: Any, batch_size: int, length: int, setting: Setting) -> Batch:
-    """Random tokens (batch_size, length) int64, all attended to, and random answer positions (batch_size,) int64."""
+    """Random tokens (batch_size, length) int64 without padding, and random answer positions (batch_size,) int64."""
     generator = torch.Generator().manual_seed(setting.seed)
     ids = torch.randint(network.config.vocab_size, (batch_size, length), generator=generator)
     positions = torch.randint(length, (2, batch_size), generator=generator).sort(dim=0).values
@@ -117,7 +117,7 @@ def random_batch(network: Any, batch_size: int, length: int, setting: Setting) -
 
 
 def forward_pass(network: Any, batch: Batch, precision: str) -> Callable[[], torch.Tensor]:
-    """A call that answers ``batch`` once, with the start logits (batch_size, length)."""
+    """A call that computes ``batch`` once and returns the start logits (batch_size, length)."""
     network.eval()
     given = {name: values for name, values in batch.items() if not name.endswith("_positions")}
 
@@ -132,9 +132,9 @@ def forward_pass(network: Any, batch: Batch, precision: str) -> Callable[[], tor
 def phases(
     work: str, network: Any, batch: Batch, precision: str, updates: torch.optim.Optimizer | None = None
 ) -> Sequence[Call]:
-    """What ``work`` consists of: 'forward' is one call, 'training_step' forward to the loss, backward, and an update.
+    """The phases of ``work``: 'forward' is one call; 'training_step' is forward to the loss, backward, and an update.
 
-    ``updates``: an ``optimizer`` of the same parameters, where several steps share one; its state is twice their size.
+    ``updates``: an ``optimizer`` of the same parameters, if several steps share one; its state is twice their size.
     """
     if work == "forward":
         return [forward_pass(network, batch, precision)]
@@ -157,18 +157,18 @@ def phases(
 
 
 def together(parts: Sequence[Call]) -> Callable[[], list[Any]]:
-    """All of the calls as one, in their order."""
+    """One call that makes all of the calls in order."""
     return lambda: [part() for part in parts]
 
 
 def optimizer(network: Any) -> torch.optim.Optimizer:
-    """AdamW in one fused kernel, the default of the Trainer and so of training; the weights hardly move."""
+    """Fused AdamW, as in training, with a rate at which the weights hardly change."""
     return torch.optim.AdamW(network.parameters(), lr=1e-6, fused=True)
 
 
 @contextmanager
 def placed(subject: Subject, device: torch.device) -> Iterator[Any]:
-    """The subject's network on the device for the length of the block."""
+    """The subject's network on the device within the block."""
     network = subject.network
     network.to(device)
     try:
@@ -182,16 +182,16 @@ def placed(subject: Subject, device: torch.device) -> Iterator[Any]:
 
 @contextmanager
 def number_format(precision: str) -> Iterator[None]:
-    """Whether CUDA may round the inputs of fp32 products to tf32, in matrix products as in convolutions."""
+    """Within the block, whether CUDA may round inputs to tf32, in matrix products and convolutions alike."""
     tf32 = precision == "tf32"
-    # torch's own default differs between the two, which would favour SqueezeBERT's convolutions.
+    # torch's defaults differ between the two, which would favour SqueezeBERT's convolutions.
     with switched(torch.backends.cuda.matmul, allow_tf32=tf32), switched(torch.backends.cudnn, allow_tf32=tf32):
         yield
 
 
 @contextmanager
 def switched(backend: Any, **flags: bool) -> Iterator[None]:
-    """These attributes of a torch backend for the length of the block; its others stay as they are."""
+    """Set these attributes of a torch backend within the block."""
     before = {name: getattr(backend, name) for name in flags}
     try:
         for name, value in flags.items():

@@ -1,10 +1,10 @@
-"""What the models of a study do in turn: real questions one by one and all at once, an update of training, full rows.
+"""The kinds of work that a study's models do in turn: questions singly and in batches, a training update, full rows.
 
-Questions are asked in the manner of MLPerf inference (Reddi et al. 2020, arXiv 1911.02549, section 3): SingleStream
-sends the next one when the last is answered, Offline has all of them at once. MLPerf's own runs last a minute or
-longer, have 1,024 queries and more, report the 90th percentile of SingleStream, and their load generator and target
-accuracy are checked; here a sample of questions is asked again and again, and its median is compared. A query is a
-question with all windows of its passage, on the device before the clock starts.
+The scenarios follow MLPerf inference (Reddi et al. 2020, arXiv 1911.02549, section 3): SingleStream sends each question
+after the previous answer, Offline sends all of them at once. MLPerf's own runs last at least a minute with at least
+1,024 queries, report the 90th percentile of SingleStream, and use a checked load generator and target accuracy; here a
+sample of questions is repeated, and medians are compared. A query is a question with all windows of its passage, which
+are on the device before the clock starts.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,14 +37,14 @@ from qa_tradeoffs.study.engines import point
 from qa_tradeoffs.training.step import rows_of_updates, updates
 
 STUDY, FULL_SIZE = "study", "full size"
-NO_FOLDERS = {STUDY: Path(), FULL_SIZE: Path()}  # of a study whose only engine is torch, which makes no files
+NO_FOLDERS = {STUDY: Path(), FULL_SIZE: Path()}  # for studies with torch only, which writes no files
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a study: its trained network and that of published size, which is the same where it has no twin.
+    """One model of a study: its trained network and its full-size one, which is the same if it has no twin.
 
-    ``study``: with the model's own recipe. The networks are on the device; ``served``: each by size, in its engines.
+    ``study``: with the model's own recipe. The networks are on the device; ``served``: their engines, by size.
     """
 
     study: Study
@@ -54,24 +54,24 @@ class Model:
     served: Mapping[str, Served]
 
     def network(self, size: str) -> Any:
-        """That of the study or the one of full size."""
+        """The study's network or the full-size one."""
         return self.trained if size == STUDY else self.full_size
 
     def engines(self, size: str) -> Mapping[str, Engine]:
-        """What runs that network, by name, torch first."""
+        """The engines of that network by name, torch first."""
         return self.served.get(size, self.served[STUDY]).engines
 
     def weights(self, size: str) -> str:
-        """What its weights are."""
+        """The kind of its weights."""
         return "trained" if self.network(size) is self.trained else "random"
 
 
 def of(
     study: Study, spec: Any, tokenizer: Any, trained: Any, setting: Setting, folders: Mapping[str, Path] = NO_FOLDERS
 ) -> Model:
-    """The model as it is compared; only what a study builds itself may be a small network of its kind.
+    """The model prepared for comparison; only networks built from a config can have a full-size twin.
 
-    ``folders``: by size, of the files that engines make of a network; when this returns they are needed no more.
+    ``folders``: for the files that engines write, by size; they are not needed after this returns.
     """
     twin = workloads.full_size(trained, setting.seed) if spec.from_scratch else None
     networks = {STUDY: trained} if twin is None else {STUDY: trained, FULL_SIZE: twin}
@@ -84,7 +84,7 @@ def of(
 
 
 def records(models: Mapping[str, Model]) -> list[Record]:
-    """What the engines of all models take of disk and memory, and which could not be used, and why."""
+    """The size and memory of all models' engines, and why others could not be used."""
     return [
         record.under({"model": slug, "network": size})
         for slug, model in models.items()
@@ -94,7 +94,7 @@ def records(models: Mapping[str, Model]) -> list[Record]:
 
 
 def works(models: Mapping[str, Model], splits: Splits, setting: Setting) -> list[Work]:
-    """All that the models do in turn: first the study's own networks, then those of full size where some are larger."""
+    """All works: first with the study's own networks, then with the full-size ones if any is larger."""
     plan = next(iter(models.values())).study.compare
     twins = any(model.full_size is not model.trained for model in models.values())
     planned = []
@@ -105,7 +105,7 @@ def works(models: Mapping[str, Model], splits: Splits, setting: Setting) -> list
 
 
 def table(planned: Sequence[Work]) -> pd.DataFrame:
-    """What is done in turn, for a reader."""
+    """The works, for a reader."""
     return pd.DataFrame(
         {
             "work": work.work.replace("_", " "),
@@ -122,7 +122,7 @@ def table(planned: Sequence[Work]) -> pd.DataFrame:
 def _questions(
     models: Mapping[str, Model], size: str, plan: Compare, examples: list[Example], setting: Setting
 ) -> Iterator[Work]:
-    """SingleStream, and Offline in each batch size that the windows fill."""
+    """SingleStream, and Offline at each batch size that the windows fill."""
     n, passes = (plan.questions, plan.passes) if size == STUDY else (plan.full_size_questions, plan.full_size_passes)
     chosen = sample(examples, n, setting.seed)
     windows = {slug: Reading.of(model.study).windows(chosen, model.tokenizer) for slug, model in models.items()}
@@ -142,7 +142,7 @@ def _questions(
     yield Work("single_stream", size, at | {"padding": "none: each question alone"}, single, passes)
     smallest, *larger = sorted(plan.offline_batch_sizes)
     fewest = min(len(of_model.lengths) for of_model in windows.values())
-    # In a batch that the windows do not fill they would all be together just the same.
+    # A larger batch than there are windows would be the same as all windows in one.
     for batch_size in (smallest, *(larger_one for larger_one in larger if larger_one <= fewest)):
         offline = each(partial(_all_at_once, batch_size=batch_size))
         padding = "windows sorted by length, padded to the longest of a batch"
@@ -152,7 +152,7 @@ def _questions(
 def _training(
     models: Mapping[str, Model], size: str, plan: Compare, examples: list[Example], setting: Setting
 ) -> list[Work]:
-    """An update of training on real windows, another one in each pass; none where a study has nothing to train on."""
+    """A training update on real windows, a different one in each pass; none if a study has no training data."""
     if not examples:
         return []
     contestants = {}
@@ -160,7 +160,7 @@ def _training(
     for slug, model in models.items():
         recipe = model.study.training
         n = recipe.batch_size if size == STUDY else plan.full_size_update
-        chosen = sample(examples, n * passes, setting.seed)  # each has a window or more
+        chosen = sample(examples, n * passes, setting.seed)  # each has at least one window
         windows = Reading.of(model.study).windows(chosen, model.tokenizer)
         rows = rows_of_updates(len(windows.lengths), n, passes, setting.seed)
         network = model.network(size)
@@ -170,7 +170,7 @@ def _training(
 
 
 def _full_rows(models: Mapping[str, Model], size: str, plan: Compare, setting: Setting) -> Iterator[Work]:
-    """Forward passes over rows of random tokens, also without fused attention, which SqueezeBERT does not have."""
+    """Forward passes over random tokens, also with eager attention, since SqueezeBERT has no fused attention."""
     for batch_size, length in product(plan.forward.batch_sizes, plan.forward.lengths):
         contestants = {}
         for slug, model in models.items():
@@ -193,7 +193,7 @@ def _full_rows(models: Mapping[str, Model], size: str, plan: Compare, setting: S
 def _contestant(
     model: Model, size: str, calls: Sequence[Call], conditions: Conditions, attention: str = "", train: bool = False
 ) -> Contestant:
-    """Calls on one of the model's networks, which is in the right mode, with the right attention, when they begin."""
+    """Calls on one of the model's networks; before them it is put into the right mode, with the right attention."""
     network = model.network(size)
     own = network.config._attn_implementation
 
@@ -207,13 +207,13 @@ def _contestant(
 
 
 def _one_by_one(engine: Engine, windows: Windows) -> list[Call]:
-    """A call for each question; of a token's id only its length matters."""
+    """One call per question."""
     stops = np.flatnonzero(np.diff(windows.example)) + 1
     return [engine.call(windows, rows) for rows in np.split(np.arange(len(windows.lengths)), stops)]
 
 
 def _all_at_once(engine: Engine, windows: Windows, batch_size: int) -> list[Call]:
-    """One call for all questions, in batches of windows of like length."""
+    """One call for all questions, in batches of windows of similar length."""
     order = np.argsort(-windows.lengths, kind="stable")
     batches = [order[begin : begin + batch_size] for begin in range(0, len(order), batch_size)]
     return [together([engine.call(windows, rows) for rows in batches])]
@@ -229,7 +229,7 @@ def _length(windows: Windows) -> Conditions:
 
 
 def _flops(network: Any, batch_size: int, length: int) -> Conditions:
-    """FLOP of a forward pass, or why they are not known."""
+    """FLOP of a forward pass, or the reason why they cannot be counted."""
     try:
         return {"flops": flops(network, batch_size, length, backward=False)[0]}
     except UncountedError as error:

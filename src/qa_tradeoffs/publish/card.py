@@ -1,4 +1,4 @@
-"""The model card of a fine-tuned model: its numbers with interval, n and conditions, all from the result files."""
+"""The model card of a fine-tuned model: numbers with interval, n and conditions, all from the result files."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ _DATA = {"generated": "generated questions", "files": "own files"}
 def render(collected: Collected, slug: str, seed: int, repository: str, model_type: str) -> str:
     """The card of one seed of one model, as Markdown with the Hub's metadata.
 
-    ``repository`` is its name on the Hub, ``model_type`` what its config calls the architecture.
+    ``repository`` is its name on the Hub, ``model_type`` the architecture's name in its config.
     """
     study, training, evaluation = (
         collected.study.of(slug),
@@ -62,7 +62,7 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
         per_hour=words.usd(*price.range_usd_per_hour),
         training_usd=words.usd(*costs.usd_range(money.paid_seconds(spent), price.range_usd_per_hour)),
         million_usd=words.usd(*row["million_usd"]),
-        in_words={True: "yes", False: "no", None: "as the network has it"},
+        in_words={True: "yes", False: "no", None: "the network's own"},
         notes=dict.fromkeys((*training.notes, *evaluation.notes)),
         study_path=Path(made.study).stem if (ROOT / "studies" / made.study).is_file() else f"path/to/{made.study}",
         token_types=model_type != "distilbert",
@@ -70,7 +70,7 @@ def render(collected: Collected, slug: str, seed: int, repository: str, model_ty
 
 
 def plain(text: str) -> str:
-    """Any text as Markdown that shows just this text, on one line."""
+    """Any text escaped as Markdown, on one line."""
     return re.sub(r"[^\w\s.,:;()+/%'-]", lambda match: f"&#{ord(match[0])};", " ".join(text.split()))
 
 
@@ -79,7 +79,7 @@ def _points(record: Record) -> str:
 
 
 def _metadata(spec: config.Model, data: config.Data, evaluation: Results, name: str) -> str:
-    """The YAML that the Hub reads: what the model is made from, and its scores as evaluation results."""
+    """The YAML that the Hub reads: the model's origin, and its scores as evaluation results."""
     dataset = data.name if isinstance(data, config.HubData) else None
     results = []
     for metric, title in _METRICS.items():

@@ -1,4 +1,4 @@
-"""Upload fine-tuned models to the Hub, each with a card made from its results; only a preview unless it is confirmed.
+"""Upload fine-tuned models to the Hub, each with a card made from its results; without confirmation only a preview.
 
 python -m qa_tradeoffs.publish.push studies/demo.yaml --owner someone --models bert --seeds 0 --confirmed
 """
@@ -27,7 +27,7 @@ from qa_tradeoffs.study import config
 
 @dataclass(frozen=True)
 class Upload:
-    """A repository of the Hub and the files it is to hold, content by name; README.md is the card."""
+    """A repository on the Hub and its files, content by name; README.md is the card."""
 
     repository: str
     files: dict[str, bytes]
@@ -36,32 +36,31 @@ class Upload:
 def prepare(
     study_file: str, owner: str, slugs: Sequence[str] = (), seeds: Sequence[int] = (), run: str = ""
 ) -> list[Upload]:
-    """What would be uploaded: a repository for each of the models, by default all, and seeds, by default the first.
+    """The uploads: one repository per model, by default all, and seed, by default the first.
 
-    The first seed stands in the study before any result does: it is not the one that came out best. ``run`` is the
-    folder of results, by default ``runs/<name of the study file>``. Raises StudyError naming what is missing, or made
-    from other settings than the study now has.
+    The first seed is fixed before any result is known, so it is not selected for its score. ``run`` is the folder of
+    results, by default ``runs/<name of the study file>``. Raises StudyError naming what is missing or stale.
     """
     study = config.load(ROOT / study_file)
     if not owner:
-        raise StudyError("HUB_ORG: is not given; say under whose name on the Hub: make push HUB_ORG=your-name")
+        raise StudyError("HUB_ORG: is missing; give a user or organisation of the Hub: make push HUB_ORG=your-name")
     chosen = slugs or [slug for slug, model in study.models.items() if not model.fine_tuned]
     for slug in chosen:
         if study.model(slug).fine_tuned:
-            raise StudyError(f"{study_file}: models.{slug} came fine-tuned: there is nothing of this study's to upload")
+            raise StudyError(f"{study_file}: models.{slug} came fine-tuned; upload a model that was trained here")
     paths = RunPaths.of(ROOT / study_file, run)
     pairs = [(slug, seed) for slug in chosen for seed in (seeds or study.seeds[:1])]
     return [_upload(study_file, study, paths, owner, *pair) for pair in pairs]
 
 
 def preview(upload: Upload) -> str:
-    """What would be uploaded, for a reader: the repository, its files with their sizes, the card."""
+    """The upload, for a reader: the repository, its files with their sizes, the card."""
     files = "\n".join(f"  {name:24}{size(len(content)):>12}" for name, content in upload.files.items())
     return f"{_address(upload)} (a new repository is private)\n{files}\n\n{upload.files['README.md'].decode()}"
 
 
 def _upload(study_file: str, study: config.Study, run: RunPaths, owner: str, slug: str, seed: int) -> Upload:
-    """One model with its card, which has every seed that was scored."""
+    """One model with its card, which lists all scored seeds."""
     repository = f"{owner}/{(ROOT / study_file).stem}-{slug}-seed-{seed}"
     hub.check_name(repository)
     scored = [other for other in study.seeds if other != seed and run.evaluation(slug, other).exists()]

@@ -1,4 +1,4 @@
-"""Folders that can be shipped: a model's exported network, its tokenizer and settings, and its measured figures.
+"""Folders for deployment: a model's exported network, its tokenizer and settings, and its measured figures.
 
 python -m qa_tradeoffs.publish.ship demo --engine onnxruntime-int8 --models bert
 """
@@ -26,16 +26,16 @@ from qa_tradeoffs.study import config
 from qa_tradeoffs.study.engines import point
 
 EXPORTS = ROOT / "exports"
-_HOW = ("precision", "quantisation")  # of the conditions of an engine's scores
+_HOW = ("precision", "quantisation")  # among the conditions of an engine's scores
 
 
 def ship(collected: Collected, run: RunPaths, slug: str, engine: str, folder: Path) -> Path:
-    """Write a model's first seed in an engine to ``folder``/<model>-<engine>, in place of what was there; returns it.
+    """Write a model's first seed in an engine to ``folder``/<model>-<engine>, replacing it; returns its path.
 
-    Raises StudyError where the engine has no file, or there is no result of it.
+    Raises StudyError if the engine has no file or no result.
     """
     if engine not in (known := collected.study.of(slug).engines):
-        raise StudyError(f"ENGINE: '{engine}' is no engine of {slug} in this study; it has {', '.join(known)}")
+        raise StudyError(f"ENGINE: '{engine}' is not an engine of {slug}; it has {', '.join(known)}")
     row, seed = engines.row(collected, slug, engine), collected.seeds[0]
     if row["reason"]:
         raise StudyError(f"ENGINE: {slug} has no result to export: {row['reason']}")
@@ -63,7 +63,7 @@ def ship(collected: Collected, run: RunPaths, slug: str, engine: str, folder: Pa
 
 
 def _readme(collected: Collected, found: results.Results, row: Mapping[str, Any], name: str) -> str:
-    """What was measured of it, and how it is asked."""
+    """Its measured figures, and how to ask it."""
     device, how = collected.comparison.provenance.device, found.find("f1").conditions
     times = "{} ({} to {})".format(*(words.plain(row[f"times{end}"]) for end in ("", "_low", "_high")))
     gap = "{} ({} to {})".format(*(words.signed(row[key]) for key in ("f1_difference", "low", "high")))
@@ -105,13 +105,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Export trained models into folders that can be shipped.")
     parser.add_argument("study", help="demo, squad, or the path of a study file")
     parser.add_argument("--engine", default="onnxruntime-int8")
-    parser.add_argument("--models", nargs="*", default=[], help="by default all of the study")
+    parser.add_argument("--models", nargs="*", default=[], help="default: all of the study")
     parser.add_argument("--run", default="", help="folder of results, by default runs/<study>")
     options = parser.parse_args(arguments)
     study_file = find_study(options.study)
     study = config.load(ROOT / study_file)
     for slug in options.models or study.models:
-        # Its first seed, which stands in the study before any result does: not the one that came out best.
+        # The first seed is fixed before any result is known, so it is not selected for its score.
         collected, run = for_analysis(str(study_file), slug, str(study.seeds[0]), options.run)
         print(relative(ship(collected, run, slug, options.engine, EXPORTS / run.folder.name)))
 

@@ -1,1 +1,1 @@
-"""Result files, what makes one stale, running a notebook, the forecast."""
+"""Result files and their staleness, executing notebooks, the forecast."""

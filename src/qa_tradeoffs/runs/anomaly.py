@@ -1,4 +1,4 @@
-"""Command line that measures SqueezeBERT's anomaly and writes the records into one file.
+"""Command line that measures SqueezeBERT's anomaly and writes the records to one file.
 
 python -m qa_tradeoffs.runs.anomaly --points 8x128 8x384 --dropout 0 0.1 --rounds 5
 """
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     known = available_formats(device)
     for name in options.precision or ():
         if name not in known:
-            raise StudyError(f"--precision: '{name}' is not available on this device; choose of {', '.join(known)}")
+            raise StudyError(f"--precision: '{name}' is not available on this device; choose from {', '.join(known)}")
     points, rounds = (["16x384"], 20) if device.type == "cuda" else (["8x128", "8x384"], 5)
     sizes = (point.split("x") for point in options.points or points)
     plan = anomaly.Plan(
@@ -42,10 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dropouts=tuple(sorted(set(map(float, options.dropout)))),
         rounds=int(options.rounds or rounds),
     )
-    make_folder(options.out.parent)  # before minutes of measuring
+    make_folder(options.out.parent)  # before minutes of measurement
     if options.out.is_dir():
         raise StudyError(f"--out: {options.out} is a folder; give a file")
-    default = known[:2] if device.type == "cuda" else known[:1]  # on a processor a second one takes half an hour more
+    default = known[:2] if device.type == "cuda" else known[:1]  # on a CPU a second one takes half an hour more
     setting = Setting(device, tuple(dict.fromkeys(options.precision or default)), _SEED)
     torch.manual_seed(_SEED)
     network = networks.from_config(AutoConfig.for_model("squeezebert"))
@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--points", nargs="+", type=point, help="batch size x length (8x128 8x384; on CUDA 16x384)")
     dropout = _form("--dropout", r"0|0?\.[0-9]+", "a probability; give numbers from 0 to below 1")
     parser.add_argument("--dropout", nargs="+", type=dropout, default=["0", "0.1"])
-    rounds = _form("--rounds", "[2-9]|[1-9][0-9]+", "a number from 2 on; give 2 or more")
-    parser.add_argument("--rounds", type=rounds, help="calls of each variant after one to warm up (5; on CUDA 20)")
+    rounds = _form("--rounds", "[2-9]|[1-9][0-9]+", "a whole number above 1; give 2 or more")
+    parser.add_argument("--rounds", type=rounds, help="timed calls of each variant (5; on CUDA 20)")
     parser.add_argument("--precision", nargs="+", help="fp32, bf16, tf32 (fp32; on CUDA fp32 and bf16)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or auto")
     parser.add_argument("--out", type=Path, default=OWN_ANOMALY, help="result file")
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _form(option: str, pattern: str, expected: str) -> Callable[[str], str]:
-    """A type of argument: a text of this form."""
+    """An argument type that accepts text matching a pattern."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):

@@ -1,4 +1,4 @@
-"""``make clean``: remove a study's results and report. Needs nothing but Python, so that it works before set-up.
+"""``make clean``: remove a study's results and report. Needs only Python, so that it works before set-up.
 
 STUDY=demo python -m qa_tradeoffs.runs.clean
 """
@@ -13,12 +13,12 @@ from qa_tradeoffs.runs.paths import relative, study_name
 
 
 def folders(study: str, run: str) -> list[Path]:
-    """The folders of a study's results and of its report. Raises StudyError where the names could mean others."""
+    """The folders of a study's results and its report. Raises StudyError if the names could mean other folders."""
     text = study.strip()
     name = study_name(ROOT / text) if text.endswith((".yaml", ".yml")) else text
     results = (ROOT / run.strip() if run.strip() else ROOT / RUNS / name).resolve()
     if not name or "/" in name or results.parent != ROOT / RUNS:
-        raise StudyError(f"STUDY: '{study}' names no study whose results lie in {RUNS}; nothing was removed")
+        raise StudyError(f"STUDY: '{study}' is not a study with results in {RUNS}; nothing was removed")
     return [results, ROOT / REPORTS / results.name]
 
 

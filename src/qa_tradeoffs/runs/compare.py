@@ -1,4 +1,4 @@
-"""Two runs of one study, byte for byte: all but the times must be the same."""
+"""Byte-for-byte comparison of two runs of one study: everything but times must be equal."""
 
 from pathlib import Path
 
@@ -7,22 +7,22 @@ from qa_tradeoffs.runs import inputs, results
 
 _EXACT = ("*/seed-*/checkpoint/*", "*/seed-*/history.parquet", "*/seed-*/predictions*.parquet")
 _RESULTS = ("*/seed-*/training.json", "*/seed-*/evaluation*.json")
-# Code is compared by the digest that each result holds of it: a commit of something else makes no other run.
+# Code is compared by the digest in each result: commits of unrelated files do not matter.
 _OF_GIT = {"git_commit": None, "git_dirty": None}
 
 
 def check(one: Path, other: Path) -> None:
-    """Print that the runs are the same. Raises StudyError that names what differs."""
+    """Print that the runs are equal. Raises StudyError naming what differs."""
     if differing := differences(one, other):
         raise StudyError(f"{one} and {other} are not the same run: {', '.join(differing)} differ")
-    print(f"the same, but for times: {one} and {other}")
+    print(f"the same except for times: {one} and {other}")
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What is not the same in two runs' folders, a path each. Raises StudyError where there is nothing to compare.
+    """The paths that differ between two runs' folders. Raises StudyError if there is nothing to compare.
 
-    Weights, loss histories and predictions must be equal in every byte; of results, all but what is in seconds or per
-    second, and git's name of the code.
+    Weights, loss histories and predictions must be equal in every byte; results in everything but values in seconds or
+    per second and the git commit.
     """
     left, right = _contents(one), _contents(other)
     if not any(isinstance(content, results.Results) for content in (*left.values(), *right.values())):
@@ -31,7 +31,7 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def _contents(run: Path) -> dict[str, str | results.Results]:
-    """What has to be equal in another run, by path."""
+    """What must be equal in another run, by path."""
     exact = {path: inputs.sha256(path) for kind in _EXACT for path in run.glob(kind)}
     untimed = {path: _untimed(results.read(path)) for kind in _RESULTS for path in run.glob(kind)}
     return {str(path.relative_to(run)): content for path, content in (exact | untimed).items()}

@@ -1,4 +1,4 @@
-"""What notebook 4 opens with: all models of a study, trained and on the device; and what it writes."""
+"""Start and end of notebook 4: all trained models of a study on the device, and the result file."""
 
 import hashlib
 import tempfile
@@ -24,7 +24,7 @@ from qa_tradeoffs.study import config
 
 @dataclass(frozen=True)
 class Comparing:
-    """The models of a study that are compared, each as its training left it with this ``seed``."""
+    """The models of a study that are compared, each as trained with this ``seed``."""
 
     study_file: Path
     study: config.Study
@@ -33,12 +33,12 @@ class Comparing:
 
     @property
     def device(self) -> torch.device:
-        """Where all of them are timed."""
+        """The device on which all of them are timed."""
         return next(iter(self.stages.values())).device
 
     @property
     def paths(self) -> RunPaths:
-        """Where results go."""
+        """The paths of the results."""
         return next(iter(self.stages.values())).paths
 
     @property
@@ -48,21 +48,21 @@ class Comparing:
 
     @cached_property
     def setting(self) -> Setting:
-        """In the recipe's precision; what is drawn is drawn with seed 0, so that every training is timed alike."""
+        """In the recipe's precision; random inputs use seed 0, so that they are the same for every training seed."""
         return workloads.setting(self.study, self.device, 0)
 
     @cached_property
     def inputs(self) -> str:
-        """Digest of all that the result depends on."""
+        """Digest of everything that the result depends on."""
         return config.digest(inputs.of_comparison(self.study, list(self.stages), self.seed))
 
     def models(self) -> dict[str, works.Model]:
-        """Every model with its networks, on the device; engines have read their files when this returns."""
+        """Every model with its networks, on the device; engines have loaded their files when this returns."""
         with tempfile.TemporaryDirectory(dir=self.paths.folder, prefix=".engines-") as folder:
             return {slug: self._model(job, Path(folder)) for slug, job in self.stages.items()}
 
     def _model(self, job: stage.Stage, folder: Path) -> works.Model:
-        """``folder``: of files that engines make for the comparison alone; two models may have the same large one."""
+        """``folder``: for engine files of this comparison only; two models may share a full-size one."""
         network = checkpoints.load(job.trained_folder, grouped_matmul=job.model.grouped_matmul)
         large = folder / f"full-size-{network.config.model_type}"
         folders = {works.STUDY: evaluated_files(job) or folder / job.slug, works.FULL_SIZE: large}
@@ -71,7 +71,7 @@ class Comparing:
     def collect(
         self, measured: Sequence[Measured], engines: Sequence[Record] = (), *, beside: Sequence[Path] = ()
     ) -> results.Comparison:
-        """What was measured as the result file's content, with the records of ``engines``.
+        """The measurements as the result file's content, with the records of ``engines``.
 
         ``beside`` are files that were written with it.
         """
@@ -96,7 +96,7 @@ class Comparing:
 
 
 def start(study: str, models: str = "", seed: int = 0, device_name: str = "auto", run: str = "") -> Comparing:
-    """Open the comparison of a study's ``models``, separated by blanks, all of them where empty. Raises StudyError."""
+    """Open the comparison of a study's ``models``, separated by spaces; all of them if empty. Raises StudyError."""
     study_file = ROOT / study
     checked = config.load(study_file)
     slugs = models.split() or list(checked.models)
@@ -106,7 +106,7 @@ def start(study: str, models: str = "", seed: int = 0, device_name: str = "auto"
 
 
 def evaluated_files(job: stage.Stage) -> Path | None:
-    """Where the files are that the engines of this evaluation ran; None where they are not of what there is now."""
+    """The folder of the files that this evaluation's engines ran; None if they are stale."""
     assert job.seed is not None
     folder, engines = job.paths.engines(job.slug, job.seed), job.study.other_engines
     try:

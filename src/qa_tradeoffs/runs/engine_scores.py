@@ -1,4 +1,4 @@
-"""Notebook 2 with the other engines of a study: the questions that torch answered, answered and scored by each."""
+"""Notebook 2 for a study's other engines: each answers torch's questions and is scored."""
 
 import shutil
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from qa_tradeoffs.study.engines import LABELS
 
 @dataclass(frozen=True)
 class Scored:
-    """What an engine answered, a scored row per question; the ``file`` that it ran, None where the checkpoint."""
+    """An engine's answers, a scored row per question; the ``file`` that it ran, None for the checkpoint."""
 
     frame: pd.DataFrame
     records: list[Record]
@@ -33,25 +33,25 @@ class Scored:
 
 @dataclass(frozen=True)
 class Engines:
-    """By name, what each engine beside torch answered, and of each that could not be used the reason."""
+    """The answers of each engine other than torch, by name, and the reasons why others could not be used."""
 
     scored: dict[str, Scored] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[Record]:
-        """A record for each engine that has no result."""
+        """One record per engine without a result."""
         return registry.missing(self.reasons)
 
 
 def score(job: Stage, network: Any, tokenizer: Any, threshold: float, language: str) -> Engines:
-    """Prepare every engine of the study but torch from the trained network, and have it answer all questions.
+    """Prepare every engine of the study except torch from the trained network, and answer all questions with it.
 
-    ``threshold``: torch's no-answer threshold, which holds for all of them.
+    ``threshold``: torch's no-answer threshold, used for all of them.
     """
     assert job.seed is not None
     folder, found = job.paths.engines(job.slug, job.seed), Engines()
-    shutil.rmtree(folder, ignore_errors=True)  # of weights that may be no more
+    shutil.rmtree(folder, ignore_errors=True)  # files of earlier weights
     trained = Trained(network, tokenizer.pad_token_id, job.device, job.precision(network), folder)
     ready, reasons = registry.prepare_all(job.study.other_engines, trained)
     found.reasons.update(reasons)
@@ -74,14 +74,14 @@ def _scored(job: Stage, tokenizer: Any, engine: Engine, threshold: float, langua
 
 
 def table(reference: pd.DataFrame, engines: Engines) -> pd.DataFrame:
-    """Each engine against torch's scored answers ``reference``, for a reader; no row where torch is the only one."""
+    """Each engine against torch's scored answers ``reference``, for a reader; no row if torch is the only engine."""
     rows = [_row(name, one, reference) for name, one in engines.scored.items()]
     rows += [{"engine": LABELS[name], "note": reason} for name, reason in engines.reasons.items()]
     return pd.DataFrame(rows).fillna("")
 
 
 def write(job: Stage, engines: Engines, **conditions: Any) -> list[Path]:
-    """Write each engine's predictions and result, beside those of torch; returns the results' files."""
+    """Write each engine's predictions and result beside torch's; returns the paths of the results."""
     assert job.seed is not None
     written = []
     for name, one in engines.scored.items():
@@ -102,7 +102,7 @@ def _row(name: str, one: Scored, reference: pd.DataFrame) -> dict[str, str]:
     return {
         "engine": LABELS[name],
         "F1": f"{100 * frame['f1'].mean():.2f}",
-        "F1 less torch's": f"{words.signed(gap.value)} ({low} to {high})",
+        "F1 minus torch's": f"{words.signed(gap.value)} ({low} to {high})",
         "answers changed": f"{changed:,} of {len(frame):,}",
         "on disk": words.size(one.file.stat().st_size) if one.file else "the checkpoint",
         "note": "; ".join(f"{key}: {value}" for key, value in one.conditions.items()),

@@ -1,4 +1,4 @@
-"""Execute one notebook headless, as make does: parameters checked first, nothing half-finished under a finished name.
+"""Execute one notebook headless, as make does, with parameters checked first and no partial output under its name.
 
 python -m qa_tradeoffs.runs.execute train OUT.ipynb -p study '"studies/demo.yaml"' -p model '"bert"' -p seed 0
 """
@@ -28,11 +28,10 @@ from qa_tradeoffs.study import config
 
 
 def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Path | None = None) -> None:
-    """Execute ``notebook`` with ``parameters`` into ``output``; ``result`` is the file it must have written by then.
+    """Execute ``notebook`` with ``parameters`` into ``output``; ``result`` is the file that it must write.
 
-    While it runs, and when it fails, the executed copy is called ``partial-<name>``: it is there for reading, and make
-    does not take it for the finished one. Raises StudyError, too, where another process runs a notebook into
-    ``output``.
+    While it runs, and if it fails, the executed copy is called ``partial-<name>``, which can be read but is not taken
+    for the finished one. Raises StudyError on failure, and if another process executes a notebook into ``output``.
     """
     _check_parameters(notebook, parameters)
     partial = output.with_name(f"partial-{output.name}")
@@ -45,12 +44,12 @@ def run(notebook: Path, output: Path, parameters: Mapping[str, Any], result: Pat
 
 
 def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> None:
-    """Papermill, with progress on the terminal, and a sentence where it fails."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short, which TMPDIR may not be
+    """Run papermill with progress on the terminal; StudyError if it fails."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a socket's path must be short; TMPDIR may be long
         report = f"{folder}/progress"
-        # Sockets that only this user can open. Left to itself, the kernel's manager may make them where we stand.
+        # Sockets that only this user can open; by default they may be created in the current folder.
         sockets = {"transport": "ipc", "ip": f"{folder}/kernel"}
-        # What counts is on disk by the end, and a kernel that is asked to end while it works complains of its sockets.
+        # Results are on disk by the end, and a kernel that is interrupted at work complains about its sockets.
         settings = Config({"KernelManager": sockets, "NotebookClient": {"shutdown_kernel": "immediate"}})
         variables = {progress.VARIABLE: report, "JUPYTER_RUNTIME_DIR": folder}
         title = " ".join([notebook.stem, *(str(parameters[key]) for key in ("model", "seed") if key in parameters)])
@@ -64,31 +63,31 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
             if error.ename == "StudyError":
                 raise StudyError(str(error.evalue)) from None
             said, name = one_line(error.evalue), partial.name.removeprefix("partial-")
-            raise StudyError(f"{name}: {error.ename}: {said}; the notebook as far as it came is {partial}") from None
+            raise StudyError(f"{name}: {error.ename}: {said}; the partial notebook is {partial}") from None
         except DeadKernelError:
             training = notebook.stem == "1-train" and "study" in parameters
             advice = f"; {_recipe(parameters).too_large}" if training else ""
             raise StudyError(
-                f"{notebook.name}: its kernel died, mostly for want of memory; read {partial}{advice}"
+                f"{notebook.name}: its kernel died, probably because memory ran out; read {partial}{advice}"
             ) from None
 
 
 def _recipe(parameters: Mapping[str, Any]) -> config.Training:
-    """The recipe of the model that a training is of."""
+    """The recipe of the model to be trained."""
     study = config.load(ROOT / parameters["study"])
     return study.recipe(parameters["model"]) if "model" in parameters else study.training
 
 
-_KINDS: dict[str, tuple[type, str]] = {"str": (str, "a text"), "int": (int, "a whole number")}
+_KINDS: dict[str, tuple[type, str]] = {"str": (str, "text"), "int": (int, "a whole number")}
 
 
 def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Refuse a parameter that the notebook does not have, which papermill only warns of, or of another type."""
+    """Refuse unknown parameters, of which papermill only warns, and values of the wrong type."""
     if not notebook.is_file():
         raise StudyError(f"{notebook}: no such notebook")
     try:
         known = papermill.inspect_notebook(str(notebook))
-    except Exception as error:  # the notebook format's libraries raise types of their own
+    except Exception as error:  # notebook libraries raise various types
         raise StudyError(f"{notebook}: is not a notebook ({one_line(error)})") from None
     for name, value in parameters.items():
         if name not in known:
@@ -99,7 +98,7 @@ def _check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def _signature(path: Path | None) -> tuple[int, int] | None:
-    """Identity of a file's present content, or None where there is no file; an atomic write changes it."""
+    """Identity of a file's current content, or None without a file; an atomic write changes it."""
     if path is None or not path.exists():
         return None
     status = path.stat()
@@ -107,15 +106,15 @@ def _signature(path: Path | None) -> tuple[int, int] | None:
 
 
 def _value(name: str, text: str) -> Any:
-    """A parameter as YAML reads it: 0 is a number."""
+    """A parameter parsed as YAML: 0 is a number."""
     try:
         return parse_yaml(text)
     except ValueError:
-        raise StudyError(f"{name}: '{text}' is not valid YAML; put texts with special characters in quotes") from None
+        raise StudyError(f"{name}: '{text}' is not valid YAML; put text with special characters in quotes") from None
 
 
 def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.Stage:
-    """The stage of a study that these parameters of its notebook mean. Raises StudyError."""
+    """The stage that a notebook's parameters refer to. Raises StudyError."""
     for needed in ("study",) if name in ("compare", "analysis") else ("study", "model"):
         if needed not in parameters:
             raise StudyError(f"{needed}: is missing; give -p {needed} VALUE")
@@ -130,7 +129,7 @@ def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.St
     for stage in graph.stages(chosen):
         if (stage.name, stage.notebook) == (name, output):
             return stage
-    raise StudyError(f"{output}: is not where {name} of {chosen.study_file} writes its notebook")
+    raise StudyError(f"{output}: is not the output of {name} for {chosen.study_file}")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -143,19 +142,19 @@ def main(arguments: list[str] | None = None) -> None:
     parameters = {name: _value(name, text) for name, text in options.parameters}
     _check_parameters(inputs.NOTEBOOKS[options.stage], parameters)
     stage = stage_of(options.stage, options.output.absolute(), parameters)
-    made_from = stage.inputs()  # as they are now: an edit made meanwhile makes the result stale
+    made_from = stage.inputs()  # before execution: a later edit makes the result stale
     result = stage.targets[0] if len(stage.targets) > 1 else None
     run(inputs.NOTEBOOKS[stage.name], options.output, parameters, result)
     stage.write_record(made_from)
-    if stage.seed is not None:  # by now nothing can fail that would have to be resumed
+    if stage.seed is not None:  # nothing that would need resuming can fail now
         shutil.rmtree(stage.selection.run.unfinished(stage.slug, stage.seed), ignore_errors=True)
         stage.selection.run.targets(stage.slug, stage.seed).unlink(missing_ok=True)
     print(f"done: {options.output}")
 
 
 if __name__ == "__main__":
-    # The kernel is ended on the way out, as after an interrupt.
+    # The kernel is shut down on exit, as after an interrupt.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    if "MAKELEVEL" in os.environ:  # what make started nobody would know of when make is gone
+    if "MAKELEVEL" in os.environ:  # a command started by make must not outlive it
         end_with_parent(signal.SIGTERM)
     exit_cleanly(main)

@@ -1,6 +1,6 @@
-"""What a study will need, before it starts: seconds, disk and memory, from what was measured or counted.
+"""Forecast of a study's time, disk and memory, from earlier measurements and counted operations.
 
-Networks are built from their configs on torch's meta device, where tensors have a shape and no values: nothing is
+Networks are built from their configs on torch's meta device, where tensors have a shape but no values: nothing is
 fetched, and a network of any size takes no memory.
 """
 
@@ -35,18 +35,18 @@ from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
 from qa_tradeoffs.training.setup import check_recipe
 
-_WITH_ADAM = 3  # weights and the two moments of each, in a checkpoint to resume from; gradients come on top in memory
+_WITH_ADAM = 3  # weights and their two moments in a checkpoint to resume from; in memory, gradients are added
 _WORD = re.compile(r"\w+|[^\w\s]")  # the units that BERT's tokenizer splits further
 
 Earlier = Sequence[tuple[graph.Stage, results.Results]]  # a model's finished stages
 
 
 class UnknownSizeError(StudyError):
-    """What would have to be fetched first to be forecast; nothing is wrong with it."""
+    """The forecast needs something that has not been fetched yet; the study may still be valid."""
 
 
 class Texts(Section):
-    """Questions of a data set of the Hub, and the windows of at most ``max_length`` tokens that they make."""
+    """Questions of a data set on the Hub, and their windows of at most ``max_length`` tokens."""
 
     train_questions: int = Field(gt=0)
     validation_questions: int = Field(gt=0)
@@ -56,7 +56,7 @@ class Texts(Section):
 
 
 class Assumptions(Section):
-    """What is assumed where nothing was measured yet."""
+    """Assumptions for what has not been measured yet."""
 
     datasets: dict[str, Texts]
     checkpoints: dict[str, Literal["bert", "distilbert", "squeezebert"]]
@@ -65,25 +65,24 @@ class Assumptions(Section):
 
 
 class Split(NamedTuple):
-    """The windows of one split and their mean length in tokens."""
+    """The number of windows of one split and their mean length in tokens."""
 
     windows: int
     tokens: float
 
 
 def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
-    """What each model needs, a row each, and how many windows there are, in words.
+    """What each model needs, one row each, and the number of windows, in words.
 
-    ``tflops``: achieved 10¹² FLOP/s of hardware where nothing was measured; 0: what was measured. Raises StudyError
-    where a size is not known, and where a network cannot be trained by its recipe.
+    ``tflops``: achieved 10¹² FLOP/s of other hardware; 0: use measurements. Raises StudyError if a size is unknown or a
+    network cannot be trained by its recipe.
 
-    Columns: ``parameters``; ``trainings``, ``evaluations``: how many notebooks; ``train``, ``evaluate``, ``profile``:
-    seconds of one, ``compare``: the model's share of the comparison, and ``rate``: how they are known; ``seconds``: of
-    all, one after the other; each with the most that it may be in ``*_high``, and NaN where it is not known. In bytes:
-    ``weights`` of one checkpoint; ``disk``: what stays, of all seeds, with the Hub's download and what pickles are
-    converted into; ``download``, ``conversion``: what of these two is not there yet; ``resume``: the two checkpoints
-    that a training holds while it replaces one by the next; ``memory``: weights, gradients, Adam's moments, and the
-    activations of one batch of the longest windows.
+    Columns: ``parameters``; ``trainings``, ``evaluations``: number of notebooks; ``train``, ``evaluate``, ``profile``:
+    seconds of one; ``compare``: of the model's share of the comparison; ``rate``: the source of these; ``seconds``: of
+    all, one after the other. Each has an upper bound in ``*_high``, and NaN if unknown. In bytes: ``weights`` of one
+    checkpoint; ``disk``: what stays for all seeds, including the Hub's download and converted pickles; ``download``,
+    ``conversion``: what is still missing of these two; ``resume``: two checkpoints, while a training replaces one by
+    the next; ``memory``: weights, gradients, Adam's moments, and the activations of one batch of the longest windows.
     """
     known = assumptions(ROOT / "studies" / "assumptions.yaml")
     recipes = {slug: chosen.study.recipe(slug) for slug in chosen.models}
@@ -120,12 +119,12 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
 
 
 def _sizes(chosen: Selection, slug: str, train: Split, network: Any) -> dict[str, int]:
-    """How many notebooks a model has, and what it takes of disk and memory, in bytes."""
+    """The number of a model's notebooks, and its disk and memory in bytes."""
     recipe, spec = chosen.study.recipe(slug), chosen.study.model(slug)
     parameters, trainings = rates.parameters(network), 0 if spec.fine_tuned else len(chosen.seeds_of(slug))
     weights, length = rates.BYTES_PER_WEIGHT * parameters, min(recipe.max_length, round(2 * train.tokens))
     fetched, converted = _fetched(spec), _pickles(spec)
-    # A file for each engine, in fp32 as large as these.
+    # One file per engine, in fp32 as large as the weights.
     exported = len(chosen.seeds_of(slug)) * len(chosen.study.of(slug).other_engines)
     waiting = sum(size for path, size in converted.items() if not is_converted(inputs.sha256(path)))
     return {
@@ -135,7 +134,7 @@ def _sizes(chosen: Selection, slug: str, train: Split, network: Any) -> dict[str
         "weights": weights,
         "disk": (trainings + (1 if spec.hub else 0) + exported) * weights + sum(converted.values()),
         "download": 0 if fetched else weights,
-        "conversion": waiting if fetched else weights,  # it may turn out to have nothing but pickles
+        "conversion": waiting if fetched else weights,  # it may have pickles only
         "resume": 2 * _WITH_ADAM * weights if trainings else 0,
         "memory": training_memory(network, recipe.batch_size, length) if trainings else weights,
     }
@@ -144,7 +143,7 @@ def _sizes(chosen: Selection, slug: str, train: Split, network: Any) -> dict[str
 def _times(
     study: config.Study, slug: str, windows: tuple[Split, Split], network: Any, rate: rates.Rate
 ) -> dict[str, float]:
-    """Seconds of the computation in one notebook of each stage, at this rate, as if all engines took torch's time."""
+    """Seconds of computation in one notebook of each stage at this rate, as if all engines were as fast as torch."""
     train, validation = (split.windows * rates.row_flops(network, round(split.tokens)) for split in windows)
     return {
         "train": TRAINING_OVER_FORWARD * study.recipe(slug).epochs * train / rate.flops_per_second,
@@ -155,9 +154,9 @@ def _times(
 
 
 def _known(times: dict[str, float], rate: rates.Rate, earlier: Earlier, known: Assumptions) -> dict[str, Any]:
-    """Seconds of a notebook of each stage, the most that they may be, and how they are known."""
+    """Seconds of a notebook of each stage, their upper bounds, and their source."""
     took, start = _seconds(earlier), known.seconds_per_notebook
-    source = f"this study's earlier {', '.join(took)}; else {rate.source}" if took else rate.source
+    source = f"this study's earlier {', '.join(took)}; otherwise {rate.source}" if took else rate.source
     low = {stage: start + seconds for stage, seconds in times.items()} | took
     high = {stage: start + rate.factor * seconds for stage, seconds in times.items()} | took
     return {"rate": source, **low, **{f"{stage}_high": seconds for stage, seconds in high.items()}}
@@ -169,24 +168,24 @@ def assumptions(path: Path) -> Assumptions:
 
 
 def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> tuple[Split, Split, str]:
-    """Windows of training and validation, and how they were counted. Raises StudyError for an unknown data set."""
+    """Windows of training and validation, and their source. Raises StudyError for an unknown data set."""
     if not isinstance(source, config.HubData):
         per_word = 1.0 if isinstance(source, config.GeneratedData) else known.tokens_per_word
         loaded = sources.load(source)
         train, validation = (windows(part, recipe, per_word) for part in (loaded.train, loaded.validation))
-        return train, validation, f"the study's texts, at {per_word:g} tokens a word"
+        return train, validation, f"the study's texts, at {per_word:g} tokens per word"
     if source.name not in known.datasets:
         raise UnknownSizeError(
-            f"data.name: the size of {source.name} is not known before it is fetched; add it to `datasets` of "
+            f"data.name: the size of {source.name} is unknown until it is fetched; add it to `datasets` of "
             "studies/assumptions.yaml"
         )
     texts = known.datasets[source.name]
     questions: tuple[float, float] = (texts.train_questions, texts.validation_questions)
-    if source.split:  # whole articles go to each side, so this is about right
+    if source.split:  # whole articles go to each side, so this is approximate
         whole = questions[source.split != "train"]
         questions = whole * (1 - source.validation_share), whole * source.validation_share
     tokens, longest = texts.tokens_per_window, recipe.max_length
-    # Shorter windows are full ones, and as many as it takes to move over the text by all but the stride.
+    # With a smaller max_length all windows are full, and each advances by its length minus the stride.
     more = (tokens - recipe.stride) / (longest - recipe.stride) if longest < texts.max_length else 1
     train, validation = (
         Split(math.ceil(min(count, limit or count) * texts.windows_per_question * max(1, more)), min(tokens, longest))
@@ -198,7 +197,7 @@ def splits(source: config.Data, recipe: config.Training, known: Assumptions) -> 
 
 
 def windows(examples: Sequence[Example], recipe: config.Training, tokens_per_word: float) -> Split:
-    """The windows that ``features.build`` would make, from counts of words instead of tokens."""
+    """The windows that ``features.build`` would make, estimated from words instead of tokens."""
     if not examples:
         return Split(0, 0.0)
     words = cache(lambda text: len(_WORD.findall(text)))  # many questions share a context
@@ -212,7 +211,7 @@ def windows(examples: Sequence[Example], recipe: config.Training, tokens_per_wor
 
 
 def build_of(study: config.Study, slug: str, known: Assumptions) -> Any:
-    """The network of one of the study's models, as ``build``. Raises StudyError for layers that are not there."""
+    """As ``build``, for one of the study's models. Raises StudyError for layers that do not exist."""
     spec = study.model(slug)
     if spec.init_from is None:
         return build(spec, known)
@@ -224,9 +223,9 @@ def build_of(study: config.Study, slug: str, known: Assumptions) -> Any:
 
 
 def build(spec: config.Model, known: Assumptions) -> Any:
-    """The model's network on the meta device. Raises StudyError where only fetching the checkpoint would give its size.
+    """The model's network on the meta device. Raises StudyError if its size is unknown until the checkpoint is fetched.
 
-    ``grouped_matmul`` is left out: as matrix products a SqueezeBERT has the same parameters and operations.
+    ``grouped_matmul`` is ignored: it changes neither parameters nor operations.
     """
     if spec.architecture:
         settings = networks.configure(spec)
@@ -236,10 +235,10 @@ def build(spec: config.Model, known: Assumptions) -> Any:
         folder = spec.path or _cached(spec, "config.json")
         if folder is None:
             raise UnknownSizeError(
-                f"models: the size of {spec.hub} is not known before it is fetched; add it to `checkpoints` of "
+                f"models: the size of {spec.hub} is unknown until it is fetched; add it to `checkpoints` of "
                 "studies/assumptions.yaml, or fetch it with `hf download`"
             )
-        # Of the Hub's files some may still be missing.
+        # Some of the Hub's files may still be missing.
         (checkpoints.check if spec.path else checkpoints.check_settings)(folder)
         try:
             settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -250,16 +249,16 @@ def build(spec: config.Model, known: Assumptions) -> Any:
 
 
 def training_memory(network: Any, batch_size: int, length: int) -> int:
-    """Bytes while training: weights, gradients, two moments, and the activations that the backward pass needs.
+    """Bytes during training: weights, gradients, two moments, and the activations for the backward pass.
 
-    An upper bound, since the activations are those of attention that is not fused.
+    An upper bound, since the activations are those of eager attention.
     """
     weights = rates.BYTES_PER_WEIGHT * rates.parameters(network)
     return (_WITH_ADAM + 1) * weights + rates.activation_bytes(network, batch_size, length)
 
 
 def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
-    """Seconds of the grids of the study's own network, at least ``min_seconds`` a point, and of its scenarios."""
+    """Seconds for the grids of the study's own network, at least ``min_seconds`` per point."""
     total = 0.0
     for grid, times in ((plan.forward, 1), (plan.training_step, TRAINING_OVER_FORWARD)):
         for batch_size in grid.batch_sizes:
@@ -270,7 +269,7 @@ def _profile_seconds(plan: config.Profile, network: Any, rate: float) -> float:
 
 
 def _compare_seconds(study: config.Study, slug: str, network: Any, rate: float, tokens: int) -> float:
-    """Seconds of one model's passes, without repeats, its full-size twin's included where a small one has one."""
+    """Seconds for one model's passes without repeats, including those of its full-size twin, if any."""
     plan, recipe, row = study.compare, study.recipe(slug), rates.row_flops(network, tokens)
     engines = len(study.of(slug).engines)
     asked = engines * plan.questions * (1 + len(plan.offline_batch_sizes))
@@ -286,7 +285,7 @@ def _compare_seconds(study: config.Study, slug: str, network: Any, rate: float, 
 
 
 def _twin(network: Any) -> Any | None:
-    """The published network of its kind, on the meta device, where this one is smaller."""
+    """The published network of the same kind on the meta device, if this one is smaller."""
     kind = network.config.model_type
     published = build_published(kind) if kind in PUBLISHED else None
     smaller = published is not None and network.num_parameters() < published.num_parameters()
@@ -301,30 +300,30 @@ def build_published(kind: str) -> Any:
 
 
 def _fetched(spec: config.Model) -> bool:
-    """Whether nothing of the model has to come from the Hub any more."""
+    """Whether nothing has to be fetched from the Hub for the model."""
     return not spec.hub or _cached(spec, "model.safetensors") is not None or bool(_pickles(spec))
 
 
 def _pickles(spec: config.Model) -> dict[Path, int]:
-    """The pickles that are here as its weights, with their bytes, which are those of their conversions too."""
+    """The local pickles of its weights with their sizes in bytes, which are also those of their conversions."""
     folder = spec.path or (_cached(spec, "config.json") if spec.hub else None)
     return {path: path.stat().st_size for path in pickles(folder)} if folder else {}
 
 
 def _cached(spec: config.Model, name: str) -> Path | None:
-    """The folder of the Hub's cache that has this file of the model; None where it is not there."""
+    """The folder of the Hub's cache with this file of the model; None if it is not cached."""
     path = huggingface_hub.try_to_load_from_cache(str(spec.hub), name, revision=spec.revision)
     return Path(path).parent if isinstance(path, str) else None
 
 
 def _seconds(earlier: Earlier) -> dict[str, float]:
-    """Median seconds of one device by stage, as papermill noted them, but for trainings that were resumed half-way."""
+    """Median seconds by stage on one device, as recorded by papermill, without resumed trainings."""
     found: dict[str, list[float]] = {}
     for stage, result in earlier:
         try:
             took = float(json.loads(stage.notebook.read_bytes())["metadata"]["papermill"]["duration"] or 0)
         except (ValueError, LookupError, TypeError):
-            continue  # run by hand
+            continue  # executed by hand
         trainings = result.all("train_seconds")
         devices = max([float(record.conditions.get("devices") or 1) for record in trainings], default=1.0)
         if sum(record.value for record in trainings) < took < math.inf:

@@ -1,4 +1,4 @@
-"""The stages of a study as a graph: what each writes, what it waits for, and whether its result still stands."""
+"""The stages of a study as a graph: outputs, dependencies and staleness."""
 
 import json
 from collections.abc import Sequence
@@ -33,30 +33,30 @@ class Stage:
 
     @property
     def record(self) -> Path:
-        """The file among the results that says from which inputs it was made."""
+        """The file that records the inputs of the result."""
         if self.name == "report":
             return self.selection.run.folder / ".report.inputs.json"
         return self.notebook.with_name(f".{self.notebook.stem}.inputs.json")
 
     @cached_property
     def stale(self) -> bool:
-        """Whether it has to run: a file is missing, its inputs are others by now, or a stage before it has to run."""
+        """Whether it has to run: a file is missing, its inputs have changed, or a stage before it is stale."""
         return self.missing or any(stage.stale for stage in self.after) or bool(self.changes())
 
     @property
     def missing(self) -> bool:
-        """Whether one of its files is not there."""
+        """Whether any of its files is missing."""
         return not all(is_file(path) for path in self.targets)
 
     def changes(self) -> list[str]:
-        """Names of the inputs that are others than those its result was made from."""
+        """Names of the inputs that have changed since its result was made."""
         before, now = inputs.recorded(self.record), self.inputs()
         if self.name == "compare" and set(self.selection.models) <= set(before.get("models", ())):
             before = before | {key: _of_these(before.get(key), now[key]) for key in _BY_MODEL}
         return [key for key in now if before.get(key) != now[key]]
 
     def inputs(self) -> dict[str, Any]:
-        """All that its result depends on, as plain JSON."""
+        """Everything that its result depends on, as plain JSON."""
         chosen = self.selection
         if self.name == "analysis":
             return _of_analysis(chosen, [stage.targets[0] for stage in self.after])
@@ -72,21 +72,21 @@ class Stage:
         return found
 
     def write_record(self, content: dict[str, Any]) -> None:
-        """Record from which inputs the finished result was made."""
+        """Record the inputs of the finished result."""
         write_text(self.record, json.dumps(content, indent=1))
 
 
-# Inputs of the comparison that have an entry for each model: one of more models stands for some of them.
+# Inputs of the comparison with one entry per model: a comparison of more models is valid for a subset.
 _BY_MODEL = ("models", "training", "files", "weights")
 
 
 def _of_these(before: Any, now: dict[str, Any]) -> dict[str, Any]:
-    """The entries of ``before`` that ``now`` has, too."""
+    """The entries of ``before`` whose keys are also in ``now``."""
     return {key: before[key] for key in now if key in before} if isinstance(before, dict) else {}
 
 
 def stages(chosen: Selection) -> list[Stage]:
-    """Every stage of the selection, each after those that it waits for; last the analysis and the report."""
+    """Every stage of the selection, each after its dependencies; analysis and report come last."""
     run, found, first = chosen.run, list[Stage](), list[Stage]()
     trainings: dict[tuple[str, int], tuple[Stage, ...]] = {}
     for slug in _teachers_first(chosen):
@@ -110,7 +110,7 @@ def stages(chosen: Selection) -> list[Stage]:
 
 
 def _teachers_first(chosen: Selection) -> list[str]:
-    """The models in their order, but each after those that it learns from."""
+    """The models in their order, but each after its teachers."""
     order: dict[str, None] = {}
     for slug in chosen.models:
         order |= dict.fromkeys([*reversed(chosen.study.teachers(slug)), slug])
@@ -118,7 +118,7 @@ def _teachers_first(chosen: Selection) -> list[str]:
 
 
 def _of_comparison(chosen: Selection, trainings: Sequence[Path]) -> dict[str, Any]:
-    """Inputs of the comparison: those of its result file, where it is measured, and the weights that it loads."""
+    """Inputs of the comparison: those of its result file, the device, and the weights that it loads."""
     weights = {str(path.relative_to(chosen.run.folder)): inputs.recorded(path).get("beside") for path in trainings}
     return inputs.of_comparison(chosen.study, chosen.models, chosen.seeds[0]) | {
         "device": chosen.device,
@@ -127,7 +127,7 @@ def _of_comparison(chosen: Selection, trainings: Sequence[Path]) -> dict[str, An
 
 
 def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:
-    """Inputs of the analysis: the results, which name all that was written with them, and what it reads beside them."""
+    """Inputs of the analysis: the results, which name all files written with them, and everything else it reads."""
     markup = ROOT / "src" / "qa_tradeoffs" / "report" / "templates" / "parts.html"
     figures = [ROOT / "studies" / name for name in ("prices.yaml", "published.yaml")]
     tables = [*figures, ANOMALY, OWN_ANOMALY, IN_ENGINES, markup]
@@ -153,5 +153,5 @@ def _of_report(stages: Sequence[Stage]) -> dict[str, Any]:
 
 
 def _digests(paths: Sequence[Path], folder: Path) -> dict[str, str | None]:
-    """SHA-256 of each file by its path from ``folder``; None where it is not there."""
+    """SHA-256 of each file by its path relative to ``folder``; None if it does not exist."""
     return {str(path.relative_to(folder)): inputs.sha256(path) if is_file(path) else None for path in paths}

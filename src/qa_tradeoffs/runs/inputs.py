@@ -1,8 +1,8 @@
-"""What a stage's result depends on, as a dict and as one digest: if it is unchanged, the result still stands.
+"""What a stage's result depends on, as a dict and as a digest; a result is stale if its digest has changed.
 
-That is the stage's part of the study, the bytes of its data and checkpoint files, the code of its notebook and of every
-module that the notebook imports, directly or through others, and the versions of the libraries that its numbers come
-from. File times play no part: copies and archives keep old ones.
+These are the stage's part of the study, the bytes of its data and checkpoint files, the code of its notebook and of all
+modules that it imports, directly or indirectly, and the versions of the libraries that its numbers depend on. File
+times are ignored, since copies and archives keep old ones.
 """
 
 import ast
@@ -33,18 +33,18 @@ NOTEBOOKS: dict[str, Path] = {
 }
 SOURCE = ROOT / "src" / "qa_tradeoffs"
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
-_OF_ENGINES = ("onnx", "onnxruntime", "onnxscript")  # in use only where a study names other engines than torch
+_OF_ENGINES = ("onnx", "onnxruntime", "onnxscript")  # used only if a study names engines other than torch
 _DISPLAY = "report"  # this wing shows what a stage computed, and changes none of its results
 _PATHS = ("train", "validation", "file", "path")  # keys of a study file that name files
-_OF_A_CHECKPOINT = (".json", ".txt", ".model")  # beside its weights
+_OF_A_CHECKPOINT = (".json", ".txt", ".model")  # files other than its weights
 _DIGESTS = ROOT / RUNS / ".digests.json"
-_LARGE = 2**20  # bytes; smaller files are read again each time
+_LARGE = 2**20  # bytes; smaller files are hashed again each time
 
 
 def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[str, Any]:
-    """All that the result of a stage of one model depends on, as plain JSON. Raises StudyError.
+    """Everything that the result of a stage of one model depends on, as plain JSON. Raises StudyError.
 
-    An evaluation depends on what its training depends on as well, and a training on what its teacher depends on.
+    An evaluation also depends on the inputs of its training, and a training on those of its teacher.
     """
     content = without_folders(config.stage_inputs(study, stage, slug)) | {
         "seed": seed,
@@ -60,12 +60,12 @@ def of(study: config.Study, stage: Stage, slug: str, seed: int | None) -> dict[s
 
 
 def digest(study: config.Study, stage: Stage, slug: str, seed: int | None) -> str:
-    """SHA-256 of ``of``: a result of another digest is stale."""
+    """SHA-256 of ``of``: a result with another digest is stale."""
     return config.digest(of(study, stage, slug, seed))
 
 
 def of_comparison(study: config.Study, slugs: Sequence[str], seed: int) -> dict[str, Any]:
-    """All that the comparison of these models, trained with ``seed``, depends on, as plain JSON. Raises StudyError."""
+    """Everything that the comparison of these models, trained with ``seed``, depends on. Raises StudyError."""
     return {
         "models": {slug: without_folders(config.stage_inputs(study, "compare", slug)) for slug in slugs},
         "seed": seed,
@@ -77,7 +77,7 @@ def of_comparison(study: config.Study, slugs: Sequence[str], seed: int) -> dict[
 
 
 def without_folders(content: dict[str, Any]) -> dict[str, Any]:
-    """The content with paths cut to their names: a study that was moved with its files is the same study."""
+    """The content with paths reduced to file names: a study that is moved with its files stays the same."""
     nested = {key: without_folders(value) for key, value in content.items() if isinstance(value, dict)}
     named = {key: content[key] for key in _PATHS if isinstance(content.get(key), (str, list))}
     names = {
@@ -95,7 +95,7 @@ def files(study: config.Study, slug: str) -> dict[str, Path]:
         named |= {f"data.{key}[{i}]": path for i, path in enumerate(data_files)}
     folder = study.origin(slug).path
     there = [path for path in (sorted(folder.glob("*")) if folder else []) if is_file(path)]
-    # Pickles are not read beside safetensors.
+    # Pickles are ignored if there are safetensors.
     weights = [p for p in there if p.suffix == ".safetensors"] or [p for p in there if p.match("pytorch_model*.bin")]
     read = [path for path in there if path.suffix in _OF_A_CHECKPOINT or path in weights]
     return named | {f"models.{slug}.path/{path.name}": path for path in read}
@@ -107,7 +107,7 @@ def versions() -> dict[str, str]:
 
 
 def _engine_versions(study: config.Study) -> dict[str, Any]:
-    """Versions of what other engines than torch run with, None where it is not installed; none without such engines."""
+    """Versions of other engines' libraries, None if not installed; empty without such engines."""
     installed = {name: importlib.util.find_spec(name) and importlib.metadata.version(name) for name in _OF_ENGINES}
     return {"engine_versions": installed} if study.other_engines else {}
 
@@ -121,12 +121,12 @@ def code(stage: str) -> str:
 
 
 def code_cells(notebook: Path) -> list[str]:
-    """What the notebook computes: not its prose, its outputs, or the parameters that a person last ran it with."""
+    """The notebook's code, without prose, outputs and the cell of parameters."""
     return _cells(notebook, "code")
 
 
 def prose(notebook: Path) -> list[str]:
-    """What the notebook says between its cells of code."""
+    """The notebook's text between cells of code."""
     return _cells(notebook, "markdown")
 
 
@@ -139,7 +139,7 @@ def _cells(notebook: Path, kind: str) -> list[str]:
 
 
 def closure(modules: Iterable[Path], without: Iterable[str] = ()) -> list[Path]:
-    """These source files and those that they import, sorted; none of the wings ``without``."""
+    """These source files and all that they import, sorted, except those of the wings ``without``."""
     found: set[Path] = set()
     waiting = list(modules)
     while waiting:
@@ -152,7 +152,7 @@ def closure(modules: Iterable[Path], without: Iterable[str] = ()) -> list[Path]:
 
 @cache
 def _imported(source: str) -> list[Path]:
-    """Files of this package that the source text imports, anywhere in it."""
+    """Files of this package that the source imports anywhere."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == SOURCE.name:
@@ -162,7 +162,7 @@ def _imported(source: str) -> list[Path]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes; a large one is read again only where its size, times or inode changed."""
+    """SHA-256 of a file's bytes; a large file is read again only if its size, times or inode changed."""
     if not is_file(path) or (status := path.stat()).st_size < _LARGE:
         return _plain_sha256(path)
     signature = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
@@ -174,7 +174,7 @@ def sha256(path: Path) -> str:
 
 
 def recorded(path: Path) -> dict[str, Any]:
-    """A JSON file's mapping; nothing where it is missing or broken."""
+    """A JSON file's mapping; empty if it is missing or broken."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -184,7 +184,7 @@ def recorded(path: Path) -> dict[str, Any]:
 
 @cache
 def _digests() -> dict[str, list[Any]]:
-    """Path → size, times, inode and SHA-256, as remembered by earlier commands."""
+    """Path → size, times, inode and SHA-256, cached by earlier commands."""
     return recorded(_DIGESTS)
 
 

@@ -1,8 +1,8 @@
-"""What make's targets for a study do: hold the study's lock, write the rules of what is stale, and run make on them.
+"""Make's targets for a study: hold the study's lock, write the rules for stale stages, and run make on them.
 
 STUDY=demo MODELS="bert distilbert" python -m qa_tradeoffs.runs.make all
 
-The variables of make's command line arrive in the environment, where no shell reads them.
+The variables of make's command line arrive through the environment, which no shell interprets.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from qa_tradeoffs.runs import compare, graph, rules
 from qa_tradeoffs.runs.paths import RunPaths, relative
 from qa_tradeoffs.runs.selection import Selection, selected
 
-_SECONDS_TO_NOTICE = 2.0  # what a make that has just ended still has to end
+_SECONDS_TO_NOTICE = 2.0  # for processes of a make that has just ended
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run make's goals for the study that its variables name; make's exit status. Raises StudyError."""
+    """Run make's goals for the study in its variables; returns make's exit status. Raises StudyError."""
     parser = argparse.ArgumentParser(description="Run make's targets for the study that the variables name.")
     parser.add_argument(
         "goals", nargs="+", help="all, train, evaluate, profile, compare, plan, publish, reproduce, a file"
@@ -44,13 +44,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     with locked(lock, str(relative(folder)), patience=patience, advice=", or add WAIT=1"):
         for other in others(lock):
-            print(f"notice: {other} runs at the same time: each will slow down what the other times", file=sys.stderr)
+            print(f"notice: {other} runs at the same time: each will slow down the other's timings", file=sys.stderr)
         chosen.run.claim(ROOT / chosen.study_file)
         return _reproduce(chosen) if goals == ["reproduce"] else _make(chosen, goals)
 
 
 def _make(chosen: Selection, goals: list[str]) -> int:
-    """Print what is repeated and why, and what is still to do; then do it."""
+    """Print what is repeated and why, and what remains to be done; then do it."""
     *measured, _, report = graph.stages(chosen)
     waiting = [stage for stage in measured if stage.stale]
     if waiting and (stands := chosen.study.defaults()):
@@ -61,7 +61,7 @@ def _make(chosen: Selection, goals: list[str]) -> int:
     if waiting and goals != ["profile"]:
         run = str(relative(chosen.run.folder))
         if refused := _python("qa_tradeoffs.runs.plan", "--before-start", RUN=run):
-            return refused  # the disk has no room for it
+            return refused  # wrong data, or too little disk space
     code = _child(chosen, goals)
     if code == 0 and {"all", "report", "publish"} & set(goals):
         report.write_record(report.inputs())
@@ -69,7 +69,7 @@ def _make(chosen: Selection, goals: list[str]) -> int:
 
 
 def _reproduce(chosen: Selection) -> int:
-    """Train and evaluate once more from nothing, and compare every byte but the times."""
+    """Train and evaluate again from scratch, and compare every byte except times."""
     again = RunPaths(chosen.run.folder / ".again")
     if code := _make(chosen, ["evaluate"]):
         return code
@@ -81,28 +81,28 @@ def _reproduce(chosen: Selection) -> int:
 
 
 def _python(*words: str, **variables: str) -> int:
-    """Run a module in a process of its own, with make's variables: it loads what nothing else here needs."""
+    """Run a module in a separate process, with make's variables: it loads libraries that nothing else here needs."""
     return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=os.environ | variables).returncode
 
 
 def _child(chosen: Selection, goals: list[str]) -> int:
-    """Run make on the rules as they are now; it ends with this process, and this process with it."""
+    """Run make on the current rules; both processes end together."""
     makefile = chosen.run.folder / "rules.mk"
     write_text(makefile, rules.makefile(chosen))
     environment = dict(os.environ)
-    if chosen.launch and sys.stderr.isatty():  # no notebook has this terminal: each reports in lines of its own
+    if chosen.launch and sys.stderr.isatty():  # no notebook has this terminal: each prints its own lines
         environment[progress.LINES] = "1"
     with subprocess.Popen(
         ["make", "--no-print-directory", "--makefile", str(relative(makefile)), *goals],
         cwd=ROOT, env=environment, preexec_fn=lambda: end_with_parent(signal.SIGTERM),
-        close_fds=False,  # make counts its jobs over pipes that it hands down
+        close_fds=False,  # make's job server passes pipes to children
     ) as child:  # fmt: skip
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         while True:
             try:
                 code = child.wait()
-                return code if code >= 0 else 128 - code  # as a shell puts it where a signal ended it
-            except KeyboardInterrupt:  # the terminal has interrupted the child as well
+                return code if code >= 0 else 128 - code  # as a shell reports a signal
+            except KeyboardInterrupt:  # the terminal also interrupted the child
                 continue
 
 

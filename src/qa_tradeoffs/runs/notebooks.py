@@ -1,7 +1,7 @@
-"""Jupyter's libraries for notebooks, loaded without a grammar that takes most of their start and checks nothing here.
+"""Jupyter's notebook libraries, loaded without a grammar that dominates their start-up and is not needed here.
 
-jsonschema builds that grammar, of internet addresses, for values that a schema calls addresses, where it finds the
-module ``rfc3987_syntax``; a notebook's schema calls none so. It is hidden from jsonschema only while that is loaded.
+If jsonschema finds the module ``rfc3987_syntax``, it builds a grammar of internet addresses for address values, which a
+notebook's schema does not have. The module is hidden only while jsonschema is loaded.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What a study will need, printed before it starts: make plan, and a line before the first training.
+"""Printing the forecast of a study: make plan, and one line before the first training.
 
 STUDY=squad SEEDS="0 1 2" TFLOPS=5.2 python -m qa_tradeoffs.runs.plan
 """
@@ -26,11 +26,11 @@ from qa_tradeoffs.runs.selection import Selection, selected
 from qa_tradeoffs.study import prices
 
 _SPARE_DISK = 1.1
-_ELSEWHERE = "Hours are of the machine that is named; where the price is of another, give TFLOPS."
+_ELSEWHERE = "Hours are for the machine named; if the price is for another machine, give TFLOPS."
 
 
 def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> list[str]:
-    """The forecast for a reader, as if each model were there ``copies`` times. Raises StudyError."""
+    """The forecast for a reader, as if there were ``copies`` of each model. Raises StudyError."""
     price, models = _price(chosen), copies * len(needs)
     trainings, evaluations, *seconds, disk = (
         copies * needs[["trainings", "evaluations", "seconds", "seconds_high", "disk"]].sum()
@@ -59,7 +59,7 @@ def lines(chosen: Selection, needs: pd.DataFrame, texts: str, copies: int) -> li
 
 
 def _table(needs: pd.DataFrame) -> pd.DataFrame:
-    """The needs as a reader sees them, with the least time that they may take."""
+    """The needs for a reader, with lower bounds of times."""
     seconds, sizes = ["train", "evaluate", "profile", "compare", "in all"], ["disk", "memory"]
     table = needs.rename(columns={"seconds": "in all"})[["parameters", *seconds[:4], "trainings", "in all", *sizes]]
     table["train"] = table["train"].where(needs["trainings"] > 0)
@@ -70,7 +70,7 @@ def _table(needs: pd.DataFrame) -> pd.DataFrame:
 
 
 def line(chosen: Selection, needs: pd.DataFrame) -> str:
-    """What is still to be done, in a line. Raises StudyError where the disk has no room for it."""
+    """What remains to be done, in one line. Raises StudyError if the disk is too small for it."""
     waiting = [stage for stage in graph.stages(chosen) if stage.slug and stage.stale]
     training = [stage for stage in waiting if stage.name == "train"]
     stages = graph.stages(chosen)
@@ -92,17 +92,17 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
 
 
 def check_disk(needed: float, folder: Path) -> None:
-    """Refuse a study for whose files the disk has no room. Raises StudyError."""
+    """Refuse a study whose files do not fit on the disk. Raises StudyError."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if (free := shutil.disk_usage(existing).free) < _SPARE_DISK * needed:
         raise StudyError(
-            f"{folder}: the study's files take {_bytes(needed)}, but the disk has {_bytes(free)} left; make room, or "
+            f"{folder}: the study's files need {_bytes(needed)}, but the disk has {_bytes(free)} left; make room, or "
             "ask for fewer MODELS or SEEDS"
         )
 
 
 def check_precisions(chosen: Selection) -> None:
-    """Refuse a precision that this machine does not train in, unless others do. Raises StudyError."""
+    """Refuse a precision that this machine cannot train in, unless others train. Raises StudyError."""
     trained = [slug for slug in chosen.models if not chosen.study.model(slug).fine_tuned]
     if "fp16" in {chosen.study.recipe(slug).precision for slug in trained} and not chosen.launch:
         precisions.chosen("fp16", devices.choose(chosen.device))
@@ -113,25 +113,25 @@ def _price(chosen: Selection) -> prices.Price:
 
 
 def _usd(seconds: Sequence[float], price: prices.Price) -> str:
-    """'USD 1.20 to 1.50', where the time, from least to most, or the price is a range."""
+    """'USD 1.20 to 1.50' if the time or the price is a range."""
     (low, _), (_, high) = (costs.usd_range(end, price.range_usd_per_hour) for end in seconds)
     return f"USD {words.usd(low, high)}"
 
 
 def _seconds(low: float, high: float) -> str:
-    """'7.1 h to 14.2 h', or one time where both are equal."""
+    """'7.1 h to 14.2 h', or one time if both are equal."""
     return "unknown" if math.isnan(low) else " to ".join(dict.fromkeys(words.seconds(value) for value in (low, high)))
 
 
 def _bytes(size: float) -> str:
-    """Bytes in MB or GB, as disks are sold."""
+    """Bytes in decimal MB or GB."""
     return f"{words.plain(size / 1e6)} MB" if size < 1e9 else f"{words.plain(size / 1e9)} GB"
 
 
 def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = os.environ) -> None:
-    """Command line of this module; what is forecast stands in make's variables. Raises StudyError."""
-    parser = argparse.ArgumentParser(description="Print what a study will need, without running any of it.")
-    parser.add_argument("--before-start", action="store_true", help="one line, or refused: wrong data, a full disk")
+    """Command line of this module; make's variables name the study. Raises StudyError."""
+    parser = argparse.ArgumentParser(description="Print what a study will need, without running it.")
+    parser.add_argument("--before-start", action="store_true", help="print one line; refuse wrong data or a full disk")
     before_start = parser.parse_args(arguments).before_start
     chosen = selected(variables)
     if before_start:
@@ -147,9 +147,9 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
         chosen = replace(chosen, study=chosen.study.model_copy(update={"price": price}))
     copies, tflops = variables.get("COPIES") or "1", variables.get("TFLOPS", "")
     if not re.fullmatch("[1-9][0-9]{0,5}", copies):
-        raise StudyError(f"COPIES: '{one_line(copies)}' is no number of copies; give a whole number from 1 to 999999")
+        raise StudyError(f"COPIES: '{one_line(copies)}' is not a count; give a whole number from 1 to 999999")
     if tflops and not (re.fullmatch(r"[0-9]{0,9}\.?[0-9]{1,9}", tflops) and float(tflops)):
-        raise StudyError(f"TFLOPS: '{one_line(tflops)}' is no speed; give 10^12 FLOP/s, a number above 0")
+        raise StudyError(f"TFLOPS: '{one_line(tflops)}' is not a speed; give 10^12 FLOP/s as a number above 0")
     needs, texts = forecast(chosen, float(tflops or 0))
     print("\n".join(lines(chosen, needs, texts, int(copies)) + ([] if tflops else [_ELSEWHERE])))
 

@@ -1,4 +1,4 @@
-"""How many FLOP/s a network will reach in a training step, from what was measured, and how well that is known."""
+"""The FLOP/s that a network will reach in a training step, from measurements, and their uncertainty."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from qa_tradeoffs.models import counting
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config
 
-BYTES_PER_WEIGHT = 4  # fp32, also where mixed precision computes in bf16
-# How many times as long it may take where no training step was timed on the hardware. By the published times, a P100's
-# efficiency and the data sheets make a K80 1.8 times as fast as it was.
+BYTES_PER_WEIGHT = 4  # fp32, also with mixed precision
+# The factor by which times may be longer on hardware without a timed training step. By the published times, a P100's
+# efficiency and the data sheets overestimate the speed of a K80 by a factor of 1.8.
 NEVER_MEASURED = 2.0
 
 
 class Rate(NamedTuple):
-    """FLOP/s, NaN where they are not known; where they are from; and how many times as long a step may take."""
+    """FLOP/s, NaN if unknown; their source; and the factor by which a step may take longer."""
 
     flops_per_second: float
     source: str
@@ -31,30 +31,30 @@ class Rate(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """A network, and its training steps as timed in this study's profile."""
+    """A network and its training steps as timed in this study's profile."""
 
     network: Any
     records: Sequence[Record]
 
 
 def steps(network: Any, records: Sequence[Record]) -> Steps:
-    """Of the records of a model's finished stages those of its training steps."""
+    """The records of training steps among those of a model's finished stages."""
     kept = [r for r in records if r.metric == "training_step_seconds" and r.conditions.get("network") == "study"]
     return Steps(network, [record for record in kept if record.value and record.conditions.get("flops")])
 
 
 def given(tflops: float, network: Any) -> Rate:
-    """A rate of hardware where nothing was measured. It says nothing of grouped convolutions."""
+    """The rate of other hardware as given; unknown for grouped convolutions."""
     if not dense(network):
-        return Rate(math.nan, f"not known: {tflops:g} TFLOP/s of dense layers say nothing of grouped convolutions")
+        return Rate(math.nan, f"unknown: {tflops:g} TFLOP/s of dense layers do not apply to grouped convolutions")
     return Rate(tflops * TERA, f"{tflops:g} TFLOP/s as given; up to {NEVER_MEASURED:g} times the time", NEVER_MEASURED)
 
 
 def measured(slug: str, spec: config.Model, batch_size: int, length: int, timed: Mapping[str, Steps]) -> Rate:
     """The rate of a training step of a model with ``batch_size`` rows of ``length`` tokens.
 
-    Of this model's own profile; else, of a dense network, fitted on the profiles of the study's other dense ones; else
-    of the most similar network of the experiment with full-size variants. ``timed``: of all models.
+    From this model's own profile; else, for a dense network, fitted to the profiles of the study's other dense
+    networks; else from the most similar full-size variant of the anomaly's experiment. ``timed``: of all models.
     """
     network = timed[slug].network
     if own := timed[slug].records:
@@ -67,15 +67,15 @@ def measured(slug: str, spec: config.Model, batch_size: int, length: int, timed:
 
 
 def dense(network: Any) -> bool:
-    """Whether no layer of the network is in groups; such layers take longer than their operations say."""
+    """Whether the network has no grouped layers, which take longer than their operations suggest."""
     return all(getattr(module, "groups", 1) == 1 for module in network.modules())
 
 
 def activation_bytes(network: Any, batch_size: int, length: int) -> int:
-    """Bytes of the activations that a backward pass needs, in fp32 and where attention is not fused.
+    """Bytes of the activations for a backward pass, in fp32 and with eager attention.
 
     In 16 bits a layer has batch · length · (34·h + 5·heads·length) bytes (Korthikanti et al. 2022, arXiv 2205.05198,
-    equation 1); in fp32 twice as many.
+    equation 1); in fp32 twice that.
     """
     names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
     layers, hidden, heads = (getattr(network.config, name, 0) for name in names)
@@ -86,7 +86,7 @@ def activation_bytes(network: Any, batch_size: int, length: int) -> int:
 def row_flops(network: Any, length: int) -> int:
     """FLOP of a forward pass of one row of ``length`` tokens.
 
-    Where they cannot be counted (Longformer), 2 per token and weight of a linear layer, without attention's products.
+    If they cannot be counted (Longformer), 2 per token and weight of linear layers, without attention's products.
     """
     try:
         return counting.flops(network, 1, length, backward=False)[0]
@@ -101,7 +101,7 @@ def parameters(network: Any) -> int:
 
 
 def _fitted(network: Any, batch_size: int, length: int, others: Mapping[str, Steps]) -> Rate:
-    """From compute and bandwidth as the other networks reached them, with the error that this has among them."""
+    """From a roofline fitted to the other networks, with its error among them."""
     rows = [(other.network, record) for other in others.values() for record in other.records]
     calls = [(int(r.conditions["batch_size"] or 0), int(r.conditions["length"] or 0)) for _, r in rows]
     fit = roofline.fit(
@@ -111,19 +111,19 @@ def _fitted(network: Any, batch_size: int, length: int, others: Mapping[str, Ste
     )
     work = TRAINING_OVER_FORWARD * batch_size * row_flops(network, length)
     source = (
-        f"fitted on {len(rows)} training steps of {listed(list(others))}, off by up to {percent(fit.error)} for those "
-        "left out"
+        f"fitted to {len(rows)} training steps of {listed(list(others))}, off by up to {percent(fit.error)} in "
+        "cross-validation"
     )
     return _rate(work / fit.seconds(work, _traffic(network, batch_size, length)), source, rows[0][1])
 
 
 def _traffic(network: Any, batch_size: int, length: int) -> int:
-    """Bytes that a forward pass moves, up to a factor: its weights and its activations."""
+    """Bytes that a forward pass moves, up to a factor: weights and activations."""
     return BYTES_PER_WEIGHT * parameters(network) + activation_bytes(network, batch_size, length)
 
 
 def _of_experiment(network: Any, grouped_matmul: bool) -> Rate:
-    """That of the variant of the experiment which is most like the network, made on this machine or another one."""
+    """The rate of the experiment's most similar variant, measured on this machine or another one."""
     variant, what, shape = "BERT", "BERT", flops.BERT_BASE
     if network.config.model_type == "squeezebert":
         variant, shape = "rewritten" if grouped_matmul else "as published", flops.SQUEEZEBERT

@@ -1,4 +1,4 @@
-"""The one record format on disk: value, unit, n, interval, conditions, and where all of it came from."""
+"""Result files: records (value, unit, n, interval, conditions) and their provenance."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ Stated = TypeVar("Stated", "Results", "Comparison")  # of a study
 
 
 class Origin(Strict):
-    """Which code ran where."""
+    """The code, the software and the machine."""
 
     git_commit: str | None = Field(description="None outside a git checkout")
     git_dirty: bool | None = Field(description="whether tracked files differed from the commit")
@@ -34,7 +34,7 @@ class Origin(Strict):
 
 
 class OfStudy(Origin):
-    """Where a result file of a study came from."""
+    """The provenance of a result file of a study."""
 
     study: str = Field(description="name of the study file")
     study_sha256: str = Field(description="of the study file's bytes")
@@ -46,7 +46,7 @@ class OfStudy(Origin):
 
 
 class Provenance(OfStudy):
-    """Where a stage's result file came from: enough to make it again."""
+    """The provenance of a stage's result file: enough to reproduce it."""
 
     checkpoint: str
     revision: str | None = Field(description="commit hash of a Hub checkpoint")
@@ -59,7 +59,7 @@ class Provenance(OfStudy):
 
 
 class Results(Strict):
-    """What one stage measured of one model."""
+    """The measurements of one stage of one model."""
 
     format: Literal[1] = 1
     stage: Literal["train", "evaluate", "profile"]
@@ -72,7 +72,7 @@ class Results(Strict):
     )
 
     def find(self, metric: str, **conditions: Condition) -> Record:
-        """The one record of this metric under these conditions. Raises StudyError when there is none or several."""
+        """The only record of this metric under these conditions. Raises StudyError if there is none or several."""
         found = [record for record in self.all(metric) if conditions.items() <= record.conditions.items()]
         if len(found) != 1:
             raise StudyError(
@@ -87,9 +87,9 @@ class Results(Strict):
 
 
 class Comparison(Strict):
-    """What was measured of all ``models`` in turn.
+    """Interleaved measurements of all ``models``.
 
-    ``records``: what is no time of a pass, such as percentiles of calls; their conditions name the ``model``, by slug.
+    ``records``: figures other than times of passes, such as percentiles; their conditions name the ``model``, by slug.
     """
 
     format: Literal[1] = 1
@@ -104,18 +104,18 @@ class Comparison(Strict):
     )
 
     def all(self, work: str, network: str) -> list[SideBySide]:
-        """Every comparison in this kind of work on this kind of network."""
+        """Every comparison of this kind of work on this kind of network."""
         return [one for one in self.works if (one.work, one.network) == (work, network)]
 
     def record(self, metric: str, model: str, work: SideBySide) -> Record | None:
-        """A record of a model in this work; None where there is none."""
+        """A model's record for this work, or None."""
         wanted = work.conditions | {"work": work.work, "network": work.network, "model": model}
         found = (r for r in self.records if r.metric == metric and wanted.items() <= r.conditions.items())
         return next(found, None)
 
 
 class Experiment(Strict):
-    """What a measurement found that belongs to no study: its records and their origin."""
+    """A measurement that belongs to no study: its records and their origin."""
 
     format: Literal[2] = 2
     experiment: Literal["anomaly"]
@@ -128,65 +128,65 @@ class Experiment(Strict):
 
 
 def write(path: Path, results: Results | Comparison | Experiment) -> None:
-    """Write the file atomically, keys in a fixed order: equal results give equal bytes.
+    """Write the file atomically, with keys in a fixed order, so that equal results give equal bytes.
 
-    Its last key is a digest of all the others, by which a file that was changed since is known.
+    The last key is a digest of all others, which reveals later changes.
     """
     content = results.model_dump(mode="json")
     write_text(path, json.dumps(content | {"sha256": digest(content)}, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> Results:
-    """Read a stage's result file back, checked. Raises StudyError naming the file."""
+    """Read and check a stage's result file. Raises StudyError naming the file."""
     return _read(path, Results, "run the stage that writes it (make all does)")
 
 
 def read_comparison(path: Path) -> Comparison:
-    """Read the comparison's result file back, checked. Raises StudyError naming the file."""
+    """Read and check the comparison's result file. Raises StudyError naming the file."""
     return _read(path, Comparison, "run the stage that writes it (make all does)")
 
 
 def read_fresh(path: Path, expected: str) -> Results:
-    """Read a stage's result file, refused by name where the digest of what it depends on is not ``expected``."""
+    """Read a stage's result file. Raises StudyError naming it if its digest of inputs is not ``expected``."""
     return checked_fresh(path, read(path), expected)
 
 
 def checked_fresh(path: Path, found: Stated, expected: str) -> Stated:
-    """What was read, refused by name where the digest of what it depends on is not ``expected``."""
+    """The content of ``path``. Raises StudyError naming the file if its digest of inputs is not ``expected``."""
     if found.provenance.inputs_sha256 != expected:
         raise StudyError(
-            f"{path}: was made from other settings, data, code or library versions than there are now; run make all"
+            f"{path}: is stale: settings, data, code or library versions have changed since; run make all"
         )
     return found
 
 
 def fingerprints(folder: Path, *written: Path) -> dict[str, str]:
-    """SHA-256 of each of these files, and of each file in these folders, by path from ``folder``."""
+    """SHA-256 of each of these files, and of each file in these folders, by path relative to ``folder``."""
     files = sorted(file for path in written for file in (path.iterdir() if path.is_dir() else [path]))
     return {str(file.relative_to(folder)): hashlib.sha256(read_bytes(file)).hexdigest() for file in files}
 
 
 def check_beside(path: Path, found: Results, *read: Path) -> None:
-    """Refuse by name what is to be read beside the result ``found`` in ``path``, but was not written with it."""
+    """Raise StudyError for a file to be read that was not written together with the result ``found`` in ``path``."""
     names = [str(part.relative_to(path.parent)) for part in read]
     expected = {name: sha for name, sha in found.beside.items() if name.startswith(tuple(names))}
     there = fingerprints(path.parent, *(part for part in read if part.exists())) if expected else {}
     if differing := [name for name, sha in expected.items() if there.get(name) != sha]:
-        raise StudyError(f"{path.parent / differing[0]}: is not what was written together with {path}; run make all")
+        raise StudyError(f"{path.parent / differing[0]}: does not belong to {path}; run make all")
 
 
 def read_experiment(path: Path) -> Experiment:
-    """Read an experiment's result file back, checked. Raises StudyError naming the file."""
+    """Read and check an experiment's result file. Raises StudyError naming the file."""
     return _read(path, Experiment, "run make anomaly")
 
 
 def software() -> dict[str, Any]:
-    """Versions of Python and of the packages that can change a number, and the commit of this code."""
+    """Versions of Python and of packages that can change a number, and the commit of this code."""
     found = inputs.versions()
     describe = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         run = subprocess.run(describe, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):  # no git, or no checkout
+    except (OSError, subprocess.CalledProcessError):  # no git or no checkout
         commit, dirty = None, None
     else:
         commit, dirty = run.stdout.strip().removesuffix("-dirty"), run.stdout.strip().endswith("-dirty")
@@ -194,7 +194,7 @@ def software() -> dict[str, Any]:
 
 
 def records(rows: Iterable[Record | Mapping[str, Any]], **conditions: Condition) -> tuple[Record, ...]:
-    """The records, or records from keyword rows; ``conditions`` hold for all of them, a row's own come on top."""
+    """Records, some given as keyword rows; ``conditions`` apply to all of them, but a row's own take precedence."""
     return tuple((row if isinstance(row, Record) else Record(**row)).under(conditions) for row in rows)
 
 

@@ -1,7 +1,7 @@
-"""The rules of a selection as a makefile: every stage by name, of which those that are stale have to run.
+"""The rules of a selection as a makefile, in which only stale stages run.
 
-No rule depends on the age of a file. What is stale is forced, what still stands has no prerequisites, and what has to
-wait for another stage only waits for it.
+No rule depends on the age of a file. Stale stages are forced, others have no prerequisites, and dependencies between
+stages are order-only.
 """
 
 import json
@@ -19,7 +19,7 @@ from qa_tradeoffs.runs.selection import Selection
 
 
 def makefile(chosen: Selection) -> str:
-    """The rules of every stage and of make's targets for a study."""
+    """The rules for every stage and for make's targets of a study."""
     stages = graph.stages(chosen)
     *measured, _, report = stages
     notebooks, page = [stage.notebook for stage in measured], _names(report.targets)
@@ -35,9 +35,9 @@ def makefile(chosen: Selection) -> str:
     )
     options = ("--models", " ".join(chosen.models), "--seeds", " ".join(map(str, chosen.seeds)))
     lines = [
-        f"# What make runs for {chosen.study_file}: written anew by each make.",
+        f"# Make's rules for {chosen.study_file}: rewritten by each make.",
         f"PY := {sys.executable}",
-        "" if chosen.launch else ".NOTPARALLEL:",  # on one machine, notebooks at once would measure each other
+        "" if chosen.launch else ".NOTPARALLEL:",  # concurrent notebooks would disturb each other's timings
         ".PHONY: all report train evaluate profile compare publish FORCE",
         f".PRECIOUS: {_names(path for stage in stages for path in stage.targets)}\n",
         *(_rule(stage, _execute(stage)) for stage in stages[:-1]),
@@ -77,7 +77,7 @@ def _execute(stage: Stage) -> str:
 
 
 def _python(module: str, *words: Any) -> str:
-    """A module's command line, paths relative to the repository, that make hands to the shell unchanged."""
+    """A module's command line with paths relative to the repository, escaped for make and the shell."""
     texts = [str(relative(word)) if isinstance(word, Path) else str(word) for word in words]
     return f"$(PY) -m {module} " + shlex.join(texts).replace("$", "$$")
 

@@ -1,6 +1,6 @@
-"""What of a study is asked for: make's variables, checked, as a study, models, seeds and a folder of results.
+"""The selection: make's variables, checked, as a study, models, seeds and a folder for results.
 
-STUDY=demo SEEDS="0 1" python -m qa_tradeoffs.runs.selection    # whether that can be run; says why not
+STUDY=demo SEEDS="0 1" python -m qa_tradeoffs.runs.selection    # check whether it can run
 """
 
 import os
@@ -26,11 +26,11 @@ _ALLOWED = {
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a study is asked for, and how its notebooks are started; ``study_file`` is relative to the repository.
+    """The selected part of a study, and how to start its notebooks; ``study_file`` is relative to the repository.
 
-    ``models``: with the teachers of those that were asked for.
-    ``launch``, ``launch_profile``: commands in front of every notebook, for a cluster's scheduler; ``processes``: that
-    share a training, 0 for as many as the study says.
+    ``models``: including the teachers of those selected.
+    ``launch``, ``launch_profile``: command prefixes for notebooks, for a cluster's scheduler; ``processes``: how many
+    share a training, 0 for the study's number.
     """
 
     study_file: Path
@@ -44,22 +44,22 @@ class Selection:
     processes: int = 0
 
     def seeds_of(self, slug: str) -> tuple[int, ...]:
-        """The chosen seeds that a model is trained, or at least evaluated, with."""
+        """The chosen seeds of a model; only one if it came fine-tuned."""
         return self.study.seeds_of(slug, self.seeds)
 
 
 def selected(variables: Mapping[str, str]) -> Selection:
-    """What make's variables ask for. Raises StudyError naming the variable."""
+    """The selection in make's variables. Raises StudyError naming the variable."""
     values = {name: variables.get(name, "").strip() for name in (*_ALLOWED, "LAUNCH", "LAUNCH_PROFILE")}
     for name, pattern in _ALLOWED.items():
         if not re.fullmatch(pattern, value := values[name]):
-            raise StudyError(f"{name}: '{value}' is not a value for it; STUDY, MODELS, SEEDS are names and numbers")
+            raise StudyError(f"{name}: '{value}' is not a valid value; expected names or numbers")
     study_file = find_study(values["STUDY"])
     study = config.load(study_file if study_file.is_file() else ROOT / study_file)
     prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))
     models = _once("MODELS", values["MODELS"].split()) or list(study.models)
     if unknown := [slug for slug in models if slug not in study.models]:
-        raise StudyError(f"MODELS: there is no model '{unknown[0]}' in {study_file}; it has {', '.join(study.models)}")
+        raise StudyError(f"MODELS: unknown model '{unknown[0]}'; {study_file} has {', '.join(study.models)}")
     needed = {teacher for slug in models for teacher in study.teachers(slug)} | set(models)
     models = [*models, *(slug for slug in study.models if slug in needed - set(models))]
     seeds = [config.seed(text) for text in _once("SEEDS", values["SEEDS"].split())] or list(study.seeds)
@@ -91,7 +91,7 @@ def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int
 
 
 def find_study(text: str) -> Path:
-    """'demo' → studies/demo.yaml; the path of a study file as it is, relative to the repository if it is in there."""
+    """'demo' → studies/demo.yaml; a study file's path unchanged, relative to the repository if it is inside."""
     path = relative(Path(text if text.endswith((".yaml", ".yml")) else f"studies/{text}.yaml"))
     if not (ROOT / path).is_file():
         raise StudyError(f"STUDY: there is no file {path}; give demo, squad, or the path of a study file")
@@ -100,7 +100,7 @@ def find_study(text: str) -> Path:
 
 def _once(variable: str, names: Sequence[str]) -> Sequence[str]:
     if len(set(names)) < len(names):
-        raise StudyError(f"{variable}: '{' '.join(names)}' names one twice; name each once")
+        raise StudyError(f"{variable}: '{' '.join(names)}' has a duplicate; name each once")
     return names
 
 

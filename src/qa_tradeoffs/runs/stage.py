@@ -1,4 +1,4 @@
-"""What every notebook opens with: the checked study, one model of it, the device, and where results go."""
+"""The start of every notebook: the checked study, one of its models, the device, and the results' paths."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ from qa_tradeoffs.study import config
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of one model (and, but for profiling, one seed) of a study, whose recipe is that model's."""
+    """One stage of one model of a study, with that model's recipe and, except for profiling, one seed."""
 
     name: inputs.Stage
     study_file: Path
@@ -43,7 +43,7 @@ class Stage:
         return self.study.model(self.slug)
 
     def summary(self) -> dict[str, Any]:
-        """What this run is, for a reader."""
+        """A description of this run, for a reader."""
         machine = devices.describe(self.device)
         return {
             "study": self.study.title,
@@ -55,11 +55,11 @@ class Stage:
 
     @cached_property
     def inputs(self) -> str:
-        """Digest of all that this stage's result depends on."""
+        """Digest of everything that this stage's result depends on."""
         return inputs.digest(self.study, self.name, self.slug, self.seed)
 
     def precision(self, network: Any) -> str:
-        """'fp32', 'bf16' or 'fp16': what the recipe's precision comes down to for this network on this device."""
+        """'fp32', 'bf16' or 'fp16': what the recipe's precision resolves to for this network on this device."""
         return precisions.chosen(self.study.training.precision, self.device, network)
 
     @cached_property
@@ -69,21 +69,21 @@ class Stage:
 
     @cached_property
     def questions(self) -> tuple[list[Example], list[Example]]:
-        """The training questions to learn from, and those that the recipe holds out to stop early by, if any."""
+        """The training questions, and those that the recipe holds out for early stopping, if any."""
         n = self.study.training.early_stopping_questions
         if n is None:
             return self.splits.train, []
         return splitting.hold_out(self.splits.train, n, "training.early_stopping_questions")
 
     def windows(self, examples: Sequence[Example], tokenizer: Any) -> Windows | None:
-        """The windows of these examples, as the recipe cuts them; None where there are no examples."""
+        """The windows of these examples by the recipe; None if there are no examples."""
         recipe = self.study.training
         limits = recipe.max_length, recipe.stride, recipe.max_question_tokens
         return features.build(examples, tokenizer, *limits) if examples else None
 
     @cached_property
     def checkpoint(self) -> Path | None:
-        """Folder of the published or local checkpoint to begin with; None for an architecture built from its config."""
+        """Folder of the checkpoint to start from; None for an architecture built from its config."""
         return checkpoints.locate(self.study.origin(self.slug))
 
     @cached_property
@@ -94,11 +94,11 @@ class Stage:
 
     @cached_property
     def trained_tokenizer(self) -> Any:
-        """The tokenizer that lies beside the trained weights."""
+        """The tokenizer saved with the trained weights."""
         return tokenizers.load(self.model, self.trained_folder, [])
 
     def untrained_network(self) -> Any:
-        """The network as training begins: published weights or random ones, and a random answer head."""
+        """The network before training: published or random weights, and a random answer head."""
         network = networks.load_network(self.model, self.checkpoint, len(self.tokenizer), self.seed or 0)
         return self._tried(network, self.tokenizer)
 
@@ -109,9 +109,9 @@ class Stage:
         return self._tried(network, self.trained_tokenizer)
 
     def _tried(self, network: Any, tokenizer: Any) -> Any:
-        """The network, if it answers questions as the tokenizer writes them, and has room for what it is to read.
+        """The network, after checking that it answers a question from its tokenizer and fits all inputs.
 
-        That includes what profiling will give it, so that nothing is trained whose profile would be refused.
+        That includes profiling's grids, so that nothing is trained whose profile would be refused.
         """
         trial.try_out(network, tokenizer, f"models.{self.slug}", self.precision(network))
         every = (*self.splits.train, *self.splits.validation, *self.splits.threshold)
@@ -120,24 +120,24 @@ class Stage:
         return network
 
     def _warnings(self, precision: Condition) -> list[str]:
-        """What is to be said of the precision that this stage computed in."""
+        """Warnings about the precision that this stage computed in."""
         requested, label = self.study.training.precision, self.model.label
         if precisions.emulated(requested, self.device):
             return [f"{label}: training.precision {requested} is {precisions.SLOWER}"]
         if precision == "fp32" and precisions.chosen(requested, self.device) == "bf16":
-            return [f"{label}: computed in fp32, because its network cannot compute in bf16"]
+            return [f"{label}: computed in fp32, because its network cannot run in bf16"]
         return []
 
     @cached_property
     def trained_folder(self) -> Path:
-        """The checkpoint that is evaluated: what training wrote, or the one that came fine-tuned."""
+        """The checkpoint to evaluate: the one that training wrote, or the one that came fine-tuned."""
         if self.model.fine_tuned:
             assert self.checkpoint is not None
             return self.checkpoint
         assert self.seed is not None
         wanted = inputs.digest(self.study, "train", self.slug, self.seed)
         path, folder = self.paths.training(self.slug, self.seed), self.paths.checkpoint(self.slug, self.seed)
-        results.check_beside(path, results.read_fresh(path, wanted), folder)  # the weights are those of this result
+        results.check_beside(path, results.read_fresh(path, wanted), folder)  # the weights belong to this result
         return folder
 
     def collect(
@@ -149,7 +149,7 @@ class Stage:
     ) -> results.Results:
         """These rows as a result file's content, with this stage's provenance and the notes on the data.
 
-        ``beside``: files and folders that were written with it, and are known by it when they are read.
+        ``beside``: files and folders written with it; their digests are recorded and checked on reading.
         """
         spec, origin = self.model, self.study.origin(self.slug)
         provenance = results.Provenance(
@@ -181,7 +181,7 @@ def _safetensors(folder: Path | None) -> list[Path]:
 
 
 def _begins_with(spec: config.Model, origin: config.Model) -> str:
-    """The checkpoint that a model begins with, in words; ``origin``: whose that is."""
+    """The checkpoint that a model starts from, in words; ``origin``: the model that it belongs to."""
     name = origin.hub or (origin.path.name if origin.path else f"{spec.architecture} from a config")
     if spec.init_from is None:
         return name
@@ -193,13 +193,13 @@ def start(
 ) -> Stage:
     """Open a stage of ``study`` (a path, relative to the repository's root) for one of its models.
 
-    ``run`` is the folder of results, by default ``runs/<name of the study file>``. Raises StudyError.
+    ``run`` is the folder for results, by default ``runs/<name of the study file>``. Raises StudyError.
     """
     study_file = ROOT / study
     checked = config.load(study_file).of(model)
     if seed is not None and not 0 <= seed < 2**31:
-        raise StudyError(f"seed: {seed} is no seed; give a whole number from 0 to 2147483647")
-    if progress.VARIABLE in os.environ:  # headless: nobody would see that it goes on, nor end it
+        raise StudyError(f"seed: {seed} is not a seed; give a whole number from 0 to 2147483647")
+    if progress.VARIABLE in os.environ:  # headless: an orphaned kernel would go unnoticed
         end_with_parent(signal.SIGKILL)
     devices.use_all_cores()
     allocator.keep_freed_memory()

@@ -1,6 +1,6 @@
-"""What a student is given of its teacher: logits of the training windows, computed once for all students, as targets.
+"""A student's targets: its teacher's logits of the training windows, computed once for all students.
 
-The logits of a teacher and seed lie in runs/<study>/<teacher>/seed-<seed>/logits.npy, beside what they were made from.
+The logits of a teacher and seed are in runs/<study>/<teacher>/seed-<seed>/logits.npy, beside a record of their inputs.
 """
 
 import json
@@ -24,18 +24,18 @@ from qa_tradeoffs.runs.stage import Stage
 from qa_tradeoffs.study import config
 from qa_tradeoffs.training.distillation import Lesson, write_logits, write_targets
 
-_TRAINING = ("train_seconds", "teacher_train_seconds", "teacher_logits_seconds")  # what a training takes in all
+_TRAINING = ("train_seconds", "teacher_train_seconds", "teacher_logits_seconds")  # a training's total time
 
 
 @dataclass(frozen=True)
 class Taught:
-    """A student's lesson, and what it cost; of a model without a teacher none, and nothing."""
+    """A student's lesson and its cost; None and no records for a model without a teacher."""
 
     lesson: Lesson | None = None
     records: list[Record] = field(default_factory=list)
 
     def summary(self) -> dict[str, str]:
-        """What the student is given, for a reader."""
+        """The lesson, for a reader."""
         if self.lesson is None:
             return {"teacher": "none"}
         facts = {r.metric.replace("_", " "): f"{r.value:.3g} {r.unit}".removesuffix(" 1") for r in self.records}
@@ -44,11 +44,11 @@ class Taught:
 
 
 def of(job: Stage, questions: Sequence[Example], windows: Windows) -> Taught:
-    """The lesson of the student that ``job`` trains on these windows of these training questions.
+    """The lesson for the student that ``job`` trains on these windows of these training questions.
 
-    Records: ``teacher_train_seconds``, of a device, for the teacher and its own teachers, where it did not come
-    fine-tuned; ``teacher_logits_seconds``; ``teacher_dropped``, the mean share of its probability that had no place
-    among the student's tokens. Raises StudyError where the teacher is not trained, or was from other inputs.
+    Records: ``teacher_train_seconds``, in device seconds, for the teacher and its own teachers, unless it came
+    fine-tuned; ``teacher_logits_seconds``; ``teacher_dropped``, the mean share of its probability without a place among
+    the student's tokens. Raises StudyError if the teacher is not trained or stale.
     """
     if job.model.teacher is None:
         return Taught()
@@ -71,7 +71,7 @@ def of(job: Stage, questions: Sequence[Example], windows: Windows) -> Taught:
 
 
 def _training_seconds(path: Path) -> float:
-    """Seconds of a device that a training took, with those of its own teacher."""
+    """Device seconds of a training, including its own teacher's."""
     found = results.read(path)
     records = [record for metric in _TRAINING for record in found.all(metric)]
     return sum(record.value * float(record.conditions.get("devices") or 1) for record in records)
@@ -80,14 +80,14 @@ def _training_seconds(path: Path) -> float:
 def _logits(teacher: Stage, windows: Windows, questions: str) -> tuple[NDArray[np.float32], float, str]:
     """Start and end logits of the teacher's windows, (2, n_tokens), memory-mapped; their seconds and SHA-256.
 
-    ``questions``: fingerprint of what the windows are of.
+    ``questions``: fingerprint of the questions behind the windows.
     """
     path, weights = teacher.paths.logits(teacher.slug, teacher.seed or 0), teacher.trained_folder
     files = results.fingerprints(weights, *(file for file in weights.iterdir() if file.is_file()))
     recipe = inputs.digest(teacher.study, "train", teacher.slug, teacher.seed)
     precision = precisions.chosen(teacher.study.training.precision, teacher.device)
     wanted, note = config.digest([recipe, files, questions, precision]), path.with_suffix(".json")
-    with locked(path.with_name(f".{path.name}.lock"), str(path), patience=math.inf):  # another student may be at it
+    with locked(path.with_name(f".{path.name}.lock"), str(path), patience=math.inf):  # another student may do it
         kept = inputs.recorded(note)
         if kept.get("inputs") != wanted or not is_file(path) or inputs.sha256(path) != kept.get("sha256"):
             seconds = _compute(teacher, windows, path)
@@ -97,7 +97,7 @@ def _logits(teacher: Stage, windows: Windows, questions: str) -> tuple[NDArray[n
 
 
 def _compute(teacher: Stage, windows: Windows, path: Path) -> float:
-    """Write the teacher's logits of all windows, and return the seconds that it took."""
+    """Write the teacher's logits of all windows, and return the seconds taken."""
     network = checkpoints.load(teacher.trained_folder, grouped_matmul=teacher.model.grouped_matmul)
     began = time.monotonic()
     pad_token_id, precision = teacher.trained_tokenizer.pad_token_id, teacher.precision(network)

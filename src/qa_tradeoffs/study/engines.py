@@ -1,19 +1,19 @@
-"""The engines that a study may name, and how a reader knows them; what runs them is in the wing ``engines``."""
+"""The engines that a study may name, and their labels; the wing ``engines`` runs them."""
 
-REFERENCE = "torch"  # what all others are compared with: the network as it was trained
+REFERENCE = "torch"  # the network as it was trained; all other engines are compared with it
 LABELS = {
     REFERENCE: "torch",
     "torch-bf16": "bf16",
     "onnxruntime": "ONNX Runtime",
     "onnxruntime-int8": "int8",
 }
-# These run a file, which is the same however torch computes the model.
+# These run an exported file, which is the same however torch computes the model.
 EXPORTED = frozenset({"onnxruntime", "onnxruntime-int8"})
 
 
 def point(slug: str, engine: str) -> str:
-    """What a model run by an engine is called in results: its slug alone where that is torch."""
-    return slug if engine == REFERENCE else f"{slug} {engine}"  # no slug holds a blank
+    """The name in results of a model run by an engine; the slug alone for torch."""
+    return slug if engine == REFERENCE else f"{slug} {engine}"  # slugs have no spaces
 
 
 def model(point: str) -> str:

@@ -1,4 +1,4 @@
-"""What an hour of a machine costs: a table that people edit, and the row that a study names."""
+"""Prices of machines per hour: a table that people edit, and the row that a study names."""
 
 import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ Usd = Annotated[float, Field(ge=0)]
 
 
 class Price(Section):
-    """What an hour of a machine costs, as somebody published it on some day."""
+    """The price of a machine per hour, as published on some day."""
 
     provider: str
     machine: str
@@ -38,11 +38,11 @@ class Price(Section):
         return given
 
     def age_warning(self, today: datetime.date) -> str:
-        """A sentence when the price is older than a year, else the empty string."""
+        """A warning if the price is more than a year old, else ''."""
         days = (today - self.date).days
         if days <= 365:
             return ""
-        return f"The price of {self.machine} is {days / 365.25:.1f} years old: put today's into studies/prices.yaml."
+        return f"The price of {self.machine} is {days / 365.25:.1f} years old: update it in studies/prices.yaml."
 
 
 def load(path: Path | str) -> dict[str, Price]:
@@ -51,9 +51,9 @@ def load(path: Path | str) -> dict[str, Price]:
 
 
 def of(study: Study, prices: dict[str, Price]) -> Price:
-    """The study's price. Raises StudyError when the table has no such row."""
+    """The study's price. Raises StudyError if the table has no such row."""
     if study.price not in prices:
         raise StudyError(
-            f"{study._file}: price: there is no price '{study.price}' in the price table; it has {', '.join(prices)}"
+            f"{study._file}: price: unknown price '{study.price}'; the price table has {', '.join(prices)}"
         )
     return prices[study.price]

@@ -1,4 +1,4 @@
-"""The figures that others published, as data: read from a file that gives the source of each, and checked."""
+"""Published figures as data, read and checked from a file that gives the source of each."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,26 +22,26 @@ LABELS: dict[ModelName, str] = {"bert": "BERT", "distilbert": "DistilBERT", "squ
 
 
 class OfEach(Section, Generic[T]):
-    """Something of each of the three models."""
+    """One value for each of the three models."""
 
     bert: T
     distilbert: T
     squeezebert: T
 
     def of(self, model: ModelName) -> T:
-        """That of one model."""
+        """The value for one model."""
         value: T = getattr(self, model)
         return value
 
 
 class OnEach(Section, Generic[T]):
-    """Something of each of the original study's GPUs."""
+    """One value for each of the original study's GPUs."""
 
     p100: T
     k80: T
 
     def of(self, machine: MachineName) -> T:
-        """That of one machine."""
+        """The value for one machine."""
         return self.p100 if machine == "p100" else self.k80
 
 
@@ -53,7 +53,7 @@ class Score(Section):
 
 
 class Scores(Section):
-    """Scores of the original study, over how many questions."""
+    """The original study's scores, and over how many questions."""
 
     source: Source
     questions: int = Field(gt=0)
@@ -61,14 +61,14 @@ class Scores(Section):
 
 
 class Spent(Section):
-    """What one fine-tuning took."""
+    """Time and cost of one fine-tuning."""
 
     hours: Positive
     usd: Positive
 
 
 class FineTuning(Section):
-    """What the original study's fine-tuning took, and the recipe; an update is a batch of rows of ``length`` tokens."""
+    """Cost and recipe of the original study's fine-tuning; an update is a batch of rows of ``length`` tokens."""
 
     source: Source
     by_model: OfEach[Spent]
@@ -80,9 +80,9 @@ class FineTuning(Section):
 
 
 class Queue(Section):
-    """What un-synchronised timing leaves out: ``calls`` are timed together, ``capacity`` launches may still be waiting.
+    """What unsynchronised timing misses: ``calls`` are timed together while ``capacity`` launches may still be queued.
 
-    ``launches``: kernels that one forward pass launches, by each way of counting them.
+    ``launches``: kernel launches of one forward pass, one number for each way of counting.
     """
 
     source: Source
@@ -136,7 +136,7 @@ class PercentFaster(Section):
 
 
 class TimesFaster(Section):
-    """A claim of the form '4.3 times faster', on some machine."""
+    """A claim of the form '4.3 times faster' on a machine."""
 
     times: Positive
     machine: str
@@ -144,7 +144,7 @@ class TimesFaster(Section):
 
 
 class Original(Section):
-    """The study of 2021 that this one rebuilds. ``inference`` in seconds; ``memory`` in MiB, None where it ran out."""
+    """The study of 2021 that this one redoes. ``inference`` is in seconds; ``memory`` in MiB, None if it ran out."""
 
     scores: Scores
     fine_tuning: FineTuning
@@ -157,8 +157,8 @@ class Original(Section):
 class PaperScore(Section):
     """Scores on SQuAD v1.1's development set from a paper, a model card or an example; EM is not always given.
 
-    ``model``: the architecture that was fine-tuned as it is; None for another one, and for one that was made smaller.
-    ``read``: whether the source itself was read, not a text that cites it.
+    ``model``: the architecture, if it was fine-tuned unchanged; None for any other and for smaller versions.
+    ``read``: whether the source itself was read rather than a text that cites it.
     """
 
     model: ModelName | None = None
@@ -171,7 +171,7 @@ class PaperScore(Section):
 
 
 class Papers(Section):
-    """What those who made the models say of them, speed against BERT-base."""
+    """Claims of the models' authors; speed is relative to BERT-base."""
 
     scores: tuple[PaperScore, ...] = Field(strict=False)
     distilbert_faster: PercentFaster
@@ -189,7 +189,7 @@ class Machine(Section):
 
 
 class Published(Section):
-    """All of the file."""
+    """The whole file."""
 
     original: Original
     papers: Papers

@@ -1,8 +1,8 @@
-"""What an update of a training is made of: windows drawn at random, in parts of like length, and their loss.
+"""The windows of an update, drawn at random and cut into micro-batches of similar length, and their loss.
 
-To pad every window of an update to its longest one wastes near half of the computation on SQuAD. With windows of like
-length in each update, one would learn from short passages and the next from long ones. So an update has the windows
-that chance gives it, and is computed in parts of like length, whose gradients add up.
+Padding every window of an update to the longest wastes nearly half of the computation on SQuAD. Updates of windows of
+similar length would learn from short passages in one update and from long ones in the next. So the windows of an update
+are drawn at random, but computed in micro-batches of similar length ("parts"), whose gradients add up.
 """
 
 import math
@@ -25,26 +25,27 @@ from qa_tradeoffs.training.distillation import Lesson, divergence
 
 LABELS = ("start_positions", "end_positions")
 TAUGHT = ("start_taught", "end_taught")
-# What a part costs beside its tokens, as operations that could be done meanwhile: its calls, and adding its gradient of
-# each parameter. Measured on two cores of a CPU; for GPUs a guess, by which few would split an update of 16 windows.
+# The fixed cost of a part, in operations: its calls, and accumulating the gradient of each parameter. Measured on two
+# CPU cores; for GPUs a guess, with which updates of 16 windows are rarely split.
 _FLOP_OF_CALLS = {"cpu": 5e8, "cuda": 5e12}
 _FLOP_OF_A_GRADIENT = 200
-# Of the widest activations of a packed row. What is larger the C library maps anew each time, and the kernel clears it.
+# Bytes of the widest activations of a packed row. The C library maps larger blocks anew each time, and the kernel
+# clears them.
 _PACKED_BYTES = 2**25
 
 
 class Shuffled(Sampler[int]):
-    """Rows in random order, another one in each epoch.
+    """Rows in random order, a different one in each epoch.
 
-    The order depends on ``seed`` and the epoch alone, not on how many random numbers were drawn before: a resumed
-    training sees the rest of the epoch in the order in which it would have come.
+    The order depends only on ``seed`` and the epoch, not on random numbers drawn before, so that a resumed training
+    sees the rest of the epoch in the same order.
     """
 
     def __init__(self, n_rows: int, seed: int) -> None:
         self._n_rows, self._seed, self._epoch = n_rows, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer as each epoch begins, and when it skips to where it stopped."""
+        """Called by the Trainer at the start of each epoch and when it resumes."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -65,17 +66,17 @@ class Shuffled(Sampler[int]):
 
 @dataclass(frozen=True)
 class Collator:
-    """Row numbers of an update → its windows with labels, in parts: packed ones, or padded ones of like length.
+    """Row numbers of an update → its windows with labels, in parts: packed, or padded and of similar length.
 
     Each part is a dict of what the network ``reads``, the labels, ``share``, its share of the update's windows, and
-    ``own_tokens`` (b, L), False on padding. ``own_cost``: what a part costs beside its tokens, in tokens. Rows are
-    padded to a ``multiple_of`` tokens. What would take several padded parts is packed instead, where ``packed_tokens``,
-    the most in one row, are not 0; it has ``splits``: where each window begins in its row, and where the last one ends.
+    ``own_tokens`` (b, L), False on padding. ``own_cost``: fixed cost of a part, in tokens. Rows are padded to a
+    ``multiple_of`` tokens. If ``packed_tokens``, the limit per row, is not 0, updates that would need several padded
+    parts are packed instead; such a part has ``splits``: where each window begins in its row, and where the last ends.
 
-    Of several ``processes``, number ``rank`` takes the rows rank, rank + processes, ... in the order of lengths, so
-    that all have as much to do. Gradients are averaged over processes: shares are that many times as large.
+    Of several ``processes``, number ``rank`` takes the rows rank, rank + processes, ... in the order of lengths, which
+    balances their work. Gradients are averaged over processes, so shares are multiplied by their number.
 
-    With a ``lesson``, a part has the teacher's probabilities as well, (b, L) float32, 0 on padding.
+    With a ``lesson``, a part also has the teacher's probabilities, (b, L) float32, 0 on padding.
     """
 
     windows: Windows
@@ -89,7 +90,7 @@ class Collator:
     lesson: Lesson | None = None
 
     def __call__(self, rows: list[int]) -> dict[str, Any]:
-        """This process's parts of an update, as the Trainer passes them on."""
+        """This process's parts of an update, in the form that the Trainer passes on."""
         times, (packed, cut) = self.processes if self.rank < len(rows) else 0, self.cut(rows)
         made = map(self._packed if packed else self._padded, cut)
         return {
@@ -100,7 +101,7 @@ class Collator:
         }
 
     def cut(self, rows: Sequence[int] | NDArray[np.int64]) -> tuple[bool, list[NDArray[np.int64]]]:
-        """Whether it packs them, and this process's rows of an update in parts, one without a share if it has none."""
+        """Whether the update is packed, and this process's rows in parts; one with share 0 if it has no rows."""
         by_length = np.asarray(rows)[np.argsort(self.windows.lengths[rows], kind="stable")]
         mine = by_length[self.rank :: self.processes] if self.rank < len(rows) else by_length[:1]
         lengths = self.windows.lengths[mine]
@@ -111,7 +112,7 @@ class Collator:
         return True, [mine[i::n] for i in range(n)]
 
     def computed_tokens(self, rows: NDArray[np.int64]) -> int:
-        """Tokens of an update in all processes, with padding."""
+        """Tokens of an update over all processes, padding included."""
         tokens = 0
         for rank in range(self.processes):
             packed, cut = replace(self, rank=rank).cut(rows)
@@ -120,7 +121,7 @@ class Collator:
         return tokens
 
     def _width(self, part: NDArray[np.int64]) -> int:
-        """Tokens that each row of a part is padded to."""
+        """Tokens to which each row of a part is padded."""
         return self.reads.padded(int(self.windows.lengths[part].max()), self.multiple_of)
 
     def _padded(self, rows: NDArray[np.int64]) -> dict[str, Any]:
@@ -151,7 +152,7 @@ class Collator:
 
 
 class Logits(NamedTuple):
-    """Start and end logits (b, L) each, by the names that the output of a network gives them."""
+    """Start and end logits, (b, L) each, under the names of a network's output."""
 
     start_logits: torch.Tensor
     end_logits: torch.Tensor
@@ -160,11 +161,11 @@ class Logits(NamedTuple):
 def span_loss(
     output: Any, own_tokens: torch.Tensor, start: torch.Tensor, end: torch.Tensor, smoothing: float = 0.0
 ) -> torch.Tensor:
-    """Mean over windows of the mean of two cross-entropies, of the answer's first and of its last token, in nats.
+    """Mean over windows of the mean of two cross-entropies, of the answer's first and last token, in nats.
 
-    ``output`` has start and end logits (b, L), ``own_tokens`` (b, L) is 0 on padding, labels are (b,) int64. Only
-    the window's own tokens are candidates: in the loss of transformers' networks padding is, too, so that it depends
-    on how much of it there happens to be. The share ``smoothing`` of a label is spread evenly over the candidates
+    ``output`` has start and end logits (b, L), ``own_tokens`` (b, L) is 0 on padding, labels are (b,) int64. Only the
+    window's own tokens are candidates; in transformers' losses padding is a candidate too, so that they depend on its
+    amount. The share ``smoothing`` of a label is spread evenly over the candidates
     (Szegedy et al. 2016, arXiv 1512.00567, section 7).
     """
     padding = own_tokens == 0
@@ -179,9 +180,9 @@ def span_loss(
 
 
 def part_loss(network: Any, part: dict[str, Any], smoothing: float = 0.0, lesson: Lesson | None = None) -> torch.Tensor:
-    """What a collator's ``part`` of an update contributes to the mean loss of its windows.
+    """The contribution of a collator's ``part`` to the mean loss of its update.
 
-    With a ``lesson`` that is (1 - weight) times the loss of the labels and weight times the mean divergence of the two
+    With a ``lesson`` it is (1 - weight) times the loss of the labels plus weight times the mean divergence of the two
     ends, as in DistilBERT's fine-tuning (Sanh et al. 2019, arXiv 1910.01108, section 4.1).
     """
     share, own_tokens, start, end = (part.pop(name) for name in ("share", "own_tokens", *LABELS))
@@ -208,12 +209,12 @@ def part_loss(network: Any, part: dict[str, Any], smoothing: float = 0.0, lesson
 def collator_for(
     network: Any, windows: Windows, pad_token_id: int, device: torch.device, rank: int = 0, processes: int = 1
 ) -> Collator:
-    """A collator that cuts updates as is cheapest for a network of this size on this device."""
+    """A collator that cuts updates at the lowest cost for a network of this size on this device."""
     of_part = _FLOP_OF_CALLS[device.type] + _FLOP_OF_A_GRADIENT * network.num_parameters()
     of_token = TRAINING_OVER_FORWARD * 2 * network.num_parameters(exclude_embeddings=True)
-    multiple_of = 8 if device.type == "cuda" else 1  # tensor cores want multiples of 8
+    multiple_of = 8 if device.type == "cuda" else 1  # tensor cores need multiples of 8
     packed_tokens = 0
-    # Activations that are computed once more, with the gradient, would be those of attention over the whole row.
+    # Gradient checkpointing would recompute attention over the whole row instead of each window.
     once = not getattr(network, "is_activation_checkpointing", False)
     if device.type == "cpu" and once and packing.possible(network):
         widest = max(layer.out_features for layer in network.modules() if isinstance(layer, torch.nn.Linear))

@@ -1,7 +1,7 @@
-"""Learning from a teacher: its probabilities of the two ends of an answer, on the student's tokens, and their loss.
+"""Distillation: a teacher's probabilities of an answer's start and end, on the student's tokens, and their loss.
 
-Teacher and student may cut a question into other windows of other tokens. Of the teacher's windows of the question the
-one counts that overlaps the student's most, and a token's probability goes to the student's token at its characters.
+Teacher and student may have different tokens and windows. Each window of the student uses the teacher's window of the
+same question that overlaps it most, and a token's probability moves to the student's token at the same characters.
 """
 
 from collections.abc import Iterator
@@ -22,16 +22,16 @@ from qa_tradeoffs.data.features import Int64, Integers, Windows, batches
 from qa_tradeoffs.models import inputs, precisions
 
 Floats = NDArray[np.floating]
-_BATCH_TOKENS = {"cpu": 4096, "cuda": 32_768}  # of a batch of the teacher's, padding included
+_BATCH_TOKENS = {"cpu": 4096, "cuda": 32_768}  # per batch of the teacher, padding included
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a student learns beside its labels.
+    """What a student learns in addition to its labels.
 
-    ``targets``: the file of the teacher's probabilities at this ``temperature``, (2, n_tokens) float32, of each of the
-    student's tokens as the first and as the last of the answer; they sum to 1 in each window. ``weight``: of the
-    teacher's part in the loss.
+    ``targets``: the file of the teacher's probabilities at this ``temperature``, (2, n_tokens) float32: for each of the
+    student's tokens, of being the answer's first and last; they sum to 1 in each window. ``weight``: of the teacher's
+    part of the loss.
     """
 
     teacher: str
@@ -41,12 +41,12 @@ class Lesson:
 
     @property
     def guess(self) -> float:
-        """How many times the loss of the labels alone a blind guess costs at most, beside a teacher who is sure."""
+        """An upper bound of a uniform guess's loss with this lesson, relative to its loss on the labels alone."""
         return 1 - self.weight + self.weight * self.temperature**2
 
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """The targets, of which only what is used is read from the disk."""
+        """The targets, memory-mapped: only what is used is read from disk."""
         found: NDArray[np.float32] = np.load(self.targets, mmap_mode="r")
         return found
 
@@ -57,7 +57,7 @@ def divergence(
     """T² times the mean over windows of the divergence KL(teacher || student), both at temperature T, in nats.
 
     ``logits`` (b, L) are the student's, ``taught`` (b, L) the teacher's probabilities, ``own_tokens`` (b, L) is 0 on
-    padding. T² keeps the gradient as large as that of the labels (Hinton et al. 2015, arXiv 1503.02531, section 2).
+    padding. T² keeps the gradient on the labels' scale (Hinton et al. 2015, arXiv 1503.02531, section 2).
     """
     padding = own_tokens == 0
     student = (logits.float() / temperature).masked_fill(padding, -torch.inf).log_softmax(-1)
@@ -69,7 +69,7 @@ def write_logits(
 ) -> None:
     """Write the start and end logits of all tokens of the windows, (2, n_tokens) float32, batch by batch.
 
-    Raises StudyError where they are no finite numbers.
+    Raises StudyError if they are not finite.
     """
     reads, progress, done = inputs.of(network.to(device).eval()), Progress("window", len(windows.lengths)), 0
     with written_atomically(path) as temporary, torch.inference_mode(), precisions.autocast(device, precision):
@@ -90,7 +90,7 @@ def write_logits(
 def write_targets(
     path: Path, student: Windows, teacher: Windows, logits: Floats, same: Int64, temperature: float
 ) -> float:
-    """Write the targets of ``Lesson``, and return the mean share of the teacher's probability that had no place.
+    """Write the targets of ``Lesson``, and return the mean share of the teacher's probability that was dropped.
 
     ``logits`` (2, n_tokens of the teacher) are its start and end logits; ``same`` (n_examples of the student) is the
     teacher's row of each of the student's examples.
@@ -109,7 +109,7 @@ def write_targets(
 
 
 def covering(student: Windows, teacher: Windows, same: Int64) -> Iterator[int]:
-    """For each window of the student the teacher's window of that question with most of its context's characters."""
+    """For each window of the student, the teacher's window of the same question that shares most characters with it."""
     spans, of_student = _spans(teacher), _spans(student)
     begins, stops = (np.searchsorted(teacher.example, same[student.example], side=side) for side in ("left", "right"))
     for (first, last), begin, stop in zip(of_student, begins, stops, strict=True):
@@ -118,13 +118,12 @@ def covering(student: Windows, teacher: Windows, same: Int64) -> Iterator[int]:
 
 
 def places(teacher: Integers, student: Integers) -> tuple[Int64, Int64]:
-    """Where each token of a teacher's window is in the student's: (m,) as the answer's first token, (m,) as its last.
+    """The place in a student's window of each token of a teacher's: (m,) as the answer's first token, (m,) as its last.
 
-    ``teacher`` (m, 2), ``student`` (n, 2): offsets as in ``Windows``. As the first token, it is the student's that
-    holds its first character, as the last one that which holds its last: of a word that the student has in parts, the
-    first part and the last. The leading special tokens belong together. What lies outside of the student's window goes
-    to its leading token, which is the label where an answer is not in the window. -1, no place: other special tokens,
-    the question, and characters that became no token of the student's.
+    ``teacher`` (m, 2), ``student`` (n, 2): offsets as in ``Windows``. A first token maps to the student's token with
+    its first character, a last token to the one with its last character. The leading special tokens map to each other.
+    Tokens outside the student's window map to its leading token, the label of windows without the answer. -1, no place:
+    other special tokens, the question, and characters that are in no token of the student.
     """
     context = np.flatnonzero(student[:, 0] >= 0)
     begins, ends = student[context].T if len(context) else np.array([[0], [0]])
@@ -143,9 +142,9 @@ def places(teacher: Integers, student: Integers) -> tuple[Int64, Int64]:
 
 
 def moved(probabilities: Floats, to: Int64, n: int) -> tuple[Floats, float]:
-    """The probabilities (m,) on n tokens at the places ``to`` (m,), scaled to sum to 1, and the sum that had no place.
+    """The probabilities (m,) moved to the places ``to`` (m,) among n tokens, scaled to sum to 1, and the sum dropped.
 
-    Where all of it had none, all of it is on the leading token.
+    If all of it is dropped, the leading token gets 1.
     """
     placed = to >= 0
     found = np.bincount(to[placed], probabilities[placed], minlength=n)
@@ -162,7 +161,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def _spans(windows: Windows) -> Int64:
-    """First and one-past-last character of each window's context, (n, 2); of one without context both 0."""
+    """First and one-past-last character of each window's context, (n, 2); both 0 without context."""
     first, after = windows.context
     begins, ends = windows.splits[:-1] + first, windows.splits[:-1] + np.maximum(after - 1, 0)
     spans = np.stack([windows.offsets[begins, 0], windows.offsets[ends, 1]], axis=1)

@@ -11,16 +11,16 @@ from qa_tradeoffs.training.trainer import train
 
 
 def fit(network: Any, setup: Setup) -> Fitted:
-    """Train ``network`` in place, in ``setup.processes``, and return what it cost.
+    """Train ``network`` in place, in ``setup.processes``, and return the cost.
 
-    Raises StudyError when the loss is no longer a number, windows are too long for the network, memory or the disk are
-    full, another process trains in the same workspace, or processes cannot share the updates or one of them ended.
+    Raises StudyError if the loss is no longer a number, windows are too long for the network, memory or disk are full,
+    another process trains in the same workspace, the processes cannot share the updates, or one of them ended.
     """
     setup.check(network)
     workspace = setup.workspace
     with locked(workspace.with_name(f".{workspace.name}.lock"), str(workspace)), enough_disk_for(workspace):
         expected, marker = f"{setup.inputs} {setup.processes}", workspace / "inputs"
-        if not marker.is_file() or marker.read_text() != expected:  # what lies there cannot be resumed from
+        if not marker.is_file() or marker.read_text() != expected:  # a checkpoint of other inputs
             shutil.rmtree(workspace, ignore_errors=True)
             write_text(marker, expected)
         return train(network, setup) if setup.processes == 1 else workers.train(network, setup)

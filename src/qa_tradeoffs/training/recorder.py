@@ -1,4 +1,4 @@
-"""What is watched while a network trains: time, checkpoints to resume from, progress, and a loss that went bad."""
+"""Callbacks during training: the clock, checkpoints to resume from, progress, and detection of divergence."""
 
 import json
 import math
@@ -18,18 +18,18 @@ from qa_tradeoffs.core.progress import Progress
 from qa_tradeoffs.models import devices
 
 _MARKER = "elapsed.json"
-_STEPS_BETWEEN_LOOKS = 10  # at the loss or at another process's clock: on a GPU every look waits for the device
-# A network that only learns to be unsure comes down to the loss of a blind guess. A report is the mean over 2 % of the
-# updates: one that is twice as bad may be a rough start, three in a row are not.
+_STEPS_BETWEEN_LOOKS = 10  # at the loss or another process's clock: on a GPU each synchronises
+# Even a network that learns nothing reaches the loss of a uniform guess. A report is the mean over 2 % of the updates:
+# a single one of twice that loss may be a rough start, three in a row are divergence.
 _TIMES_A_GUESS, _ROWS_UNTIL_DIVERGED = 2, 3
 
 
 class Recorder(TrainerCallback):  # type: ignore[misc]
-    """Keeps time, has a checkpoint written every so often, shows progress, and stops at a loss that went bad.
+    """Measures time, requests checkpoints at intervals, shows progress, and stops a training that diverges.
 
     ``guess``: the loss of a network that knows nothing, in nats.
-    ``seconds`` of training, those of interrupted attempts up to their last checkpoint included; this attempt was
-    ``resumed_at`` that step.
+    ``seconds`` of training include interrupted attempts up to their last checkpoint; this attempt started at step
+    ``resumed_at``.
     """
 
     def __init__(self, trainer: Any, seconds_between_saves: float, guess: float) -> None:
@@ -38,15 +38,15 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self.seconds, self.resumed_at = 0.0, 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begin the clock, after that of a resumed attempt."""
+        """Start the clock, from the time of the attempt that is resumed."""
         self.resumed_at = state.global_step
         if self.resumed_at:
             marker = json.loads((_checkpoint(args, state) / _MARKER).read_bytes())
             self.seconds = marker["seconds"]
-            # The Trainer would forget the losses since the last row of the history, and rows would depend on the clock.
+            # The Trainer loses the losses since the last row of the history, which would then depend on the clock.
             self._trainer._tr_loss += marker["losses_since_row"][args.process_index]
             self._trainer._globalstep_last_logged = marker["last_row"]
-        elif args.process_index:  # dropout masks of its own; where it goes on, the Trainer has its generator's state
+        elif args.process_index:  # its own dropout masks; on resuming, the Trainer restores the state
             torch.manual_seed(int(np.random.SeedSequence((args.seed, args.process_index)).generate_state(1)[0]))
         self._progress = Progress("training step", state.max_steps)
         self._counted = self._saved = time.monotonic()
@@ -58,7 +58,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         self._counted = now
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Show progress, stop at a loss that is no longer a number, and have a checkpoint written where one is due."""
+        """Show progress, stop if the loss is no longer a number, and request a checkpoint when one is due."""
         if args.process_index == 0:
             self._progress.update(state.global_step)
         at_end, look = state.global_step == state.max_steps, state.global_step % _STEPS_BETWEEN_LOOKS == 0
@@ -66,9 +66,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         if args.world_size > 1:  # the first process's clock decides
             due = look and bool(broadcast(torch.tensor(int(due), device=args.device)))
         control.should_save = due and not at_end
-        control.should_log |= at_end  # the mean since the last row would be lost unless its step is a round one
+        control.should_log |= at_end  # else the mean since the last row could be lost
         if look or at_end or control.should_save:
-            loss = float(self._trainer._tr_loss)  # a sum since the last row; once broken, it stays so
+            loss = float(self._trainer._tr_loss)  # a sum since the last row; once NaN, it stays NaN
             if not math.isfinite(loss):
                 raise StudyError(
                     f"training.learning_rate: the loss is no longer a number ({loss}) after {state.global_step} "
@@ -76,9 +76,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
                 )
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark the new checkpoint as complete, and only then remove the others."""
+        """Mark the new checkpoint as complete, then remove the others."""
         self._saved = time.monotonic()
-        losses = gather(self._trainer._tr_loss)  # once each process has written its generator's state
+        losses = gather(self._trainer._tr_loss)  # waits until each process has written its generator's state
         if args.process_index:
             return
         self._count_seconds()
@@ -94,32 +94,32 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
                 shutil.rmtree(other, ignore_errors=True)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
-        """Stop a training whose loss stays far above that of a guess."""
+        """Stop a training whose loss stays far above a uniform guess's."""
         if "loss" in logs:
             self._worse = self._worse + 1 if logs["loss"] > self._worst else 0
             if self._worse == _ROWS_UNTIL_DIVERGED:
                 raise StudyError(
-                    f"training.learning_rate: the training diverged: up to update {state.global_step} the loss was "
+                    f"training.learning_rate: training diverged: up to update {state.global_step} the loss was "
                     f"{logs['loss']:.3g} nats, {_TIMES_A_GUESS} times that of a guess or more, {_ROWS_UNTIL_DIVERGED} "
                     "reports in a row; try a lower rate, or some warmup_ratio"
                 )
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Report the mean since the last row where training stops early; the Trainer calls this as it stops."""
+        """Report the mean since the last row if training stops early; the Trainer calls this when it stops."""
         control.should_log |= control.should_training_stop
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """End the clock once the device is done."""
+        """Stop the clock when the device is done."""
         devices.synchronize(args.device)
         self._count_seconds()
 
 
 def _checkpoint(args: Any, state: Any) -> Path:
-    """The checkpoint folder of the step at hand, as the Trainer names it."""
+    """The checkpoint folder of the current step, as the Trainer names it."""
     return Path(args.output_dir) / f"checkpoint-{state.global_step}"
 
 
 def last_complete_checkpoint(workspace: Path) -> str | None:
-    """The newest checkpoint that was marked as complete; one that a crash left half-written is passed over."""
+    """The newest checkpoint marked as complete; those that a crash left half-written are ignored."""
     complete = [marker.parent for marker in workspace.glob(f"checkpoint-*/{_MARKER}")]
     return str(max(complete, key=lambda folder: int(folder.name.split("-")[1]))) if complete else None

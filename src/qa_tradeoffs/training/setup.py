@@ -1,4 +1,4 @@
-"""One fine-tuning: what it is made from, and what came of it."""
+"""One fine-tuning: its inputs and its results."""
 
 import math
 import os
@@ -20,17 +20,17 @@ from qa_tradeoffs.models.dropout import dropout, set_dropout
 from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training.distillation import Lesson
 
-LAUNCHER = "QA_TRADEOFFS_ACCELERATE"  # the command that starts several processes, where not `accelerate launch`
+LAUNCHER = "QA_TRADEOFFS_ACCELERATE"  # replaces `accelerate launch`
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What is learned from, by which recipe, and where.
+    """The data, the recipe and the workspace of one fine-tuning.
 
-    ``workspace`` holds the checkpoint to resume from, written every ``recipe.save_minutes``, and is to be removed once
-    the result is saved. ``inputs`` is a digest of all that the result depends on: a checkpoint of other inputs is not
-    resumed from. ``processes`` share every update. ``held_out``: windows of which no update is made, to stop early by.
-    ``lesson``: what a teacher adds to the labels.
+    ``workspace`` holds the checkpoint to resume from, written every ``recipe.save_minutes``; remove it once the result
+    is saved. ``inputs`` is a digest of everything that the result depends on; only a checkpoint with the same digest is
+    resumed. ``processes`` share every update. ``held_out``: windows for early stopping, not trained on. ``lesson``:
+    what a teacher adds to the labels.
     """
 
     windows: Windows
@@ -45,16 +45,16 @@ class Setup:
     lesson: Lesson | None = None
 
     def precision(self, network: Any) -> str:
-        """What the recipe's precision comes down to for this network on this device."""
+        """What the recipe's precision resolves to for this network on this device."""
         return precisions.chosen(self.recipe.precision, self.device, network)
 
     @property
     def guess(self) -> float:
-        """The loss of a blind guess among the tokens of the longest window, in nats."""
+        """The loss of a uniform guess among the tokens of the longest window, in nats."""
         return math.log(int(self.windows.lengths.max())) * (self.lesson.guess if self.lesson else 1)
 
     def conditions(self, network: Any) -> dict[str, Condition]:
-        """The recipe, flat, with the precision it came down to, whether that was chosen, and the network's dropout."""
+        """The flat recipe with the resolved precision, whether that was chosen, and the network's dropout."""
         own: dict[str, Condition] = {
             "precision": self.precision(network),
             "precision_chosen": self.recipe.precision == "auto",
@@ -71,7 +71,7 @@ class Setup:
         if processes < 1 or batch_size % processes:
             raise StudyError(
                 f"training.processes: {processes} processes cannot share a batch_size of {batch_size} evenly; "
-                "give a number that divides it (NPROC=... on make's command line comes before the study's)"
+                "give a number that divides it (NPROC=... on make's command line overrides the study's)"
             )
         on_gpus_here = self.device.type == "cuda" and not os.environ.get(LAUNCHER)
         if on_gpus_here and processes > (count := torch.cuda.device_count()):
@@ -84,20 +84,20 @@ class Setup:
 
 
 def check_recipe(network: Any, recipe: Training) -> None:
-    """Refuse what of a recipe this network or this environment cannot do."""
+    """Refuse a recipe that this network or this environment does not support."""
     kind, (_, n_layers) = type(network).__name__, layers.levels(network)
     if recipe.freeze_layers > n_layers:
         raise StudyError(f"training.freeze_layers: is {recipe.freeze_layers}, but {kind} has {n_layers} layers")
     if recipe.gradient_checkpointing and not network.supports_gradient_checkpointing:
-        raise StudyError(f"training.gradient_checkpointing: {kind} cannot do it; leave it out")
+        raise StudyError(f"training.gradient_checkpointing: {kind} does not support it; remove the key")
     if recipe.report_to == "tensorboard" and not is_tensorboard_available():
         raise StudyError(
-            "training.report_to: tensorboard is not installed here; `pip install tensorboard`, or leave it out"
+            "training.report_to: tensorboard is not installed; `pip install tensorboard`, or remove the key"
         )
 
 
 def prepare(network: Any, recipe: Training) -> None:
-    """Set up what of a recipe is a matter of the network itself: dropout, what is frozen, gradient checkpointing."""
+    """Apply the parts of a recipe that change the network: dropout, freezing, gradient checkpointing."""
     set_dropout(network, recipe.dropout)
     layers.freeze(network, recipe.freeze_embeddings, recipe.freeze_layers)
     if recipe.gradient_checkpointing and not network.is_activation_checkpointing:
@@ -106,16 +106,16 @@ def prepare(network: Any, recipe: Training) -> None:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training cost and how its loss fell.
+    """The cost of a training and the history of its loss.
 
-    ``history``: one dict per logged step, the last step included: step, epoch, loss (mean since the row before),
+    ``history``: one dict per logged step, the last step included: step, epoch, loss (mean since the previous row),
     learning_rate, grad_norm.
-    ``seconds``: wall-clock from the first update to the last, with the checkpoints written between them, summed over
-    attempts when it was resumed; model building is not in it.
-    ``tokens``: tokens that are not padding, ``padded_tokens``: tokens that were computed on, over all epochs.
-    ``resumed_at``: the step at which this attempt began, 0 where it was the first.
-    ``processes``: how many shared the updates, on so many ``devices``: GPUs, or machines that computed on processors.
-    ``best``: the step whose weights were kept and their loss on the held-out windows, where training stops early.
+    ``seconds``: wall-clock time from the first update to the last, checkpoints included, summed over resumed attempts;
+    building the model is not included.
+    ``tokens``: tokens without padding; ``padded_tokens``: tokens with padding, both over all epochs.
+    ``resumed_at``: the step at which this attempt started, 0 for the first.
+    ``processes``: how many shared the updates, on this many ``devices``: GPUs, or machines for CPU training.
+    ``best``: with early stopping, the step whose weights were kept and their loss on the held-out windows.
     """
 
     history: list[dict[str, float]]
@@ -130,7 +130,7 @@ class Fitted:
     best: tuple[int, float] | None = None
 
     def records(self) -> list[Record]:
-        """What it cost; a window is one question over one part of its passage, and tokens are those without padding."""
+        """The cost as records; a window is a question with one part of its passage, and tokens exclude padding."""
         conditions = {"processes": self.processes, "devices": self.devices}
         held_out = (
             [("best_step", self.best[0], "updates"), ("held_out_loss", self.best[1], "nats")] if self.best else []
@@ -150,7 +150,7 @@ class Fitted:
         ]
 
     def summary(self) -> dict[str, str]:
-        """What it cost, for a reader."""
+        """The cost, for a reader."""
         facts = {
             "updates": f"{self.steps:,}" + (f", resumed at {self.resumed_at:,}" if self.resumed_at else ""),
             "seconds": f"{self.seconds:.1f}",
@@ -170,12 +170,12 @@ class Fitted:
         return 1 - self.tokens / self.padded_tokens
 
     def loss_table(self, n_rows: int = 12) -> pd.DataFrame:
-        """Step, epoch and loss of about ``n_rows`` rows of the history, the last included."""
+        """Step, epoch and loss of about ``n_rows`` rows of the history, including the last."""
         every = math.ceil(len(self.history) / n_rows)
         return pd.DataFrame(self.history[::-every][::-1])[["step", "epoch", "loss"]]
 
     def write_history(self, path: Path) -> None:
         """The loss history as parquet: step, epoch, loss, learning_rate and gradient norm."""
         with written_atomically(path) as temporary:
-            # The rows of a resumed history come back with their keys sorted.
+            # A resumed history has its keys sorted.
             pd.DataFrame(self.history).sort_index(axis=1).to_parquet(temporary, write_page_checksum=True)

@@ -1,4 +1,4 @@
-"""Updates as a training makes them, one call each, so that models can be timed at them in turn."""
+"""The updates of a training as single calls, so that models can be timed in turn."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,24 +15,23 @@ from qa_tradeoffs.study.config import Training
 from qa_tradeoffs.training import collation
 from qa_tradeoffs.training.setup import prepare
 
-_LEARNING_RATE = 1e-6  # what is timed again and again should stay what it is
+_LEARNING_RATE = 1e-6  # so small that repeated updates hardly change the network
 
 
 def updates(
     network: Any, windows: Windows, recipe: Training, pad_token_id: int, device: torch.device, rows: Sequence[Int64]
 ) -> list[Callable[[], None]]:
-    """A call for each of ``rows``, the windows of an update: collating, forward and backward by parts, and AdamW.
+    """One call per element of ``rows``, the windows of an update: collation, forward and backward by parts, AdamW.
 
-    As in the Trainer: the recipe's precision, dropout and weight decay, what it freezes, gradients clipped, and AdamW
-    in one fused kernel, whose state is twice the network's size. The network has to be on the device and in training
-    mode.
+    As in the Trainer: the recipe's precision, dropout, weight decay and freezing, gradient clipping, and fused AdamW,
+    whose state is twice the network's size. The network must be on the device and in training mode.
     """
     prepare(network, recipe)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=_LEARNING_RATE, weight_decay=recipe.weight_decay, fused=True)
     collator = collation.collator_for(network, windows, pad_token_id, device)
     precision = precisions.chosen(recipe.precision, device, network)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")  # elsewhere it does nothing
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")  # a no-op for other precisions
 
     def update(of_update: list[int]) -> None:
         with fast_masks(recipe.fast_dropout), fast_attention(recipe.fast_dropout):
@@ -52,6 +51,6 @@ def updates(
 
 
 def rows_of_updates(n_windows: int, size: int, n_updates: int, seed: int) -> list[Int64]:
-    """The rows of so many updates of ``size`` windows, drawn as in training; fewer where there are fewer windows."""
+    """The rows of ``n_updates`` updates of ``size`` windows, drawn as in training; fewer if the windows run out."""
     order = np.random.default_rng(seed).permutation(n_windows)
     return list(np.resize(order, (n_updates, min(size, n_windows))))

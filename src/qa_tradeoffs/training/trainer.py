@@ -1,4 +1,4 @@
-"""transformers' Trainer with our order of windows, and each update computed in micro-batches of like length."""
+"""transformers' Trainer with our order of windows, and each update computed in micro-batches of similar length."""
 
 import socket
 from dataclasses import replace
@@ -22,11 +22,11 @@ from qa_tradeoffs.training.recorder import Recorder, last_complete_checkpoint
 from qa_tradeoffs.training.setup import Fitted, Setup, prepare
 
 _SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}  # as the Trainer names them
-_ONE_PART = 1e9  # tokens that another part would cost: more than any padding
+_ONE_PART = 1e9  # a part's fixed cost in tokens that outweighs any padding, so that there is only one
 
 
 class Trainer(transformers.Trainer):  # type: ignore[misc]
-    """transformers' Trainer with our order of rows, updates computed in parts, and an eye on the loss."""
+    """transformers' Trainer with our order of rows, updates in parts, and checks of the loss."""
 
     def __init__(self, network: Any, setup: Setup) -> None:
         arguments, windows, self._setup = arguments_of(setup, setup.precision(network)), setup.windows, setup
@@ -38,7 +38,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         super().__init__(
             model=network,
             args=arguments,
-            train_dataset=range(len(windows.lengths)),  # rows; the collator turns those of an update into tensors
+            train_dataset=range(len(windows.lengths)),  # rows; the collator turns an update's rows into tensors
             eval_dataset=range(len(setup.held_out.lengths)) if setup.held_out else None,
             data_collator=replace(collator, lesson=setup.lesson),
             callbacks=[self.recorder, *_callbacks(setup)],
@@ -46,7 +46,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         self.remove_callback(transformers.PrinterCallback)
 
     def get_train_dataloader(self) -> Any:
-        """Every process is given every update whole; the collator knows which of its rows are this process's."""
+        """Every process gets all rows of an update; the collator selects this process's."""
         updates: DataLoader[int] = DataLoader(
             self.train_dataset,
             batch_size=self.args.train_batch_size * self.args.world_size,
@@ -59,9 +59,9 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         )
 
     def training_step(self, model: Any, inputs: dict[str, Any], *_: Any) -> torch.Tensor:
-        """The mean loss of an update; the gradients of its parts add up to that of the mean."""
+        """The mean loss of an update; its parts' gradients add up to the mean's."""
         *others, last = inputs["parts"]
-        with self.accelerator.no_sync(model):  # the last part's gradients take those of the others along
+        with self.accelerator.no_sync(model):  # gradients are synchronised once, with the last part's
             losses = [super(Trainer, self).training_step(model, part) for part in others]
         return torch.stack([*losses, super().training_step(model, last)]).sum()
 
@@ -70,7 +70,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         return collation.part_loss(model, inputs, self._setup.recipe.label_smoothing, self._setup.lesson)
 
     def create_optimizer(self, model: Any = None) -> Any:
-        """AdamW, whose rate falls from layer to layer downwards by ``layer_decay``."""
+        """AdamW, whose learning rate falls by ``layer_decay`` with each lower layer."""
         made, decay = self.optimizer, self._setup.recipe.layer_decay
         optimizer = super().create_optimizer(model)
         if decay == 1 or made is not None:
@@ -84,7 +84,7 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
         return optimizer
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The mean loss of the held-out windows' labels in nats, as ``eval_loss``; each process computes all of it."""
+        """The mean label loss of the held-out windows in nats, as ``eval_loss``; every process computes all of it."""
         windows, total = self._setup.held_out, 0.0
         assert windows is not None
         collator = collation.Collator(windows, self._setup.pad_token_id, inputs.of(self.model), own_cost=_ONE_PART)
@@ -100,24 +100,24 @@ class Trainer(transformers.Trainer):  # type: ignore[misc]
 
 
 def train(network: Any, setup: Setup) -> Fitted:
-    """Train in this process, which may be one of several that accelerate has started.
+    """Train in this process, which may be one of several started by accelerate.
 
-    Each process computes its share of every update, and all of them come to the same weights. The first one keeps time
-    and writes checkpoints.
+    Each process computes its share of every update, and all end with the same weights. The first one measures time and
+    writes checkpoints.
     """
     prepare(network, setup.recipe)
     trainer = Trainer(network, setup)
     fast = setup.recipe.fast_dropout
     with quiet(), devices.enough_memory(otherwise=setup.recipe.too_large), fast_masks(fast), fast_attention(fast):
         trainer.train(resume_from_checkpoint=last_complete_checkpoint(setup.workspace))
-    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):  # no loss was computed with them
+    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):  # no loss shows these
         raise StudyError(
             "training.learning_rate: after the last update the weights are no longer numbers; "
             "try a lower rate, or some warmup_ratio"
         )
     steps = trainer.state.global_step
     updates = trainer.order.updates(setup.recipe.batch_size, steps)
-    # Of processes on the processor of one machine, all have the same device.
+    # All CPU processes of one machine share one device.
     of_each: list[str] = gather_object([f"{socket.gethostname()} {trainer.args.device}"])
     return Fitted(
         history=[row for row in trainer.state.log_history if "loss" in row],
@@ -140,13 +140,13 @@ def _callbacks(setup: Setup) -> list[transformers.TrainerCallback]:
         found.append(transformers.EarlyStoppingCallback(setup.recipe.early_stopping_patience))
     if setup.recipe.report_to == "tensorboard":
         log = TensorBoardCallback()
-        log.logging_dir = str(setup.workspace.with_name("tensorboard"))  # the workspace is removed in the end
+        log.logging_dir = str(setup.workspace.with_name("tensorboard"))  # the workspace is removed at the end
         found.append(log)
     return found
 
 
 def arguments_of(setup: Setup, precision: str) -> transformers.TrainingArguments:
-    """The recipe in the Trainer's words."""
+    """The recipe as the Trainer's arguments."""
     recipe, on_cpu = setup.recipe, setup.device.type == "cpu"
     arguments = transformers.TrainingArguments(
         output_dir=str(setup.workspace),
@@ -165,19 +165,19 @@ def arguments_of(setup: Setup, precision: str) -> transformers.TrainingArguments
         use_cpu=on_cpu,
         ddp_backend="gloo" if on_cpu and setup.processes > 1 else None,
         seed=setup.seed,
-        # The recorder saves by the clock; of a training that stops early, the Trainer saves the best weights as well.
+        # The recorder saves by the clock; with early stopping, the Trainer also saves the best weights.
         save_strategy="best" if setup.held_out else "no",
         eval_strategy="steps" if setup.held_out else "no",
         eval_steps=recipe.early_stopping_every,  # likewise a share
         load_best_model_at_end=setup.held_out is not None,
-        restore_callback_states_from_checkpoint=setup.held_out is not None,  # for how long there was no lower loss
+        restore_callback_states_from_checkpoint=setup.held_out is not None,  # the count for its patience
         logging_steps=0.02,  # a share, too
-        logging_nan_inf_filter=False,  # its default would hide a loss that went bad
+        logging_nan_inf_filter=False,  # the default would hide NaN
         disable_tqdm=True,
         report_to="none",
         dataloader_pin_memory=not on_cpu,
         remove_unused_columns=False,
     )
-    # Where a process sees several GPUs, the Trainer would multiply the batch by their number; the recipe says its size.
+    # If a process sees several GPUs, the Trainer would multiply the recipe's batch size by their number.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments

@@ -1,8 +1,8 @@
-"""Several processes that share every update, each on a device of its own, started through accelerate launch.
+"""Several processes that share every update, each on its own device, started by accelerate launch.
 
-What they need and what comes of it are handed over in files.
+Their inputs and results are passed in files.
 
-python -m qa_tradeoffs.training.workers FOLDER   (what accelerate runs in each of the processes)
+python -m qa_tradeoffs.training.workers FOLDER   (run by accelerate in each process)
 """
 
 import os
@@ -30,15 +30,15 @@ _TASK, _RESULT, _FAILURE, _LOG = "task.pt", "result.pt", "failure", "log"
 
 
 def train(network: Any, setup: Setup) -> Fitted:
-    """``trainer.train`` in ``setup.processes``: every process takes a GPU, or its share of the processor's cores.
+    """``trainer.train`` in ``setup.processes``: each process gets a GPU or a share of the CPU cores.
 
-    A checkpoint is resumed from by as many processes as wrote it. The processes end when this one does. Raises
-    StudyError with the sentence of the one that failed first.
+    A checkpoint can only be resumed by as many processes as wrote it. The processes end with this one. Raises
+    StudyError with the message of the first that failed.
     """
     folder = (setup.workspace / "exchange").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    precision = setup.precision(network)  # whatever each machine would choose
+    precision = setup.precision(network)  # the same in all processes
     alike = setup.recipe.model_copy(update={"precision": precision})
     torch.save((network, replace(setup, recipe=alike, workspace=folder.parent)), folder / _TASK)
     threads = max(1, torch.get_num_threads() // setup.processes)
@@ -72,18 +72,18 @@ def _failure(folder: Path, setup: Setup) -> str:
     log, left = folder / _LOG, folder / _FAILURE
     if re.search(r"Root Cause.*\(SIGKILL\)", log.read_text(errors="replace"), re.DOTALL):
         return (
-            f"training.processes: one of {setup.processes} was killed, mostly for want of memory; "
+            f"training.processes: one of {setup.processes} was killed, probably because memory ran out; "
             f"{setup.recipe.too_large}"
         )
     return left.read_text() if left.is_file() else _one_failed(folder, setup.processes, "they could not be started")
 
 
 def _one_failed(folder: Path, processes: int, reason: str) -> str:
-    return f"training.processes: one of {processes} failed ({reason}); what they printed is in {folder / _LOG}"
+    return f"training.processes: one of {processes} failed ({reason}); their output is in {folder / _LOG}"
 
 
 def work(folder: Path) -> None:
-    """The part of one of the processes: train, and where it is the first of them write what came of it."""
+    """What each process does: train, and, in the first one, write the results."""
     network, setup = torch.load(folder / _TASK, weights_only=False)  # this program's own file
     try:
         with enough_disk_for(setup.workspace):
@@ -94,7 +94,7 @@ def work(folder: Path) -> None:
     except Exception as error:
         refused = isinstance(error, StudyError)
         reason = f"{type(error).__name__}: {one_line(error)}"
-        # What fails later, fails because of the first.
+        # Later failures are consequences of the first.
         with suppress(FileExistsError), (folder / _FAILURE).open("x") as file:
             file.write(str(error) if refused else _one_failed(folder, setup.processes, reason))
         raise
@@ -103,4 +103,4 @@ def work(folder: Path) -> None:
 if __name__ == "__main__":
     end_with_parent(signal.SIGKILL)
     work(Path(sys.argv[1]))
-    os._exit(0)  # all is written; the threads that gloo leaves behind can abort a process that ends in the usual way
+    os._exit(0)  # everything is written; gloo's remaining threads can abort a normal exit
