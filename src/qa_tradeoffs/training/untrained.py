@@ -17,7 +17,7 @@ from qa_tradeoffs.training.setup import Setup
 
 @dataclass(frozen=True)
 class Untrained:
-    """An untrained network and the windows of its first update.
+    """An untrained network and the windows of its first update, or of one process's share of them.
 
     ``loss``: their mean loss, in nats. ``guess``: that of equal probabilities for all tokens, the mean of ln(length);
     beside a teacher, who costs more, the most that it can be. ``windows``: how many they are. ``seconds``: of their
@@ -48,7 +48,8 @@ class Untrained:
 def look(network: Any, setup: Setup) -> Untrained:
     """The ``network`` as it is, which is not changed, on the windows of its first update. Raises StudyError."""
     recipe, windows, device = setup.recipe, setup.windows, setup.device
-    (rows,) = collation.Shuffled(len(windows.lengths), setup.seed).updates(recipe.batch_size, 1)
+    share = max(1, recipe.batch_size // setup.processes)
+    (rows,) = collation.Shuffled(len(windows.lengths), setup.seed).updates(share, 1)
     collator = collation.collator_for(network, windows, setup.pad_token_id, device)
     parts = replace(collator, lesson=setup.lesson)
     trains = network.training
@@ -61,6 +62,8 @@ def look(network: Any, setup: Setup) -> Untrained:
             devices.synchronize(device)
             took = time.monotonic() - began
         network.to("cpu").train(trains)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # other processes may train on it
     a_guess = np.log(windows.lengths[rows]).mean() * (setup.lesson.guess if setup.lesson else 1)
     updates = math.ceil(recipe.epochs * math.ceil(len(windows.lengths) / recipe.batch_size))
     return Untrained(sum(losses), float(a_guess), len(rows), took, updates)
