@@ -99,6 +99,20 @@ def test_a_line_has_what_is_done_and_how_long_the_rest_will_take(file, capsys, d
     assert capsys.readouterr().err.startswith(f"1-train  00:00  training {done}/{total}, {left} left |")
 
 
+@pytest.mark.parametrize(
+    ("done", "later", "shown"),
+    [
+        (240, 100.0, "240/900, 01:22 left, 03:02 for all |"),  # 82.5 s of its own, 100 s of those after it
+        (240, float("nan"), "240/900, 01:22 left |"),
+        (0, 100.0, "0/900, ? left |"),
+    ],
+)
+def test_the_line_says_how_long_all_that_follows_will_take_where_that_is_known(file, capsys, done, later, shown):
+    file.write_text(json.dumps({"label": "training", "done": done, "total": 900, "seconds": 30.0}))
+    progress._show("3/11 1-train", file, Finished(rounds=1), later)
+    assert capsys.readouterr().err.startswith(f"3/11 1-train  00:00  training {shown}")
+
+
 def test_a_terminal_is_left_clean_even_after_an_error(file, columns, monkeypatch):
     monkeypatch.setattr("sys.stderr", stderr := Terminal())
     with pytest.raises(ValueError, match="broken"), progress.shown_on_terminal("1-train", file):

@@ -9,7 +9,7 @@ from torchmetrics.functional.text import squad
 
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import scoring
-from qa_tradeoffs.evaluation.answers import Predictions
+from qa_tradeoffs.evaluation.answers import Predictions, Reading
 from qa_tradeoffs.metrics import no_answer
 from qa_tradeoffs.metrics.records import Record
 
@@ -192,13 +192,10 @@ def test_the_summary_shows_points_with_their_interval(scored):
     assert table.iloc[1].tolist() == ["f1", "60.00", "0.00 to 100.00", 3]
 
 
-def test_the_sample_has_the_least_and_the_most_probable_answers_each_once(scored):
-    table = scoring.sample(score_v2(), [*ANSWERABLE, UNANSWERABLE], n=1)
-    assert table.to_numpy().tolist() == [
-        ["Who wrote the second program?", "(no answer)", "(no answer)", "yes", 0.2],
-        ["When was the first program written?", "1843", "1843", "yes", 0.9],
-    ]
-    assert len(scoring.sample(scored, ANSWERABLE, n=4)) == 3
+def test_the_rules_name_how_questions_are_read_and_scored():
+    rules = scoring.rules(Reading(max_length=192, max_answer_tokens=12), "de")
+    assert (rules["max_length"], rules["max_answer_tokens"], rules["v2"]) == (192, 12, False)
+    assert "German" in rules["EM and F1 by"]
 
 
 def test_predictions_are_read_back_as_they_were(tmp_path):

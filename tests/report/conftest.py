@@ -66,13 +66,16 @@ def scored(f1: list[float], x: list[float], dearer: float = 1.0, standing: Any =
     )
 
 
+def luminance(colour: Any) -> float:
+    """Relative, 0 to 1: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
+    rgb = np.array(mpl.colors.to_rgb(colour))
+    return float(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+
+
 def contrast(one: Any, other: Any) -> float:
     """Of two colours: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio"""
-    rgb = np.array([mpl.colors.to_rgb(one), mpl.colors.to_rgb(other)])
-    dark, light = sorted(
-        np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
-    )
-    return float((light + 0.05) / (dark + 0.05))
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
 
 
 def texts(figure: Figure) -> list[str]:

@@ -60,12 +60,20 @@ def test_notebooks_are_stored_without_outputs(notebook):
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_are_thin(notebook):
     code, prose = cells(notebook, "code"), cells(notebook, "markdown")
-    assert statistics.median(len(cell.splitlines()) for cell in code) <= 5
+    assert statistics.median(len(cell.splitlines()) for cell in code) <= 3
     assert len(prose) >= len(code)
     for cell in code:
         assert not [
             node for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.For)
         ]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS[:4], ids=lambda path: path.stem)
+def test_imports_are_one_line_for_each_wing_in_one_cell(notebook):
+    (imports,) = [cell for cell in cells(notebook, "code") if re.search(r"^(from|import) ", cell, re.MULTILINE)]
+    own = [line.split()[1] for line in imports.splitlines() if "qa_tradeoffs" in line]
+    assert all(re.fullmatch(r"qa_tradeoffs\.[a-z]+", module) for module in own)
+    assert own == sorted(set(own))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -4,7 +4,8 @@ import functools
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from nbclient.exceptions import DeadKernelError
 from qa_tradeoffs.core import locks, progress
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
-from qa_tradeoffs.runs import execute
+from qa_tradeoffs.runs import execute, outlook
 
 PARAMETERS = "path: str = ''  # where the answer goes\nseed: int = 0"
 
@@ -157,6 +158,24 @@ def test_a_running_notebook_knows_where_to_report_progress(notebook, tmp_path, k
     execute.run(notebook(PARAMETERS), tmp_path / "out.ipynb", {})
     assert reported == [1]
     assert progress.VARIABLE not in execute.os.environ
+
+
+def test_the_terminal_shows_its_place_among_those_of_its_make(notebook, tmp_path, kernel, monkeypatch):
+    shown = []
+
+    @contextmanager
+    def watched(*what: Any) -> Iterator[None]:
+        shown.append(what)
+        yield
+
+    monkeypatch.setattr(progress, "shown_on_terminal", watched)
+    outputs = [str(tmp_path / name) for name in ("a.ipynb", "out.ipynb", "z.ipynb")]
+    (tmp_path / "expected").write_text(json.dumps({outputs[2]: 7.5}))
+    monkeypatch.setenv(outlook.VARIABLE, json.dumps({"notebooks": outputs, "expected": str(tmp_path / "expected")}))
+    kernel(lambda executed: None)
+    execute.run(notebook(PARAMETERS), tmp_path / "out.ipynb", {"seed": 3})
+    ((title, _, later),) = shown
+    assert (title, later) == ("2/3 small 3", 7.5)
 
 
 @pytest.mark.parametrize("text", [None, "{", "{}", "[]", "no notebook"])

@@ -29,9 +29,10 @@ def digests(study_of: Callable[..., config.Study]) -> Callable[..., dict[str, st
 
 
 def wings(stage: str) -> set[str]:
-    """The wings that a stage's notebook imports from, directly or through others."""
+    """The wings that a stage's notebook imports from, directly or through others, but to show what it computed."""
     source = "\n".join(inputs.code_cells(inputs.NOTEBOOKS[stage]))
-    return {path.parent.name for path in inputs.closure(inputs._imported(source))}
+    shown = () if stage == "analysis" else ("report",)
+    return {path.parent.name for path in inputs.closure(inputs._imported(source), without=shown)}
 
 
 def test_a_stage_s_code_is_all_that_its_notebook_imports():

@@ -5,6 +5,7 @@ the command that runs the notebook draws the bar on its terminal (``shown_on_ter
 """
 
 import json
+import math
 import os
 import sys
 import threading
@@ -20,8 +21,8 @@ LINES = "QA_TRADEOFFS_LINES"  # set where somebody waits at a terminal that is n
 _SECONDS_BETWEEN_REPORTS = 0.2
 _SECONDS_BETWEEN_DRAWINGS = 0.5
 _SECONDS_BETWEEN_LINES = 60.0
-# training step 240/900, 01:22 left |██▋       |
-_FORMAT = "{desc} {n_fmt}/{total_fmt}, {remaining} left |{bar}|"
+# training step 240/900, 01:22 left, 05:10 for all |██▋       |
+_FORMAT, _FOR_ALL = "{{desc}} {{n_fmt}}/{{total_fmt}}, {{remaining}} left{for_all} |{{bar}}|", ", {} for all"
 
 
 class Progress:
@@ -53,16 +54,17 @@ def counter(label: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def shown_on_terminal(title: str, file: Path) -> Iterator[None]:
+def shown_on_terminal(title: str, file: Path, later: float = math.nan) -> Iterator[None]:
     """While the block runs, show on the terminal what is reported into ``file``, with the time since it began.
 
+    ``later``: seconds expected of what comes after the block; NaN where there is nothing to expect, or to know.
     Without a terminal on stderr, nothing is printed; but where the variable ``LINES`` is set, a whole line a minute.
     """
     if not sys.stderr.isatty() and not os.environ.get(LINES):
         yield
         return
     finished = threading.Event()
-    display = threading.Thread(target=_show, args=(title, file, finished), daemon=True)
+    display = threading.Thread(target=_show, args=(title, file, finished, later), daemon=True)
     display.start()
     try:
         yield
@@ -71,7 +73,7 @@ def shown_on_terminal(title: str, file: Path) -> Iterator[None]:
         display.join()
 
 
-def _show(title: str, file: Path, finished: threading.Event) -> None:
+def _show(title: str, file: Path, finished: threading.Event, later: float = math.nan) -> None:
     """Redraw one line of the terminal, or print lines where there is none, until ``finished``."""
     began, terminal, columns, wait = time.monotonic(), sys.stderr.isatty(), None, 0.0
     draw = tqdm.status_printer(sys.stderr) if terminal else lambda text: print(text, file=sys.stderr, flush=True)
@@ -81,8 +83,11 @@ def _show(title: str, file: Path, finished: threading.Event) -> None:
         heading = f"{title}  {tqdm.format_interval(time.monotonic() - began)}  "
         try:
             state = json.loads(file.read_text())
-            counts = (state["done"], state["total"], state["seconds"])
-            draw(tqdm.format_meter(*counts, columns, prefix=heading + state["label"], bar_format=_FORMAT))
+            counts = done, total, seconds = state["done"], state["total"], state["seconds"]
+            left = later + (total - done) * seconds / done if done else math.nan
+            for_all = "" if math.isnan(left) else _FOR_ALL.format(tqdm.format_interval(left))
+            shape = _FORMAT.format(for_all=for_all)
+            draw(tqdm.format_meter(*counts, columns, prefix=heading + state["label"], bar_format=shape))
         except (OSError, ValueError):  # nothing is reported yet
             draw(f"{heading}starting"[:columns])
         wait = _SECONDS_BETWEEN_DRAWINGS if terminal else _SECONDS_BETWEEN_LINES

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from qa_tradeoffs.core.files import written_atomically
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.evaluation import baseline
-from qa_tradeoffs.evaluation.answers import Predictions
+from qa_tradeoffs.evaluation.answers import Predictions, Reading
 from qa_tradeoffs.metrics import languages, squad
 from qa_tradeoffs.metrics.estimates import Clusters
 from qa_tradeoffs.metrics.languages import OFFICIAL
@@ -19,12 +20,15 @@ from qa_tradeoffs.metrics.no_answer import Threshold
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.study.config import Study
 
-_NO_ANSWER = "(no answer)"
-
 
 def language(study: Study, examples: Sequence[Example]) -> str:
     """The language whose rules split words: the study's, or the one detected from the references' script."""
     return study.evaluation.language or languages.detect(text for example in examples for text in example.answers)
+
+
+def rules(reading: Reading, language: str) -> dict[str, Any]:
+    """How questions are read, answers chosen and scored, for a reader."""
+    return asdict(reading) | {"EM and F1 by": languages.in_words(language)}
 
 
 def score(
@@ -142,18 +146,6 @@ def summary(records: Sequence[Record]) -> pd.DataFrame:
             for record in records
         ]
     )
-
-
-def sample(frame: pd.DataFrame, examples: Sequence[Example], n: int = 4) -> pd.DataFrame:
-    """The ``n`` least and ``n`` most probable answers with their questions and references, for a reader."""
-    joined = frame.assign(
-        question=[example.question for example in examples],
-        reference=[example.answers[0] if example.answers else _NO_ANSWER for example in examples],
-        prediction=frame["prediction"].replace("", _NO_ANSWER),
-    ).sort_values("probability", kind="stable")
-    chosen = pd.concat([joined.head(n), joined.tail(n)]).drop_duplicates("id")
-    chosen["right"] = chosen["exact_match"].map({1.0: "yes", 0.0: "no"})
-    return chosen[["question", "prediction", "reference", "right", "probability"]]
 
 
 def write_predictions(frame: pd.DataFrame, path: Path) -> None:

@@ -21,7 +21,7 @@ from qa_tradeoffs.core.documents import one_line, parse_yaml, quoted
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT, enough_disk_for
 from qa_tradeoffs.core.locks import end_with_parent, locked
-from qa_tradeoffs.runs import graph, inputs
+from qa_tradeoffs.runs import graph, inputs, outlook
 from qa_tradeoffs.runs.notebooks import DeadKernelError, papermill
 from qa_tradeoffs.runs.selection import selected
 from qa_tradeoffs.study import config
@@ -52,9 +52,10 @@ def _execute(notebook: Path, partial: Path, parameters: Mapping[str, Any]) -> No
         # Results are on disk by the end, and a kernel that is interrupted at work complains about its sockets.
         settings = Config({"KernelManager": sockets, "NotebookClient": {"shutdown_kernel": "immediate"}})
         variables = {progress.VARIABLE: report, "JUPYTER_RUNTIME_DIR": folder}
+        place, later = outlook.of(partial.with_name(partial.name.removeprefix("partial-")))
         title = " ".join([notebook.stem, *(str(parameters[key]) for key in ("model", "seed") if key in parameters)])
         try:
-            with mock.patch.dict(os.environ, variables), progress.shown_on_terminal(title, Path(report)):
+            with mock.patch.dict(os.environ, variables), progress.shown_on_terminal(place + title, Path(report), later):
                 papermill.execute_notebook(
                     str(notebook), str(partial), dict(parameters), cwd=str(ROOT), progress_bar=False, log_output=False,
                     config=settings,

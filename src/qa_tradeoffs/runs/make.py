@@ -12,13 +12,15 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from qa_tradeoffs.core import progress
 from qa_tradeoffs.core.errors import exit_cleanly
 from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.locks import end_with_parent, locked, others
-from qa_tradeoffs.runs import compare, graph, rules
+from qa_tradeoffs.runs import compare, graph, outlook, rules
 from qa_tradeoffs.runs.paths import RunPaths, relative
 from qa_tradeoffs.runs.selection import Selection, selected
 
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _make(chosen: Selection, goals: list[str]) -> int:
     """Print what is repeated and why, and what remains to be done; then do it."""
-    *measured, _, report = graph.stages(chosen)
+    *measured, analysis, report = graph.stages(chosen)
     waiting = [stage for stage in measured if stage.stale]
     if waiting and (stands := chosen.study.defaults()):
         print(f"defaults: {stands}", flush=True)
@@ -62,7 +64,8 @@ def _make(chosen: Selection, goals: list[str]) -> int:
         run = str(relative(chosen.run.folder))
         if refused := _python("qa_tradeoffs.runs.plan", "--before-start", RUN=run):
             return refused  # wrong data, or too little disk space
-    code = _child(chosen, goals)
+    on_a_terminal = sys.stderr.isatty()
+    code = _child(chosen, goals, outlook.announced(chosen.run, [*measured, analysis], goals) if on_a_terminal else {})
     if code == 0 and {"all", "report", "publish"} & set(goals):
         report.write_record(report.inputs())
     return code
@@ -85,11 +88,11 @@ def _python(*words: str, **variables: str) -> int:
     return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, env=os.environ | variables).returncode
 
 
-def _child(chosen: Selection, goals: list[str]) -> int:
+def _child(chosen: Selection, goals: list[str], variables: Mapping[str, str] = MappingProxyType({})) -> int:
     """Run make on the current rules; both processes end together."""
     makefile = chosen.run.folder / "rules.mk"
     write_text(makefile, rules.makefile(chosen))
-    environment = dict(os.environ)
+    environment = os.environ | variables
     if chosen.launch and sys.stderr.isatty():  # no notebook has this terminal: each prints its own lines
         environment[progress.LINES] = "1"
     with subprocess.Popen(

@@ -20,7 +20,7 @@ from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.metrics import costs
 from qa_tradeoffs.models import devices, precisions
-from qa_tradeoffs.runs import graph
+from qa_tradeoffs.runs import graph, outlook
 from qa_tradeoffs.runs.forecast import UnknownSizeError, forecast
 from qa_tradeoffs.runs.selection import Selection, selected
 from qa_tradeoffs.study import prices
@@ -91,6 +91,15 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
     )
 
 
+def expected(chosen: Selection, needs: pd.DataFrame) -> dict[Path, float]:
+    """Seconds of each notebook, NaN where they are not known; the analysis takes next to none."""
+    seconds = {}
+    for stage in graph.stages(chosen)[:-1]:
+        own = needs.at[stage.slug, stage.name] if stage.slug else needs["compare"].sum(skipna=False)
+        seconds[stage.notebook] = 0.0 if stage.name == "analysis" else float(own)
+    return seconds
+
+
 def check_disk(needed: float, folder: Path) -> None:
     """Refuse a study whose files do not fit on the disk. Raises StudyError."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
@@ -142,6 +151,7 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
             print(f"no forecast: {error}")
         else:
             print(line(chosen, needs), flush=True)
+            outlook.write_expected(chosen.run, expected(chosen, needs))
         return
     if price := variables.get("PRICE"):
         chosen = replace(chosen, study=chosen.study.model_copy(update={"price": price}))

@@ -1,0 +1,74 @@
+"""What can be seen of a training before its first update: the loss of the untrained network, and the time to expect."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from qa_tradeoffs.core.words import counted, seconds
+from qa_tradeoffs.metrics.flops import TRAINING_OVER_FORWARD
+from qa_tradeoffs.models import devices, precisions
+from qa_tradeoffs.training import collation
+from qa_tradeoffs.training.setup import Setup
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """An untrained network and the windows of its first update, or of one process's share of them.
+
+    ``loss``: their mean loss, in nats. ``guess``: that of equal probabilities for all tokens, the mean of ln(length);
+    beside a teacher, who costs more, the most that it can be. ``windows``: how many they are. ``seconds``: of their
+    forward pass. ``updates``: what the recipe asks for, if training does not stop early.
+    """
+
+    loss: float
+    guess: float
+    windows: int
+    seconds: float
+    updates: int
+
+    @property
+    def expected_seconds(self) -> float:
+        """Of the whole training, at three forward passes an update; dropout and the optimizer come on top."""
+        return TRAINING_OVER_FORWARD * self.seconds * self.updates
+
+    def summary(self) -> dict[str, str]:
+        """For a reader."""
+        return {
+            "loss of the untrained network": f"{self.loss:.2f} nats, the mean of {counted(self.windows, 'window')}",
+            "mean ln of their lengths": f"{self.guess:.2f} nats",
+            "updates to make": f"{self.updates:,}",
+            "expected minutes": f"{self.expected_seconds / 60:.1f} ({seconds(self.expected_seconds)})",
+        }
+
+
+def look(network: Any, setup: Setup) -> Untrained:
+    """The ``network`` as it is, which is not changed, on the windows of its first update. Raises StudyError."""
+    recipe, windows, device = setup.recipe, setup.windows, setup.device
+    share = max(1, recipe.batch_size // setup.processes)
+    (rows,) = collation.Shuffled(len(windows.lengths), setup.seed).updates(share, 1)
+    collator = collation.collator_for(network, windows, setup.pad_token_id, device)
+    parts = replace(collator, lesson=setup.lesson)
+    trains = network.training
+    with devices.enough_memory(otherwise=recipe.too_large), torch.no_grad():
+        network.to(device).eval()
+        for _ in range(2):  # the first call fills caches
+            began = time.monotonic()
+            with precisions.autocast(device, setup.precision(network)):
+                losses = [_loss(network, part, setup) for part in parts(rows.tolist())["parts"]]
+            devices.synchronize(device)
+            took = time.monotonic() - began
+        network.to("cpu").train(trains)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # other processes may train on it
+    a_guess = np.log(windows.lengths[rows]).mean() * (setup.lesson.guess if setup.lesson else 1)
+    updates = math.ceil(recipe.epochs * math.ceil(len(windows.lengths) / recipe.batch_size))
+    return Untrained(sum(losses), float(a_guess), len(rows), took, updates)
+
+
+def _loss(network: Any, part: dict[str, Any], setup: Setup) -> float:
+    moved = {key: value.to(setup.device) if torch.is_tensor(value) else value for key, value in part.items()}
+    return float(collation.part_loss(network, moved, setup.recipe.label_smoothing, setup.lesson))
