@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from conftest import Checkout, answers_of
+from conftest import answers_of
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -87,6 +87,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     attached = new_markdown_cell(MARKDOWN, attachments=ATTACHED)
     links = display.links({"BERT": [("1", "hostile-1.html"), ("4", "5-analysis.html")]})
     write(run.folder / "5-analysis.ipynb", attached, own, new_code_cell("links", outputs=[shown(links)]))
+    for name in ("audit", "anomaly"):
+        write(run.folder / f"{name}.ipynb", attached, own)
     foreign = [
         new_output("stream", name="stdout", text=text),
         new_output("stream", name="stderr", text=text),
@@ -109,15 +111,24 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(params=["index of a study", "notebook of a study", "hostile index", "hostile notebook"])
+PAGES = {
+    "index of a study": "index.html",
+    "question of a study": "do-the-models-know-when-they-are-right.html",
+    "notebook of a study": "bert-seed-0-2-evaluate.html",
+    "hostile index": "index.html",
+    "hostile notebook": "hostile-1.html",
+    "hostile excursion": "audit.html",
+}
+
+
+@pytest.fixture(params=PAGES)
 def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     """A page of the tiny study's report, or of the hostile one; fails on any request and any complaint."""
-    name = request.param
-    if "study" in name:
-        checkout: Checkout = request.getfixturevalue("finished")
-        file = checkout.folder / "reports/tiny" / ("index.html" if "index" in name else "bert-seed-0-2-evaluate.html")
+    if "study" in request.param:
+        folder: Path = request.getfixturevalue("finished").folder / "reports/tiny"
     else:
-        file = request.getfixturevalue("hostile") / ("index.html" if "index" in name else "hostile-1.html")
+        folder = request.getfixturevalue("hostile")
+    file = folder / PAGES[request.param]
     context = browser.new_context(offline=True)
     opened = context.new_page()
     asked: list[str] = []
@@ -184,7 +195,7 @@ def test_every_link_leads_somewhere(page):
 
 
 def test_the_contents_name_every_section(page):
-    contents = page.locator("nav li").all_inner_texts()
+    contents = page.locator("nav ol li").all_inner_texts()
     assert contents == page.locator("h2").all_inner_texts()
 
 

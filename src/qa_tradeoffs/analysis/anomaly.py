@@ -19,6 +19,7 @@ from qa_tradeoffs.runs import results
 Records = Sequence[Record]
 
 PUBLISHED, CONTROL, REWRITTEN, BERT = "as published", "as published, again", "rewritten", "BERT"
+FAST_MASKS = "fast dropout masks"
 # The most that a ratio may be if the rewriting does what it is for: (work, variant, over, dropout).
 AIMS = {
     ("training_step", REWRITTEN, PUBLISHED, 0.0): 0.6,

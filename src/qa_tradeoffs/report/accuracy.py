@@ -6,43 +6,70 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
+from qa_tradeoffs.analysis import accuracy as analysis
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core.words import parameters, seconds, size, usd
+from qa_tradeoffs.core.words import usd
 from qa_tradeoffs.metrics import languages
 from qa_tradeoffs.report import charts, display
 
 
 def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]) -> display.Table:
-    """All models in numbers, with a verdict on F1 against that of lexical overlap, ``baseline``."""
+    """Scores of all models, against the best one, lexical overlap (``baseline``) and a perfect model."""
     caption = (
-        f"Models of the study '{collected.study.title}'. EM and F1 in points with 95 % intervals over "
-        f"{display.questions(collected.clusters)}; one question and fine-tuning (a step × its updates) as timed "
-        f"on this machine, side by side, at the price of {collected.price.machine}. Words are counted by "
-        f"{languages.in_words(collected.language)}."
+        f"Models of the study: EM and F1 in points, with 95 % intervals over {display.questions(collected.clusters)}. "
+        f"Words are counted by {languages.in_words(collected.language)}."
     )
     beyond = [models["f1_low"] > baseline["f1_high"], models["f1_high"] < baseline["f1_low"]]
     columns = {
         "model": models["model"],
         "EM": display.with_interval(models, "exact_match"),
         "F1": display.with_interval(models, "f1"),
-        "a perfect model, EM and F1": map(
-            "{:.1f} and {:.1f}".format, models["ceiling_exact_match"], models["ceiling_f1"]
-        ),
         "F1, lowest and highest seed": [
             f"{row.f1_seed_low:.1f}–{row.f1_seed_high:.1f} ({row.seeds})" if row.seeds > 1 else "one seed"
             for row in models.itertuples()
         ],
+        f"keeps {100 * collected.study.analysis.keeps:g} % of the best F1": _kept(collected, models),
         f"against lexical overlap, F1 {baseline['f1']:.1f}": np.select(beyond, ["higher", "lower"], "not significant"),
-        "parameters": models["parameters"].map(parameters),
-        "on disk": models["bytes"].map(size),
-        "one question": display.timed(models),
-        "fine-tuning": models["train_paid_seconds"].map(seconds),
-        "fine-tuning, USD": map(usd, models["train_usd_low"], models["train_usd_high"]),
-        "a million questions, USD": [usd(*pair) for pair in models["million_usd"]],
+        "a perfect model, EM and F1": map(
+            "{:.1f} and {:.1f}".format, models["ceiling_exact_match"], models["ceiling_f1"]
+        ),
     }
     if models["seeds"].max() == 1:
         del columns["F1, lowest and highest seed"]
     return display.table(columns, caption, data=models)
+
+
+def _kept(collected: Collected, models: pd.DataFrame) -> list[str]:
+    """'yes', 'no' or 'cannot be told' of each model; the best one and another way of computing a model are named so."""
+    kept = analysis.kept(collected).set_index("model")["verdict"].to_dict()
+    same = {collected.label(slug): collected.label(first) for slug, first in collected.same.items()}
+    return [kept.get(model, "the best" if same[model] == model else f"as {same[model]}") for model in models["model"]]
+
+
+def chart(models: pd.DataFrame, baseline: dict[str, float], colours: dict[str, Any]) -> display.Picture:
+    """F1 (filled) and EM (hollow) of every model with their intervals, and F1 of lexical overlap as a line."""
+    n = len(models)
+    figure, axes = plt.subplots(figsize=(charts.WIDTH, 1.2 + 0.4 * n))
+    for metric, shift, fill in (("f1", -0.13, "full"), ("exact_match", 0.13, "none")):
+        for i, row in enumerate(models.to_dict("records")):
+            colour = colours[row["model"]]
+            axes.plot([row[f"{metric}_low"], row[f"{metric}_high"]], [i + shift] * 2, color=colour)
+            axes.plot(
+                row[metric], i + shift, "o", color=colour, markersize=7,
+                markerfacecolor="white" if fill == "none" else colour,
+            )  # fmt: skip
+    axes.axvline(baseline["f1"], color="0.4", linestyle="--", linewidth=1)
+    axes.annotate(
+        "lexical overlap", (baseline["f1"], 0), xytext=(5, 0), textcoords="offset points", va="center", color="0.3",
+        fontsize="small",
+    )  # fmt: skip
+    axes.set_yticks(range(n), labels=[charts.name(model, colours) for model in models["model"]])
+    axes.set(xlabel="points (95 % interval over questions)", xlim=(0, 100), ylim=(n - 0.5, -0.5))
+    axes.grid(axis="y", visible=False)
+    named = [f"{row.model} F1 {row.f1:.1f}, EM {row.exact_match:.1f}" for row in models.itertuples()]
+    named.append(f"lexical overlap F1 {baseline['f1']:.1f}")
+    caption = "F1 (filled) and EM (hollow). The dashed line is the F1 of lexical overlap."
+    return display.figure(figure, "Dot chart of F1 and EM", named, caption)
 
 
 def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:

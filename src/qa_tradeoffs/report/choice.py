@@ -9,7 +9,6 @@ import pandas as pd
 from qa_tradeoffs.core.words import counted, listed, plain, points, seconds, signed, size, usd
 from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest, Gap
 from qa_tradeoffs.report import charts, display
-from qa_tradeoffs.study import config
 
 # What a model may need less of than another one, beside time: its column, and below which share it counts as less.
 _SAVINGS = {
@@ -22,7 +21,7 @@ _F1 = {
     "equal": "equal on every question",
     "not significant": "not significantly different",
 }
-_OVER_QUESTIONS = {"better": "higher over questions", "worse": "lower over questions"}  # of one training run each
+_OVER_QUESTIONS = {"better": "significantly higher over questions", "worse": "significantly lower over questions"}
 _TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
 _NAMED = 4  # models at most that a sentence names
 _CAPTION = (
@@ -42,18 +41,29 @@ _OF_ENGINES = (
 _NOT_LEARNED = " Triangle: not significantly above lexical overlap, and compared with none."
 
 
-def answer(
-    choices: pd.DataFrame, contest: Contest, study: config.Study, baseline: dict[str, float], n: int
-) -> list[str]:
-    """Which model is the most accurate, which the fastest and what it gives up, which are dominated; then the limits.
+def answer(choices: pd.DataFrame, contest: Contest, baseline: dict[str, float], n: int) -> list[str]:
+    """Three sentences at most: the most accurate model, the fastest and what it gives up, and what else matters most.
 
-    That is of the models that have learned the task; the others are named, and recommended to nobody.
-    ``choices`` and ``contest`` are those of the analysis, ``baseline`` is lexical overlap, n the number of questions.
+    That is a model that has not learned the task, else one that is good in both, else which are dominated. ``choices``
+    and ``contest`` are those of the analysis, ``baseline`` is lexical overlap, n the number of questions.
     """
     rows = choices.set_index("model", drop=False)
-    sentences = [*_comparison(rows[rows["learned"]], contest, n), *_not_learned(rows[~rows["learned"]], baseline)]
-    limits = " ".join(_limits(choices, study))
-    return [*sentences, limits] if limits else sentences
+    learned, others = rows[rows["learned"]], rows[~rows["learned"]]
+    sentences = _comparison(learned, contest, n)
+    if len(others):
+        return [*sentences, _not_learned(others, baseline)]
+    return [*sentences, *(_both(learned, contest) or _dominated(contest))[:1]]
+
+
+def limits(choices: pd.DataFrame) -> list[str]:
+    """What a reader could take the answer for, and must not."""
+    runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
+    if runs != 1:
+        return []
+    return [
+        "Each model was trained once, and F1 is compared over questions only: another training run may rank the models "
+        "differently."
+    ]
 
 
 def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
@@ -104,28 +114,37 @@ def chart(choices: pd.DataFrame) -> display.Picture:
 
 
 def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
-    """The models that have learned the task, compared; nothing where there is none."""
+    """The most accurate and the fastest of the models that have learned the task; nothing where there is none."""
     if rows.empty:
         return []
     best = _preferred(contest.models, rows)
     f1 = f"{points(*best[['f1', 'f1_low', 'f1_high']])} over {counted(n, 'question')}"
     if len(rows) == 1:
         return [f"{best['model']} is the only model to choose: F1 {f1}, {seconds(best['question'])} a question."]
-    sentences = [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
-    by: dict[str, list[str]] = {}
-    for model in contest.models:
-        if others := contest.dominators(model):
-            by.setdefault(_preferred(others, rows)["model"], []).append(model)
-    if by:
-        dominated = [f"{_some(m)} {'is' if len(m) == 1 else 'are'} dominated by {other}" for other, m in by.items()]
-        sentences.append(f"{'; '.join(dominated)}: not more accurate, and slower.")
-    return sentences
+    return [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
 
 
-def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> list[str]:
-    """Which models answer no better than lexical overlap, and what would help; nothing where there is none."""
-    if rows.empty:
+def _both(rows: pd.DataFrame, contest: Contest) -> list[str]:
+    """The model that none beats in either; nothing where there is none, or where it is best in both."""
+    leading = [model for model in contest.most_accurate() if model in contest.fastest()]
+    if len(rows) < 2 or not leading or rows["f1"].idxmax() == rows["question"].idxmin():
         return []
+    model = _preferred(leading, rows)
+    figures = f"F1 {model['f1']:.1f}, {seconds(model['question'])} a question"
+    return [f"{model['model']} is good in both: no model is significantly more accurate or faster ({figures})."]
+
+
+def _dominated(contest: Contest) -> list[str]:
+    """Which models are dominated; nothing where none is."""
+    models = [model for model in contest.models if contest.dominators(model)]
+    if not models:
+        return []
+    are = f"{len(models)} of {len(contest.models)} models {'is' if len(models) == 1 else 'are'} dominated"
+    return [f"{are}: for {_some(models)} another one is at least as accurate and significantly faster."]
+
+
+def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> str:
+    """Which models answer no better than lexical overlap, and what would help."""
     have, are, they = ("has", "is", "it is") if len(rows) == 1 else ("have", "are", "they are")
     named = listed([f"{model} (F1 {f1:.1f})" for model, f1 in rows["f1"].items()])
     helps = []
@@ -133,18 +152,18 @@ def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> list[str]:
         helps.append("more updates (`training.epochs`, or more questions) or another `training.learning_rate`")
     if rows["train_seconds"].isna().any():
         helps.append("a checkpoint that was fine-tuned on such questions")
-    return [
+    return (
         f"{named} {have} not learned the task yet and {are} not recommended: {they} not significantly above F1 "
         f"{baseline['f1']:.1f}, which lexical overlap reaches without any training. What would help: "
         f"{'; or '.join(helps)}."
-    ]
+    )
 
 
 def _most_accurate(best: str, f1: str, contest: Contest) -> str:
     alike = [other for other in contest.others(best) if contest.accuracy(best, other) != "better"]
     parts = _higher(best, contest)
     parts += [f"statistically indistinguishable from {_some(alike)}"] if alike else []
-    return f"{best} has the highest F1, {f1}: {', '.join(parts)}."
+    return f"{best} has the highest F1, {f1}: {' and '.join(parts)}."
 
 
 def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
@@ -157,32 +176,15 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
         how = f"{plain(times.value)} times as fast, {plain(times.low)} to {plain(times.high)}"
         time += f" against {seconds(best['question'])} of {rival} ({how})"
     if near := [other for other in contest.others(name) if contest.speed(name, other) == "not significant"]:
-        time += f", not significantly less than {_some(near)}"
+        time += f", but is not significantly faster than {_some(near)}"
     if name == rival:
         return f"{name} also takes the least time, {time}."
     gap = contest.gap(name, rival)
     return (
-        f"{name} takes the least time, {time}; against {rival}, its F1 is {_f1(gap)} ({signed(gap.estimate)} "
+        f"{name} takes the least time, {time}; compared with {rival}, its F1 is {_f1(gap)} ({signed(gap.estimate)} "
         f"points, 95 % interval {signed(gap.low)} to {signed(gap.high)}, corrected p = {gap.p_value:.2g} over "
         f"{gap.over})."
     )
-
-
-def _limits(choices: pd.DataFrame, study: config.Study) -> list[str]:
-    """What a reader could take the answer for, and must not."""
-    limits = []
-    runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
-    if runs == 1:
-        limits.append(
-            "Each model was trained once, and its F1 compared over questions only: another training run may rank them "
-            "otherwise."
-        )
-    if isinstance(study.data, config.GeneratedData):
-        limits.append(
-            "These are models on generated text: they show how the question is answered, not which model to take for "
-            "real text."
-        )
-    return limits
 
 
 def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:

@@ -108,7 +108,7 @@ def examples(splits: Sequence[Split]) -> display.Html:
         number = f"{len(split.cases)} of {split.n:,} questions" if split.n else "no question"
         title = f"{split.right} right, {split.wrong} wrong: {number}"
         folds.append(display.fold(title, *(_case(split, case) for case in split.cases)))
-    return display.together(*folds)
+    return display.of_data(*folds)
 
 
 def _by_slice(scores: pd.DataFrame, metric: str) -> pd.DataFrame:

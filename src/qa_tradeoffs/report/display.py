@@ -28,6 +28,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?")
 # The metadata of an output whose markup was made here. The report has no other markup.
 MADE_HERE = {"made_by": __name__}
+# The class of what holds text of the data set, and what stands in its place where that may not be published.
+OF_DATA = "of-data"
+LEFT_OUT = (
+    "Left out: questions, contexts and answers of the data set. To publish them, say publish_texts: true in the study "
+    "file."
+)
 
 
 def _plain(value: Any) -> Any:
@@ -135,6 +141,11 @@ def together(*parts: Html) -> Html:
 def fold(title: str, *parts: Html) -> Html:
     """The parts one below the other, behind a line that opens and closes them; works without a script."""
     return Html(_filled("fold", title, Markup(together(*parts).markup)))
+
+
+def of_data(*parts: Html) -> Html:
+    """The parts, marked as text of the data set: published only where the study allows it. Passages are marked."""
+    return Html(_filled("of_data", Markup(together(*parts).markup)))
 
 
 def passage(

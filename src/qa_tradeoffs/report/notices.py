@@ -1,34 +1,44 @@
-"""What a reader must know before the first number: the kind of study, what is left out, which runs failed."""
+"""What a reader must know: before the first number the kind of study and what failed, after the last the warnings."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from qa_tradeoffs.analysis import health, provenance, side_by_side
+from qa_tradeoffs.analysis import health, provenance, side_by_side, speed
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import listed
-from qa_tradeoffs.report import ceilings, display, lettering
+from qa_tradeoffs.report import ceilings, choice, display, lettering
+from qa_tradeoffs.report import speed as times
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
 
-def notices(collected: Collected, run: RunPaths) -> display.Html:
-    """All notices at the top of the report."""
+def first(collected: Collected, run: RunPaths) -> display.Html:
+    """What stands at the top of the report: which figures not to trust, and what was studied."""
     study = collected.study
     sentences = [
         *contended(side_by_side.contended(collected), sum(len(one.passes) for one in collected.comparison.works)),
-        kind_of_study(study, collected.slugs),
-        *([study.about] if study.about else []),
-        *defaults(study),
-        *left_out(study, collected.slugs, collected.seeds),
-        *own_recipes(collected),
-        *data_notes(collected),
         *health.stopped(collected, run),
         *health.notices(collected),
-        *ceilings.notices(collected),
-        *names_in_charts({slug: collected.label(slug) for slug in collected.slugs}),
+        kind_of_study(study, collected.slugs),
+        *([study.about] if study.about else []),
     ]
     return display.paragraphs(sentences, "notice")
+
+
+def warnings(collected: Collected, choices: pd.DataFrame) -> display.Html:
+    """What else limits the figures; ``choices`` are the models that the answer is about."""
+    sentences = [
+        *times.invalid(speed.invalid(collected)),
+        *choice.limits(choices),
+        *left_out(collected.study, collected.slugs, collected.seeds),
+        *own_recipes(collected),
+        *defaults(collected.study),
+        *ceilings.notices(collected),
+        *data_notes(collected),
+        *names_in_charts({slug: collected.label(slug) for slug in collected.slugs}),
+    ]
+    return display.paragraphs(sentences, "notice") if sentences else display.none("nothing unusual was found")
 
 
 def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
@@ -38,11 +48,8 @@ def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
     parts = ["generated text" if generated else f"real text{source}"]
     parts += ["some questions without an answer"] if study.data.v2 else []
     parts += [_weights([study.models[slug] for slug in slugs])]
-    warning = "It shows the method; it says nothing about these models' accuracy on SQuAD. " if generated else ""
-    return (
-        f"This study: {', '.join(parts)}. {warning}Memory was measured on untrained weights, which cost the same to "
-        "compute as trained ones."
-    )
+    warning = " It shows the method; it says nothing about these models' accuracy on SQuAD." if generated else ""
+    return f"This study: {', '.join(parts)}.{warning}"
 
 
 def defaults(study: config.Study) -> list[str]:

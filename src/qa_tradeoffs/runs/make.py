@@ -51,8 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _make(chosen: Selection, goals: list[str]) -> int:
     """Print what is repeated and why, and what is still to do; then do it."""
-    *measured, _, report = graph.stages(chosen)
-    waiting = [stage for stage in measured if stage.stale]
+    stages = graph.stages(chosen)
+    waiting = [stage for stage in stages if stage.name in graph.MEASURED and stage.stale]
     if waiting and (stands := chosen.study.defaults()):
         print(f"defaults: {stands}", flush=True)
     for stage in waiting:
@@ -64,7 +64,7 @@ def _make(chosen: Selection, goals: list[str]) -> int:
             return refused  # the disk has no room for it
     code = _child(chosen, goals)
     if code == 0 and {"all", "report", "publish"} & set(goals):
-        report.write_record(report.inputs())
+        stages[-1].write_record(stages[-1].inputs())
     return code
 
 

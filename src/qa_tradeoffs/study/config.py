@@ -63,7 +63,7 @@ def _engine(name: str) -> str:
 # What else lies in a run's folder, beside the folders of models.
 _TAKEN = frozenset(
     {"rules.mk", "comparison.json", "calls.parquet"}
-    | {f"{state}{name}.ipynb" for state in ("", "partial-") for name in ("4-compare", "5-analysis")}
+    | {f"{state}{name}.ipynb" for state in ("", "partial-") for name in ("4-compare", "5-analysis", "audit", "anomaly")}
 )
 # v2.0: training questions, of whole articles, to choose the no-answer threshold on instead. Left out of what a stage
 # depends on where it is not used, so that results of studies without it stay valid.
@@ -427,6 +427,9 @@ class Study(Section):
     compare: Compare = Compare()
     price: str = "gcp-n1-standard-2"
     traffic: Traffic | None = Field(default=None, exclude_if=lambda value: value is None)
+    publish_texts: bool = Field(
+        default=False, description="whether make publish shows questions, contexts and answers of the data"
+    )
 
     _file: Path = PrivateAttr(default=Path("study"))  # for messages
     _shared: Training | None = PrivateAttr(default=None)  # the recipe of all models, where `training` is that of one
