@@ -67,9 +67,9 @@ def test_differences_have_their_sign_and_their_verdict():
 
 def test_the_share_kept_names_the_best_model_and_the_share_asked_for():
     row = {"model": "B", "best": "A", "share": 98.76, "low": 97.0, "high": 100.54, "over": "questions"}
-    table = accuracy.kept(pd.DataFrame([row | {"verdict": "cannot be told"}]), 0.99)
+    table = accuracy.kept(pd.DataFrame([row | {"verdict": "inconclusive"}]), 0.99)
     assert table.cells.to_dict("records") == [
-        {"model": "B", "F1, per cent of A's": "98.8 (97.0–100.5)", "keeps at least 99 %": "cannot be told",
+        {"model": "B", "F1, per cent of A's": "98.8 (97.0–100.5)", "keeps at least 99 %": "inconclusive",
          "uncertainty over": "questions"}
     ]  # fmt: skip
     assert accuracy.kept(pd.DataFrame(), 0.99).markup.startswith("<p>None: ")
@@ -121,4 +121,4 @@ def test_a_students_gain_and_cost_are_in_a_row_and_what_is_not_known_is_said():
             "the same model without a teacher is not in this study", "", "",
         ],
     ]  # fmt: skip
-    assert "no model of this study learnt from a teacher" in accuracy.students(pd.DataFrame()).markup
+    assert "no model of this study has a teacher" in accuracy.students(pd.DataFrame()).markup

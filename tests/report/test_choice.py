@@ -56,7 +56,8 @@ class Case:
         return choice.table(self.table, self.contest, 1000).cells
 
     def conditions(self) -> list[str]:
-        return self.cells()["when to choose it"].tolist()
+        """Of A, B, …"""
+        return self.cells().sort_values("model")["when to choose it"].tolist()
 
 
 def test_the_answer_in_full():
@@ -66,16 +67,18 @@ def test_the_answer_in_full():
     assert case.answer() == [
         "A has the highest F1, 80.0 (79.0–81.0) over 1,000 questions: significantly higher over questions than B and "
         "C.",
-        "B takes the least time, 100 ms a question against 200 ms of A (2.00 times as fast, 1.80 to 2.20); compared "
-        "with A, its F1 is significantly lower over questions (-2.0 points, 95 % interval -3.0 to -1.0, corrected p = "
-        "0.01 over questions).",
+        "B takes the least time, 100 ms a question, 2.00 times as fast as A (1.80 to 2.20); compared with A, its F1 is "
+        "significantly lower over questions (-2.0 points, -3.0 to -1.0).",
         "1 of 3 models is dominated: for C another one is at least as accurate and significantly faster.",
     ]
     assert case.conditions() == [
-        "Choose it for accuracy: F1 significantly higher over questions than B and C.",
-        "Choose it for time: F1 significantly higher over questions than C and significantly faster than A and C.",
-        "Dominated by B: F1 significantly higher over questions, significantly faster.",
+        "Choose it for accuracy: its F1 is significantly higher over questions than B and C.",
+        "Choose it for time: its F1 is significantly higher over questions than C, and it is significantly faster than "
+        "A and C.",
+        "Dominated by B: its F1 is significantly higher over questions, and it is significantly faster.",
     ]
+    assert case.cells()["model"].tolist() == ["A", "B", "C"]
+    assert Case([76, 80], [200, 100], {"AB": AHEAD.reversed()}).cells()["model"].tolist() == ["B", "A"]
 
 
 @pytest.mark.parametrize(
@@ -102,9 +105,9 @@ def test_an_answer_never_has_more_than_three_sentences(learned):
 @pytest.mark.parametrize(
     ("gap", "verdict", "figures"),
     [
-        (NEAR, "indistinguishable from B.", "not significantly different (-0.5 points, 95 % interval -2.0 to +1.0"),
+        (NEAR, "indistinguishable from B.", "not significantly different (-0.5 points, -2.0 to +1.0)"),
         (ALIKE, "indistinguishable from A.", ""),
-        (Gap(2.0, 0.5, 3.5, 0.2), "indistinguishable from B.", "-3.5 to -0.5, corrected p = 0.2 over questions)."),
+        (Gap(2.0, 0.5, 3.5, 0.2), "indistinguishable from B.", "(-2.0 points, -3.5 to -0.5)."),
     ],
 )
 def test_a_lead_that_is_not_significant_is_named_so_with_its_interval(gap, verdict, figures):
@@ -128,13 +131,13 @@ def test_a_time_that_is_not_significantly_less_has_no_ratio():
     [
         ([80, 78], [200, 100], {"AB": AHEAD}, ["Choose it for accuracy:", "Choose it for time:"]),
         ([80, 78], [100, 200], {"AB": AHEAD}, ["Choose it for accuracy or time:", "Dominated by A"]),
-        ([80.5, 80], [200, 100], {"AB": NEAR}, ["Rather B", "Choose it for accuracy or time:"]),
+        ([80.5, 80], [200, 100], {"AB": NEAR}, ["Prefer B", "Choose it for accuracy or time:"]),
         ([80.5, 80], [100, 105], {"AB": NEAR}, ["Choose it for accuracy or time:"] * 2),
-        ([80, 78], [105, 100], {"AB": AHEAD}, ["Choose it for accuracy or time:", "Rather A"]),
+        ([80, 78], [105, 100], {"AB": AHEAD}, ["Choose it for accuracy or time:", "Prefer A"]),
         ([80, 80], [200, 100], {"AB": ALIKE}, ["Dominated by B", "Choose it for accuracy or time:"]),
         (
             [80, 79, 78], [300, 200, 100], {"AB": NEAR, "BC": NEAR, "AC": AHEAD},
-            ["Rather B", "Rather C", "Choose it for time:"],
+            ["Prefer B", "Prefer C", "Choose it for time:"],
         ),
         (
             [82, 80, 78], [300, 200, 100], {"AB": AHEAD, "BC": AHEAD, "AC": Gap(4, 3, 5, 0.01, RUNS)},
@@ -154,7 +157,7 @@ def test_when_to_choose_which_follows_from_what_is_significant(f1, ms, gaps, lea
     [
         ({"bytes": [2**21, 2**20], "train_usd_low": [2.0, 1.0]}, "only for smaller weights and cheaper fine-tuning."),
         ({"train_usd_low": [2.0, None]}, "only for cheaper fine-tuning."),  # it came fine-tuned
-        ({"bytes": [1000, 995], "train_usd_low": [2.0, 1.9]}, "significantly faster."),  # within the error
+        ({"bytes": [1000, 995], "train_usd_low": [2.0, 1.9]}, "it is significantly faster."),  # within the error
     ],
 )
 def test_what_a_dominated_model_still_has_for_it(columns, reasons):

@@ -80,7 +80,7 @@ def test_the_chart_of_slices_is_small_and_described_and_none_where_all_are_too_s
 def test_agreement_shows_what_an_ideal_choice_would_gain():
     answers = answers_of([question(i) for i in range(100)], {"A": [[1, 1, 0, 0] * 25], "B": [[1, 0, 1, 0] * 25]})
     row = differences.agreement_table(agreement.table(answers)).cells.iloc[0]
-    assert row["either right"].startswith("75.0 (6") and row["over the better one"] == "+25.0"
+    assert row["either right"].startswith("75.0 (6") and row["gain over the better one"] == "+25.0"
     assert row["same answer"].startswith("50.0 (")
     assert "<table" not in differences.agreement_table(agreement.table(answers_of([question(0)], {"A": [[1]]}))).markup
 

@@ -52,7 +52,7 @@ def test_what_the_study_file_leaves_out_is_named_with_what_stands_for_it(study_o
     assert notices.defaults(whole) == []
     given = whole.model_dump(mode="json", exclude={"price"})
     assert notices.defaults(Study.model_validate(given)) == [
-        "The study file leaves to their defaults price: gcp-n1-standard-2, whatever this machine costs."
+        "Not set in the study file, so defaults apply: price: gcp-n1-standard-2, whatever this machine costs."
     ]
 
 

@@ -64,15 +64,15 @@ def test_one_model_has_its_times_and_no_ratio():
     assert cells.to_numpy().tolist() == [["BERT", "100.0 M", "1.0 MiB", "200 ms (contended)", "60.0 min"]]
 
 
-def test_the_chart_of_a_question_has_a_point_a_model_and_a_panel_for_full_size():
-    chart = speed.questions_chart(MODELS, savings(), COLOURS | {"SqueezeBERT": "b"})
+def test_the_chart_of_a_question_has_a_point_a_model_and_a_panel_a_kind_of_networks():
+    colours = COLOURS | {"SqueezeBERT": "b"}
+    chart = speed.questions_chart({"own": MODELS}, colours)
     (axes,) = chart.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["BERT", "DistilBERT", "SqueezeBERT"]
     points = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
     assert points == pytest.approx([0.2, 0.1, 0.19])
-    assert axes.get_xscale() == "linear"
-    full = savings(DistilBERT=(0.1, 3.0, "faster"), SqueezeBERT=(0.2, 3.0, "faster"))
-    both = speed.questions_chart(MODELS, full, COLOURS | {"SqueezeBERT": "b"})
+    far = MODELS.assign(question=[3.0, 0.1, 0.2], question_high=[3.3, 0.11, 0.22])
+    both = speed.questions_chart({"own": MODELS, "full size": far}, colours)
     assert [axes.get_xscale() for axes in both.figure.axes] == ["linear", "log"]
     assert "full size, BERT 3.00 s, DistilBERT 100 ms, SqueezeBERT 200 ms" in both.alt
 

@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis import accuracy as analysis
 from qa_tradeoffs.analysis.collected import Collected
-from qa_tradeoffs.core.words import usd
+from qa_tradeoffs.core.words import points, usd
 from qa_tradeoffs.metrics import languages
 from qa_tradeoffs.report import charts, display
 
@@ -40,7 +40,7 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
 
 
 def _kept(collected: Collected, models: pd.DataFrame) -> list[str]:
-    """'yes', 'no' or 'cannot be told' of each model; the best one and another way of computing a model are named so."""
+    """'yes', 'no' or 'inconclusive' of each model; the best one and another way of computing a model are named so."""
     kept = analysis.kept(collected).set_index("model")["verdict"].to_dict()
     same = {collected.label(slug): collected.label(first) for slug, first in collected.same.items()}
     return [kept.get(model, "the best" if same[model] == model else f"as {same[model]}") for model in models["model"]]
@@ -48,16 +48,14 @@ def _kept(collected: Collected, models: pd.DataFrame) -> list[str]:
 
 def chart(models: pd.DataFrame, baseline: dict[str, float], colours: dict[str, Any]) -> display.Picture:
     """F1 (filled) and EM (hollow) of every model with their intervals, and F1 of lexical overlap as a line."""
-    n = len(models)
+    n, hover = len(models), list[display.Point]()
     figure, axes = plt.subplots(figsize=(charts.WIDTH, 1.2 + 0.4 * n))
-    for metric, shift, fill in (("f1", -0.13, "full"), ("exact_match", 0.13, "none")):
+    for metric, name, y, hollow in (("f1", "F1", -0.13, False), ("exact_match", "EM", 0.13, True)):
         for i, row in enumerate(models.to_dict("records")):
-            colour = colours[row["model"]]
-            axes.plot([row[f"{metric}_low"], row[f"{metric}_high"]], [i + shift] * 2, color=colour)
-            axes.plot(
-                row[metric], i + shift, "o", color=colour, markersize=7,
-                markerfacecolor="white" if fill == "none" else colour,
-            )  # fmt: skip
+            colour, value = colours[row["model"]], [row[f"{metric}{end}"] for end in ("", "_low", "_high")]
+            axes.plot(value[1:], [i + y] * 2, color=colour)
+            axes.plot(value[0], i + y, "o", color=colour, markersize=7, markerfacecolor="white" if hollow else colour)
+            hover.append(display.Point(axes, value[0], i + y, f"{row['model']}: {name} {points(*value)}"))
     axes.axvline(baseline["f1"], color="0.4", linestyle="--", linewidth=1)
     axes.annotate(
         "lexical overlap", (baseline["f1"], 0), xytext=(5, 0), textcoords="offset points", va="center", color="0.3",
@@ -69,7 +67,7 @@ def chart(models: pd.DataFrame, baseline: dict[str, float], colours: dict[str, A
     named = [f"{row.model} F1 {row.f1:.1f}, EM {row.exact_match:.1f}" for row in models.itertuples()]
     named.append(f"lexical overlap F1 {baseline['f1']:.1f}")
     caption = "F1 (filled) and EM (hollow). The dashed line is the F1 of lexical overlap."
-    return display.figure(figure, "Dot chart of F1 and EM", named, caption)
+    return display.figure(figure, "Dot chart of F1 and EM", named, caption, hover)
 
 
 def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:
@@ -82,7 +80,7 @@ def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:
         columns[f"{name}, verdict"] = gaps["verdict"]
         columns[f"{name}, detectable"] = gaps["detectable"].map("{:.1f}".format)
     both = f1.merge(exact_match, on=["model", "other"], suffixes=("_f1", "_exact_match"))
-    return display.table(columns | _over(f1), "Paired by question, in points; 95 % intervals", both)
+    return display.table(columns | _over(f1), "Differences in points, paired by question, with 95 % intervals", both)
 
 
 def kept(kept: pd.DataFrame, keeps: float) -> display.Html:
@@ -95,44 +93,44 @@ def kept(kept: pd.DataFrame, keeps: float) -> display.Html:
         f"F1, per cent of {best}'s": [f"{row.share:.1f} ({row.low:.1f}–{row.high:.1f})" for row in kept.itertuples()],
         f"keeps at least {100 * keeps:g} %": kept["verdict"],
     }
-    caption = f"Share of the F1 of {best}, with intervals at 95 % for all rows together"
+    caption = f"Share of the F1 of {best}; the intervals hold for all rows together at 95 %"
     return display.table(columns | _over(kept), caption, kept)
 
 
 def variants(variants: pd.DataFrame) -> display.Html:
     """Whether a model that is another one, computed in another way, gives the same answers."""
     if variants.empty:
-        return display.none("every model of this study is one of its own")
+        return display.none("no two models of this study are the same one")
     columns = {
         "model": variants["model"],
-        "is": variants["of"],
+        "same model as": variants["of"],
         "answers of each": variants["answers"],
         "verdict": variants["verdict"],
         "F1 difference": display.signed_interval(variants["f1_difference"], variants["low"], variants["high"]),
     }
-    return display.table(columns | _over(variants), "One model, computed in two ways; F1 in points", variants)
+    return display.table(columns | _over(variants), "One model, computed in two ways; F1 in points, with 95 % intervals", variants)
 
 
 def students(students: pd.DataFrame) -> display.Html:
     """What a teacher brought each of its students, and what it cost."""
     if students.empty:
-        return display.none("no model of this study learnt from a teacher")
+        return display.none("no model of this study has a teacher")
     gains = display.signed_interval(students["f1_difference"], students["low"], students["high"])
     missing = "the same model without a teacher is not in this study"
     columns = {
         "model": students["model"],
         "teacher": students["teacher"],
-        "fine-tuning, USD, if the teacher is there": map(usd, students["there_usd_low"], students["there_usd_high"]),
-        "with the teacher's training": [
+        "fine-tuning, USD, if the teacher exists": map(usd, students["there_usd_low"], students["there_usd_high"]),
+        "including the teacher's training": [
             "the teacher came fine-tuned" if pd.isna(row.once_usd_low) else usd(row.once_usd_low, row.once_usd_high)
             for row in students.itertuples()
         ],
-        "F1 over it without a teacher": [
+        "F1 less that without a teacher": [
             gain if alone else missing for gain, alone in zip(gains, students["alone"], strict=True)
         ],
         "verdict": students["verdict"],
     }
-    caption = "Models with a teacher: F1 paired by question, in points, 95 % intervals, p values after Holm"
+    caption = "Models with a teacher: F1 in points, paired by question, with 95 % intervals; p values are corrected (Holm)"
     return display.table(columns | _over(students), caption, students)
 
 
@@ -147,7 +145,7 @@ def runs(runs: pd.DataFrame) -> display.Table:
         "95 % t interval": map("{:.1f} to {:.1f}".format, runs["low"], runs["high"]),
         "lowest and highest": map("{:.1f} to {:.1f}".format, runs["lowest"], runs["highest"]),
     }
-    return display.table(columns, "Spread over training runs, in points; over these questions only", data=runs)
+    return display.table(columns, "Spread between training runs, in points, on these questions", data=runs)
 
 
 def _over(rows: pd.DataFrame) -> dict[str, Any]:
@@ -172,4 +170,4 @@ def loss_chart(losses: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     means = losses.groupby(["model", "seed"], sort=False)["loss"].agg(["first", "last"])
     means = means.groupby("model", sort=False).mean()
     named = [f"{model} from {row['first']:.2f} to {row['last']:.2f}" for model, row in means.iterrows()]
-    return display.figure(figure, "Line chart of training losses", named, "Training loss; every seed is a line.")
+    return display.figure(figure, "Line chart of training losses", named, "Training loss. Each line is one training run.")

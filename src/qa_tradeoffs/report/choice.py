@@ -22,23 +22,22 @@ _F1 = {
     "not significant": "not significantly different",
 }
 _OVER_QUESTIONS = {"better": "significantly higher over questions", "worse": "significantly lower over questions"}
-_TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
+_TIME = {"better": "it is significantly faster", "not significant": "its time is not significantly different"}
 _NAMED = 4  # models at most that a sentence names
 _CAPTION = (
     "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
-    f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}) or in time "
-    "(ratio over passes in which both were timed in turn, corrected alike); the grey line joins them. Hollow: may be "
-    "on it; the differences are not significant. Cross: dominated, another model is as accurate and significantly "
-    "faster."
+    "significantly better than every other model in F1 or in time; the grey line joins them. Hollow: may be on the "
+    "front, the differences are not significant. Cross: dominated, another model is at least as accurate and "
+    f"significantly faster. P values are corrected; below {SIGNIFICANT} is significant."
 )
 _OF_ENGINES = (
     "F1 against the time of one question, both of the networks that were scored: a colour for each model, a shape for "
-    "each engine. Filled and large: on the Pareto front, significantly better than every other point in F1 (paired by "
-    f"question, corrected p < {SIGNIFICANT}) or in time (ratio over passes in which both were timed in turn, corrected "
-    "alike); the grey line joins them. Hollow: may be on it; the differences are not significant. Small and pale: "
-    "dominated, another point is as accurate and significantly faster."
+    "each engine. Filled and large: on the Pareto front, significantly better than every other point in F1 or in time; "
+    "the grey line joins them. Hollow: may be on the front, the differences are not significant. Small and pale: "
+    f"dominated, another point is at least as accurate and significantly faster. P values are corrected; below "
+    f"{SIGNIFICANT} is significant."
 )
-_NOT_LEARNED = " Triangle: not significantly above lexical overlap, and compared with none."
+_NOT_LEARNED = " Triangle: not significantly above lexical overlap, so compared with none."
 
 
 def answer(choices: pd.DataFrame, contest: Contest, baseline: dict[str, float], n: int) -> list[str]:
@@ -67,21 +66,23 @@ def limits(choices: pd.DataFrame) -> list[str]:
 
 
 def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
-    """When to choose which model, one row per model."""
-    # One that came fine-tuned cost nothing to train here.
-    rows = choices.set_index("model", drop=False).fillna({"train_usd_low": 0.0})
+    """When to choose which model: one row per model, first those to choose, last those that are dominated."""
+    rows = choices.assign(rank=[_rank(row, contest) for _, row in choices.iterrows()])
+    rows = rows.sort_values("rank", kind="stable").set_index("model", drop=False)
+    rows = rows.fillna({"train_usd_low": 0.0})  # one that came fine-tuned cost nothing to train here
+    trained = choices.set_index("model").loc[rows.index]
     columns = {
-        "model": choices["model"],
+        "model": rows["model"],
         "when to choose it": [_condition(row, rows, contest) for _, row in rows.iterrows()],
-        "F1": display.with_interval(choices, "f1"),
-        "one question": display.timed(choices),
-        "a million questions, USD": [usd(*pair) for pair in choices["million_usd"]],
-        "fine-tuning, USD": map(usd, choices["train_usd_low"], choices["train_usd_high"]),
-        "weights": choices["bytes"].map(size),
+        "F1": display.with_interval(rows, "f1"),
+        "one question": display.timed(rows),
+        "a million questions, USD": [usd(*pair) for pair in rows["million_usd"]],
+        "fine-tuning, USD": map(usd, trained["train_usd_low"], trained["train_usd_high"]),
+        "weights": rows["bytes"].map(size),
     }
     caption = (
-        f"When to choose which model, for this study's data. F1 in points with 95 % intervals over "
-        f"{counted(n, 'question')}; time is that of a question answered alone, all models in turn on this machine."
+        f"When to choose which model, for this study's data. F1 in points, with 95 % intervals over "
+        f"{counted(n, 'question')}. Time is that of one question, answered alone; all models were timed in turn."
     )
     return display.table(columns, caption)
 
@@ -110,7 +111,11 @@ def chart(choices: pd.DataFrame) -> display.Picture:
     ]
     several = "engine" in drawn and drawn["engine"].nunique() > 1
     caption = (_OF_ENGINES if several else _CAPTION) + (_NOT_LEARNED if "not learned" in set(drawn["standing"]) else "")
-    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption)
+    figures = [
+        display.Point(axes, row.x, row.f1, f"{row.model}: {seconds(row.question)}, F1 {points(row.f1, row.f1_low, row.f1_high)}")
+        for row in drawn.itertuples()
+    ]
+    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption, figures)
 
 
 def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
@@ -170,21 +175,26 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     """Which model is the fastest, and what it gives up against the one with the highest F1."""
     fastest = rows.loc[rows["question"].idxmin()]
     name, rival = fastest["model"], best["model"]
-    time = f"{seconds(fastest['question'])} a question"
+    time = [f"{seconds(fastest['question'])} a question"]
     if name != rival and contest.speed(name, rival) == "better":
         times = contest.ratio(rival, name)
-        how = f"{plain(times.value)} times as fast, {plain(times.low)} to {plain(times.high)}"
-        time += f" against {seconds(best['question'])} of {rival} ({how})"
+        time.append(f"{plain(times.value)} times as fast as {rival} ({plain(times.low)} to {plain(times.high)})")
     if near := [other for other in contest.others(name) if contest.speed(name, other) == "not significant"]:
-        time += f", but is not significantly faster than {_some(near)}"
+        time.append(f"not significantly faster than {_some(near)}")
     if name == rival:
-        return f"{name} also takes the least time, {time}."
+        return f"{name} also takes the least time, {', '.join(time)}."
     gap = contest.gap(name, rival)
     return (
-        f"{name} takes the least time, {time}; compared with {rival}, its F1 is {_f1(gap)} ({signed(gap.estimate)} "
-        f"points, 95 % interval {signed(gap.low)} to {signed(gap.high)}, corrected p = {gap.p_value:.2g} over "
-        f"{gap.over})."
+        f"{name} takes the least time, {', '.join(time)}; compared with {rival}, its F1 is {_f1(gap)} "
+        f"({signed(gap.estimate)} points, {signed(gap.low)} to {signed(gap.high)})."
     )
+
+
+def _rank(row: Any, contest: Contest) -> int:
+    """0 of a model to choose, 1 where another one is preferable, 2 where it is dominated, 3 where it has not learned."""
+    if not row["learned"]:
+        return 3
+    return 2 if contest.dominators(row["model"]) else 1 if contest.rivals(row["model"]) else 0
 
 
 def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
@@ -194,22 +204,23 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
         return "For nothing yet: it has not learned the task (F1 not significantly above lexical overlap)."
     if not others:
         return "It is the only model to choose."
-    for lead, preferable in (("Dominated by", contest.dominators(model)), ("Rather", contest.rivals(model))):
+    for lead, preferable in (("Dominated by", contest.dominators(model)), ("Prefer", contest.rivals(model))):
         if preferable:
             other = _preferred(preferable, rows)
             f1 = _f1(contest.gap(other["model"], model))
             time = _TIME[contest.speed(other["model"], model)]
             saved = [what for what, (column, share) in _SAVINGS.items() if row[column] < share * other[column]]
-            only = f" Choose it only for {listed(saved)}." if saved else ""
-            return f"{lead} {other['model']}: F1 {f1}, {time}.{only}"
+            only = f" Choose this one only for {listed(saved)}." if saved else ""
+            return f"{lead} {other['model']}: its F1 is {f1}, and {time}.{only}"
     leading = {"accuracy": contest.most_accurate(), "time": contest.fastest()}
     goal = (
         " or ".join(what for what, models in leading.items() if model in models) or "a compromise of accuracy and time"
     )
     faster = [other for other in others if contest.speed(model, other) == "better"]
-    reasons = [f"F1 {words}" for words in _higher(model, contest)]
-    reasons += [f"significantly faster than {_some(faster)}"] if faster else []
-    return f"Choose it for {goal}: {' and '.join(reasons) or 'no other model is significantly better in either'}."
+    higher = _higher(model, contest)
+    reasons = [f"its F1 is {' and '.join(higher)}"] if higher else []
+    reasons += [f"it is significantly faster than {_some(faster)}"] if faster else []
+    return f"Choose it for {goal}: {', and '.join(reasons) or 'no other model is significantly better in either'}."
 
 
 def _higher(model: str, contest: Contest) -> list[str]:

@@ -79,7 +79,7 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         ]
         ends.append(f"{model} from {lowest} to {highest}")
     what = "Dot chart of F1 with intervals by kind of question; range of the estimates"
-    return display.figure(figure, what, ends, "F1 by kind of question; in brackets how many there are.")
+    return display.figure(figure, what, ends, "F1 by kind of question, with the number of questions in brackets.")
 
 
 def agreement_table(table: pd.DataFrame) -> display.Html:
@@ -94,9 +94,9 @@ def agreement_table(table: pd.DataFrame) -> display.Html:
         "first": table["model"],
         "second": table["other"],
         **{name: display.with_interval(table, share) for share, name in shares.items()},
-        "over the better one": (table["either"] - table["better"]).map(signed),
+        "gain over the better one": (table["either"] - table["better"]).map(signed),
     }
-    return display.table(columns, "Per cent of the questions, 95 % intervals", data=table)
+    return display.table(columns, "Per cent of the questions, with 95 % intervals", data=table)
 
 
 def examples(splits: Sequence[Split]) -> display.Html:

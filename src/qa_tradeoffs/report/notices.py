@@ -15,15 +15,16 @@ from qa_tradeoffs.study import config
 
 def first(collected: Collected, run: RunPaths) -> display.Html:
     """What stands at the top of the report: which figures not to trust, and what was studied."""
-    study = collected.study
+    study, passes = collected.study, sum(len(one.passes) for one in collected.comparison.works)
+    stopped = health.stopped(collected, run)  # with the error, which may quote the data
     sentences = [
-        *contended(side_by_side.contended(collected), sum(len(one.passes) for one in collected.comparison.works)),
-        *health.stopped(collected, run),
+        *contended(side_by_side.contended(collected), passes),
         *health.notices(collected),
         kind_of_study(study, collected.slugs),
         *([study.about] if study.about else []),
     ]
-    return display.paragraphs(sentences, "notice")
+    errors = [display.of_data(display.paragraphs(stopped, "notice"))] if stopped else []
+    return display.together(*errors, display.paragraphs(sentences, "notice"))
 
 
 def warnings(collected: Collected, choices: pd.DataFrame) -> display.Html:
@@ -54,7 +55,7 @@ def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
 
 def defaults(study: config.Study) -> list[str]:
     """What stands for the keys that the study file leaves out; nothing where it gives them all."""
-    return [f"The study file leaves to their defaults {stands}."] if (stands := study.defaults()) else []
+    return [f"Not set in the study file, so defaults apply: {stands}."] if (stands := study.defaults()) else []
 
 
 def contended(found: pd.DataFrame, passes: int) -> list[str]:
@@ -66,10 +67,10 @@ def contended(found: pd.DataFrame, passes: int) -> list[str]:
         return []
     why = listed(sorted({reason for reasons in found["why"] for reason in reasons}))
     return [
-        f"The machine was busy with something else: {found['contended'].sum()} of {passes} passes of the comparison "
-        f"are contended ({why}), after as many repeats as there was time for. Times are too long, and marked; ratios "
-        "hold better, as they are taken within passes. For times of a quiet machine close other programs, remove "
-        "comparison.json from the folder of the run, and run make all again."
+        f"The machine was busy: {found['contended'].sum()} of {passes} passes of the comparison are contended ({why}), "
+        "even after repeats. Their times are too long, and marked. Ratios suffer less, because they are taken within "
+        "passes. To measure again, close other programs, delete comparison.json in the folder of the run, and run "
+        "make all again."
     ]
 
 
@@ -83,7 +84,7 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
 def names_in_charts(labels: Mapping[str, str]) -> list[str]:
     """What charts write in place of labels, given by slug, that they cannot write; nothing where there is none."""
     pairs = [f"{name} for {label}" for label, name in lettering.of(labels)[1].items() if name != label]
-    return [f"Charts write {listed(pairs)}: no font here has its characters, or it is too long."] if pairs else []
+    return [f"Charts write {listed(pairs)}: the label is too long, or no font here has its characters."] if pairs else []
 
 
 def own_recipes(collected: Collected) -> list[str]:

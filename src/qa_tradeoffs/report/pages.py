@@ -1,9 +1,13 @@
 """Executed notebooks → a folder of self-contained pages: an index, a page for each further question, and the code.
 
+No page asks for anything. The one script, which sorts tables, is in the page, and its policy allows no other.
+
 python -m qa_tradeoffs.report.pages studies/demo.yaml runs/demo reports/demo runs/demo/bert/3-profile.ipynb ...
 """
 
 import argparse
+import base64
+import hashlib
 import re
 import sys
 from collections.abc import Sequence
@@ -22,6 +26,7 @@ from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
 ANALYSIS, EXCURSIONS = "5-analysis.ipynb", ("audit.ipynb", "anomaly.ipynb")
+_SCRIPT = (Path(__file__).parent / "templates" / "page.js").read_text(encoding="utf-8")
 MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
 
 
@@ -55,8 +60,9 @@ def _page(body: BeautifulSoup, title: str, study: str, here: str, menu: Sequence
     ``here``: its own address, '' of the index.
     """
     return TEMPLATES.get_template("page.html").render(
-        title=title, study=study, contents=_contents(body), body=Markup(body), menu=menu, here=here
-    )
+        title=title, study=study, contents=_contents(body), body=Markup(body), menu=menu, here=here,
+        script=Markup(_SCRIPT), script_hash=f"sha256-{base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()}",
+    )  # fmt: skip
 
 
 def _name(notebook: Path, run: RunPaths) -> str:

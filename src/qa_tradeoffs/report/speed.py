@@ -1,11 +1,11 @@
 """How long a forward pass, a training step and an answer take, as tables and a chart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 from matplotlib import pyplot as plt
-from matplotlib.ticker import EngFormatter, LogLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
 from qa_tradeoffs.analysis import speed
 from qa_tradeoffs.core.words import counted, parameters, percent, plain, seconds, size, usd
@@ -49,40 +49,38 @@ def table(models: pd.DataFrame, savings: pd.DataFrame) -> display.Table:
     return display.table(columns, caption, data=savings)
 
 
-def questions_chart(models: pd.DataFrame, savings: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
-    """The time of one question of each model; beside it, where the study's networks are small, that at full size."""
-    times = models[["model", "question"]].assign(low=models["question_low"], high=models["question_high"])
-    drawn = {"the study's own networks": times}
-    if len(savings) and savings["full_size"].notna().all():
-        large = savings.iloc[0]
-        rows = [(large["other"], large["other_full_size"]), *savings[["model", "full_size"]].itertuples(index=False)]
-        full = pd.DataFrame(rows, columns=["model", "question"]).set_index("model").loc[models["model"]].reset_index()
-        drawn["full size"] = full.assign(low=full["question"], high=full["question"])
-    n = len(models)
-    figure, panels = plt.subplots(
-        1, len(drawn), figsize=(charts.WIDTH + 1.6 * (len(drawn) - 1), 1.1 + 0.36 * n), sharey=True, squeeze=False
-    )
-    for axes, (title, rows) in zip(panels[0], drawn.items(), strict=True):
+def questions_chart(networks: Mapping[str, pd.DataFrame], colours: dict[str, Any]) -> display.Picture:
+    """The time of one question of each model with its interval, a panel for each kind of networks."""
+    n = len(next(iter(networks.values())))
+    size = (charts.WIDTH + 1.6 * (len(networks) - 1), 1.1 + 0.36 * n)
+    figure, panels = plt.subplots(1, len(networks), figsize=size, sharey=True, squeeze=False)
+    hover: list[display.Point] = []
+    for axes, (title, rows) in zip(panels[0], networks.items(), strict=True):
         for i, row in enumerate(rows.itertuples()):
             colour = colours[row.model]
-            axes.plot([row.low, row.high], [i, i], color=colour)
+            axes.plot([row.question_low, row.question_high], [i, i], color=colour)
             axes.plot(row.question, i, "o", color=colour, markersize=8)
+            exact = _timed(row.question, row.question_low, row.question_high)
+            hover.append(display.Point(axes, row.question, i, f"{row.model}: {exact}"))
             axes.annotate(
-                seconds(row.question), (row.high, i), xytext=(8, 0), textcoords="offset points", va="center",
+                seconds(row.question), (row.question_high, i), xytext=(8, 0), textcoords="offset points", va="center",
                 color=charts.legible(colour), fontsize="small",
             )  # fmt: skip
-        decade = rows["high"].max() > _DECADE * rows["low"].min()
+        low, high = rows["question_low"].min(), rows["question_high"].max()
+        decade = high > _DECADE * low
         axes.set(title=title, xlabel="time of one question", xscale="log" if decade else "linear", ylim=(n - 0.5, -0.5))
-        axes.set_xlim(rows["low"].min() / 1.5 if decade else 0, rows["high"].max() * (2.5 if decade else 1.3))
+        axes.set_xlim(low / 1.5 if decade else 0, high * (2.5 if decade else 1.35))
+        axes.xaxis.set_major_locator(LogLocator() if decade else MaxNLocator(4))
         axes.xaxis.set_major_formatter(EngFormatter("s"))
         axes.grid(axis="y", visible=False)
-    panels[0, 0].set_yticks(range(n), labels=[charts.name(model, colours) for model in models["model"]])
+    names = [charts.name(model, colours) for model in next(iter(networks.values()))["model"]]
+    panels[0, 0].set_yticks(range(n), labels=names)
     named = [
         f"{title}, {', '.join(f'{row.model} {seconds(row.question)}' for row in rows.itertuples())}"
-        for title, rows in drawn.items()
+        for title, rows in networks.items()
     ]
-    caption = "Time of one question, answered alone. Bars: 95 % intervals over passes, of the study's own networks."
-    return display.figure(figure, "Dot chart of the time of one question", named, caption)
+    caption = "Time of one question, answered alone. Bars are 95 % intervals over passes."
+    return display.figure(figure, "Dot chart of the time of one question", named, caption, hover)
 
 
 def training(trained: pd.DataFrame) -> display.Html:
@@ -114,7 +112,7 @@ def full_size(networks: Sequence[speed.FullSize]) -> display.Table:
     """The full-size networks: a forward pass, its share of the peak, with eager attention, a training step."""
     cells = pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
     return display.table(
-        cells, "Full-size networks side by side, of random weights or a checkpoint's own; 95 % intervals over passes"
+        cells, "Full-size networks, timed in turn, with random weights or those of a checkpoint; 95 % intervals over passes"
     )
 
 
@@ -123,7 +121,7 @@ def timings(timings: pd.DataFrame) -> display.Html:
     times = map(_timed, timings["seconds"], timings["low"], timings["high"])
     cells = display.column_per_model(timings, ["work", "batch_size", "length"], times)
     cells["work"] = cells["work"].str.replace("_", " ")
-    caption = "Each model by itself, at another time: not for comparing models; intervals over passes"
+    caption = "Each model by itself, at another time: not for comparing models; 95 % intervals over passes"
     return display.fold("The grid of each model", display.table(cells, caption, data=timings))
 
 
@@ -154,7 +152,7 @@ def chart(full_rows: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     named = [f"{row.model} {seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
     what = f"Line chart of the time of a forward pass against tokens per row; at {lengths[-1]} tokens"
     return display.figure(
-        figure, what, named, "One forward pass of the full-size networks, of random weights or a checkpoint's own."
+        figure, what, named, "One forward pass of the full-size networks, with random weights or those of a checkpoint."
     )
 
 
@@ -177,7 +175,7 @@ def scenarios(served: pd.DataFrame, network: str) -> display.Table:
         del columns["p99"]
     if served["joules"].notna().any():
         columns["J per question, SingleStream"] = display.known(served["joules"], plain, "not metered")
-    return display.table(columns, f"{network}, real lengths, side by side; 95 % intervals over passes", data=served)
+    return display.table(columns, f"{network}, on real lengths, timed in turn; 95 % intervals over passes", data=served)
 
 
 def phases(phases: pd.DataFrame) -> display.Table:

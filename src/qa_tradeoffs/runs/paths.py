@@ -14,9 +14,10 @@ runs/<study>/                                   results of one study
     <model>/{profile.json,timings.parquet}
     comparison.json, calls.parquet              all models side by side, and the time of each of their calls
     .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside what they wrote
+    audit.ipynb, anomaly.ipynb                  executed notebooks on figures that belong to no study
     .../.1-train.inputs.json, ...               from which inputs each was made
 runs/.converted/                                weights that came as pickles, as safetensors, by SHA-256; of all studies
-reports/<study>/index.html                      the report
+reports/<study>/index.html                      the report, with a page beside it for every further question
 """
 
 from collections.abc import Sequence
