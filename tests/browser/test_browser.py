@@ -117,7 +117,7 @@ def browser() -> Iterator[Browser]:
 
 PAGES = {
     "index of a study": "index.html",
-    "question of a study": "do-the-models-know-when-they-are-right.html",
+    "question of a study": "which-differences-in-accuracy-are-significant.html",
     "notebook of a study": "bert-seed-0-2-evaluate.html",
     "hostile index": "index.html",
     "hostile notebook": "hostile-1.html",
