@@ -36,7 +36,7 @@ def test_a_gain_by_leaving_out_is_shown_with_its_interval():
     assert row["gain, 80 % answered"].startswith("+15.0 (+") and row["gain, verdict"] == "significant"
     assert row["AURC, ideal to random"].endswith(" to 40.0")
     assert calibration.coverage_chart(found, {"A": "C0"}).alt.endswith(
-        "A from 60.0 with all to 100.0 with the surest tenth."
+        "A from 60.0 with all to 100.0 with the most confident tenth."
     )
     assert calibration.reliability_chart(found, {"A": "C0"}).alt.endswith("A at 6 % right 0 %, at 96 % right 100 %.")
 

@@ -119,7 +119,7 @@ def test_a_question_shows_its_references_once_and_how_sure_each_model_was():
     example = Example("q", "", "Rome, or Rome and Paris", "Where?", ("Rome", "Rome", "Paris"), (0, 9, 18))
     read = shown_of(example, ("Rome", "Paris"), [(0, 4), (18, 23)])
     assert "ReferenceRome | Paris" in read.text
-    assert "A, rightRome (100 % sure)" in read.text and "B, wrongParis (100 % sure)" in read.text
+    assert "A, rightRome (100 % confidence)" in read.text and "B, wrongParis (100 % confidence)" in read.text
     assert read.text.startswith("A right, B wrong: 1 of 1 questions")
     assert read.text.endswith("B right, A wrong: no question")
 

@@ -77,7 +77,7 @@ def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display
         label = charts.name(model, colours)
         axes.plot(rows["coverage"], em, marker="o", markersize=4, color=colour, label=label)
         axes.fill_between(rows["coverage"], rows["em_low"], rows["em_high"], color=colour, alpha=0.15, linewidth=0)
-        ends.append(f"{model} from {em.iloc[-1]:.1f} with all to {em.iloc[0]:.1f} with the surest tenth")
+        ends.append(f"{model} from {em.iloc[-1]:.1f} with all to {em.iloc[0]:.1f} with the most confident tenth")
     axes.set(
         xlabel="questions answered (%, the most confident first)",
         ylabel="EM of the answers (points, 95 % interval)",

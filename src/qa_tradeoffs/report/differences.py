@@ -131,7 +131,7 @@ def _verdict(rows: pd.DataFrame) -> str:
 def _case(split: Split, case: Case) -> display.Html:
     references = " | ".join(dict.fromkeys(case.example.answers)) or _NONE
     answers = [
-        (kind, f"{label}, {kind}", f"{answer.text or _NONE} ({100 * answer.confidence:.0f} % sure)")
+        (kind, f"{label}, {kind}", f"{answer.text or _NONE} ({100 * answer.confidence:.0f} % confidence)")
         for kind, label, answer in (("right", split.right, case.right), ("wrong", split.wrong, case.wrong))
     ]
     return display.passage(case.example.question, case.context, [("reference", "Reference", references), *answers])
