@@ -5,7 +5,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from qa_tradeoffs.report import chapters
 
-CELLS = ["# All", "## A", "### Is it so?\n\nYes.\n\n#### Always?", "a = 1", "### How much?", "## B", "b = 2", "### Is it so?"]
+QUESTION = "### Is it so?\n\nYes.\n\n#### Always?"
+CELLS = ["# All", "## A", QUESTION, "a = 1", "### How much?", "## B", "b = 2", "### Is it so?"]
 
 
 def notebook() -> NotebookNode:

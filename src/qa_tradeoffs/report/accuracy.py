@@ -108,7 +108,8 @@ def variants(variants: pd.DataFrame) -> display.Html:
         "verdict": variants["verdict"],
         "F1 difference": display.signed_interval(variants["f1_difference"], variants["low"], variants["high"]),
     }
-    return display.table(columns | _over(variants), "One model, computed in two ways; F1 in points, with 95 % intervals", variants)
+    caption = "One model, computed in two ways; F1 in points, with 95 % intervals"
+    return display.table(columns | _over(variants), caption, variants)
 
 
 def students(students: pd.DataFrame) -> display.Html:
@@ -130,7 +131,7 @@ def students(students: pd.DataFrame) -> display.Html:
         ],
         "verdict": students["verdict"],
     }
-    caption = "Models with a teacher: F1 in points, paired by question, with 95 % intervals; p values are corrected (Holm)"
+    caption = "Models with a teacher: F1 in points, paired by question, with 95 % intervals; p values after Holm"
     return display.table(columns | _over(students), caption, students)
 
 
@@ -170,4 +171,5 @@ def loss_chart(losses: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     means = losses.groupby(["model", "seed"], sort=False)["loss"].agg(["first", "last"])
     means = means.groupby("model", sort=False).mean()
     named = [f"{model} from {row['first']:.2f} to {row['last']:.2f}" for model, row in means.iterrows()]
-    return display.figure(figure, "Line chart of training losses", named, "Training loss. Each line is one training run.")
+    caption = "Training loss. Each line is one training run."
+    return display.figure(figure, "Line chart of training losses", named, caption)

@@ -111,11 +111,11 @@ def chart(choices: pd.DataFrame) -> display.Picture:
     ]
     several = "engine" in drawn and drawn["engine"].nunique() > 1
     caption = (_OF_ENGINES if several else _CAPTION) + (_NOT_LEARNED if "not learned" in set(drawn["standing"]) else "")
-    figures = [
-        display.Point(axes, row.x, row.f1, f"{row.model}: {seconds(row.question)}, F1 {points(row.f1, row.f1_low, row.f1_high)}")
-        for row in drawn.itertuples()
+    figures = zip(drawn.itertuples(), display.with_interval(drawn, "f1"), strict=True)
+    hover = [
+        display.Point(axes, row.x, row.f1, f"{row.model}: {seconds(row.question)}, F1 {f1}") for row, f1 in figures
     ]
-    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption, figures)
+    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption, hover)
 
 
 def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
@@ -191,7 +191,7 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
 
 
 def _rank(row: Any, contest: Contest) -> int:
-    """0 of a model to choose, 1 where another one is preferable, 2 where it is dominated, 3 where it has not learned."""
+    """0 of a model to choose, 1 where another is preferable, 2 where it is dominated, 3 where it has not learned."""
     if not row["learned"]:
         return 3
     return 2 if contest.dominators(row["model"]) else 1 if contest.rivals(row["model"]) else 0

@@ -25,7 +25,7 @@ _MARKS: dict[str, dict[str, Any]] = {
 
 
 def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
-    """The table and the two charts of the no-answer trade-off; a sentence for a study without unanswerable questions."""
+    """The table and the two charts of the no-answer trade-off; a sentence where every question has an answer."""
     if not collected.study.data.v2:
         return display.none("every question of this study has an answer in its passage")
     has_answer = analysis.has_answer(collected)

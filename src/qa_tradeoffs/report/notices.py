@@ -84,7 +84,7 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
 def names_in_charts(labels: Mapping[str, str]) -> list[str]:
     """What charts write in place of labels, given by slug, that they cannot write; nothing where there is none."""
     pairs = [f"{name} for {label}" for label, name in lettering.of(labels)[1].items() if name != label]
-    return [f"Charts write {listed(pairs)}: the label is too long, or no font here has its characters."] if pairs else []
+    return [f"Charts write {listed(pairs)}: a label is too long, or no font has its characters."] if pairs else []
 
 
 def own_recipes(collected: Collected) -> list[str]:

@@ -59,9 +59,10 @@ def _page(body: BeautifulSoup, title: str, study: str, here: str, menu: Sequence
 
     ``here``: its own address, '' of the index.
     """
+    digest = hashlib.sha256(_SCRIPT.encode()).digest()
     return TEMPLATES.get_template("page.html").render(
         title=title, study=study, contents=_contents(body), body=Markup(body), menu=menu, here=here,
-        script=Markup(_SCRIPT), script_hash=f"sha256-{base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()}",
+        script=Markup(_SCRIPT), script_hash=f"sha256-{base64.b64encode(digest).decode()}",
     )  # fmt: skip
 
 

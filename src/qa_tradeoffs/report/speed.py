@@ -112,7 +112,7 @@ def full_size(networks: Sequence[speed.FullSize]) -> display.Table:
     """The full-size networks: a forward pass, its share of the peak, with eager attention, a training step."""
     cells = pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
     return display.table(
-        cells, "Full-size networks, timed in turn, with random weights or those of a checkpoint; 95 % intervals over passes"
+        cells, "Full-size networks, timed in turn, with random or a checkpoint's weights; 95 % intervals over passes"
     )
 
 

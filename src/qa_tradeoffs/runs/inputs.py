@@ -117,7 +117,7 @@ def _engine_versions(study: config.Study) -> dict[str, Any]:
 
 @cache
 def code(stage: str) -> str:
-    """SHA-256 of a notebook's code and of the modules that it imports; of the wing ``report`` only where pages are made."""
+    """SHA-256 of a notebook's code and of the modules that it imports; of ``report`` only where pages are made."""
     cells = code_cells(NOTEBOOKS[stage])
     modules = closure(_imported("\n".join(cells)), without=() if stage in _READ else (_DISPLAY,))
     return config.digest([cells, [[str(path.relative_to(SOURCE)), _plain_sha256(path)] for path in modules]])
