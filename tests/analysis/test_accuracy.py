@@ -123,7 +123,7 @@ def test_questions_of_one_article_are_alike(collected_of):
     assert halves(20) == pytest.approx(2 * 2.0930 * 50 / math.sqrt(19), abs=0.01)
 
 
-@pytest.mark.parametrize(("keeps", "verdict"), [(0.5, "yes"), (0.75, "cannot be told"), (0.99, "no")])
+@pytest.mark.parametrize(("keeps", "verdict"), [(0.5, "yes"), (0.75, "inconclusive"), (0.99, "no")])
 def test_a_model_keeps_a_share_of_the_best_f1_or_not_or_the_study_cannot_decide(collected_of, keeps, verdict):
     scores = {"bert": [[1.0] * 100], "distilbert": [[1.0] * 76 + [0.0] * 24]}
     row = accuracy.kept(collected_of(scores, analysis={"keeps": keeps})).iloc[0]
@@ -136,7 +136,7 @@ def test_a_model_keeps_a_share_of_the_best_f1_or_not_or_the_study_cannot_decide(
 
 def test_a_best_f1_of_zero_has_no_shares(collected_of):
     assert accuracy.kept(collected_of({"bert": [[0.0] * 9], "distilbert": [[0.0] * 9]}))["verdict"].tolist() == [
-        "cannot be told"
+        "inconclusive"
     ]
     assert accuracy.kept(collected_of({"bert": [[0.5] * 9]})).empty
 

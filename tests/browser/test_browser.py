@@ -2,16 +2,20 @@
 
 import io
 import itertools
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pandas as pd
 import pytest
-from conftest import Checkout, answers_of
+from conftest import answers_of
+from matplotlib import pyplot as plt
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from qa_tradeoffs.analysis import cases
@@ -87,6 +91,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     attached = new_markdown_cell(MARKDOWN, attachments=ATTACHED)
     links = display.links({"BERT": [("1", "hostile-1.html"), ("4", "5-analysis.html")]})
     write(run.folder / "5-analysis.ipynb", attached, own, new_code_cell("links", outputs=[shown(links)]))
+    for name in ("audit", "anomaly"):
+        write(run.folder / f"{name}.ipynb", attached, own)
     foreign = [
         new_output("stream", name="stdout", text=text),
         new_output("stream", name="stderr", text=text),
@@ -109,15 +115,24 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(params=["index of a study", "notebook of a study", "hostile index", "hostile notebook"])
+PAGES = {
+    "index of a study": "index.html",
+    "question of a study": "which-differences-in-accuracy-are-significant.html",
+    "notebook of a study": "bert-seed-0-2-evaluate.html",
+    "hostile index": "index.html",
+    "hostile notebook": "hostile-1.html",
+    "hostile excursion": "audit.html",
+}
+
+
+@pytest.fixture(params=PAGES)
 def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     """A page of the tiny study's report, or of the hostile one; fails on any request and any complaint."""
-    name = request.param
-    if "study" in name:
-        checkout: Checkout = request.getfixturevalue("finished")
-        file = checkout.folder / "reports/tiny" / ("index.html" if "index" in name else "bert-seed-0-2-evaluate.html")
+    if "study" in request.param:
+        folder: Path = request.getfixturevalue("finished").folder / "reports/tiny"
     else:
-        file = request.getfixturevalue("hostile") / ("index.html" if "index" in name else "hostile-1.html")
+        folder = request.getfixturevalue("hostile")
+    file = folder / PAGES[request.param]
     context = browser.new_context(offline=True)
     opened = context.new_page()
     asked: list[str] = []
@@ -137,9 +152,9 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 
 def test_nothing_is_run_and_every_picture_has_a_text_and_is_there(page):
     assert page.title() != "owned"
-    assert (
-        page.locator("script, iframe, object, embed, form, [onerror], [onclick], [onload], [onmouseover]").count() == 0
-    )
+    forbidden = "script[src], iframe, object, embed, form, [onerror], [onclick], [onload], [onmouseover]"
+    assert page.locator(forbidden).count() == 0
+    assert page.locator("script").count() == 1
     for source, alt, width in page.evaluate("[...document.images].map(i => [i.src, i.alt, i.naturalWidth])"):
         assert source.startswith("data:image/")
         assert alt
@@ -159,9 +174,57 @@ def test_it_prints_on_a4_with_nothing_cut_and_folds_open(page):
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 680, "height": 962})  # A4 less its margins, in CSS pixels
     assert page.evaluate("document.documentElement.scrollWidth") == 680
-    hidden = "[...document.querySelectorAll('details > :not(summary, .csv)')].filter(e => !e.checkVisibility())"
+    folded = "document.querySelectorAll('body:not(.index) details > :not(summary, .csv)')"
+    hidden = f"[...{folded}].filter(e => !e.checkVisibility())"
     assert page.evaluate(f"{hidden}.map(e => e.outerHTML.slice(0, 80))") == []  # of a download, paper has no use
     assert page.pdf().startswith(b"%PDF")
+
+
+def test_the_index_is_printed_as_a_summary_on_two_sheets(finished, browser):
+    page = browser.new_page()
+    page.goto((finished.folder / "reports/tiny/index.html").as_uri())
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))) <= 2
+    page.close()
+
+
+def test_the_index_fits_on_eight_screens(finished, browser):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((finished.folder / "reports/tiny/index.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollHeight") <= 9000
+    page.close()
+
+
+def test_a_table_is_sorted_by_the_heading_that_is_clicked(hostile, browser):
+    page = browser.new_page()
+    page.goto((hostile / "index.html").as_uri())
+    heading = page.get_by_role("columnheader", name="F1")
+    column = "[...document.querySelectorAll('thead')][0].parentElement.querySelectorAll('tbody td:nth-child(2)')"
+    for order in ("ascending", "descending"):
+        heading.get_by_role("button").click()
+        assert heading.get_attribute("aria-sort") == order
+        shown = [float(text) for text in page.evaluate(f"[...{column}].map(cell => cell.textContent)")]
+        assert shown == sorted(shown, reverse=order == "descending") and len(shown) == len(FRAME)
+    page.close()
+
+
+def test_a_point_shows_its_figures_and_lies_where_it_is_drawn(browser, tmp_path):
+    figure, axes = plt.subplots(figsize=(4, 3))
+    axes.plot([1, 2, 3], [4, 5, 6], "o", color="#ff0000", markersize=14)
+    axes.set_ylabel("a label that makes room on the left")
+    drawn = display.figure(figure, "Three points", ["1"], "Caption", [display.Point(axes, 2, 5, "BERT: <b>5</b>")])
+    write(tmp_path / "run" / "5-analysis.ipynb", new_code_cell("show()", outputs=[shown(drawn)]))
+    for name in ("audit", "anomaly"):
+        write(tmp_path / "run" / f"{name}.ipynb", new_markdown_cell("# A title"))
+    page = browser.new_page()
+    page.goto(pages.render(RunPaths(tmp_path / "run"), tmp_path / "pages", "A", []).as_uri())
+    page.locator(".point").hover()
+    assert page.locator(".point").evaluate("e => getComputedStyle(e, '::after').content") == '"BERT: <b>5</b>"'
+    box = page.locator(".point").bounding_box()
+    page.mouse.move(0, 0)
+    clip = {"x": box["x"] + box["width"] / 2 - 2, "y": box["y"] + box["height"] / 2 - 2, "width": 4, "height": 4}
+    seen = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB"))
+    assert (seen == (255, 0, 0)).all()
+    page.close()
 
 
 def test_headings_are_in_order_under_one_title(page):
@@ -184,7 +247,7 @@ def test_every_link_leads_somewhere(page):
 
 
 def test_the_contents_name_every_section(page):
-    contents = page.locator("nav li").all_inner_texts()
+    contents = page.locator("nav ol li").all_inner_texts()
     assert contents == page.locator("h2").all_inner_texts()
 
 

@@ -88,6 +88,14 @@ def test_ids_are_unique_and_there_is_a_question():
         check()
 
 
+def test_an_absent_answer_is_quoted_in_an_error_and_not_in_a_note_which_may_be_published():
+    absent = replace(BOB, answers=("Atlantis",))
+    with pytest.raises(StudyError, match="'Atlantis'"):
+        check(ADA, absent)
+    (note,) = check(ADA, absent, misplaced="drop")[1]
+    assert "Atlantis" not in note
+
+
 @pytest.mark.parametrize(
     ("given", "right"),
     # "Bob" is at 8 and at 13; 10 is closer to 8, and 11 to 13

@@ -17,6 +17,7 @@ import yaml
 from bs4 import BeautifulSoup
 from conftest import TOKEN, TOKEN_FILE, Checkout
 
+from qa_tradeoffs.data import sources
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config
 
@@ -72,7 +73,7 @@ def test_checkpoints_are_safetensors_and_nothing_is_left_to_resume_from(finished
 
 def test_executed_notebooks_hold_no_errors_no_floods_and_no_tokens(finished):
     notebooks = list((finished.folder / "runs/tiny").rglob("*.ipynb"))
-    assert len(notebooks) == 8
+    assert len(notebooks) == 10  # three of each model, the comparison, the analysis and two excursions
     for notebook in notebooks:
         outputs = [o for cell in json.loads(notebook.read_text())["cells"] for o in cell.get("outputs", [])]
         assert {o["output_type"] for o in outputs} <= {"execute_result", "display_data"}
@@ -90,15 +91,34 @@ def test_no_token_is_written_anywhere(finished):
 
 def test_the_report_is_one_folder_that_asks_for_nothing(finished):
     pages = list((finished.folder / "reports/tiny").iterdir())
-    assert sorted(page.suffix for page in pages) == [".html"] * 9
+    assert {page.suffix for page in pages} == {".html"}
     names = {page.name for page in pages}
     for page in pages:
         text = page.read_text()
-        assert "<script" not in text
+        assert text.count("<script") == text.count("<script>") == 1  # of its own; the policy allows no other
         embedded = re.findall(r'"(data:(?:image/svg\+xml|text/csv;charset=utf-8);base64,[\w+/=]*)"', text)
         assert set(re.findall(r'(?:src|href)="([^"#]*)"', text)) <= names | {"data:,"} | set(embedded)
         assert all(alt for alt in re.findall(r'<img[^>]* alt="([^"]*)"', text))
         assert len(re.findall(r"<img", text)) == len(re.findall(r'<img[^>]* alt="', text))
+
+
+def test_every_page_is_one_click_from_the_index_and_leads_back(finished):
+    folder = finished.folder / "reports/tiny"
+    read = {page.name: BeautifulSoup(page.read_text(), "html.parser") for page in folder.iterdir()}
+    main = {name: {link["href"] for link in page.select("main a[href]")} for name, page in read.items()}
+    questions = {name for name in read if not re.search(r"\d-[a-z]+\.html$", name)} - {"index.html"}
+    assert {"audit.html", "anomaly.html"} < questions and len(questions) > 10
+    assert set(read) - {"index.html"} <= main["index.html"]  # without the menu, which a phone does not show
+    for name in set(read) - {"index.html"}:
+        assert read[name].select_one("nav .back a")["href"] == "index.html"
+    for name in questions:
+        (title,) = read[name].select("h1")
+        assert title.get_text().endswith("?")
+
+
+def test_no_figure_of_the_audit_or_the_anomaly_is_on_the_index(finished):
+    index = (finished.folder / "reports/tiny/index.html").read_text()
+    assert "P100" not in index and "channels in the last dimension" not in index
 
 
 def test_a_second_run_does_nothing_and_takes_under_two_seconds(finished):
@@ -115,6 +135,15 @@ def test_publishing_puts_the_pages_where_they_are_committed_and_the_figures_into
     pages = {page.name for page in (checkout.folder / "reports/tiny").iterdir()}
     assert {file.name for file in published.iterdir()} == pages | {"summary.json", "tradeoff.svg"}
     assert not [file for file in published.iterdir() if "/checkout" in file.read_text()]
+    splits = sources.load(config.load(checkout.folder / "studies/tiny.yaml").data)  # which does not say publish_texts
+    texts = {text for e in (*splits.train, *splits.validation) for text in (e.question, e.context, e.context[:40])}
+
+    def quoting(folder: Path) -> list[str]:
+        read = {page.name: page.read_text() for page in folder.iterdir()}
+        return [name for name, content in read.items() if any(text in content for text in texts)]
+
+    assert quoting(published) == []
+    assert quoting(checkout.folder / "reports/tiny") != []
     first = BeautifulSoup((published / "index.html").read_text(), "html.parser").find("img")
     assert base64.b64decode(first["src"].partition(",")[2]) == (published / "tradeoff.svg").read_bytes()
     assert f"![{first['alt']}](reports/published/tiny/tradeoff.svg)" in (checkout.folder / "README.md").read_text()
@@ -126,7 +155,7 @@ def test_publishing_puts_the_pages_where_they_are_committed_and_the_figures_into
 TRAINED = {f"{model}/seed-0/1-train" for model in ("bert", "distilbert")}
 EVALUATED = {f"{model}/seed-0/2-evaluate" for model in ("bert", "distilbert")}
 PROFILED = {f"{model}/3-profile" for model in ("bert", "distilbert")}
-COMPARED = {"4-compare"}
+COMPARED, EXCURSIONS = {"4-compare"}, {"audit", "anomaly"}
 
 
 def edited(name: str, addition: str = "\n# an edit\n") -> Callable[[Checkout], None]:
@@ -183,11 +212,12 @@ CHANGES: dict[str, tuple[Callable[[Checkout], None], set[str]]] = {
     "a comment in the study": (edited("studies/tiny.yaml", "# a comment\n"), set()),
     "the report's pages": (edited("src/qa_tradeoffs/report/pages.py"), set()),
     "the forecast": (edited("src/qa_tradeoffs/runs/forecast.py"), set()),
-    "the report's charts": (edited("src/qa_tradeoffs/report/charts.py"), {"5-analysis"}),
-    "the report's tables": (edited("src/qa_tradeoffs/report/templates/parts.html"), {"5-analysis"}),
+    "the report's charts": (edited("src/qa_tradeoffs/report/charts.py"), {"5-analysis", "anomaly"}),
+    "the report's tables": (edited("src/qa_tradeoffs/report/templates/parts.html"), {"5-analysis", *EXCURSIONS}),
     "prices": (edited("studies/prices.yaml", "\n"), {"5-analysis"}),
-    "published figures": (edited("studies/published.yaml", "\n"), {"5-analysis"}),
-    "the anomaly": (edited("benchmarks/results/anomaly.json", "\n"), {"5-analysis"}),
+    "published figures": (edited("studies/published.yaml", "\n"), {"5-analysis", *EXCURSIONS}),
+    "the anomaly": (edited("benchmarks/results/anomaly.json", "\n"), {"anomaly"}),
+    "the audit": (edited("src/qa_tradeoffs/report/audit.py"), {"audit"}),
     "timing": (edited("src/qa_tradeoffs/profiling/latency.py"), PROFILED),
     "timing side by side": (edited("src/qa_tradeoffs/profiling/quiet.py"), COMPARED),
     "passes": (replaced("studies/tiny.yaml", "compare: {passes: 3", "compare: {passes: 4"), COMPARED),
@@ -209,7 +239,7 @@ CHANGES: dict[str, tuple[Callable[[Checkout], None], set[str]]] = {
 def test_a_change_repeats_only_dependent_stages_regardless_of_file_times(checkout, name):
     change, expected = CHANGES[name]
     change(checkout)
-    others = {"5-analysis"} if expected or name == "MODELS=bert" else set()
+    others = {"5-analysis"} if expected - EXCURSIONS or name == "MODELS=bert" else set()
     assert checkout.repeats(*[name] * (change is unchanged)) == expected | others
     if name == "the report's pages":
         assert "-m qa_tradeoffs.report.pages" in checkout.make("-n", "all", "STUDY=tiny").stdout
@@ -225,7 +255,8 @@ def test_a_launcher_stands_in_front_of_every_notebook_and_another_in_front_of_pr
     checkout.edit("src/qa_tradeoffs/runs/stage.py")
     launch = ["LAUNCH=srun --gpus=1", "LAUNCH_PROFILE=srun --exclusive"]
     jobs = [line for line in checkout.make("-n", "all", "STUDY=tiny", *launch).stdout.splitlines() if "srun" in line]
-    assert sum("srun --gpus=1" in job for job in jobs) == 5  # two trainings, two evaluations, the analysis
+    # Two trainings, two evaluations, the analysis; what opens a stage is part of neither excursion.
+    assert sum("srun --gpus=1" in job for job in jobs) == 5
     assert sum("srun --exclusive" in job for job in jobs) == 3  # two profiles, the comparison
 
 

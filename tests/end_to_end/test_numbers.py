@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,10 @@ def run(finished) -> Path:
 @pytest.fixture(scope="module")
 def tables(finished) -> dict[str, list[dict[str, str]]]:
     """The rows of each table of the report, unrounded, by the name of its file."""
-    page = BeautifulSoup((finished.folder / "reports/tiny/index.html").read_text(), "html.parser")
-    saved = {link["download"]: link["href"].partition(",")[2] for link in page.select("a[download]")}
+    folder = finished.folder / "reports/tiny"
+    pages = [page for page in folder.iterdir() if not re.search(r"\d-[a-z]+\.html$", page.name)]
+    links = [link for page in pages for link in BeautifulSoup(page.read_text(), "html.parser").select("a[download]")]
+    saved = {link["download"]: link["href"].partition(",")[2] for link in links}
     return {
         name: list(csv.DictReader(io.StringIO(base64.b64decode(content).decode("utf-8-sig"))))
         for name, content in saved.items()

@@ -98,7 +98,7 @@ def test_they_are_fetched_scored_and_timed_and_the_second_time_nothing_is_done(
         each = [
             f"done: runs/originals/{slug}/{name}.ipynb" for slug in SLUGS for name in ("seed-0/2-evaluate", "3-profile")
         ]
-        each += [f"done: runs/originals/{name}.ipynb" for name in ("4-compare", "5-analysis")]
+        each += [f"done: runs/originals/{name}.ipynb" for name in ("4-compare", "5-analysis", "audit", "anomaly")]
         make = functools.partial(finished, checkout, hub, tmp_path / "home", "all", "STUDY=originals")
         assert sorted(make()) == sorted(each)
         assert make(HF_HUB_OFFLINE="1") == []
@@ -148,7 +148,7 @@ def test_a_repository_as_in_2020_goes_from_training_to_the_report(network_of, to
         data_commit = hub.add("datasets/some/languages", data)
         make = functools.partial(finished, checkout, hub, tmp_path / "home", "all", "STUDY=old")
         names = *(f"squeezebert/{name}" for name in ("seed-0/1-train", "seed-0/2-evaluate", "3-profile")), "4-compare"
-        each = [f"done: runs/old/{name}.ipynb" for name in (*names, "5-analysis")]
+        each = [f"done: runs/old/{name}.ipynb" for name in (*names, "5-analysis", "audit", "anomaly")]
         assert sorted(make()) == sorted(each)
         assert make(HF_HUB_OFFLINE="1") == []
 

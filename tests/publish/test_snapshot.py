@@ -3,15 +3,19 @@
 import getpass
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output, writes
+from conftest import answers_of
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 
 from benchmarks import readme
+from qa_tradeoffs.analysis import cases
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.publish import snapshot
-from qa_tradeoffs.report import pages
+from qa_tradeoffs.report import differences, display, pages
 from qa_tradeoffs.runs.paths import RunPaths
 
 SCORES = {"bert": [[1.0, 0.5] * 20], "distilbert": [[0.5, 0.5] * 20]}
@@ -21,7 +25,7 @@ SCORES = {"bert": [[1.0, 0.5] * 20], "distilbert": [[0.5, 0.5] * 20]}
 def run(tmp_path: Path) -> RunPaths:
     """An executed analysis and an executed notebook that say where they ran."""
     paths = RunPaths(tmp_path / "run")
-    for name in ("5-analysis.ipynb", "bert/3-profile.ipynb"):
+    for name in ("5-analysis.ipynb", "audit.ipynb", "anomaly.ipynb", "bert/3-profile.ipynb"):
         text = f"{ROOT}/src/x.py {Path.home()}/secret /home/{getpass.getuser()}/x /opt/v/site-packages/tqdm/auto.py"
         outputs = [
             new_output("stream", name="stderr", text=text),
@@ -56,8 +60,8 @@ def test_the_summary_answers_as_the_report_does_and_says_what_its_chart_shows(co
     summary = snapshot.summary(collected_of(SCORES))
     for text in (
         "75.0 (66.9–83.1) over 40 questions",
-        "100 ms a question against 200 ms of BERT",
-        "lower over questions (-25.0 points",
+        "100 ms a question, 2.00 times as fast as BERT",
+        "significantly lower over questions (-25.0 points",
     ):
         assert text in " ".join(summary.answer)
     assert "BERT at 200 ms and F1 75.0" in summary.chart and "DistilBERT at 100 ms and F1 50.0" in summary.chart
@@ -72,14 +76,44 @@ def test_a_price_that_is_a_range_gives_two_costs(collected_of):
 
 def test_published_pages_name_neither_the_machine_nor_its_user(collected_of, run, tmp_path):
     notebooks = [run.folder / "bert/3-profile.ipynb"]
-    index = snapshot.publish(run, tmp_path / "published" / "x", collected_of(SCORES), notebooks)
+    collected = collected_of(SCORES, publish_texts=True)  # else only what display.py made
+    index = snapshot.publish(run, tmp_path / "published" / "x", collected, notebooks)
     assert sorted(path.name for path in index.parent.iterdir()) == [
-        "5-analysis.html", "bert-3-profile.html", "index.html", "summary.json", "tradeoff.svg"
+        "5-analysis.html", "anomaly.html", "audit.html", "bert-3-profile.html", "index.html", "summary.json",
+        "tradeoff.svg",
     ]  # fmt: skip
     assert list(index.parent.parent.iterdir()) == [index.parent]
     for file in index.parent.iterdir():
         for private in (str(ROOT), str(tmp_path), str(Path.home()) + "/", "/opt/v", "/home/"):
             assert private not in file.read_text()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_text_of_the_data_set_is_published_only_where_the_study_says_so(collected_of, run, tmp_path, allowed):
+    """A question, its passage and answers in every kind of output, and in a notebook of a model."""
+    question = Example("q0", "Islands", "Yaren is in Nauru.", "Where is Yaren?", ("Nauru",), (12,))
+    both = answers_of([question], {"A": [[1.0]], "B": [[0.0]]}, {"A": [["Nauru"]], "B": [["Yaren"]]})
+    made = [
+        differences.examples(cases.sample(both)),
+        display.of_data(display.table({"answer": ["Nauru"]}, "Answers"), display.fold("More", display.none("Yaren"))),
+    ]
+    outputs = [new_output("execute_result", *bundle(part)) for part in made]
+    outputs += [new_output("stream", name="stdout", text="Yaren"), new_output("display_data", {"text/plain": "Nauru"})]
+    cells = [new_markdown_cell("### Which?"), new_code_cell("show()", outputs=outputs)]
+    for notebook in (run.folder / "5-analysis.ipynb", run.folder / "bert/3-profile.ipynb"):
+        notebook.write_text(writes(new_notebook(cells=cells)))
+    collected = collected_of(SCORES, publish_texts=True) if allowed else collected_of(SCORES)
+    index = snapshot.publish(run, tmp_path / "x", collected, [run.folder / "bert/3-profile.ipynb"])
+    for page in ("which.html", "5-analysis.html", "bert-3-profile.html"):
+        text = (index.parent / page).read_text()
+        assert (text.count("Nauru") > 3) == (text.count("Yaren") > 3) == allowed
+        assert (display.LEFT_OUT in text) != allowed
+    if not allowed:
+        assert not [file for file in index.parent.iterdir() if {"Nauru", "Yaren"} & set(file.read_text().split())]
+
+
+def bundle(made: display.Html) -> tuple[dict[str, str], dict[str, Any]]:
+    return made._repr_mimebundle_()
 
 
 def test_publishing_again_replaces_the_pages(collected_of, run, tmp_path):

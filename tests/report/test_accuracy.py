@@ -8,7 +8,6 @@ from qa_tradeoffs.report import accuracy
 from tests.conftest import MODELS
 from tests.report.conftest import COLOURS
 
-FINE_TUNED = {"models": MODELS | {"distilbert": MODELS["distilbert"] | {"fine_tuned": True}}}
 LOSSES = ["model", "seed", "step", "epoch", "loss"]
 
 
@@ -22,22 +21,29 @@ def test_the_table_of_models_has_units(collected_of):
         "model": "BERT",
         "EM": "75.0 (0.0–100.0)",
         "F1": "87.5 (0.0–100.0)",
-        "a perfect model, EM and F1": "100.0 and 100.0",
         "F1, lowest and highest seed": "75.0–100.0 (2)",
+        "keeps 99 % of the best F1": "the best",
         "against lexical overlap, F1 20.0": "not significant",
-        "parameters": "100.0 M",
-        "on disk": "381.5 MiB",
-        "one question": "200 ms",
-        "fine-tuning": "60.0 min",
-        "fine-tuning, USD": "1.00 to 3.00",
-        "a million questions, USD": "55.6 to 167",
+        "a perfect model, EM and F1": "100.0 and 100.0",
     }
 
 
-def test_a_model_that_came_fine_tuned_was_not_trained(collected_of):
-    row = cells(collected_of({"bert": [[1]], "distilbert": [[1]]}, **FINE_TUNED)).iloc[1]
-    shown = row[["fine-tuning", "fine-tuning, USD", "a million questions, USD"]].tolist()
-    assert shown == ["not trained", "not trained", "43.1"]
+def test_a_model_keeps_the_best_f1_or_not_or_is_another_one_in_another_way_of_computing(collected_of):
+    squeezebert = {"label": "S", "architecture": "squeezebert"}
+    models = MODELS | {"s": squeezebert, "r": squeezebert | {"label": "R", "grouped_matmul": True}}
+    scores = {"bert": [[1.0, 0.5] * 50], "s": [[0.1] * 100], "r": [[0.1] * 100]}
+    kept = cells(collected_of(scores, models=models)).set_index("model")["keeps 99 % of the best F1"]
+    assert kept.to_dict() == {"BERT": "the best", "S": "no", "R": "as S"}
+
+
+def test_the_chart_has_f1_filled_em_hollow_and_the_line_of_lexical_overlap(collected_of):
+    models = analysis.models(collected_of({"bert": [[1.0, 0.5] * 20], "distilbert": [[0.5] * 40]}))
+    chart = accuracy.chart(models, {"f1": 20.0}, COLOURS)
+    (axes,) = chart.figure.axes
+    points = [(line.get_xdata()[0], line.get_markerfacecolor()) for line in axes.lines if line.get_marker() == "o"]
+    assert points == [(75, COLOURS["BERT"]), (50, COLOURS["DistilBERT"]), (50, "white"), (0, "white")]
+    assert axes.lines[-1].get_xdata() == [20, 20]
+    assert chart.alt.endswith("BERT F1 75.0, EM 50.0; DistilBERT F1 50.0, EM 0.0; lexical overlap F1 20.0.")
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(60, "higher"), (25, "not significant"), (5, "lower")])
@@ -61,9 +67,9 @@ def test_differences_have_their_sign_and_their_verdict():
 
 def test_the_share_kept_names_the_best_model_and_the_share_asked_for():
     row = {"model": "B", "best": "A", "share": 98.76, "low": 97.0, "high": 100.54, "over": "questions"}
-    table = accuracy.kept(pd.DataFrame([row | {"verdict": "cannot be told"}]), 0.99)
+    table = accuracy.kept(pd.DataFrame([row | {"verdict": "inconclusive"}]), 0.99)
     assert table.cells.to_dict("records") == [
-        {"model": "B", "F1, per cent of A's": "98.8 (97.0–100.5)", "keeps at least 99 %": "cannot be told",
+        {"model": "B", "F1, per cent of A's": "98.8 (97.0–100.5)", "keeps at least 99 %": "inconclusive",
          "uncertainty over": "questions"}
     ]  # fmt: skip
     assert accuracy.kept(pd.DataFrame(), 0.99).markup.startswith("<p>None: ")
@@ -115,4 +121,4 @@ def test_a_students_gain_and_cost_are_in_a_row_and_what_is_not_known_is_said():
             "the same model without a teacher is not in this study", "", "",
         ],
     ]  # fmt: skip
-    assert "no model of this study learnt from a teacher" in accuracy.students(pd.DataFrame()).markup
+    assert "no model of this study has a teacher" in accuracy.students(pd.DataFrame()).markup

@@ -37,7 +37,7 @@ def test_the_answer_names_the_cheapest_and_says_that_it_is_simulated():
 
 def test_few_questions_are_no_sample_of_the_longest():
     assert len(capacity.answer(of(questions=500))) == 1
-    assert "Service times are those of 499 questions, too few" in capacity.answer(of(questions=499))[1]
+    assert "The service times are those of 499 questions, which is too few" in capacity.answer(of(questions=499))[1]
 
 
 def test_that_nobody_meets_it_is_one_sentence_with_the_nearest():
@@ -57,7 +57,7 @@ def test_the_table_has_ranges_where_the_interval_moves_the_number():
     cells = capacity.table(of(rows)).cells
     assert cells["needed"].tolist() == ["8 machines (7 to no number)", "3 machines"]
     assert cells["USD a month"].tolist() == ["400 to 800", "150"]
-    assert cells["one machine holds, questions/s"].tolist() == ["2.50 (2.00 to 3.00)", "8.00 (7.00 to 9.00)"]
+    assert cells["one machine carries, questions/s"].tolist() == ["2.50 (2.00 to 3.00)", "8.00 (7.00 to 9.00)"]
     none = capacity.table(of(MET.assign(**NONE))).cells
     assert (none["needed"].tolist(), none["USD a month"].tolist()) == (["no number suffices"] * 2, ["", ""])
 

@@ -80,7 +80,7 @@ def test_the_chart_of_slices_is_small_and_described_and_none_where_all_are_too_s
 def test_agreement_shows_what_an_ideal_choice_would_gain():
     answers = answers_of([question(i) for i in range(100)], {"A": [[1, 1, 0, 0] * 25], "B": [[1, 0, 1, 0] * 25]})
     row = differences.agreement_table(agreement.table(answers)).cells.iloc[0]
-    assert row["either right"].startswith("75.0 (6") and row["over the better one"] == "+25.0"
+    assert row["either right"].startswith("75.0 (6") and row["gain over the better one"] == "+25.0"
     assert row["same answer"].startswith("50.0 (")
     assert "<table" not in differences.agreement_table(agreement.table(answers_of([question(0)], {"A": [[1]]}))).markup
 
@@ -119,7 +119,7 @@ def test_a_question_shows_its_references_once_and_how_sure_each_model_was():
     example = Example("q", "", "Rome, or Rome and Paris", "Where?", ("Rome", "Rome", "Paris"), (0, 9, 18))
     read = shown_of(example, ("Rome", "Paris"), [(0, 4), (18, 23)])
     assert "ReferenceRome | Paris" in read.text
-    assert "A, rightRome (100 % sure)" in read.text and "B, wrongParis (100 % sure)" in read.text
+    assert "A, rightRome (100 % confidence)" in read.text and "B, wrongParis (100 % confidence)" in read.text
     assert read.text.startswith("A right, B wrong: 1 of 1 questions")
     assert read.text.endswith("B right, A wrong: no question")
 

@@ -13,7 +13,7 @@ ROWS = [
     },
     {
         "model": "BERT", "engine": "int8", "reason": "", "exact_match": 48.0, "f1": 59.5, "bytes": 2**20, "memory": NAN,
-        "answers": 1000, "differing": 113, "f1_difference": -0.5, "low": -1.0, "high": 0.0, "kept": "cannot be told",
+        "answers": 1000, "differing": 113, "f1_difference": -0.5, "low": -1.0, "high": 0.0, "kept": "inconclusive",
         "times": 2.5, "times_low": 2.4, "times_high": 2.6, "times_pace": "faster",
     },
     {"model": "BERT", "engine": "bf16", "reason": "torch-bf16: this device does not multiply bf16 natively"},
@@ -25,7 +25,7 @@ def test_each_engine_is_a_row_with_its_figures_or_its_reason():
     shown = engines.table(pd.DataFrame(ROWS), 0.99, DEVICE)
     assert shown.cells.iloc[1].to_dict() == {
         "model": "BERT", "engine": "int8", "EM": "48.0", "F1": "59.5", "F1 less torch's": "-0.5 (-1.0 to 0.0)",
-        "answers changed": "113 of 1,000", "keeps at least 99 %": "cannot be told",
+        "answers changed": "113 of 1,000", "keeps at least 99 %": "inconclusive",
         "one question, times as fast": "2.50 (2.40 to 2.60)", "on disk": "1.0 MiB", "memory": "", "not used": "",
     }  # fmt: skip
     torch, bf16 = shown.cells.iloc[0], shown.cells.iloc[2]

@@ -47,8 +47,9 @@ def test_the_chart_has_a_line_a_seed_and_three_marks_on_each(collected):
     assert len(axes.lines) == 3 + 3 * 3
 
 
-def test_a_study_of_v1_has_no_such_section(collected_of):
-    assert no_answer.section(collected_of({"bert": [[1, 0]]}), COLOURS).markup == ""
+def test_a_study_of_v1_has_nothing_to_decide(collected_of):
+    shown = no_answer.section(collected_of({"bert": [[1, 0]]}), COLOURS).markup
+    assert shown == "<p>None: every question of this study has an answer in its passage.</p>"
 
 
 @pytest.mark.parametrize(("has_answer", "which"), [(True, "all of the 5"), (False, "none of the 5")])

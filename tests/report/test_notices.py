@@ -1,11 +1,11 @@
-"""What a reader must know before the first number."""
+"""What a reader must know, before the first number and after the last."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from qa_tradeoffs.analysis import provenance
+from qa_tradeoffs.analysis import accuracy, provenance
 from qa_tradeoffs.report import notices
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study.config import Study
@@ -44,7 +44,7 @@ V2 = {"source": "hub", "name": "some/squad_v2", "revision": "c" * 40, "v2": True
     ],
 )
 def test_each_kind_of_data_and_model_is_named_with_what_was_trained_here(study_of, keys, named):
-    assert f"{named}. Memory" in kind(study_of, **keys)
+    assert kind(study_of, **keys).endswith(f"{named}.")
 
 
 def test_what_the_study_file_leaves_out_is_named_with_what_stands_for_it(study_of):
@@ -52,7 +52,7 @@ def test_what_the_study_file_leaves_out_is_named_with_what_stands_for_it(study_o
     assert notices.defaults(whole) == []
     given = whole.model_dump(mode="json", exclude={"price"})
     assert notices.defaults(Study.model_validate(given)) == [
-        "The study file leaves to their defaults price: gcp-n1-standard-2, not the price of this machine."
+        "Not set in the study file, so defaults apply: price: gcp-n1-standard-2, not the price of this machine."
     ]
 
 
@@ -66,10 +66,18 @@ def test_a_report_on_part_of_a_study_names_what_is_left_out(study_of):
     assert "Small" not in notices.kind_of_study(study, ["bert", "distilbert"])
 
 
-def test_failed_and_stopped_runs_are_among_the_notices(collected_of, tmp_path):
-    markup = notices.notices(collected_of({"bert": [[0.0] * 50]}, training={"epochs": 1}), RunPaths(tmp_path)).markup
-    assert markup.count("<p>") == 4  # the kind, what it is about, DistilBERT is left out, BERT did not learn
-    assert "did not learn" in markup
+def test_a_failed_run_is_named_first_and_what_is_left_out_is_a_warning(collected_of, tmp_path):
+    collected = collected_of({"bert": [[0.0] * 50]}, training={"epochs": 1})
+    markup = notices.first(collected, RunPaths(tmp_path)).markup
+    assert markup.count("<p>") == 3  # BERT did not learn, the kind, what it is about
+    assert markup.index("did not learn") < markup.index("This study:")
+    assert "is left out of this report: DistilBERT." in notices.warnings(collected, accuracy.models(collected)).markup
+
+
+def test_a_study_with_nothing_to_warn_of_says_so(collected_of):
+    collected = collected_of({"bert": [[1.0, 0.0]] * 2, "distilbert": [[1.0, 0.0]] * 2}, seeds=[0, 1],
+                             training={"epochs": 1}, price="laptop")  # fmt: skip
+    assert notices.warnings(collected, accuracy.models(collected)).markup.startswith("<p>None: ")
 
 
 def test_models_that_were_not_trained_alike_and_notes_on_the_data_are_named(collected_of):
@@ -99,13 +107,13 @@ def test_the_precision_of_training_is_named_once_or_with_its_models(collected_of
 
 def test_a_busy_machine_is_named_first_with_what_to_do(collected_of, tmp_path):
     collected = collected_of({"bert": [[1, 0]], "distilbert": [[1, 0]]})
-    quiet = notices.notices(collected, RunPaths(tmp_path)).markup
+    quiet = notices.first(collected, RunPaths(tmp_path)).markup
     assert "busy" not in quiet
     works = [
         in_turn("single_stream", {"bert": 0.2, "distilbert": 0.1}, contended=2),
         in_turn("offline", {"bert": 2.0, "distilbert": 1.0}),
     ]
     busy = replace(collected, comparison=comparison_of(collected.study, collected.slugs, *works))
-    markup = notices.notices(busy, RunPaths(tmp_path)).markup
+    markup = notices.first(busy, RunPaths(tmp_path)).markup
     assert markup.index("2 of 6 passes") < markup.index("This study:")
     assert "other programs" in markup and "run make all again" in markup

@@ -1,5 +1,7 @@
-"""The report asks for nothing, runs nothing, leads only to pages that are there, and its texts can be read."""
+"""The report asks for nothing, runs nothing, its pages lead to each other, and its texts can be read."""
 
+import base64
+import hashlib
 import re
 from itertools import product
 from pathlib import Path
@@ -37,16 +39,26 @@ def code(source: str, *outputs: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return new_code_cell(source, outputs=list(outputs))
 
 
+NAMES = {"index.html", "which-is-right.html", "audit.html", "anomaly.html", "5-analysis.html", "bert-3-profile.html"}
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunPaths:
-    """An executed analysis and one executed notebook of a model."""
+    """An executed analysis with a further question, both excursions, and one executed notebook of a model."""
     paths = RunPaths(tmp_path / "run")
-    links = display.links({"BERT": [("3-profile", "bert-3-profile.html")]})
+    links = display.links({"BERT": [("3-profile", "bert-3-profile.html")], "all": [("5", "5-analysis.html")]})
+    more = "## More\n\n- [Right?](audit.html)\n- [Slow?](anomaly.html)"
     analysis = [
         new_markdown_cell("# What it costs\n\nSome $prose$."),
         code("secret_code()", displayed(links)),
         code("more()", output(plain=HOSTILE)),
+        new_markdown_cell("### Which is right?\n\nA detail."),
+        code("cases()", displayed(display.of_data(display.paragraphs(["Where is Nauru?"])))),
+        new_markdown_cell("#### And how often?"),
+        new_markdown_cell(more),
     ]
+    for name, title in (("audit", "Right?"), ("anomaly", "Slow?")):
+        write(paths.folder / f"{name}.ipynb", [new_markdown_cell(f"# {title}"), code(f"{name}_code()")])
     profile = [
         code("print('printed')", new_output("stream", name="stdout", text=HOSTILE)),
         code("frame", displayed(display.paragraphs([HOSTILE]))),
@@ -70,18 +82,23 @@ def render(run: RunPaths) -> tuple[Reader, Reader]:
     folder = run.folder.parent / "pages"
     index = pages.render(run, folder, "A & B", [run.folder / "bert" / "3-profile.ipynb"])
     assert index == folder / "index.html"
-    assert {path.name for path in folder.iterdir()} == {"index.html", "bert-3-profile.html", "5-analysis.html"}
+    assert {path.name for path in folder.iterdir()} == NAMES
     return Reader(index.read_text()), Reader((folder / "bert-3-profile.html").read_text())
 
 
-def test_pages_have_no_script_and_load_nothing_from_elsewhere(run):
+def test_pages_have_the_one_script_that_their_policy_allows_and_load_nothing_from_elsewhere(run):
+    render(run)
+    for page in (run.folder.parent / "pages").iterdir():
+        (script,) = re.findall(r"<script>(.*?)</script>", page.read_text(), re.DOTALL)
+        made = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{made}'; base-uri" in page.read_text()
     for page in render(run):
-        assert not page.all("script")
+        assert page.all("script") == [{}]
         for tag, attributes in page.tags:
             assert not any(name.startswith("on") for name in attributes)
             assert re.match(r"data:|[\w-]+\.html$|#|$", attributes.get("src", "") + attributes.get("href", "")), tag
         (policy,) = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
-        assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline';")
+        assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-")
 
 
 def test_hostile_text_stays_text_and_so_do_outputs_that_need_a_script_or_were_made_elsewhere(run):
@@ -95,10 +112,45 @@ def test_hostile_text_stays_text_and_so_do_outputs_that_need_a_script_or_were_ma
     assert picture["src"].startswith("data:image/png;base64,") and picture["alt"]
 
 
-def test_links_lead_to_pages_that_were_written(run):
-    index, profile = render(run)
-    assert [link["href"] for link in index.all("a")] == ["#content", "bert-3-profile.html", "#top"]
-    assert [link["href"] for link in profile.all("a")] == ["#content", "index.html", "#top"]
+def links(page: Path) -> list[str]:
+    return [link["href"] for link in Reader(page.read_text()).all("a")]
+
+
+def test_every_page_is_reached_from_the_index_and_leads_back_to_it(run):
+    render(run)
+    folder = run.folder.parent / "pages"
+    from_index = {address for address in links(folder / "index.html") if not address.startswith("#")}
+    assert from_index == NAMES - {"index.html"}
+    for name in NAMES - {"index.html"}:
+        assert "index.html" in links(folder / name)
+        assert {address for address in links(folder / name) if not address.startswith("#")} <= NAMES
+
+
+def test_a_further_question_is_a_page_with_its_question_as_title_and_a_link_in_its_place(run):
+    index, _ = render(run)
+    page = Reader((run.folder.parent / "pages" / "which-is-right.html").read_text())
+    assert "A detail." not in index.text and "A detail." in page.text
+    assert [tag for tag, _ in page.tags if tag in ("h1", "h2", "h3")] == ["h1", "h2"]
+    assert page.text.count("Which is right?") == 3  # the window's title, the menu and the heading
+    assert {"aria-current": "page"} in page.all("span")
+
+
+def test_an_excursion_has_its_code_behind_a_fold(run):
+    render(run)
+    page = Reader((run.folder.parent / "pages" / "audit.html").read_text())
+    assert page.text.index("Code") < page.text.index("audit_code")
+    assert {"class": "code"} in page.all("details")
+
+
+def test_without_texts_of_the_data_set_a_page_says_that_they_are_left_out(run):
+    folder = run.folder.parent / "pages"
+    render(run)
+    assert "Where is Nauru?" in (folder / "which-is-right.html").read_text()
+    pages.render(run, folder, "A & B", [run.folder / "bert" / "3-profile.ipynb"], texts=False)
+    written = {path.name: path.read_text() for path in folder.iterdir()}
+    assert not [name for name, text in written.items() if "Nauru" in text]
+    assert display.LEFT_OUT in written["which-is-right.html"] and display.LEFT_OUT not in written["index.html"]
+    assert "printed" not in Reader(written["bert-3-profile.html"]).text.replace("print('printed')", "")  # by whom?
 
 
 def test_sections_are_listed_and_can_be_linked_to(run):
@@ -107,7 +159,7 @@ def test_sections_are_listed_and_can_be_linked_to(run):
     index, _ = render(run)
     ids = ["the-answer", "section-2", "section-3", "section-4"]
     assert [heading["id"] for heading in index.all("h2")] == ids
-    assert [link["href"] for link in index.all("a")][2:-1] == [f"#{name}" for name in ids]
+    assert [link["href"] for link in index.all("a")][2:6] == [f"#{name}" for name in ids]
 
 
 def test_only_a_notebooks_own_page_has_its_code(run):
@@ -123,7 +175,7 @@ def test_pages_are_titled_and_fit_a_phone(run):
         assert page.all("html") == [{"lang": "en"}]
 
 
-@pytest.mark.parametrize("missing", ["5-analysis.ipynb", "bert/3-profile.ipynb"])
+@pytest.mark.parametrize("missing", ["5-analysis.ipynb", "audit.ipynb", "bert/3-profile.ipynb"])
 def test_a_missing_notebook_is_named_and_no_index_is_written(run, missing):
     (run.folder / missing).unlink()
     with pytest.raises(StudyError, match=f"{missing}: is missing"):
@@ -144,8 +196,9 @@ def test_the_index_is_written_last_and_rendering_twice_gives_the_same_files(run,
     monkeypatch.setattr(pages, "write_text", lambda path, text: written.append((path.name, text)))
     for _ in range(2):
         pages.render(run, run.folder.parent / "pages", "A & B", [run.folder / "bert" / "3-profile.ipynb"])
-    assert [name for name, _ in written[:3]] == ["bert-3-profile.html", "5-analysis.html", "index.html"]
-    assert written[:3] == written[3:]
+    assert {name for name, _ in written[:6]} == NAMES
+    assert written[5][0] == "index.html"
+    assert written[:6] == written[6:]
 
 
 @pytest.mark.parametrize(("most", "warning"), [(3_000_000, ""), (1000, "too large to mail")])

@@ -30,7 +30,7 @@ def test_no_published_time_stands_without_what_is_wrong_with_it():
     assert published.table(pd.DataFrame(rows, columns=COLUMNS)).cells.to_numpy().tolist() == [
         ["BERT", "88.13", "1.00: too short", "1.00: too short", "1.00", "1.00", "100 to 300"],
         ["DistilBERT", "85.31", "0.33: impossible", "0.34: too short", "0.52 to 0.55", "0.50", "50.0 to 150"],
-        ["rewritten", "85.57", *["not there then"] * 3, "no BERT measured", "75.0"],
+        ["rewritten", "85.57", *["did not exist"] * 3, "BERT was not measured", "75.0"],
     ]
 
 

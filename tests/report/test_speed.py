@@ -3,6 +3,7 @@
 import math
 
 import pandas as pd
+import pytest
 
 from qa_tradeoffs.analysis import speed as analysis
 from qa_tradeoffs.metrics.timing import Estimate
@@ -21,30 +22,59 @@ def against(name: str, ours: float, other: float, verdict: str) -> dict[str, obj
     }  # fmt: skip
 
 
-def test_savings_have_both_times_and_a_ratio_only_where_it_is_significant():
+MODELS = pd.DataFrame(
+    {"model": ["BERT", "DistilBERT", "SqueezeBERT"], "parameters": [1e8, 5e7, 4.7e7], "bytes": 2.0**20,
+     "question": [0.2, 0.1, 0.19], "question_low": [0.18, 0.09, 0.17], "question_high": [0.22, 0.11, 0.21],
+     "contended": 0, "train_paid_seconds": [3600, 1800, math.nan]}
+)  # fmt: skip
+
+
+def savings(**full_size: tuple[float, float, str]) -> pd.DataFrame:
+    """DistilBERT takes half of BERT's time, SqueezeBERT's is not significantly less and it came fine-tuned."""
+    nothing = (math.nan, math.nan, "")
     rows = [
         {"model": "DistilBERT", "other": "BERT", "share": 0.5}
         | against("question", 0.1, 0.2, "faster")
-        | against("full_size", math.nan, math.nan, "")
         | against("training", 1800, 3600, "faster"),
         {"model": "SqueezeBERT", "other": "BERT", "share": 0.47}
         | against("question", 0.19, 0.2, "not significant")
-        | against("full_size", math.nan, math.nan, "")
-        | against("training", math.nan, math.nan, ""),
+        | against("training", math.nan, 3600, ""),
     ]
-    assert speed.savings(pd.DataFrame(rows)).cells.to_numpy().tolist() == [
-        ["DistilBERT", "BERT", "50 %", "100 ms against 200 ms", "2.00 (1.80 to 2.20)", "30.0 min against 60.0 min",
-         "2.00 (1.80 to 2.20)"],
-        ["SqueezeBERT", "BERT", "47 %", "190 ms against 200 ms", "not significant", "not trained", ""],
-    ]  # fmt: skip
+    return pd.DataFrame([row | against("full_size", *full_size.get(row["model"], nothing)) for row in rows])
+
+
+def test_times_have_a_ratio_to_the_largest_only_where_it_is_significant():
+    assert speed.table(MODELS, savings()).cells.drop(columns=["parameters", "on disk"]).to_numpy().tolist() == [
+        ["BERT", "200 ms", "", "60.0 min", ""],
+        ["DistilBERT", "100 ms", "2.00 (1.80 to 2.20)", "30.0 min", "2.00 (1.80 to 2.20)"],
+        ["SqueezeBERT", "190 ms", "not significant", "not trained", ""],
+    ]
 
 
 def test_small_networks_have_the_time_of_the_full_size_ones_beside_theirs():
-    row = {"model": "A", "other": "B", "share": 0.5} | against("question", 0.001, 0.002, "faster")
-    row |= against("full_size", 0.1, 0.3, "faster") | against("training", 60, 90, "slower")
-    cells = speed.savings(pd.DataFrame([row])).cells
-    assert cells["one question, full size"].tolist() == ["100 ms against 300 ms"]
-    assert cells["one question, full size, times as fast"].tolist() == ["3.00 (2.70 to 3.30)"]
+    full = savings(DistilBERT=(0.1, 0.3, "faster"), SqueezeBERT=(0.2, 0.3, "faster"))
+    cells = speed.table(MODELS, full).cells
+    assert cells["full size"].tolist() == ["300 ms", "100 ms", "200 ms"]
+    assert cells["full size, times as fast"].tolist() == ["", "3.00 (2.70 to 3.30)", "1.50 (1.35 to 1.65)"]
+    assert "full size" not in speed.table(MODELS, savings()).cells
+
+
+def test_one_model_has_its_times_and_no_ratio():
+    cells = speed.table(MODELS.head(1).assign(contended=2), pd.DataFrame()).cells
+    assert cells.to_numpy().tolist() == [["BERT", "100.0 M", "1.0 MiB", "200 ms (contended)", "60.0 min"]]
+
+
+def test_the_chart_of_a_question_has_a_point_a_model_and_a_panel_a_kind_of_networks():
+    colours = COLOURS | {"SqueezeBERT": "b"}
+    chart = speed.questions_chart({"own": MODELS}, colours)
+    (axes,) = chart.figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["BERT", "DistilBERT", "SqueezeBERT"]
+    points = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    assert points == pytest.approx([0.2, 0.1, 0.19])
+    far = MODELS.assign(question=[3.0, 0.1, 0.2], question_high=[3.3, 0.11, 0.22])
+    both = speed.questions_chart({"own": MODELS, "full size": far}, colours)
+    assert [axes.get_xscale() for axes in both.figure.axes] == ["linear", "log"]
+    assert "full size, BERT 3.00 s, DistilBERT 100 ms, SqueezeBERT 200 ms" in both.alt
 
 
 def test_a_training_has_its_step_beside_the_measured_total():
@@ -113,12 +143,12 @@ def test_times_have_a_panel_a_batch_size_with_readable_ticks():
 def test_an_invalid_measurement_is_named_with_its_point(collected_of):
     collected = collected_of({"bert": [[1.0]]})
     profile = collected.profiles["bert"]
-    assert speed.invalid(analysis.invalid(collected)).markup == ""
+    assert speed.invalid(analysis.invalid(collected)) == []
     at = AT | {"network": "study", "valid": False, "share_of_peak": 1.3}
     wrong = (*profile.records, timed("forward_seconds", 0.01, **at))
     collected.profiles["bert"] = profile.model_copy(update={"records": wrong})
-    markup = speed.invalid(analysis.invalid(collected)).markup
-    assert all(part in markup for part in ("BERT", "study network", "1 × 128 tokens in fp32", "1.30"))
+    (sentence,) = speed.invalid(analysis.invalid(collected))
+    assert all(part in sentence for part in ("BERT", "study network", "1 × 128 tokens in fp32", "1.30"))
 
 
 ROW = {

@@ -45,8 +45,9 @@ def test_the_commit_hooks_run_the_pinned_versions():
     assert used == {pin for pin in PINS if pin.startswith(("ruff==", "nbstripout=="))}
 
 
-def test_there_are_five_notebooks_named_after_their_stages():
-    assert [path.stem for path in NOTEBOOKS] == ["1-train", "2-evaluate", "3-profile", "4-compare", "5-analysis"]
+def test_there_are_five_notebooks_named_after_their_stages_and_two_excursions():
+    stages = ["1-train", "2-evaluate", "3-profile", "4-compare", "5-analysis"]
+    assert [path.stem for path in NOTEBOOKS] == [*stages, "anomaly", "audit"]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

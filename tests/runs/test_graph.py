@@ -44,7 +44,7 @@ def chosen(tmp_path: Path) -> Selection:
     return Selection(path, config.load(path), RunPaths(tmp_path / "run"), ("bert", "ready"), (3, 5))
 
 
-def stages(chosen: Selection) -> list[graph.Stage]:
+def stages(chosen: Selection) -> list[graph.Step]:
     """All but the report, which would lie in the repository."""
     return graph.stages(chosen)[:-1]
 
@@ -74,15 +74,16 @@ def test_a_study_that_was_never_run_is_stale_and_one_that_is_finished_is_not(cho
 
 EVERYTHING = [
     "train bert 3", "evaluate bert 3", "train bert 5", "evaluate bert 5", "evaluate ready 3", "profile bert None",
-    "profile ready None", "compare  None", "analysis  None",
+    "profile ready None", "compare  None", "analysis  None", "audit  None", "anomaly  None",
 ]  # fmt: skip
+EXCURSIONS = {"audit  None", "anomaly  None"}
 OF_READY = {"evaluate ready 3", "profile ready None", "compare  None", "analysis  None"}
 
 
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [
-        ("dev.json", set(EVERYTHING)),
+        ("dev.json", set(EVERYTHING) - EXCURSIONS),
         ("ready/model.safetensors", OF_READY),
         ("ready/notes.md", set()),
         ("run/bert/seed-3/evaluation.json", {"analysis  None"}),
@@ -103,6 +104,8 @@ def test_changed_bytes_make_results_stale_however_old_the_file(chosen, tmp_path,
         ("bert/seed-5/2-evaluate.ipynb", {"evaluate bert 5", "analysis  None"}),
         ("bert/.3-profile.inputs.json", {"profile bert None", "analysis  None"}),
         ("5-analysis.ipynb", {"analysis  None"}),
+        ("audit.ipynb", {"audit  None"}),
+        (".anomaly.inputs.json", {"anomaly  None"}),
     ],
 )
 def test_lost_files_are_made_again_with_everything_that_depends_on_them(chosen, lost, expected):
@@ -153,6 +156,21 @@ def test_changed_inputs_are_named_and_missing_ones_refused(chosen, tmp_path):
     (tmp_path / "dev.json").unlink()
     with pytest.raises(StudyError, match=r"dev\.json: no such file"):
         stages(chosen)[0].inputs()
+
+
+def test_the_excursions_wait_for_no_stage_and_the_report_for_them(chosen):
+    *_, analysis, audit, anomaly, report = graph.stages(chosen)
+    assert [step.name for step in (analysis, audit, anomaly, report)] == ["analysis", "audit", "anomaly", "report"]
+    assert audit.after == anomaly.after == ()
+    assert report.after == (analysis, audit, anomaly)
+    assert {Path(name).name for name in anomaly.inputs()["tables"]} >= {"anomaly.json", "engines.json"}
+    assert "anomaly.json" not in {Path(name).name for name in audit.inputs()["tables"]}
+
+
+def test_whether_texts_are_published_makes_nothing_stale(chosen, tmp_path):
+    finish(chosen)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"publish_texts": True}))
+    assert stale(replace(chosen, study=config.load(tmp_path / "study.yaml"))) == set()
 
 
 def test_studies_of_one_file_name_in_two_folders_have_separate_results():

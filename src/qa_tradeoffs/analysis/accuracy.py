@@ -84,7 +84,7 @@ def kept(collected: Collected) -> pd.DataFrame:
 
     One row per model except the one with the highest F1, ``best``: model, best; share, in per cent of its F1, with low
     and high at 95 % for all rows together (Bonferroni); over, as in ``differences``; verdict: 'yes' if the whole
-    interval is at or above the required share, 'no' if it is below, else 'cannot be told'. MLPerf requires 99 % or
+    interval is at or above the required share, 'no' if it is below, else 'inconclusive'. MLPerf requires 99 % or
     99.9 % of a reference in this way (Reddi et al., 2020, arXiv 1911.02549).
     """
     scores = {collected.label(slug): collected.scores(slug, "f1") for slug in collected.distinct}
@@ -93,7 +93,7 @@ def kept(collected: Collected) -> pd.DataFrame:
     for model in (label for label in scores if label != best):
         share = ratio(scores[model], scores[best], collected.clusters)
         low, high = np.maximum(0, 100 * np.array(share.interval(1 - 0.05 / (len(scores) - 1))))
-        verdict = "yes" if low >= asked else "no" if high < asked else "cannot be told"
+        verdict = "yes" if low >= asked else "no" if high < asked else "inconclusive"
         rows.append((model, best, 100 * share.value, low, high, share.over, verdict))
     return pd.DataFrame(rows, columns=["model", "best", "share", "low", "high", "over", "verdict"])
 

@@ -19,6 +19,7 @@ from qa_tradeoffs.runs import results
 Records = Sequence[Record]
 
 PUBLISHED, CONTROL, REWRITTEN, BERT = "as published", "as published, again", "rewritten", "BERT"
+FAST_MASKS = "fast dropout masks"
 # Upper bounds of ratios that the rewriting aims for: (work, variant, over, dropout).
 AIMS = {
     ("training_step", REWRITTEN, PUBLISHED, 0.0): 0.6,

@@ -19,7 +19,7 @@ def table(collected: Collected) -> pd.DataFrame:
     Columns: model, engine; reason, why it could not be used, or ''; exact_match and f1 in points; bytes on disk;
     memory, bytes for one row of the longest windows. Relative to the same model in torch: answers, differing,
     f1_difference, low, high and over as in ``accuracy.variants``; kept, whether at least the study's share of the F1 is
-    kept ('yes', 'no', 'cannot be told'); times, the speed-up for a single question, with its interval in times_low and
+    kept ('yes', 'no', 'inconclusive'); times, the speed-up for a single question, with its interval in times_low and
     times_high, and ``pace``; full_size_times, the same for the full-size network if the study's is smaller. NaN for
     what was not measured.
     """
@@ -47,7 +47,7 @@ def _against_torch(collected: Collected, point: str, slug: str) -> dict[str, Any
     large = collected.full_size_of(slug)
     return {
         **{key: variant[key] for key in ("answers", "differing", "f1_difference", "low", "high", "over")},
-        "kept": "yes" if low >= asked else "no" if high < asked else "cannot be told",
+        "kept": "yes" if low >= asked else "no" if high < asked else "inconclusive",
         **_times(collected, point, slug, "study", "times"),
         **(_times(collected, point, slug, large, "full_size_times") if large != "study" else {}),
     }

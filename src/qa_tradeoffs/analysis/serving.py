@@ -25,6 +25,13 @@ def scenarios(collected: Collected, network: str, points: Sequence[str] = ()) ->
     return pd.DataFrame([_scenario(collected, point, single, offline) for point in points or collected.slugs])
 
 
+def networks(collected: Collected) -> dict[str, pd.DataFrame]:
+    """The rows of ``scenarios`` by kind of network: the study's own, and 'full size' where those are smaller."""
+    own = {"the study's own networks": scenarios(collected, "study")}
+    full = collected.full_size
+    return own if full == "study" else own | {full: scenarios(collected, full)}
+
+
 def phases(collected: Collected) -> pd.DataFrame:
     """One row per model: milliseconds per question of each phase from text to score, for the study's own network."""
     return pd.DataFrame(

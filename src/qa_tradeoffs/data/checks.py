@@ -53,7 +53,7 @@ def checked(
             examples.append(replace(example, answer_starts=starts))
     for fault, having in faulty.items():
         if fault == _NONE or misplaced == "refuse" or (misplaced == "repair" and fault != _MISPLACED):
-            raise StudyError(f"{_said(having, len(rows), fault, source)}; {_advice(fault)}")
+            raise StudyError(f"{_said(having, len(rows), fault, source, quoting=True)}; {_advice(fault)}")
     if not examples:
         left = f" left of {counted(len(rows), 'question')}" if rows else ""
         raise StudyError(f"{source}: has no question{left}; expected at least one")
@@ -84,11 +84,14 @@ def _fault(example: Example, starts: Sequence[int], v2: bool) -> str:
     return _MISPLACED if tuple(starts) != example.answer_starts else ""
 
 
-def _said(having: Sequence[Row], of: int, fault: str, source: str) -> str:
-    """How many questions have a fault, the first three, and the place and the answer of the first."""
+def _said(having: Sequence[Row], of: int, fault: str, source: str, *, quoting: bool = False) -> str:
+    """How many questions have a fault, the first three, and the place of the first.
+
+    Also its answer if ``quoting``: not in a note, which may be published.
+    """
     place, example, _ = having[0]
     inside = place.removeprefix(source).lstrip(": ")
-    absent = [text for text in example.answers if fault == _ABSENT and text not in example.context]
+    absent = [text for text in example.answers if quoting and fault == _ABSENT and text not in example.context]
     at = f"{inside}: {one_line(repr(absent[0]), 60)}" if absent else inside
     verb = "has" if len(having) == 1 else "have"
     names = first_three([row.example.id for row in having])

@@ -1,5 +1,7 @@
 """A report as it is committed: its pages, and beside them its answer, first chart and main figures for the README.
 
+Text of the data set is left out of the pages, unless the study says ``publish_texts: true``.
+
 python -m qa_tradeoffs.publish.snapshot STUDY RUN PAGES NOTEBOOK...
 """
 
@@ -59,12 +61,12 @@ def summary(collected: Collected) -> Summary:
     study, price = collected.study, collected.price
     choices, contest = _choices(collected)
     first = next(iter(collected.evaluations.values())).provenance
-    answer = choice.answer(choices, contest, study, accuracy.baseline(collected), collected.n_questions)
+    answer = choice.answer(choices, contest, accuracy.baseline(collected), collected.n_questions)
     drawn = choice.chart(choices)
     return Summary(
         title=study.title,
         kind=notices.kind_of_study(study, collected.slugs),
-        answer=tuple(answer),
+        answer=(*answer, *choice.limits(choices)),
         chart=drawn.alt,
         caption=drawn.caption,
         origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
@@ -88,7 +90,8 @@ def publish(run: RunPaths, pages: Path, collected: Collected, notebooks: list[Pa
     pages.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=pages.parent) as folder:
         new = Path(folder) / pages.name
-        size = report.render(run, new, collected.study.title, notebooks).stat().st_size
+        study = collected.study
+        size = report.render(run, new, study.title, notebooks, texts=study.publish_texts).stat().st_size
         if size > report.MOST_BYTES:
             most = report.MOST_BYTES / 1e6
             raise StudyError(f"{pages}: index.html has {size / 1e6:.1f} MB, at most {most:.0f}; publish fewer models")

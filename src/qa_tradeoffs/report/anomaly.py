@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
 
-from qa_tradeoffs.analysis.anomaly import CONTROL, Explanation
+from qa_tradeoffs.analysis.anomaly import BERT, CONTROL, FAST_MASKS, PUBLISHED, REWRITTEN, Explanation
 from qa_tradeoffs.analysis.quantised import Quantised
 from qa_tradeoffs.core.words import percent, plain, seconds
 from qa_tradeoffs.report import display
@@ -21,18 +21,41 @@ _AREAS = "#77AADD #EE8866 #EEDD88 #FFAABB #99DDFF #44BB99 #BBCC33 #AAAA00 #DDDDD
 _WHOLE, _MORE, _LESS = "#BBBBBB", "#EE8866", "#44BB99"
 
 
-def answer(explained: Explanation) -> display.Table:
+def answer(explained: Explanation, engines: Quantised | None, published: Published) -> list[str]:
+    """Three sentences: SqueezeBERT beside BERT, then and here; what saves time in training; what int8 adds."""
+    variants = explained.variants.set_index("variant")
+    (squeezebert, bert), spent = variants.loc[[PUBLISHED, BERT], "seconds"], published.original.fine_tuning.by_model
+    over = variants.loc[BERT]
+    sentences = [
+        f"Here a training step of SqueezeBERT takes {seconds(squeezebert)} and one of BERT {seconds(bert)}, "
+        f"{over['ratio']:.2f} times as long ({over['low']:.2f} to {over['high']:.2f}); in 2021 fine-tuning SqueezeBERT "
+        f"took {spent.squeezebert.hours / spent.bert.hours:.2f} times as long as BERT.",
+    ]
+    masks = [f"faster dropout masks save {_saved(variants.loc[FAST_MASKS])}"] if FAST_MASKS in variants.index else []
+    sentences.append(f"{' and '.join([f'The rewriting saves {_saved(variants.loc[REWRITTEN])} of a step', *masks])}.")
+    times = engines.times.set_index(["model", "engine"])["seconds"] if engines else pd.Series(dtype=float)
+    keys = [(model, "int8") for model in ("SqueezeBERT rewritten", "SqueezeBERT")]
+    if all(key in times.index for key in keys):
+        rewritten, stock = times.loc[keys]
+        sentences.append(
+            f"In int8 a forward pass takes {seconds(rewritten)} rewritten and {seconds(stock)} as published, "
+            f"{plain(stock / rewritten)} times as long."
+        )
+    return sentences
+
+
+def measured(explained: Explanation) -> display.Table:
     """Machine and point of the measurement, and the classes of operations that take the time."""
     at, origin, rounds = explained.steps.iloc[0], explained.origin, explained.rounds
     contended = f"{(rounds['contended'] != '').sum()} of {len(rounds)} rounds contended"
     classes = dict(iter(explained.operators.groupby("model")))
     control = explained.variants.set_index("variant").loc[CONTROL]
     facts = {
-        "measured": "on this machine" if explained.own else "apart from this run; make anomaly repeats it here",
+        "measured": "on this machine" if explained.own else "on another machine; make anomaly repeats it here",
         "machine": f"{origin.device['name']}, {origin.device['threads']} threads, torch {origin.versions['torch']}",
         "training step": f"full size, random weights, batch {at['batch_size']} × {at['length']} tokens, "
         f"{at['precision']}, dropout {at['dropout']:g}",
-        "other load": f"{contended}; others had at most {percent(rounds['taken'].max())} of the processor time",
+        "other load": f"{contended}; other programs had at most {percent(rounds['taken'].max())} of the processor time",
         "control": f"as published, twice in every round: ratio {_ratio(control)}",
         **{model: _step(classes[model]) for model in (_STOCK, "BERT")},
     }
@@ -184,6 +207,11 @@ def _step(operations: pd.DataFrame) -> str:
 def _times(row: Any, over: str) -> str:
     low, high = row[f"{over}_low"], row[f"{over}_high"]
     return "" if pd.isna(row[over]) else f"{plain(row[over])} ({plain(low)} to {plain(high)})"
+
+
+def _saved(row: Any) -> str:
+    """'6 % (4 to 9 %)': by how much a ratio is below 1."""
+    return f"{percent(1 - row['ratio'])} ({100 * (1 - row['high']):.0f} to {100 * (1 - row['low']):.0f} %)"
 
 
 def _ratio(row: Any) -> str:

@@ -27,13 +27,13 @@ def table(calibration: Calibration) -> display.Html:
         "ECE": models["ece"].map("{:.1f}".format),
         "ECE by chance": models["ece_chance"].map("up to {:.1f}".format),
         "AURC": display.with_interval(models, "aurc"),
-        "AURC, best to worthless": map("{:.1f} to {:.1f}".format, models["aurc_best"], models["aurc_random"]),
-        "EM at 80 %": display.with_interval(at_80, "em"),
-        "gain at 80 %": display.signed_interval(at_80["gain"], at_80["gain_low"], at_80["gain_high"]),
-        "gain": np.where(at_80["gain_low"] > 0, "significant", "not significant"),
-        "EM at 50 %": display.with_interval(at_50, "em"),
+        "AURC, ideal to random": map("{:.1f} to {:.1f}".format, models["aurc_best"], models["aurc_random"]),
+        "EM, 80 % answered": display.with_interval(at_80, "em"),
+        "gain, 80 % answered": display.signed_interval(at_80["gain"], at_80["gain_low"], at_80["gain_high"]),
+        "gain, verdict": np.where(at_80["gain_low"] > 0, "significant", "not significant"),
+        "EM, 50 % answered": display.with_interval(at_50, "em"),
     }
-    return display.table(columns, "Confidence, in points, 95 % intervals", data=models)
+    return display.table(columns, "Confidence, in points, with 95 % intervals", data=models)
 
 
 def reliability_chart(calibration: Calibration, colours: dict[str, Any]) -> display.Html:
@@ -63,7 +63,7 @@ def reliability_chart(calibration: Calibration, colours: dict[str, Any]) -> disp
     figure.supxlabel("confidence (%, mean of a tenth of the questions)", fontsize="medium")
     figure.supylabel("right (%, 95 % interval)", fontsize="medium")
     what = f"Reliability diagram, accuracy against confidence in {BINS} bins of equal size"
-    return display.figure(figure, what, ends, "How many answers are right, by confidence.")
+    return display.figure(figure, what, ends, "Share of right answers, by confidence.")
 
 
 def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display.Html:
@@ -77,7 +77,7 @@ def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display
         label = charts.name(model, colours)
         axes.plot(rows["coverage"], em, marker="o", markersize=4, color=colour, label=label)
         axes.fill_between(rows["coverage"], rows["em_low"], rows["em_high"], color=colour, alpha=0.15, linewidth=0)
-        ends.append(f"{model} from {em.iloc[-1]:.1f} with all to {em.iloc[0]:.1f} with the surest tenth")
+        ends.append(f"{model} from {em.iloc[-1]:.1f} with all to {em.iloc[0]:.1f} with the most confident tenth")
     axes.set(
         xlabel="questions answered (%, the most confident first)",
         ylabel="EM of the answers (points, 95 % interval)",
@@ -85,4 +85,4 @@ def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display
     )
     axes.legend(title=None)
     what = "Line chart of EM against the share of questions answered, the most confident first"
-    return display.figure(figure, what, ends, "EM of the answers given, when the least sure ones are not given.")
+    return display.figure(figure, what, ends, "EM of the answers given, if the least confident ones are withheld.")

@@ -36,8 +36,8 @@ def answer(capacity: Capacity) -> list[str]:
         shortest = f"even without waits {nearest['model']}, the nearest to it, needs {seconds(nearest['alone'])}"
         sentence = f"No model is fast enough for {load}: {shortest}."
     few = (
-        f"Service times are those of {counted(capacity.questions, 'question')}, too few for a p99 of their own: it "
-        "rests on the longest of them. `compare: {questions: 500}` in the study times enough."
+        f"The service times are those of {counted(capacity.questions, 'question')}, which is too few for a p99: it "
+        "rests on the longest of them. `compare: {questions: 500}` in the study file measures enough."
     )
     return [sentence] if supports_percentile(99, capacity.questions) else [sentence, few]
 
@@ -49,10 +49,10 @@ def table(capacity: Capacity) -> display.Table:
         "model": rows["model"],
         "F1": rows["f1"].map("{:.1f}".format),
         "p99 without waits": rows["alone"].map(seconds),
-        "one machine holds, questions/s": [
+        "one machine carries, questions/s": [
             f"{plain(r.rate)} ({plain(r.rate_low)} to {plain(r.rate_high)})" for r in rows.itertuples()
         ],
-        "busy then": rows["utilisation"].map(percent),
+        "utilisation": rows["utilisation"].map(percent),
         "needed": [_machines(row) for row in rows.itertuples()],
         "USD a month": [_usd(row) for row in rows.itertuples()],
         "verdict": rows["verdict"],

@@ -9,7 +9,6 @@ import pandas as pd
 from qa_tradeoffs.core.words import counted, listed, plain, points, seconds, signed, size, usd
 from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest, Gap
 from qa_tradeoffs.report import charts, display
-from qa_tradeoffs.study import config
 
 # What a model may need less of than another one, beside time: its column, and below which share it counts as less.
 _SAVINGS = {
@@ -22,56 +21,68 @@ _F1 = {
     "equal": "equal on every question",
     "not significant": "not significantly different",
 }
-_OVER_QUESTIONS = {"better": "higher over questions", "worse": "lower over questions"}  # of one training run each
-_TIME = {"better": "significantly faster", "not significant": "time not significantly different"}
+_OVER_QUESTIONS = {"better": "significantly higher over questions", "worse": "significantly lower over questions"}
+_TIME = {"better": "it is significantly faster", "not significant": "its time is not significantly different"}
 _NAMED = 4  # models at most that a sentence names
 _CAPTION = (
     "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
-    f"significantly better than every other model in F1 (paired by question, corrected p < {SIGNIFICANT}) or in time "
-    "(ratio over passes in which both were timed in turn, corrected alike); the grey line joins them. Hollow: may be "
-    "on it; the differences are not significant. Cross: dominated, another model is as accurate and significantly "
-    "faster."
+    "significantly better than every other model in F1 or in time; the grey line joins them. Hollow: may be on the "
+    "front, the differences are not significant. Cross: dominated, another model is at least as accurate and "
+    f"significantly faster. P values are corrected; below {SIGNIFICANT} is significant."
 )
 _OF_ENGINES = (
     "F1 against the time of one question, both of the networks that were scored: a colour for each model, a shape for "
-    "each engine. Filled and large: on the Pareto front, significantly better than every other point in F1 (paired by "
-    f"question, corrected p < {SIGNIFICANT}) or in time (ratio over passes in which both were timed in turn, corrected "
-    "alike); the grey line joins them. Hollow: may be on it; the differences are not significant. Small and pale: "
-    "dominated, another point is as accurate and significantly faster."
+    "each engine. Filled and large: on the Pareto front, significantly better than every other point in F1 or in time; "
+    "the grey line joins them. Hollow: may be on the front, the differences are not significant. Small and pale: "
+    f"dominated, another point is at least as accurate and significantly faster. P values are corrected; below "
+    f"{SIGNIFICANT} is significant."
 )
-_NOT_LEARNED = " Triangle: not significantly above lexical overlap, and compared with none."
+_NOT_LEARNED = " Triangle: not significantly above lexical overlap, so compared with none."
 
 
-def answer(
-    choices: pd.DataFrame, contest: Contest, study: config.Study, baseline: dict[str, float], n: int
-) -> list[str]:
-    """Which model is the most accurate, which the fastest and what it gives up, which are dominated; then the limits.
+def answer(choices: pd.DataFrame, contest: Contest, baseline: dict[str, float], n: int) -> list[str]:
+    """Three sentences at most: the most accurate model, the fastest and what it gives up, and what else matters most.
 
-    That is of the models that have learned the task; the others are named, and recommended to nobody.
-    ``choices`` and ``contest`` are those of the analysis, ``baseline`` is lexical overlap, n the number of questions.
+    That is a model that has not learned the task, else one that is good in both, else which are dominated. ``choices``
+    and ``contest`` are those of the analysis, ``baseline`` is lexical overlap, n the number of questions.
     """
     rows = choices.set_index("model", drop=False)
-    sentences = [*_comparison(rows[rows["learned"]], contest, n), *_not_learned(rows[~rows["learned"]], baseline)]
-    limits = " ".join(_limits(choices, study))
-    return [*sentences, limits] if limits else sentences
+    learned, others = rows[rows["learned"]], rows[~rows["learned"]]
+    sentences = _comparison(learned, contest, n)
+    if len(others):
+        return [*sentences, _not_learned(others, baseline)]
+    return [*sentences, *(_both(learned, contest) or _dominated(contest))[:1]]
+
+
+def limits(choices: pd.DataFrame) -> list[str]:
+    """What a reader could take the answer for, and must not."""
+    runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
+    if runs != 1:
+        return []
+    return [
+        "Each model was trained once, and F1 is compared over questions only: another training run may rank the models "
+        "differently."
+    ]
 
 
 def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
-    """When to choose which model, one row per model."""
-    # One that came fine-tuned cost nothing to train here.
-    rows = choices.set_index("model", drop=False).fillna({"train_usd_low": 0.0})
+    """When to choose which model: one row per model, first those to choose, last those that are dominated."""
+    rows = choices.assign(rank=[_rank(row, contest) for _, row in choices.iterrows()])
+    rows = rows.sort_values("rank", kind="stable").set_index("model", drop=False)
+    rows = rows.fillna({"train_usd_low": 0.0})  # one that came fine-tuned cost nothing to train here
+    trained = choices.set_index("model").loc[rows.index]
     columns = {
-        "model": choices["model"],
+        "model": rows["model"],
         "when to choose it": [_condition(row, rows, contest) for _, row in rows.iterrows()],
-        "F1": display.with_interval(choices, "f1"),
-        "one question": display.timed(choices),
-        "a million questions, USD": [usd(*pair) for pair in choices["million_usd"]],
-        "fine-tuning, USD": map(usd, choices["train_usd_low"], choices["train_usd_high"]),
-        "weights": choices["bytes"].map(size),
+        "F1": display.with_interval(rows, "f1"),
+        "one question": display.timed(rows),
+        "a million questions, USD": [usd(*pair) for pair in rows["million_usd"]],
+        "fine-tuning, USD": map(usd, trained["train_usd_low"], trained["train_usd_high"]),
+        "weights": rows["bytes"].map(size),
     }
     caption = (
-        f"When to choose which model, for this study's data. F1 in points with 95 % intervals over "
-        f"{counted(n, 'question')}; time is that of a question answered alone, all models in turn on this machine."
+        f"When to choose which model, for this study's data. F1 in points, with 95 % intervals over "
+        f"{counted(n, 'question')}. Time is that of one question, answered alone; all models were timed in turn."
     )
     return display.table(columns, caption)
 
@@ -100,32 +111,45 @@ def chart(choices: pd.DataFrame) -> display.Picture:
     ]
     several = "engine" in drawn and drawn["engine"].nunique() > 1
     caption = (_OF_ENGINES if several else _CAPTION) + (_NOT_LEARNED if "not learned" in set(drawn["standing"]) else "")
-    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption)
+    figures = zip(drawn.itertuples(), display.with_interval(drawn, "f1"), strict=True)
+    hover = [
+        display.Point(axes, row.x, row.f1, f"{row.model}: {seconds(row.question)}, F1 {f1}") for row, f1 in figures
+    ]
+    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption, hover)
 
 
 def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
-    """The models that have learned the task, compared; nothing where there is none."""
+    """The most accurate and the fastest of the models that have learned the task; nothing where there is none."""
     if rows.empty:
         return []
     best = _preferred(contest.models, rows)
     f1 = f"{points(*best[['f1', 'f1_low', 'f1_high']])} over {counted(n, 'question')}"
     if len(rows) == 1:
         return [f"{best['model']} is the only model to choose: F1 {f1}, {seconds(best['question'])} a question."]
-    sentences = [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
-    by: dict[str, list[str]] = {}
-    for model in contest.models:
-        if others := contest.dominators(model):
-            by.setdefault(_preferred(others, rows)["model"], []).append(model)
-    if by:
-        dominated = [f"{_some(m)} {'is' if len(m) == 1 else 'are'} dominated by {other}" for other, m in by.items()]
-        sentences.append(f"{'; '.join(dominated)}: not more accurate, and slower.")
-    return sentences
+    return [_most_accurate(best["model"], f1, contest), _fastest(best, rows, contest)]
 
 
-def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> list[str]:
-    """Which models answer no better than lexical overlap, and what would help; nothing where there is none."""
-    if rows.empty:
+def _both(rows: pd.DataFrame, contest: Contest) -> list[str]:
+    """The model that none beats in either; nothing where there is none, or where it is best in both."""
+    leading = [model for model in contest.most_accurate() if model in contest.fastest()]
+    if len(rows) < 2 or not leading or rows["f1"].idxmax() == rows["question"].idxmin():
         return []
+    model = _preferred(leading, rows)
+    figures = f"F1 {model['f1']:.1f}, {seconds(model['question'])} a question"
+    return [f"{model['model']} is good in both: no model is significantly more accurate or faster ({figures})."]
+
+
+def _dominated(contest: Contest) -> list[str]:
+    """Which models are dominated; nothing where none is."""
+    models = [model for model in contest.models if contest.dominators(model)]
+    if not models:
+        return []
+    are = f"{len(models)} of {len(contest.models)} models {'is' if len(models) == 1 else 'are'} dominated"
+    return [f"{are}: for {_some(models)} another one is at least as accurate and significantly faster."]
+
+
+def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> str:
+    """Which models answer no better than lexical overlap, and what would help."""
     have, are, they = ("has", "is", "it is") if len(rows) == 1 else ("have", "are", "they are")
     named = listed([f"{model} (F1 {f1:.1f})" for model, f1 in rows["f1"].items()])
     helps = []
@@ -133,56 +157,44 @@ def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> list[str]:
         helps.append("more updates (`training.epochs`, or more questions) or another `training.learning_rate`")
     if rows["train_seconds"].isna().any():
         helps.append("a checkpoint that was fine-tuned on such questions")
-    return [
+    return (
         f"{named} {have} not learned the task yet and {are} not recommended: {they} not significantly above F1 "
         f"{baseline['f1']:.1f}, which lexical overlap reaches without any training. What would help: "
         f"{'; or '.join(helps)}."
-    ]
+    )
 
 
 def _most_accurate(best: str, f1: str, contest: Contest) -> str:
     alike = [other for other in contest.others(best) if contest.accuracy(best, other) != "better"]
     parts = _higher(best, contest)
     parts += [f"statistically indistinguishable from {_some(alike)}"] if alike else []
-    return f"{best} has the highest F1, {f1}: {', '.join(parts)}."
+    return f"{best} has the highest F1, {f1}: {' and '.join(parts)}."
 
 
 def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     """Which model is the fastest, and what it gives up against the one with the highest F1."""
     fastest = rows.loc[rows["question"].idxmin()]
     name, rival = fastest["model"], best["model"]
-    time = f"{seconds(fastest['question'])} a question"
+    time = [f"{seconds(fastest['question'])} a question"]
     if name != rival and contest.speed(name, rival) == "better":
         times = contest.ratio(rival, name)
-        how = f"{plain(times.value)} times as fast, {plain(times.low)} to {plain(times.high)}"
-        time += f" against {seconds(best['question'])} of {rival} ({how})"
+        time.append(f"{plain(times.value)} times as fast as {rival} ({plain(times.low)} to {plain(times.high)})")
     if near := [other for other in contest.others(name) if contest.speed(name, other) == "not significant"]:
-        time += f", not significantly less than {_some(near)}"
+        time.append(f"not significantly faster than {_some(near)}")
     if name == rival:
-        return f"{name} also takes the least time, {time}."
+        return f"{name} also takes the least time, {', '.join(time)}."
     gap = contest.gap(name, rival)
     return (
-        f"{name} takes the least time, {time}; against {rival}, its F1 is {_f1(gap)} ({signed(gap.estimate)} "
-        f"points, 95 % interval {signed(gap.low)} to {signed(gap.high)}, corrected p = {gap.p_value:.2g} over "
-        f"{gap.over})."
+        f"{name} takes the least time, {', '.join(time)}; compared with {rival}, its F1 is {_f1(gap)} "
+        f"({signed(gap.estimate)} points, {signed(gap.low)} to {signed(gap.high)})."
     )
 
 
-def _limits(choices: pd.DataFrame, study: config.Study) -> list[str]:
-    """What a reader could take the answer for, and must not."""
-    limits = []
-    runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
-    if runs == 1:
-        limits.append(
-            "Each model was trained once, and its F1 compared over questions only: another training run may rank them "
-            "otherwise."
-        )
-    if isinstance(study.data, config.GeneratedData):
-        limits.append(
-            "These are models on generated text: they show how the question is answered, not which model to take for "
-            "real text."
-        )
-    return limits
+def _rank(row: Any, contest: Contest) -> int:
+    """0 of a model to choose, 1 where another is preferable, 2 where it is dominated, 3 where it has not learned."""
+    if not row["learned"]:
+        return 3
+    return 2 if contest.dominators(row["model"]) else 1 if contest.rivals(row["model"]) else 0
 
 
 def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
@@ -192,22 +204,23 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
         return "For nothing yet: it has not learned the task (F1 not significantly above lexical overlap)."
     if not others:
         return "It is the only model to choose."
-    for lead, preferable in (("Dominated by", contest.dominators(model)), ("Rather", contest.rivals(model))):
+    for lead, preferable in (("Dominated by", contest.dominators(model)), ("Prefer", contest.rivals(model))):
         if preferable:
             other = _preferred(preferable, rows)
             f1 = _f1(contest.gap(other["model"], model))
             time = _TIME[contest.speed(other["model"], model)]
             saved = [what for what, (column, share) in _SAVINGS.items() if row[column] < share * other[column]]
-            only = f" Choose it only for {listed(saved)}." if saved else ""
-            return f"{lead} {other['model']}: F1 {f1}, {time}.{only}"
+            only = f" Choose this one only for {listed(saved)}." if saved else ""
+            return f"{lead} {other['model']}: its F1 is {f1}, and {time}.{only}"
     leading = {"accuracy": contest.most_accurate(), "time": contest.fastest()}
     goal = (
         " or ".join(what for what, models in leading.items() if model in models) or "a compromise of accuracy and time"
     )
     faster = [other for other in others if contest.speed(model, other) == "better"]
-    reasons = [f"F1 {words}" for words in _higher(model, contest)]
-    reasons += [f"significantly faster than {_some(faster)}"] if faster else []
-    return f"Choose it for {goal}: {' and '.join(reasons) or 'no other model is significantly better in either'}."
+    higher = _higher(model, contest)
+    reasons = [f"its F1 is {' and '.join(higher)}"] if higher else []
+    reasons += [f"it is significantly faster than {_some(faster)}"] if faster else []
+    return f"Choose it for {goal}: {', and '.join(reasons) or 'no other model is significantly better in either'}."
 
 
 def _higher(model: str, contest: Contest) -> list[str]:

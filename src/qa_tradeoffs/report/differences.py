@@ -79,7 +79,7 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         ]
         ends.append(f"{model} from {lowest} to {highest}")
     what = "Dot chart of F1 with intervals by kind of question; range of the estimates"
-    return display.figure(figure, what, ends, "F1 by kind of question; in brackets how many there are.")
+    return display.figure(figure, what, ends, "F1 by kind of question, with the number of questions in brackets.")
 
 
 def agreement_table(table: pd.DataFrame) -> display.Html:
@@ -94,9 +94,9 @@ def agreement_table(table: pd.DataFrame) -> display.Html:
         "first": table["model"],
         "second": table["other"],
         **{name: display.with_interval(table, share) for share, name in shares.items()},
-        "over the better one": (table["either"] - table["better"]).map(signed),
+        "gain over the better one": (table["either"] - table["better"]).map(signed),
     }
-    return display.table(columns, "Per cent of the questions, 95 % intervals", data=table)
+    return display.table(columns, "Per cent of the questions, with 95 % intervals", data=table)
 
 
 def examples(splits: Sequence[Split]) -> display.Html:
@@ -108,7 +108,7 @@ def examples(splits: Sequence[Split]) -> display.Html:
         number = f"{len(split.cases)} of {split.n:,} questions" if split.n else "no question"
         title = f"{split.right} right, {split.wrong} wrong: {number}"
         folds.append(display.fold(title, *(_case(split, case) for case in split.cases)))
-    return display.together(*folds)
+    return display.of_data(*folds)
 
 
 def _by_slice(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -131,7 +131,7 @@ def _verdict(rows: pd.DataFrame) -> str:
 def _case(split: Split, case: Case) -> display.Html:
     references = " | ".join(dict.fromkeys(case.example.answers)) or _NONE
     answers = [
-        (kind, f"{label}, {kind}", f"{answer.text or _NONE} ({100 * answer.confidence:.0f} % sure)")
+        (kind, f"{label}, {kind}", f"{answer.text or _NONE} ({100 * answer.confidence:.0f} % confidence)")
         for kind, label, answer in (("right", split.right, case.right), ("wrong", split.wrong, case.wrong))
     ]
     return display.passage(case.example.question, case.context, [("reference", "Reference", references), *answers])

@@ -20,6 +20,7 @@ from qa_tradeoffs.core.words import counted, points, seconds, signed
 from qa_tradeoffs.metrics.estimates import Clusters
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _LONGEST_FILE_NAME = 60  # characters, without the ending
@@ -28,6 +29,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?")
 # The metadata of an output whose markup was made here. The report has no other markup.
 MADE_HERE = {"made_by": __name__}
+# The class of what holds text of the data set, and what stands in its place where that may not be published.
+OF_DATA = "of-data"
+LEFT_OUT = (
+    "Left out: questions, contexts and answers of the data set. To publish them, say publish_texts: true in the study "
+    "file."
+)
 
 
 def _plain(value: Any) -> Any:
@@ -100,16 +107,49 @@ def text(content: str, caption: str) -> Html:
     return Html(_filled("text", content, caption))
 
 
-def figure(drawn: "Figure", what: str, values: Iterable[str], caption: str) -> Picture:
-    """The figure as an embedded vector picture with a text of what it shows and its values; it is closed afterwards."""
+def figure(
+    drawn: "Figure", what: str, values: Iterable[str], caption: str, points: Sequence["Point"] = ()
+) -> Picture:
+    """The figure as an embedded vector picture with a text of what it shows and its values; it is closed afterwards.
+
+    Each of the ``points`` shows its own figures to the mouse.
+    """
     from matplotlib import pyplot
 
     buffer = io.BytesIO()
     # Without a date, so that equal figures are equal files.
     drawn.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    places = _places(drawn, points)
     pyplot.close(drawn)
     svg, alt = buffer.getvalue(), f"{what}: {'; '.join(values)}."
-    return Picture(_filled("figure", Markup(base64.b64encode(svg).decode()), alt, caption), drawn, svg, alt, caption)
+    encoded = Markup(base64.b64encode(svg).decode())
+    return Picture(_filled("figure", encoded, alt, caption, places), drawn, svg, alt, caption)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a chart, in the units of its axes, and its figures in words."""
+
+    axes: "Axes"
+    x: float
+    y: float
+    figures: str
+
+
+def _places(drawn: "Figure", points: Sequence[Point]) -> list[tuple[str, str, str]]:
+    """Where each point is in the saved picture, in per cent from its left and from its top, with its figures."""
+    from matplotlib import rcParams
+
+    if not points:
+        return []
+    drawn.draw_without_rendering()
+    box = drawn.get_tightbbox().padded(rcParams["savefig.pad_inches"])  # what is saved of the figure, in inches
+    found = []
+    for point in points:
+        x, y = point.axes.transData.transform((point.x, point.y)) / drawn.dpi
+        left, top = 100 * (x - box.x0) / box.width, 100 * (1 - (y - box.y0) / box.height)
+        found.append((f"{left:.1f}", f"{top:.1f}", point.figures))
+    return found
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
@@ -135,6 +175,11 @@ def together(*parts: Html) -> Html:
 def fold(title: str, *parts: Html) -> Html:
     """The parts one below the other, behind a line that opens and closes them; works without a script."""
     return Html(_filled("fold", title, Markup(together(*parts).markup)))
+
+
+def of_data(*parts: Html) -> Html:
+    """The parts, marked as text of the data set: published only where the study allows it. Passages are marked."""
+    return Html(_filled("of_data", Markup(together(*parts).markup)))
 
 
 def passage(

@@ -33,7 +33,7 @@ def table(served: pd.DataFrame, keeps: float, device: Mapping[str, Any]) -> disp
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     caption = (
-        f"Each model in each engine, against itself in torch, on {device['name']} ({device['software']}); 95 % "
+        f"Each model in each engine, compared with torch, on {device['name']} ({device['software']}); 95 % "
         "intervals over questions and over passes"
     )
     return display.table(shown, caption, data=served)

@@ -41,7 +41,7 @@ def chart(peaks: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     ]
     what = f"Line chart of peak memory against batch size; at batch {largest}"
     return display.figure(
-        figure, what, named, "Peak memory of the full-size networks, of random weights or a checkpoint's own."
+        figure, what, named, "Peak memory of the full-size networks, with random weights or those of a checkpoint."
     )
 
 

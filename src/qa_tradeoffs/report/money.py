@@ -52,7 +52,7 @@ def break_even(even: pd.DataFrame) -> display.Table:
     cells = even[["cheaper to serve", "than"]].assign(
         questions=list(map(_questions, even["questions_low"], even["questions_high"]))
     )
-    caption = "Questions until the cheaper to serve has paid back; ranges by 95 % intervals over passes"
+    caption = "Questions until the model that is cheaper to serve has paid back; ranges from 95 % intervals over passes"
     return display.table(cells, caption, data=even)
 
 
@@ -100,7 +100,7 @@ def _per_point(low: float, high: float) -> str:
 def _questions(low: float, high: float) -> str:
     """A range in words: one figure where both ends read the same."""
     if pd.isna(low):
-        return "cannot be told: neither is significantly faster"
+        return "neither is significantly faster"
     if high == 0:
         return "at once: costs no more to train"
     if low == math.inf:

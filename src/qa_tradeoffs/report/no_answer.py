@@ -1,4 +1,4 @@
-"""When not to answer: the report's section on the unanswerable questions of SQuAD v2.0; nothing for a study of v1.1."""
+"""When not to answer: the report's page on the unanswerable questions of SQuAD v2.0."""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ _MARKS: dict[str, dict[str, Any]] = {
 
 
 def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
-    """The table and the two charts of the no-answer trade-off; nothing for a study without unanswerable questions."""
+    """The table and the two charts of the no-answer trade-off; a sentence where every question has an answer."""
     if not collected.study.data.v2:
-        return display.paragraphs([])
+        return display.none("every question of this study has an answer in its passage")
     has_answer = analysis.has_answer(collected)
     if has_answer.nunique() == 1:
         which = "all" if has_answer.iloc[0] else "none"

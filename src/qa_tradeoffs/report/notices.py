@@ -1,34 +1,45 @@
-"""What a reader must know before the first number: the kind of study, what is left out, which runs failed."""
+"""What a reader must know: before the first number the kind of study and what failed, after the last the warnings."""
 
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from qa_tradeoffs.analysis import health, provenance, side_by_side
+from qa_tradeoffs.analysis import health, provenance, side_by_side, speed
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.words import listed
-from qa_tradeoffs.report import ceilings, display, lettering
+from qa_tradeoffs.report import ceilings, choice, display, lettering
+from qa_tradeoffs.report import speed as times
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
 
-def notices(collected: Collected, run: RunPaths) -> display.Html:
-    """All notices at the top of the report."""
-    study = collected.study
+def first(collected: Collected, run: RunPaths) -> display.Html:
+    """What stands at the top of the report: which figures not to trust, and what was studied."""
+    study, passes = collected.study, sum(len(one.passes) for one in collected.comparison.works)
+    stopped = health.stopped(collected, run)  # with the error, which may quote the data
     sentences = [
-        *contended(side_by_side.contended(collected), sum(len(one.passes) for one in collected.comparison.works)),
+        *contended(side_by_side.contended(collected), passes),
+        *health.notices(collected),
         kind_of_study(study, collected.slugs),
         *([study.about] if study.about else []),
-        *defaults(study),
-        *left_out(study, collected.slugs, collected.seeds),
+    ]
+    errors = [display.of_data(display.paragraphs(stopped, "notice"))] if stopped else []
+    return display.together(*errors, display.paragraphs(sentences, "notice"))
+
+
+def warnings(collected: Collected, choices: pd.DataFrame) -> display.Html:
+    """What else limits the figures; ``choices`` are the models that the answer is about."""
+    sentences = [
+        *times.invalid(speed.invalid(collected)),
+        *choice.limits(choices),
+        *left_out(collected.study, collected.slugs, collected.seeds),
         *own_recipes(collected),
-        *data_notes(collected),
-        *health.stopped(collected, run),
-        *health.notices(collected),
+        *defaults(collected.study),
         *ceilings.notices(collected),
+        *data_notes(collected),
         *names_in_charts({slug: collected.label(slug) for slug in collected.slugs}),
     ]
-    return display.paragraphs(sentences, "notice")
+    return display.paragraphs(sentences, "notice") if sentences else display.none("nothing unusual was found")
 
 
 def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
@@ -38,16 +49,13 @@ def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
     parts = ["generated text" if generated else f"real text{source}"]
     parts += ["some questions without an answer"] if study.data.v2 else []
     parts += [_weights([study.models[slug] for slug in slugs])]
-    warning = "It shows the method; it says nothing about these models' accuracy on SQuAD. " if generated else ""
-    return (
-        f"This study: {', '.join(parts)}. {warning}Memory was measured on untrained weights, which cost the same to "
-        "compute as trained ones."
-    )
+    warning = " It shows the method; it says nothing about these models' accuracy on SQuAD." if generated else ""
+    return f"This study: {', '.join(parts)}.{warning}"
 
 
 def defaults(study: config.Study) -> list[str]:
     """What stands for the keys that the study file leaves out; nothing where it gives them all."""
-    return [f"The study file leaves to their defaults {stands}."] if (stands := study.defaults()) else []
+    return [f"Not set in the study file, so defaults apply: {stands}."] if (stands := study.defaults()) else []
 
 
 def contended(found: pd.DataFrame, passes: int) -> list[str]:
@@ -59,10 +67,10 @@ def contended(found: pd.DataFrame, passes: int) -> list[str]:
         return []
     why = listed(sorted({reason for reasons in found["why"] for reason in reasons}))
     return [
-        f"The machine was busy with something else: {found['contended'].sum()} of {passes} passes of the comparison "
-        f"are contended ({why}), after as many repeats as there was time for. Times are too long, and marked; ratios "
-        "hold better, as they are taken within passes. For times of a quiet machine close other programs, remove "
-        "comparison.json from the folder of the run, and run make all again."
+        f"The machine was busy: {found['contended'].sum()} of {passes} passes of the comparison are contended ({why}), "
+        "even after repeats. Their times are too long, and marked. Ratios suffer less, because they are taken within "
+        "passes. To measure again, close other programs, delete comparison.json in the folder of the run, and run "
+        "make all again."
     ]
 
 
@@ -76,7 +84,7 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
 def names_in_charts(labels: Mapping[str, str]) -> list[str]:
     """What charts write in place of labels, given by slug, that they cannot write; nothing where there is none."""
     pairs = [f"{name} for {label}" for label, name in lettering.of(labels)[1].items() if name != label]
-    return [f"Charts write {listed(pairs)}: no font here has its characters, or it is too long."] if pairs else []
+    return [f"Charts write {listed(pairs)}: a label is too long, or no font has its characters."] if pairs else []
 
 
 def own_recipes(collected: Collected) -> list[str]:

@@ -1,117 +1,80 @@
-"""Executed notebooks → a folder of self-contained pages: no request to anywhere, no script.
+"""Executed notebooks → a folder of self-contained pages: an index, a page for each further question, and the code.
+
+No page asks for anything. The one script, which sorts tables, is in the page, and its policy allows no other.
 
 python -m qa_tradeoffs.report.pages studies/demo.yaml runs/demo reports/demo runs/demo/bert/3-profile.ipynb ...
 """
 
 import argparse
+import base64
+import hashlib
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import bleach
-import jinja2
 import nbformat
 from bs4 import BeautifulSoup
 from markupsafe import Markup
-from nbconvert import HTMLExporter
-from traitlets.config import Config
 
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
-from qa_tradeoffs.core.files import read_bytes, without_machine, write_text
-from qa_tradeoffs.report.display import MADE_HERE, TEMPLATES
+from qa_tradeoffs.core.files import read_bytes, write_text
+from qa_tradeoffs.report import chapters, export
+from qa_tradeoffs.report.chapters import Chapter
+from qa_tradeoffs.report.display import TEMPLATES
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
-ANALYSIS = "5-analysis.ipynb"
+ANALYSIS, EXCURSIONS = "5-analysis.ipynb", ("audit.ipynb", "anomaly.ipynb")
+_SCRIPT = (Path(__file__).parent / "templates" / "page.js").read_text(encoding="utf-8")
 MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
-# The kinds of output that a page has, best first: none needs a script. The first only where display.py made it.
-_KINDS = ["text/html", "image/png", "image/jpeg", "text/plain"]
-# What prose may be marked up with. A picture is one that the cell carries in itself, a link leads to a page.
-_PROSE = set("h1 h2 h3 h4 p em strong del code pre blockquote ul ol li a br hr table thead tbody tr th td img div span"
-             .split())  # fmt: skip
-_ADDRESS = {
-    ("a", "href"): re.compile(r"https?://\S+|[\w./-]*(?:#\S*)?"),
-    ("img", "src"): re.compile(r"data:image/(?:png|jpeg|gif);base64,[\w+/=\s]*"),
-}
 
 
-def render(run: RunPaths, pages: Path, title: str, notebooks: list[Path]) -> Path:
-    """Write index.html from the executed analysis, and a page with its code for it and each of the ``notebooks``.
+def render(run: RunPaths, pages: Path, title: str, notebooks: Sequence[Path], *, texts: bool = True) -> Path:
+    """Write index.html and a page for each question that the analysis and the excursions answer.
 
-    Returns the path of index.html, which is written last: where it is there, its links lead somewhere. Raises
-    StudyError for a notebook that is not of this run, is missing or cannot be read.
+    And a page with its code for the analysis and for each of the ``notebooks``. Without ``texts``, no page has text of
+    the data set. Returns the path of index.html, which is written last: where it is there, its links lead somewhere.
+    Raises StudyError for a notebook that is not of this run, is missing or cannot be read.
     """
-    analysis = run.folder / ANALYSIS
-    for notebook in (*(path.resolve() for path in notebooks), analysis):
-        if not notebook.is_relative_to(run.folder):
-            raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
-        name = str(notebook.relative_to(run.folder).with_suffix(""))
-        write_text(pages / run.page_name(notebook), _page(_read(notebook), name, back="index.html"))
-    index = pages / "index.html"
-    write_text(index, _page(_read(analysis), title, show_code=False))
-    return index
+    index, further = chapters.split(_read(run.folder / ANALYSIS))
+    for name in EXCURSIONS:
+        further.append(chapters.alone(_read(run.folder / name), str(Path(name).with_suffix(".html"))))
+    executed = {run.folder / ANALYSIS: ANALYSIS.removesuffix(".ipynb")}
+    executed |= {path.resolve(): _name(path.resolve(), run) for path in notebooks}
+    for notebook, name in executed.items():
+        body, address = export.body(_read(notebook), "shown", texts=texts), run.page_name(notebook)
+        write_text(pages / address, _page(body, name, name, address))
+    for chapter in further:
+        body = export.body(chapter.notebook, "folded" if _is_excursion(chapter) else "hidden", texts=texts)
+        page = _page(body, f"{chapter.title} – {title}", title, chapter.address, further)
+        write_text(pages / chapter.address, page)
+    path = pages / "index.html"
+    write_text(path, _page(export.body(index, "hidden", texts=texts), title, title, "", further))
+    return path
 
 
-class _Exporter(HTMLExporter):  # type: ignore[misc]
-    """nbconvert's basic page, with no more markup from prose than prose needs."""
+def _page(body: BeautifulSoup, title: str, study: str, here: str, menu: Sequence[Chapter] = ()) -> str:
+    """A page: ``study`` stands above its own title; its sections are listed, then the pages of the ``menu``.
 
-    @jinja2.pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
-        made = super().markdown2html(context, source)
-        return str(bleach.clean(made, tags=_PROSE, attributes=_is_harmless, protocols={"http", "https", "data"}))
-
-
-def _is_harmless(tag: str, name: str, value: str) -> bool:
-    """Whether a tag in prose may have this attribute."""
-    if pattern := _ADDRESS.get((tag, name)):
-        return pattern.fullmatch(value) is not None
-    return (tag, name) in {("img", "alt"), ("div", "class"), ("span", "class")}
+    ``here``: its own address, '' of the index.
+    """
+    digest = hashlib.sha256(_SCRIPT.encode()).digest()
+    return TEMPLATES.get_template("page.html").render(
+        title=title, study=study, contents=_contents(body), body=Markup(body), menu=menu, here=here,
+        script=Markup(_SCRIPT), script_hash=f"sha256-{base64.b64encode(digest).decode()}",
+    )  # fmt: skip
 
 
-def _page(notebook: nbformat.NotebookNode, title: str, *, show_code: bool = True, back: str = "") -> str:
-    """One notebook as a page of its own."""
-    exporter: Any = _Exporter(
-        template_name="basic",
-        exclude_input=not show_code,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        exclude_anchor_links=True,
-        exclude_raw=True,
-        config=Config({"NbConvertBase": {"display_data_priority": _KINDS}}),
-    )
-    body, _ = exporter.from_notebook_node(_stripped(notebook))
-    soup = BeautifulSoup(body, "html.parser")
-    for picture in soup.select("img:not([src])"):  # it was not in the notebook
-        picture.decompose()
-    contents = _contents(soup)
-    return TEMPLATES.get_template("page.html").render(title=title, body=Markup(soup), contents=contents, back=back)
+def _name(notebook: Path, run: RunPaths) -> str:
+    """'bert/3-profile', the title of a notebook's page."""
+    if not notebook.is_relative_to(run.folder):
+        raise StudyError(f"{notebook}: is not in the folder of the run, {run.folder}; give notebooks of this run")
+    return str(notebook.relative_to(run.folder).with_suffix(""))
 
 
-def _stripped(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without metadata, names of this machine, and markup that display.py did not make."""
-    notebook.metadata = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
-    for cell in notebook.cells:
-        cell.metadata = {}
-        if cell.cell_type == "code":
-            cell.source = without_machine(cell.source)
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream":
-                output.text = without_machine(output.text)
-            elif output.output_type == "error":
-                output.traceback = [without_machine(line) for line in output.traceback]
-            else:
-                output.data, output.metadata = _shown(output), {}
-    return notebook
-
-
-def _shown(output: nbformat.NotebookNode) -> dict[str, str]:
-    """What a page has of an output, by kind."""
-    allowed = _KINDS if output.metadata.get("text/html") == MADE_HERE else _KINDS[1:]
-    data = {kind: output.data[kind] for kind in allowed if kind in output.data}
-    if not data or "text/plain" in data:
-        data["text/plain"] = without_machine(data.get("text/plain", "an output that this page cannot show"))
-    return data
+def _is_excursion(chapter: Chapter) -> bool:
+    return str(Path(chapter.address).with_suffix(".ipynb")) in EXCURSIONS
 
 
 def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:

@@ -68,14 +68,18 @@ def confidence(scored: pd.DataFrame) -> display.Picture:
     return display.figure(figure, f"Histogram of the confidence of {counted(len(sure), 'answer')}", values, caption)
 
 
-def least_sure(scored: pd.DataFrame, examples: Sequence[Example], n: int = 10) -> display.Table:
+def least_sure(scored: pd.DataFrame, examples: Sequence[Example], n: int = 10) -> display.Html:
     """The ``n`` answers of the lowest confidence, the lowest first."""
-    return display.table(_by_confidence(scored, examples).head(n), f"The {n} least confident answers")
+    return display.of_data(
+        display.table(_by_confidence(scored, examples).head(n), f"The {n} least confident answers")
+    )
 
 
-def most_sure(scored: pd.DataFrame, examples: Sequence[Example], n: int = 10) -> display.Table:
+def most_sure(scored: pd.DataFrame, examples: Sequence[Example], n: int = 10) -> display.Html:
     """The ``n`` answers of the highest confidence, the highest first."""
-    return display.table(_by_confidence(scored, examples).iloc[::-1].head(n), f"The {n} most confident answers")
+    return display.of_data(
+        display.table(_by_confidence(scored, examples).iloc[::-1].head(n), f"The {n} most confident answers")
+    )
 
 
 def _by_confidence(scored: pd.DataFrame, examples: Sequence[Example]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ _BINS = 30
 def questions(examples: Sequence[Example], n: int = 3) -> display.Html:
     """``n`` questions from all over the data, each with its passage, in which the reference answers are marked."""
     rows = np.linspace(0, len(examples) - 1, min(n, len(examples))).round().astype(int)
-    return display.together(*(_question(examples[row]) for row in rows))
+    return display.of_data(*(_question(examples[row]) for row in rows))
 
 
 def lengths(windows: Windows, longest: int) -> display.Picture:

@@ -71,10 +71,10 @@ def table(tradeoff: pd.DataFrame) -> display.Table:
         "F1 published in 2021": tradeoff["f1"].map(number),
         **published,
         "corrected": [
-            "not there then" if pd.isna(low) else span([low, high], 2)
+            "did not exist" if pd.isna(low) else span([low, high], 2)
             for low, high in zip(tradeoff["corrected_low"], tradeoff["corrected_high"], strict=True)
         ],
-        "time over BERT's, here, measured": display.known(tradeoff["relative"], number, "no BERT measured"),
+        "time over BERT's, here, measured": display.known(tradeoff["relative"], number, "BERT was not measured"),
         "million questions here, USD": map(usd, tradeoff["usd_low"], tradeoff["usd_high"]),
     }
     return display.table(columns, "The original's figures beside this machine's", data=tradeoff)
@@ -99,5 +99,5 @@ def chart(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
 def _flagged(model: str, over_bert: float, impossible: bool) -> str:
     """A published time over BERT's, which is never shown without what is wrong with it."""
     if pd.isna(over_bert):
-        return "not there then"
+        return "did not exist"
     return f"{over_bert:.2f}: {'impossible' if impossible else 'too short'}"

@@ -1,47 +1,92 @@
 """How long a forward pass, a training step and an answer take, as tables and a chart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.ticker import EngFormatter, LogLocator
+from matplotlib import pyplot as plt
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 
 from qa_tradeoffs.analysis import speed
-from qa_tradeoffs.core.words import counted, parameters, percent, plain, seconds, usd
+from qa_tradeoffs.core.words import counted, parameters, percent, plain, seconds, size, usd
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.report import charts, display
 
 _OUT_OF_MEMORY, _TOO_FEW = "out of memory", "too few questions"
+_DECADE = 10  # highest over lowest, from which an axis is logarithmic
 
 
-def savings(savings: pd.DataFrame) -> display.Html:
-    """Each other model against the largest one: both times, and how many times as fast where that is significant."""
-    if savings.empty:
-        return display.none("there is one model in this report")
+def table(models: pd.DataFrame, savings: pd.DataFrame) -> display.Table:
+    """Size and times of every model, and how many times as fast as the largest one it is where that is significant.
+
+    ``savings``: a row for each model but the largest.
+    """
     columns: dict[str, Any] = {
-        "model": savings["model"],
-        "against": savings["other"],
-        "share of its parameters": savings["share"].map(percent),
+        "model": models["model"],
+        "parameters": models["parameters"].map(parameters),
+        "on disk": models["bytes"].map(size),
     }
-    named = {"question": "one question", "full_size": "one question, full size", "training": "fine-tuning"}
+    if savings.empty:
+        columns |= {"one question": display.timed(models), "fine-tuning": models["train_paid_seconds"].map(seconds)}
+        return display.table(columns, "Times of the model", data=models)
+    largest = savings["other"].iloc[0]
+    by_model = savings.set_index("model")
+    named = {"question": "one question", "full_size": "full size", "training": "fine-tuning"}
     for name, title in named.items():
         if name == "full_size" and savings[name].isna().all():
             continue
-        both = zip(savings[name], savings[f"other_{name}"], strict=True)
-        columns[title] = [
-            "not trained" if pd.isna(ours) or pd.isna(other) else f"{seconds(ours)} against {seconds(other)}"
-            for ours, other in both
-        ]
+        times = [by_model[f"other_{name}"].iloc[0] if m == largest else by_model.at[m, name] for m in models["model"]]
+        columns[title] = display.known(times, seconds, "not trained")
         columns[f"{title}, times as fast"] = [
-            row[f"{name}_verdict"] if row[f"{name}_verdict"] in ("", "not significant") else _times(row, name)
-            for _, row in savings.iterrows()
+            "" if model == largest else _times(by_model.loc[model], name) for model in models["model"]
         ]
-    caption = "Against the largest model, side by side; 95 % intervals over passes, fine-tuning by a step × its updates"
+    if models["contended"].any():
+        columns["one question"] = display.timed(models)
+    caption = (
+        f"Against the largest model, {largest}: times measured in turn, with 95 % intervals of the ratios over passes. "
+        "Fine-tuning is the time of a step times the number of updates."
+    )
     return display.table(columns, caption, data=savings)
+
+
+def questions_chart(networks: Mapping[str, pd.DataFrame], colours: dict[str, Any]) -> display.Picture:
+    """The time of one question of each model with its interval, a panel for each kind of networks."""
+    n = len(next(iter(networks.values())))
+    size = (charts.WIDTH + 1.6 * (len(networks) - 1), 1.1 + 0.36 * n)
+    figure, panels = plt.subplots(1, len(networks), figsize=size, sharey=True, squeeze=False)
+    hover: list[display.Point] = []
+    for axes, (title, rows) in zip(panels[0], networks.items(), strict=True):
+        for i, row in enumerate(rows.itertuples()):
+            colour = colours[row.model]
+            axes.plot([row.question_low, row.question_high], [i, i], color=colour)
+            axes.plot(row.question, i, "o", color=colour, markersize=8)
+            exact = _timed(row.question, row.question_low, row.question_high)
+            hover.append(display.Point(axes, row.question, i, f"{row.model}: {exact}"))
+            axes.annotate(
+                seconds(row.question), (row.question_high, i), xytext=(8, 0), textcoords="offset points", va="center",
+                color=charts.legible(colour), fontsize="small",
+            )  # fmt: skip
+        low, high = rows["question_low"].min(), rows["question_high"].max()
+        decade = high > _DECADE * low
+        axes.set(title=title, xlabel="time of one question", xscale="log" if decade else "linear", ylim=(n - 0.5, -0.5))
+        axes.set_xlim(low / 1.5 if decade else 0, high * (2.5 if decade else 1.35))
+        axes.xaxis.set_major_locator(LogLocator() if decade else MaxNLocator(4))
+        axes.xaxis.set_major_formatter(EngFormatter("s"))
+        axes.grid(axis="y", visible=False)
+    names = [charts.name(model, colours) for model in next(iter(networks.values()))["model"]]
+    panels[0, 0].set_yticks(range(n), labels=names)
+    named = [
+        f"{title}, {', '.join(f'{row.model} {seconds(row.question)}' for row in rows.itertuples())}"
+        for title, rows in networks.items()
+    ]
+    caption = "Time of one question, answered alone. Bars are 95 % intervals over passes."
+    return display.figure(figure, "Dot chart of the time of one question", named, caption, hover)
 
 
 def training(trained: pd.DataFrame) -> display.Html:
     """Fine-tuning by a step × its updates, beside the total that was measured once."""
+    if trained.empty:
+        return display.none("no model was fine-tuned in this study")
     columns = {
         "model": trained["model"],
         "a step × updates": map(
@@ -53,22 +98,21 @@ def training(trained: pd.DataFrame) -> display.Html:
     return display.table(columns, "Time of fine-tuning", data=trained)
 
 
-def invalid(measured: Sequence[tuple[str, Record]]) -> display.Html:
-    """A notice for each measurement, with its model, that would need more than the machine's peak."""
-    sentences = [
+def invalid(measured: Sequence[tuple[str, Record]]) -> list[str]:
+    """A sentence for each measurement, with its model, that would need more than the machine's peak."""
+    return [
         f"Invalid measurement: {label}, {at['network']} network, {work}, {at['batch_size']} × {at['length']} tokens in "
         f"{at['precision']}: would need {at['share_of_peak']:.2f} of the machine's peak."
         for label, record in measured
         if (at := record.conditions) and (work := record.metric.removesuffix("_seconds").replace("_", " "))
     ]
-    return display.paragraphs(sentences, "notice")
 
 
 def full_size(networks: Sequence[speed.FullSize]) -> display.Table:
     """The full-size networks: a forward pass, its share of the peak, with eager attention, a training step."""
     cells = pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
     return display.table(
-        cells, "Full-size networks side by side, of random weights or a checkpoint's own; 95 % intervals over passes"
+        cells, "Full-size networks, timed in turn, with random or a checkpoint's weights; 95 % intervals over passes"
     )
 
 
@@ -77,7 +121,7 @@ def timings(timings: pd.DataFrame) -> display.Html:
     times = map(_timed, timings["seconds"], timings["low"], timings["high"])
     cells = display.column_per_model(timings, ["work", "batch_size", "length"], times)
     cells["work"] = cells["work"].str.replace("_", " ")
-    caption = "Each model by itself, at another time: not for comparing models; intervals over passes"
+    caption = "Each model by itself, at another time: not for comparing models; 95 % intervals over passes"
     return display.fold("The grid of each model", display.table(cells, caption, data=timings))
 
 
@@ -108,7 +152,7 @@ def chart(full_rows: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     named = [f"{row.model} {seconds(row.seconds)} at batch {row.batch_size}" for row in longest.itertuples()]
     what = f"Line chart of the time of a forward pass against tokens per row; at {lengths[-1]} tokens"
     return display.figure(
-        figure, what, named, "One forward pass of the full-size networks, of random weights or a checkpoint's own."
+        figure, what, named, "One forward pass of the full-size networks, with random weights or those of a checkpoint."
     )
 
 
@@ -131,7 +175,7 @@ def scenarios(served: pd.DataFrame, network: str) -> display.Table:
         del columns["p99"]
     if served["joules"].notna().any():
         columns["J per question, SingleStream"] = display.known(served["joules"], plain, "not metered")
-    return display.table(columns, f"{network}, real lengths, side by side; 95 % intervals over passes", data=served)
+    return display.table(columns, f"{network}, on real lengths, timed in turn; 95 % intervals over passes", data=served)
 
 
 def phases(phases: pd.DataFrame) -> display.Table:
@@ -146,7 +190,9 @@ def passes(n: int, contended: int) -> str:
 
 
 def _times(row: Any, name: str) -> str:
-    """'1.80 (1.72 to 1.88)'."""
+    """'1.80 (1.72 to 1.88)', or that it is not significant; nothing where there was no training."""
+    if row[f"{name}_verdict"] in ("", "not significant"):
+        return str(row[f"{name}_verdict"])
     value, low, high = (plain(row[f"{name}_times{end}"]) for end in ("", "_low", "_high"))
     return f"{value} ({low} to {high})"
 

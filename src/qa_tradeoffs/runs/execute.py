@@ -114,8 +114,10 @@ def _value(name: str, text: str) -> Any:
         raise StudyError(f"{name}: '{text}' is not valid YAML; put text with special characters in quotes") from None
 
 
-def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.Stage:
+def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.Step:
     """The stage that a notebook's parameters refer to. Raises StudyError."""
+    if name in graph.EXCURSIONS:
+        return graph.Excursion(name, (output,))
     for needed in ("study",) if name in ("compare", "analysis") else ("study", "model"):
         if needed not in parameters:
             raise StudyError(f"{needed}: is missing; give -p {needed} VALUE")
@@ -147,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
     result = stage.targets[0] if len(stage.targets) > 1 else None
     run(inputs.NOTEBOOKS[stage.name], options.output, parameters, result)
     stage.write_record(made_from)
-    if stage.seed is not None:  # nothing that would need resuming can fail now
+    if isinstance(stage, graph.Stage) and stage.seed is not None:  # nothing can fail now
         shutil.rmtree(stage.selection.run.unfinished(stage.slug, stage.seed), ignore_errors=True)
         stage.selection.run.targets(stage.slug, stage.seed).unlink(missing_ok=True)
     print(f"done: {options.output}")

@@ -38,7 +38,7 @@ from qa_tradeoffs.training.setup import check_recipe
 _WITH_ADAM = 3  # weights and their two moments in a checkpoint to resume from; in memory, gradients are added
 _WORD = re.compile(r"\w+|[^\w\s]")  # the units that BERT's tokenizer splits further
 
-Earlier = Sequence[tuple[graph.Stage, results.Results]]  # a model's finished stages
+Earlier = Sequence[tuple[graph.Step, results.Results]]  # a model's finished stages
 
 
 class UnknownSizeError(StudyError):

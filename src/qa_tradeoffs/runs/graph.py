@@ -12,19 +12,20 @@ from qa_tradeoffs.runs import inputs
 from qa_tradeoffs.runs.selection import Selection
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage of one model and seed (train, evaluate), of one model (profile), or of all (compare, analysis, report).
+_PUBLISHED = ROOT / "studies" / "published.yaml"
+_MARKUP = inputs.SOURCE / "report" / "templates" / "parts.html"
+MEASURED = ("train", "evaluate", "profile", "compare")  # these stages write result files
 
-    ``targets``: the files it writes, the executed notebook last. ``after``: the stages whose results it reads.
-    """
+
+@dataclass(frozen=True)
+class Step:
+    """What make runs. ``targets``: the files it writes, the executed notebook last; ``after``: what it waits for."""
 
     name: str
-    selection: Selection
     targets: tuple[Path, ...]
     slug: str = ""
     seed: int | None = None
-    after: tuple["Stage", ...] = field(default=(), repr=False)
+    after: tuple["Step", ...] = field(default=(), repr=False)
 
     @property
     def notebook(self) -> Path:
@@ -34,14 +35,12 @@ class Stage:
     @property
     def record(self) -> Path:
         """The file that records the inputs of the result."""
-        if self.name == "report":
-            return self.selection.run.folder / ".report.inputs.json"
         return self.notebook.with_name(f".{self.notebook.stem}.inputs.json")
 
     @cached_property
     def stale(self) -> bool:
-        """Whether it has to run: a file is missing, its inputs have changed, or a stage before it is stale."""
-        return self.missing or any(stage.stale for stage in self.after) or bool(self.changes())
+        """Whether it has to run: a file is missing, its inputs have changed, or a step before it is stale."""
+        return self.missing or any(step.stale for step in self.after) or bool(self.changes())
 
     @property
     def missing(self) -> bool:
@@ -51,6 +50,31 @@ class Stage:
     def changes(self) -> list[str]:
         """Names of the inputs that have changed since its result was made."""
         before, now = inputs.recorded(self.record), self.inputs()
+        return [key for key in now if before.get(key) != now[key]]
+
+    def inputs(self) -> dict[str, Any]:
+        """All that its result depends on, as plain JSON."""
+        raise NotImplementedError
+
+    def write_record(self, content: dict[str, Any]) -> None:
+        """Record from which inputs the finished result was made."""
+        write_text(self.record, json.dumps(content, indent=1))
+
+
+@dataclass(frozen=True)
+class Stage(Step):
+    """A step of a study: of one model and seed (train, evaluate), of one model (profile), or of all."""
+
+    selection: Selection = field(kw_only=True)
+
+    @property
+    def record(self) -> Path:
+        """The file among the results that says from which inputs it was made; the report lies elsewhere."""
+        return self.selection.run.folder / ".report.inputs.json" if self.name == "report" else super().record
+
+    def changes(self) -> list[str]:
+        """Names of the inputs that are others than those its result was made from."""
+        before, now = inputs.recorded(self.record), self.inputs()
         if self.name == "compare" and set(self.selection.models) <= set(before.get("models", ())):
             before = before | {key: _of_these(before.get(key), now[key]) for key in _BY_MODEL}
         return [key for key in now if before.get(key) != now[key]]
@@ -59,11 +83,11 @@ class Stage:
         """Everything that its result depends on, as plain JSON."""
         chosen = self.selection
         if self.name == "analysis":
-            return _of_analysis(chosen, [stage.targets[0] for stage in self.after])
+            return _of_analysis(chosen, [step.targets[0] for step in self.after])
         if self.name == "compare":
-            return _of_comparison(chosen, [stage.targets[0] for stage in self.after])
+            return _of_comparison(chosen, [step.targets[0] for step in self.after])
         if self.name == "report":
-            return _of_report(stages(chosen)[:-1])
+            return _of_report(stages(chosen)[:-1], chosen.run.folder)
         found = inputs.of(chosen.study, self.name, self.slug, self.seed)  # type: ignore[arg-type]
         if self.name == "profile":
             found["device"] = chosen.device
@@ -71,9 +95,21 @@ class Stage:
             found["weights"] = inputs.recorded(self.after[0].targets[0]).get("beside")
         return found
 
-    def write_record(self, content: dict[str, Any]) -> None:
-        """Record the inputs of the finished result."""
-        write_text(self.record, json.dumps(content, indent=1))
+
+@dataclass(frozen=True)
+class Excursion(Step):
+    """A notebook on figures that belong to no study: it waits for no stage, and no measurement makes it stale."""
+
+    def inputs(self) -> dict[str, Any]:
+        """The files it reads, and the words and the code that show them."""
+        return _shown(self.name, EXCURSIONS[self.name])
+
+
+# What each of them reads.
+EXCURSIONS: dict[str, tuple[Path, ...]] = {
+    "audit": (_PUBLISHED,),
+    "anomaly": (_PUBLISHED, ANOMALY, OWN_ANOMALY, IN_ENGINES),
+}
 
 
 # Inputs of the comparison with one entry per model: a comparison of more models is valid for a subset.
@@ -85,28 +121,31 @@ def _of_these(before: Any, now: dict[str, Any]) -> dict[str, Any]:
     return {key: before[key] for key in now if key in before} if isinstance(before, dict) else {}
 
 
-def stages(chosen: Selection) -> list[Stage]:
-    """Every stage of the selection, each after its dependencies; analysis and report come last."""
-    run, found, first = chosen.run, list[Stage](), list[Stage]()
-    trainings: dict[tuple[str, int], tuple[Stage, ...]] = {}
+def stages(chosen: Selection) -> list[Step]:
+    """Every step of the selection, each after its dependencies; the report comes last."""
+    run, found, first = chosen.run, list[Step](), list[Step]()
+    trainings: dict[tuple[str, int], tuple[Step, ...]] = {}
     for slug in _teachers_first(chosen):
         for seed in chosen.seeds_of(slug):
-            folder, after = run.seed_folder(slug, seed), tuple[Stage, ...]()
+            folder, after = run.seed_folder(slug, seed), tuple[Step, ...]()
             model = chosen.study.model(slug)
             if not model.fine_tuned:
                 theirs = model.teacher and (model.teacher, chosen.study.teacher_seed(slug, seed))
                 taught = trainings.get(theirs, ()) if theirs else ()
                 targets = (run.training(slug, seed), folder / "1-train.ipynb")
-                after = trainings[slug, seed] = (Stage("train", chosen, targets, slug, seed, taught),)
+                after = trainings[slug, seed] = (Stage("train", targets, slug, seed, taught, selection=chosen),)
             targets = (run.evaluation(slug, seed), folder / "2-evaluate.ipynb")
-            found += [*after, Stage("evaluate", chosen, targets, slug, seed, after)]
+            found += [*after, Stage("evaluate", targets, slug, seed, after, selection=chosen)]
             first += after if seed == chosen.seeds[0] else ()
     for slug in chosen.models:
-        found.append(Stage("profile", chosen, (run.profile(slug), run.folder / slug / "3-profile.ipynb"), slug))
-    found.append(Stage("compare", chosen, (run.comparison, run.folder / "4-compare.ipynb"), after=tuple(first)))
-    analysis = Stage("analysis", chosen, (run.folder / "5-analysis.ipynb",), after=tuple(found))
+        targets = (run.profile(slug), run.folder / slug / "3-profile.ipynb")
+        found.append(Stage("profile", targets, slug, selection=chosen))
+    targets = (run.comparison, run.folder / "4-compare.ipynb")
+    found.append(Stage("compare", targets, after=tuple(first), selection=chosen))
+    analysis = Stage("analysis", (run.folder / "5-analysis.ipynb",), after=tuple(found), selection=chosen)
+    shown = (analysis, *(Excursion(name, (run.folder / f"{name}.ipynb",)) for name in EXCURSIONS))
     page = ROOT / REPORTS / run.folder.name / "index.html"
-    return [*found, analysis, Stage("report", chosen, (page,), after=(analysis,))]
+    return [*found, *shown, Stage("report", (page,), after=shown, selection=chosen)]
 
 
 def _teachers_first(chosen: Selection) -> list[str]:
@@ -128,26 +167,30 @@ def _of_comparison(chosen: Selection, trainings: Sequence[Path]) -> dict[str, An
 
 def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:
     """Inputs of the analysis: the results, which name all files written with them, and everything else it reads."""
-    markup = ROOT / "src" / "qa_tradeoffs" / "report" / "templates" / "parts.html"
-    figures = [ROOT / "studies" / name for name in ("prices.yaml", "published.yaml")]
-    tables = [*figures, ANOMALY, OWN_ANOMALY, IN_ENGINES, markup]
+    study = chosen.study.model_dump(mode="json", exclude={"publish_texts"})
     return {
-        "study": inputs.without_folders(chosen.study.model_dump(mode="json")),
+        "study": inputs.without_folders(study),
         "models": list(chosen.models),
         "seeds": list(chosen.seeds),
         "results": _digests(results, chosen.run.folder),
-        "tables": _digests(tables, ROOT),
-        "code": inputs.code("analysis"),
-        "prose": inputs.prose(inputs.NOTEBOOKS["analysis"]),  # the report's own words
+    } | _shown("analysis", (ROOT / "studies" / "prices.yaml", _PUBLISHED))
+
+
+def _shown(name: str, tables: Sequence[Path]) -> dict[str, Any]:
+    """Inputs of a notebook that is read as pages: the files beside the results, the code, and the words."""
+    return {
+        "tables": _digests([*tables, _MARKUP], ROOT),
+        "code": inputs.code(name),
+        "prose": inputs.prose(inputs.NOTEBOOKS[name]),
         "versions": inputs.versions(),
     }
 
 
-def _of_report(stages: Sequence[Stage]) -> dict[str, Any]:
+def _of_report(steps: Sequence[Step], folder: Path) -> dict[str, Any]:
     """Inputs of the report: the executed notebooks, the code that renders them, and its templates."""
     wing = inputs.SOURCE / "report"
     return {
-        "notebooks": _digests([stage.notebook for stage in stages], stages[-1].selection.run.folder),
+        "notebooks": _digests([step.notebook for step in steps], folder),
         "code": _digests([*inputs.closure([wing / "pages.py"]), *sorted((wing / "templates").glob("*"))], ROOT),
     }
 

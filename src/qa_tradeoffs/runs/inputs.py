@@ -30,7 +30,10 @@ NOTEBOOKS: dict[str, Path] = {
     "profile": ROOT / "notebooks" / "3-profile.ipynb",
     "compare": ROOT / "notebooks" / "4-compare.ipynb",
     "analysis": ROOT / "notebooks" / "5-analysis.ipynb",
+    "audit": ROOT / "notebooks" / "audit.ipynb",
+    "anomaly": ROOT / "notebooks" / "anomaly.ipynb",
 }
+_READ = ("analysis", "audit", "anomaly")  # as pages of the report: what shows their figures is part of them
 SOURCE = ROOT / "src" / "qa_tradeoffs"
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
 _OF_ENGINES = ("onnx", "onnxruntime", "onnxscript")  # used only if a study names engines other than torch
@@ -114,9 +117,9 @@ def _engine_versions(study: config.Study) -> dict[str, Any]:
 
 @cache
 def code(stage: str) -> str:
-    """SHA-256 of a notebook's code and of the modules that it imports; of the wing ``report`` only for the analysis."""
+    """SHA-256 of a notebook's code and of the modules that it imports; of ``report`` only where pages are made."""
     cells = code_cells(NOTEBOOKS[stage])
-    modules = closure(_imported("\n".join(cells)), without=() if stage == "analysis" else (_DISPLAY,))
+    modules = closure(_imported("\n".join(cells)), without=() if stage in _READ else (_DISPLAY,))
     return config.digest([cells, [[str(path.relative_to(SOURCE)), _plain_sha256(path)] for path in modules]])
 
 
@@ -153,11 +156,20 @@ def closure(modules: Iterable[Path], without: Iterable[str] = ()) -> list[Path]:
 @cache
 def _imported(source: str) -> list[Path]:
     """Files of this package that the source imports anywhere."""
+    nodes = list(ast.walk(ast.parse(source)))
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == SOURCE.name:
+    for node in imports:
+        if (node.module or "").split(".")[0] == SOURCE.name:
             at = SOURCE.joinpath(*(node.module or "").split(".")[1:])
             found += [at.with_suffix(".py"), *(at / f"{alias.name}.py" for alias in node.names)]
+    # Of a wing that is imported whole, `from qa_tradeoffs import report`, the modules that are named.
+    wings = {alias.name for node in imports if node.module == SOURCE.name for alias in node.names}
+    found += [
+        SOURCE / node.value.id / f"{node.attr}.py"
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in wings
+    ]
     return [path for path in found if path.is_file()]
 
 

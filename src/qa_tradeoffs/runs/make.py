@@ -53,8 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _make(chosen: Selection, goals: list[str]) -> int:
     """Print what is repeated and why, and what remains to be done; then do it."""
-    *measured, analysis, report = graph.stages(chosen)
-    waiting = [stage for stage in measured if stage.stale]
+    stages = graph.stages(chosen)
+    waiting = [stage for stage in stages if stage.name in graph.MEASURED and stage.stale]
     if waiting and (stands := chosen.study.defaults()):
         print(f"defaults: {stands}", flush=True)
     for stage in waiting:
@@ -65,9 +65,9 @@ def _make(chosen: Selection, goals: list[str]) -> int:
         if refused := _python("qa_tradeoffs.runs.plan", "--before-start", RUN=run):
             return refused  # wrong data, or too little disk space
     on_a_terminal = sys.stderr.isatty()
-    code = _child(chosen, goals, outlook.announced(chosen.run, [*measured, analysis], goals) if on_a_terminal else {})
+    code = _child(chosen, goals, outlook.announced(chosen.run, stages[:-1], goals) if on_a_terminal else {})
     if code == 0 and {"all", "report", "publish"} & set(goals):
-        report.write_record(report.inputs())
+        stages[-1].write_record(stages[-1].inputs())
     return code
 
 

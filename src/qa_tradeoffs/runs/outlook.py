@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qa_tradeoffs.core.files import write_text
 from qa_tradeoffs.runs import inputs
-from qa_tradeoffs.runs.graph import Stage
+from qa_tradeoffs.runs.graph import Step
 from qa_tradeoffs.runs.paths import RunPaths, relative
 
 VARIABLE = "QA_TRADEOFFS_NOTEBOOKS"
@@ -26,7 +26,7 @@ def write_expected(run: RunPaths, seconds: Mapping[Path, float]) -> None:
     write_text(_file(run), json.dumps({str(relative(path)): value for path, value in seconds.items()}))
 
 
-def announced(run: RunPaths, stages: Sequence[Stage], goals: Sequence[str]) -> dict[str, str]:
+def announced(run: RunPaths, stages: Sequence[Step], goals: Sequence[str]) -> dict[str, str]:
     """The environment that tells each notebook its place among those that make executes for these goals."""
     every = {stage.name for stage in stages}
     wanted = set[str]().union(*(_OF_TARGETS.get(goal, every) for goal in goals))

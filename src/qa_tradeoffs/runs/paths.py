@@ -14,9 +14,10 @@ runs/<study>/                                   results of one study
     <model>/{profile.json,timings.parquet}
     comparison.json, calls.parquet              all models side by side, and the time of each call
     .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside their results
+    audit.ipynb, anomaly.ipynb                  executed notebooks on figures that belong to no study
     .../.1-train.inputs.json, ...               the inputs of each
 runs/.converted/                                safetensors made from pickles of all studies, by SHA-256
-reports/<study>/index.html                      the report
+reports/<study>/index.html                      the report, with a page beside it for every further question
 """
 
 from collections.abc import Sequence

@@ -92,11 +92,11 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
 
 
 def expected(chosen: Selection, needs: pd.DataFrame) -> dict[Path, float]:
-    """Seconds of each notebook, NaN where they are not known; the analysis takes next to none."""
+    """Seconds of each notebook, NaN where they are not known; those that measure nothing take next to none."""
     seconds = {}
     for stage in graph.stages(chosen)[:-1]:
         own = needs.at[stage.slug, stage.name] if stage.slug else needs["compare"].sum(skipna=False)
-        seconds[stage.notebook] = 0.0 if stage.name == "analysis" else float(own)
+        seconds[stage.notebook] = float(own) if stage.name in graph.MEASURED else 0.0
     return seconds
 
 

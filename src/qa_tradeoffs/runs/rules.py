@@ -13,7 +13,7 @@ from typing import Any
 
 from qa_tradeoffs.core.files import REPORTS, ROOT
 from qa_tradeoffs.runs import graph
-from qa_tradeoffs.runs.graph import Stage
+from qa_tradeoffs.runs.graph import Step
 from qa_tradeoffs.runs.paths import relative
 from qa_tradeoffs.runs.selection import Selection
 
@@ -21,11 +21,9 @@ from qa_tradeoffs.runs.selection import Selection
 def makefile(chosen: Selection) -> str:
     """The rules for every stage and for make's targets of a study."""
     stages = graph.stages(chosen)
-    *measured, _, report = stages
-    notebooks, page = [stage.notebook for stage in measured], _names(report.targets)
-    by_name = {
-        name: [s.notebook for s in measured if s.name == name] for name in ("train", "evaluate", "profile", "compare")
-    }
+    report = stages[-1]
+    by_name = {name: [stage.notebook for stage in stages if stage.name == name] for name in graph.MEASURED}
+    notebooks, page = [path for executed in by_name.values() for path in executed], _names(report.targets)
     of_pages = (chosen.study_file, chosen.run.folder, report.notebook.parent, *notebooks)
     published = (
         chosen.study_file,
@@ -40,7 +38,7 @@ def makefile(chosen: Selection) -> str:
         "" if chosen.launch else ".NOTPARALLEL:",  # concurrent notebooks would disturb each other's timings
         ".PHONY: all report train evaluate profile compare publish FORCE",
         f".PRECIOUS: {_names(path for stage in stages for path in stage.targets)}\n",
-        *(_rule(stage, _execute(stage)) for stage in stages[:-1]),
+        *(_rule(stage, _execute(chosen, stage)) for stage in stages[:-1]),
         _rule(report, _python("qa_tradeoffs.report.pages", *of_pages)),
         f"all report: {page}\n\t@echo {shlex.quote(str(report.notebook))}\n",
         *(f"{name}: {_names(executed)}\n" for name, executed in by_name.items()),
@@ -50,15 +48,24 @@ def makefile(chosen: Selection) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rule(stage: Stage, command: str) -> str:
+def _rule(stage: Step, command: str) -> str:
     colon = " &:" if len(stage.targets) > 1 else ":"
     waits = f" | {_names(before.notebook for before in stage.after)}" if stage.after else ""
     return f"{_names(stage.targets)}{colon}{' FORCE' if stage.stale else ''}{waits}\n\t@{command}\n"
 
 
-def _execute(stage: Stage) -> str:
+def _execute(chosen: Selection, stage: Step) -> str:
     """The command that executes a stage's notebook."""
-    chosen = stage.selection
+    values = [word for name, value in _parameters(chosen, stage).items() for word in ("-p", name, json.dumps(value))]
+    command = _python("qa_tradeoffs.runs.execute", stage.name, stage.notebook, *values)
+    measures = stage.name in ("profile", "compare")
+    return f"{chosen.launch_profile if measures else chosen.launch} {command}".strip()
+
+
+def _parameters(chosen: Selection, stage: Step) -> dict[str, Any]:
+    """What a stage's notebook is given; nothing where it is of no study."""
+    if stage.name in graph.EXCURSIONS:
+        return {}
     parameters: dict[str, Any] = {"study": str(chosen.study_file), "run": str(relative(chosen.run.folder))}
     if stage.name == "analysis":
         parameters |= {"models": " ".join(chosen.models), "seeds": " ".join(map(str, chosen.seeds))}
@@ -70,10 +77,7 @@ def _execute(stage: Stage) -> str:
         parameters["seed"] = stage.seed
     if stage.name == "train" and chosen.processes:
         parameters["processes"] = chosen.processes
-    values = [word for name, value in parameters.items() for word in ("-p", name, json.dumps(value))]
-    command = _python("qa_tradeoffs.runs.execute", stage.name, stage.notebook, *values)
-    measures = stage.name in ("profile", "compare")
-    return f"{chosen.launch_profile if measures else chosen.launch} {command}".strip()
+    return parameters
 
 
 def _python(module: str, *words: Any) -> str:

@@ -64,7 +64,7 @@ def _engine(name: str) -> str:
 # Entries of a run's folder that are not folders of models.
 _TAKEN = frozenset(
     {"rules.mk", "comparison.json", "calls.parquet"}
-    | {f"{state}{name}.ipynb" for state in ("", "partial-") for name in ("4-compare", "5-analysis")}
+    | {f"{state}{name}.ipynb" for state in ("", "partial-") for name in ("4-compare", "5-analysis", "audit", "anomaly")}
 )
 # SQuAD v2.0: training questions, as whole articles, held out for choosing the no-answer threshold. Excluded from a
 # stage's inputs if unused, so that results of studies without it stay valid.
@@ -430,6 +430,9 @@ class Study(Section):
     compare: Compare = Compare()
     price: str = "gcp-n1-standard-2"
     traffic: Traffic | None = Field(default=None, exclude_if=lambda value: value is None)
+    publish_texts: bool = Field(
+        default=False, description="whether make publish shows questions, contexts and answers of the data"
+    )
 
     _file: Path = PrivateAttr(default=Path("study"))  # for messages
     _shared: Training | None = PrivateAttr(default=None)  # the study's recipe, if `training` is one model's
