@@ -10,6 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output, writes
 from benchmarks import readme
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
+from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import pages
 from qa_tradeoffs.runs.paths import RunPaths
@@ -123,10 +124,31 @@ def test_the_readme_is_filled_from_the_summaries(collected_of, tmp_path, monkeyp
     (tmp_path / "some" / "summary.json").write_text(summary.model_dump_json())
     filled = readme._published()
     assert "[A study](reports/published/some/index.html)" in filled
-    assert f"\n\n![{summary.chart}](reports/published/some/tradeoff.svg)\n\n{summary.caption}\n\n" in filled
-    assert "code ffffffffff; costs" in filled
+    assert "](reports/published/some/tradeoff.svg)\n\n" in filled
     assert all(f"\n\n{sentence}\n\n" in filled for sentence in summary.answer)
-    assert filled.splitlines()[-2:] == [
-        "| BERT | 100.0 M | 50.0 (33.8–66.2) | 75.0 (66.9–83.1) | 200 ms | 60.0 min | 2.00 | 111 |",
-        "| DistilBERT | 50.0 M | 0.0 (0.0–0.0) | 50.0 (50.0–50.0) | 100 ms | 30.0 min | 1.00 | 55.6 |",
+    assert [line for line in filled.splitlines() if line.startswith("| ")] == [
+        "| model | parameters | torch | a million questions, USD |",
+        "| --- | --- | --- | --- |",
+        "| BERT | 100.0 M | 75.0 (66.9–83.1)<br>200 ms | 111 |",
+        "| DistilBERT | 50.0 M | 50.0 (50.0–50.0)<br>100 ms | 55.6 |",
     ]
+
+
+def test_engines_are_columns_of_the_readme_and_costs_a_range_over_them():
+    def model(label: str, f1: float, seconds: float, usd: float) -> snapshot.Model:
+        interval = Interval(low=f1 - 1, high=f1 + 1, over="questions")
+        records = (
+            Record.of("parameters", 2e6, "parameters"),
+            Record.of("f1", f1, "points", 40, interval=interval),
+            Record.of("question_seconds", seconds, "s per question"),
+            Record.of("million_usd", usd, "USD"),
+        )
+        return snapshot.Model(label=label, records=records)
+
+    models = [model("A", 50, 0.2, 3), model("A (int8)", 49, 0.1, 2), model("B", 40, 0.05, 1)]
+    assert readme._models(models).to_dict("records") == [
+        {"model": "A", "parameters": "2.0 M", "torch": "50.0 (49.0–51.0)<br>200 ms",
+         "int8": "49.0 (48.0–50.0)<br>100 ms", "a million questions, USD": "2.00 to 3.00"},
+        {"model": "B", "parameters": "2.0 M", "torch": "40.0 (39.0–41.0)<br>50.0 ms",
+         "int8": "", "a million questions, USD": "1.00"},
+    ]  # fmt: skip
