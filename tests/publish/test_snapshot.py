@@ -10,7 +10,6 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output, writes
 from benchmarks import readme
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
-from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import pages
 from qa_tradeoffs.runs.paths import RunPaths
@@ -132,23 +131,3 @@ def test_the_readme_is_filled_from_the_summaries(collected_of, tmp_path, monkeyp
         "| BERT | 100.0 M | 75.0 (66.9–83.1)<br>200 ms | 111 |",
         "| DistilBERT | 50.0 M | 50.0 (50.0–50.0)<br>100 ms | 55.6 |",
     ]
-
-
-def test_engines_are_columns_of_the_readme_and_costs_a_range_over_them():
-    def model(label: str, f1: float, seconds: float, usd: float) -> snapshot.Model:
-        interval = Interval(low=f1 - 1, high=f1 + 1, over="questions")
-        records = (
-            Record.of("parameters", 2e6, "parameters"),
-            Record.of("f1", f1, "points", 40, interval=interval),
-            Record.of("question_seconds", seconds, "s per question"),
-            Record.of("million_usd", usd, "USD"),
-        )
-        return snapshot.Model(label=label, records=records)
-
-    models = [model("A", 50, 0.2, 3), model("A (int8)", 49, 0.1, 2), model("B", 40, 0.05, 1)]
-    assert readme._models(models).to_dict("records") == [
-        {"model": "A", "parameters": "2.0 M", "torch": "50.0 (49.0–51.0)<br>200 ms",
-         "int8": "49.0 (48.0–50.0)<br>100 ms", "a million questions, USD": "2.00 to 3.00"},
-        {"model": "B", "parameters": "2.0 M", "torch": "40.0 (39.0–41.0)<br>50.0 ms",
-         "int8": "", "a million questions, USD": "1.00"},
-    ]  # fmt: skip

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import readme
+from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.publish import snapshot
 from tests.documentation import links
 
@@ -54,3 +56,23 @@ def test_its_main_figures_are_those_of_the_published_reports():
 def test_its_pictures_have_alternative_texts():
     pictures = [text for is_picture, text, _ in links(ROOT / "README.md") if is_picture]
     assert all(len(text) > 20 for text in pictures)
+
+
+def test_engines_are_columns_of_the_readme_and_costs_a_range_over_them():
+    def model(label: str, f1: float, seconds: float, usd: float) -> snapshot.Model:
+        interval = Interval(low=f1 - 1, high=f1 + 1, over="questions")
+        records = (
+            Record.of("parameters", 2e6, "parameters"),
+            Record.of("f1", f1, "points", 40, interval=interval),
+            Record.of("question_seconds", seconds, "s per question"),
+            Record.of("million_usd", usd, "USD"),
+        )
+        return snapshot.Model(label=label, records=records)
+
+    models = [model("A", 50, 0.2, 3), model("A (int8)", 49, 0.1, 2), model("B", 40, 0.05, 1)]
+    assert readme._models(models).to_dict("records") == [
+        {"model": "A", "parameters": "2.0 M", "torch": "50.0 (49.0–51.0)<br>200 ms",
+         "int8": "49.0 (48.0–50.0)<br>100 ms", "a million questions, USD": "2.00 to 3.00"},
+        {"model": "B", "parameters": "2.0 M", "torch": "40.0 (39.0–41.0)<br>50.0 ms",
+         "int8": "", "a million questions, USD": "1.00"},
+    ]  # fmt: skip
