@@ -157,3 +157,20 @@ types: $(READY)     ## check types
 	@$(VENV)/bin/mypy
 audit: $(READY)     ## check the pins in constraints.txt for known vulnerabilities (needs the network)
 	@VENV='$(VENV)' .ci/audit
+
+# --- the documentation -----------------------------------------------------------------------------------------------------
+
+# The site is made from copies that lie as the files do here, so that the same links work in both.
+DOCS_READY := $(VENV)/.qa-tradeoffs-docs-ready
+PAGES := README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE CITATION.cff docs reports/published
+.PHONY: docs docs-serve
+
+$(DOCS_READY): $(READY)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+docs: $(DOCS_READY) ## build README and docs/ into one site: site/html/index.html
+	@rm -rf site && mkdir -p site/pages && cp --recursive --parents $(PAGES) site/pages
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo '$(CURDIR)/site/html/index.html'
+docs-serve: docs    ## build the site and serve it on this machine, where its search works
+	@$(PY) -m http.server 0 --bind 127.0.0.1 --directory site/html

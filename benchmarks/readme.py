@@ -1,6 +1,6 @@
-"""The README's tables, from the committed result files: python -m benchmarks.readme"""
+"""The tables of README.md and docs/, from the committed result files: python -m benchmarks.readme"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -8,34 +8,28 @@ import pandas as pd
 from benchmarks import aa, demo, engines, record
 from benchmarks.__main__ import ENGINES, GROWTH, ROWS
 from qa_tradeoffs.analysis.anomaly import explanation
+from qa_tradeoffs.core.errors import exit_cleanly
 from qa_tradeoffs.core.files import ROOT, write_text
 from qa_tradeoffs.core.words import parameters, points, seconds, usd
-from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import anomaly
 from qa_tradeoffs.runs import forecast, plan
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
+from qa_tradeoffs.study.engines import LABELS, REFERENCE
 
-README = ROOT / "README.md"
 PUBLISHED = ROOT / "reports" / "published"
 _NOT_YET = "No run of this version is committed yet."
+_HOW_TO_READ = (
+    "Each cell: F1 with its 95 % interval over questions, then the time of one question. "
+    "An empty cell: the model was not run in that engine."
+)
 
 
-def filled(text: str) -> str:
-    """The README with what stands between ``<!-- name -->`` and ``<!-- end -->`` made anew."""
-    tables = {
-        "published": _published,
-        "anomaly": _anomaly,
-        "aa": _aa,
-        "speed": _speed,
-        "engines": _engines,
-        "demo": _demo,
-        "plan": _plan,
-        "graph": _graph,
-    }
-    for name, make in tables.items():
+def filled(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
+    """The page with what stands between ``<!-- name -->`` and ``<!-- end -->`` made anew, for each of its blocks."""
+    for name, make in blocks.items():
         begin = text.index(f"<!-- {name} -->\n") + len(f"<!-- {name} -->\n")
         text = f"{text[:begin]}{make()}\n{text[text.index('<!-- end -->', begin) :]}"
     return text
@@ -47,34 +41,35 @@ def _published() -> str:
 
 
 def _snapshot(name: str, summary: snapshot.Summary) -> str:
-    """What was studied, the link to the report, its answer, its first chart, and the table of its models."""
+    """The link to the report, its answer and first chart, and what each model scores and takes in each engine."""
     machine, folder = summary.origin.device, f"reports/published/{name}"
-    code = (summary.origin.git_commit or "no git")[:10] + (" and edits" if summary.origin.git_dirty else "")
-    where = f"{machine['name']}, {machine['threads']} threads; code {code}"
-    link = f"[{summary.title}]({folder}/index.html) ({where}; costs at the price of {summary.price})."
-    chart = f"![{summary.chart}]({folder}/{snapshot.CHART})"
-    table = _markdown(pd.DataFrame(map(_row, summary.models)))
-    return "\n\n".join([f"{link} {summary.kind}", *summary.answer, chart, summary.caption, table])
+    where = f"{machine['name']}, {machine['threads']} threads; price: {summary.price}"
+    link = f"**[{summary.title}]({folder}/index.html)** ({where})"
+    chart = f"![F1 against the time of one question; the table below has the figures]({folder}/{snapshot.CHART})"
+    return "\n\n".join([link, *summary.answer, chart, _markdown(_models(summary.models)), _HOW_TO_READ])
 
 
-def _row(model: snapshot.Model) -> dict[str, str]:
-    """One model's main figures as a reader sees them."""
-    million = model.find("million_usd")
-    trained, spent = model.find("train_seconds"), model.find("train_usd")
-    return {
-        "model": model.label,
-        "parameters": parameters(model.find("parameters")[0].value),
-        "EM": _points(*model.find("exact_match")),
-        "F1": _points(*model.find("f1")),
-        "one question": seconds(model.find("question_seconds")[0].value),
-        "fine-tuning": seconds(trained[0].value) if trained else "not trained",
-        "fine-tuning, USD": usd(spent[0].value, spent[-1].value) if spent else "not trained",
-        "a million questions, USD": usd(million[0].value, million[-1].value),
-    }
+def _models(models: Sequence[snapshot.Model]) -> pd.DataFrame:
+    """A row per model, a column per engine with F1 and the time of one question, and the cheapest and dearest USD."""
+    rows = dict[str, dict[str, str]]()
+    usds = dict[str, list[float]]()
+    for model in models:
+        label, engine = _parted(model.label)
+        (size,), (f1,), (asked,) = (model.find(name) for name in ("parameters", "f1", "question_seconds"))
+        row = rows.setdefault(label, {"model": label, "parameters": parameters(size.value)})
+        row[LABELS[engine]] = f"{points(f1.value, *f1.bounds)}<br>{seconds(asked.value)}"
+        usds.setdefault(label, []).extend(record.value for record in model.find("million_usd"))
+    dollars = pd.Series({label: usd(min(found), max(found)) for label, found in usds.items()})
+    table = pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return table.assign(**{"a million questions, USD": dollars})
 
 
-def _points(record: Record) -> str:
-    return points(record.value, *record.bounds)
+def _parted(label: str) -> tuple[str, str]:
+    """The model and the engine of a label such as 'BERT (int8)'; torch is not named."""
+    for engine, name in LABELS.items():
+        if label.endswith(f" ({name})"):
+            return label.removesuffix(f" ({name})"), engine
+    return label, REFERENCE
 
 
 def _anomaly() -> str:
@@ -135,5 +130,21 @@ def _markdown(table: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)
 
 
+Blocks = dict[str, Callable[[], str]]
+PAGES: dict[Path, Blocks] = {
+    ROOT / "README.md": {"published": _published},
+    ROOT / "docs" / "anomaly.md": {"anomaly": _anomaly},
+    ROOT / "docs" / "measuring.md": {"aa": _aa},
+    ROOT / "docs" / "speed.md": {"speed": _speed, "engines": _engines, "demo": _demo},
+    ROOT / "docs" / "several-machines.md": {"plan": _plan, "graph": _graph},
+}
+
+
+def main() -> None:
+    """Write the blocks of every page anew."""
+    for page, blocks in PAGES.items():
+        write_text(page, filled(page.read_text(encoding="utf-8"), blocks))
+
+
 if __name__ == "__main__":
-    write_text(README, filled(README.read_text(encoding="utf-8")))
+    exit_cleanly(main)

@@ -378,7 +378,7 @@ def collected_of(
     return build
 
 
-PARTS = ["Makefile", "README.md", "pyproject.toml", "constraints.txt", "notebooks", "src", "studies", "benchmarks"]
+PARTS = "Makefile README.md pyproject.toml constraints.txt notebooks src studies benchmarks docs".split()
 
 
 TOKEN, TOKEN_FILE = "hf_planted0in0the0environment", "hf_planted0in0a0file"

@@ -1,83 +1,43 @@
-"""The README tells the truth: its commands, files, defaults and examples are those of the repository."""
+"""The README is short, names every wing, and has the published figures."""
 
-import importlib
 import re
-import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
-from benchmarks.readme import filled
+from benchmarks import readme
+from qa_tradeoffs.metrics.records import Interval, Record
 from qa_tradeoffs.publish import snapshot
-from qa_tradeoffs.study import config
+from tests.documentation import links
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line.split("#")[0].strip() for kind, block in BLOCKS if kind == "sh" for line in block.splitlines() if line]
-EXAMPLES = [yaml.safe_load(block) for kind, block in BLOCKS if kind == "yaml"]
 
 
-def makefile_targets() -> set[str]:
-    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+def rows(header: str) -> list[str]:
+    """The first column of the table with this header, without backticks."""
+    table = README[README.index(f"| {header} |") :].split("\n\n")[0]
+    return re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make")])
-def test_make_commands_name_a_target_and_a_study_that_exist(command):
-    _, target, *variables = (word for word in shlex.split(command) if not word.startswith("-j"))
-    assert target in makefile_targets()
-    settings = dict(variable.split("=", 1) for variable in variables)
-    assert settings.keys() <= set(re.findall(r"^([A-Z_]+) *\?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    study = config.load(ROOT / "studies" / f"{settings.get('STUDY', 'demo')}.yaml")
-    assert set(settings.get("MODELS", "").split()) <= study.models.keys()
+def test_it_is_at_most_150_lines_long():
+    assert len(README.splitlines()) <= 150
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("python")])
-def test_python_commands_name_a_module_with_a_command_line(command):
-    _, option, module, *_ = shlex.split(command)
-    assert option == "-m"
-    imported = importlib.import_module(module)
-    assert callable((importlib.import_module(f"{module}.__main__") if hasattr(imported, "__path__") else imported).main)
+def test_its_table_has_the_wings_from_the_lowest_to_the_highest():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    lowest_first = [set(layer.split(" | ")) for layer in reversed(contracts[0]["layers"])]
+    wings = rows("wing")
+    assert set(wings) == {path.parent.name for path in (ROOT / "src" / "qa_tradeoffs").glob("*/__init__.py")}
+    level = {wing: number for number, layer in enumerate(lowest_first) for wing in layer}
+    assert wings == sorted(wings, key=level.__getitem__)
 
 
-def test_every_command_is_one_of_these():
-    assert {command.split()[0] for command in COMMANDS} == {"make", "python"}
-
-
-def test_the_file_map_names_every_wing_and_folder():
-    wings = {path.parent.name for path in (ROOT / "src" / "qa_tradeoffs").glob("*/__init__.py")}
-    named = set(re.findall(r"`([a-z0-9_]+)`", README))
-    assert wings <= named
-    for folder in re.findall(r"^\| `([a-z_/]+)/` \|", README, re.MULTILINE):
-        assert (ROOT / folder).is_dir()
-
-
-def test_the_example_models_and_data_are_valid():
-    models, data = EXAMPLES[0]["models"], EXAMPLES[1]["data"]
-    assert [config.Model.model_validate(model).label for model in models.values()] == ["BERT", "Mine", "Small"]
-    assert config.FileData.model_validate(data).misplaced_answers == "repair"
-
-
-def test_the_recipe_it_states_is_the_default():
-    recipe = config.Training()
-    stated = re.search(
-        r"learning rate (\S+), (\S+) epochs, batch (\S+), weight decay (\S+), length (\S+), stride (\d+)\.", README
-    )
-    assert stated is not None
-    assert [float(number) for number in stated.groups()] == [
-        recipe.learning_rate,
-        recipe.epochs,
-        recipe.batch_size,
-        recipe.weight_decay,
-        recipe.max_length,
-        recipe.stride,
-    ]
-
-
-def test_the_pinned_revision_in_the_example_is_the_one_of_the_squad_study():
-    study = config.load(ROOT / "studies" / "squad.yaml")
-    assert EXAMPLES[0]["models"]["bert"]["revision"] == study.models["bert"].revision
+def test_its_folders_are_there():
+    folders = rows("folder")
+    assert len(folders) >= 6
+    assert all((ROOT / folder).is_dir() for folder in folders)
 
 
 def test_its_main_figures_are_those_of_the_published_reports():
@@ -88,18 +48,31 @@ def test_its_main_figures_are_those_of_the_published_reports():
         assert f"](reports/published/{path.parent.name}/index.html)" in README
         for model in snapshot.read(path).models:
             (f1,) = model.find("f1")
-            row = next(line for line in README.splitlines() if line.startswith(f"| {model.label} |"))
-            assert f" {f1.value:.1f} ({f1.interval.low:.1f}–{f1.interval.high:.1f}) " in row
+            name = model.label.partition(" (")[0]  # without the engine, which is a column
+            row = next(line for line in README.splitlines() if line.startswith(f"| {name} |"))
+            assert f" {f1.value:.1f} ({f1.interval.low:.1f}–{f1.interval.high:.1f})<br>" in row
 
 
-def test_its_pictures_have_texts_and_what_it_links_to_is_there():
-    links = re.findall(r"(!?)\[([^]]*)\]\(([^)#]+)\)", README)
-    assert links
-    for picture, text, address in links:
-        assert text
-        assert address.startswith("https://") or (ROOT / address).is_file()
-        assert not picture or len(text) > 20
+def test_its_pictures_have_alternative_texts():
+    pictures = [text for is_picture, text, _ in links(ROOT / "README.md") if is_picture]
+    assert all(len(text) > 20 for text in pictures)
 
 
-def test_its_tables_are_those_of_the_committed_result_files():
-    assert filled(README) == README
+def test_engines_are_columns_of_the_readme_and_costs_a_range_over_them():
+    def model(label: str, f1: float, seconds: float, usd: float) -> snapshot.Model:
+        interval = Interval(low=f1 - 1, high=f1 + 1, over="questions")
+        records = (
+            Record.of("parameters", 2e6, "parameters"),
+            Record.of("f1", f1, "points", 40, interval=interval),
+            Record.of("question_seconds", seconds, "s per question"),
+            Record.of("million_usd", usd, "USD"),
+        )
+        return snapshot.Model(label=label, records=records)
+
+    models = [model("A", 50, 0.2, 3), model("A (int8)", 49, 0.1, 2), model("B", 40, 0.05, 1)]
+    assert readme._models(models).to_dict("records") == [
+        {"model": "A", "parameters": "2.0 M", "torch": "50.0 (49.0–51.0)<br>200 ms",
+         "int8": "49.0 (48.0–50.0)<br>100 ms", "a million questions, USD": "2.00 to 3.00"},
+        {"model": "B", "parameters": "2.0 M", "torch": "40.0 (39.0–41.0)<br>50.0 ms",
+         "int8": "", "a million questions, USD": "1.00"},
+    ]  # fmt: skip
