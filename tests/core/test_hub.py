@@ -73,9 +73,7 @@ class TestFetch:
         gets = [asked for asked in server.asked if asked.startswith("GET /some/bert") and "model.safetensors" in asked]
         assert [asked.split()[2:] for asked in gets] == [[], ["bytes=2000-"]]
 
-    def test_a_lost_connection_is_one_sentence_and_a_partial_file_is_not_used(
-        self, server, monkeypatch
-    ):
+    def test_a_lost_connection_is_one_sentence_and_a_partial_file_is_not_used(self, server, monkeypatch):
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
         sha = server.add("models/some/bert", CHECKPOINT)
         server.faults = [hub_server.Fault("GET", "model.safetensors", cut_after=600, times=99)]

@@ -66,9 +66,7 @@ def test_a_question_without_an_answer_is_never_left_out_silently():
 
 
 def test_leaving_out_every_question_is_an_error():
-    with pytest.raises(
-        StudyError, match=r"^dev\.json: has no question left of 1 question"
-    ):
+    with pytest.raises(StudyError, match=r"^dev\.json: has no question left of 1 question"):
         check(replace(ADA, question=""), misplaced="drop")
 
 

@@ -130,9 +130,7 @@ def test_without_training_questions_a_study_still_reads_the_others(file):
 
 def test_a_question_cannot_be_in_training_and_validation(file):
     both = {"train": file(squad(("A", [qa(1), qa(2)])), "a.json"), "validation": file(squad(("B", [qa(2)])), "b.json")}
-    with pytest.raises(
-        StudyError, match=r"^data: 1 ids are in both train and validation, first 'q2';"
-    ):
+    with pytest.raises(StudyError, match=r"^data: 1 ids are in both train and validation, first 'q2';"):
         sources.load(FileData(source="files", **both))
 
 

@@ -53,9 +53,7 @@ def test_a_split_depends_on_its_seed_only():
 
 
 def test_one_article_cannot_be_split():
-    with pytest.raises(
-        StudyError, match=r"^data: has 1 article .*needs at least 2"
-    ):
+    with pytest.raises(StudyError, match=r"^data: has 1 article .*needs at least 2"):
         splitting.by_article(articles(1, 5), 0.5, 0)
 
 
@@ -89,7 +87,7 @@ def test_holding_out_every_article_is_refused():
 
 def test_a_threshold_needs_questions_of_both_kinds():
     answerable = article("a", True) + article("b", True)
-    with pytest.raises(StudyError, match="data.threshold_questions: the 1 held-out questions"):
+    with pytest.raises(StudyError, match=r"data\.threshold_questions: the 1 held-out questions"):
         splitting.for_threshold(answerable, 1)
 
 

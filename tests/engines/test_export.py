@@ -150,7 +150,7 @@ def test_bf16_is_another_precision_of_the_same_network_where_the_device_has_it(n
     rows = np.array([1])
     expected = pytorch.Engine(of_network.network, 0, "cpu", "bf16").logits(windows, rows)
     np.testing.assert_array_equal(engine.logits(windows, rows), expected)
-    with pytest.raises(StudyError, match="torch-bf16: .*training.precision"):
+    with pytest.raises(StudyError, match=r"torch-bf16: .*training\.precision"):
         registry.prepare("torch-bf16", trained(of_network.network, tmp_path, "bf16"))
 
 

@@ -109,9 +109,7 @@ def test_the_seed_draws_the_head_alone(four_layers):
         ),
     ],
 )
-def test_missing_layers_and_different_widths_are_one_sentence(
-    four_layers, architecture, layers, settings, message
-):
+def test_missing_layers_and_different_widths_are_one_sentence(four_layers, architecture, layers, settings, message):
     with pytest.raises(StudyError) as error:
         begun(four_layers[0], architecture, layers, **settings)
     assert str(error.value) == message

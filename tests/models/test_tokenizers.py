@@ -84,9 +84,7 @@ def test_wordpiece_learns_frequent_words_and_falls_back_to_pieces():
 def test_wordpiece_keeps_to_the_size_it_is_given():
     assert len(tokenizers.train_wordpiece(TEXTS, 30)) == 30
     # 5 special tokens, the 12 characters of "the cat sat on the mat . dog", and 7 of them inside a word: t h e a o n g
-    with pytest.raises(
-        StudyError, match=r"^models: config\.vocab_size is 23, .* 24;"
-    ):
+    with pytest.raises(StudyError, match=r"^models: config\.vocab_size is 23, .* 24;"):
         tokenizers.train_wordpiece(TEXTS, 23)
 
 

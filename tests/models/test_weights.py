@@ -132,7 +132,7 @@ class TestReading:
     def test_what_torch_did_not_write_is_refused_unopened(self, file, content, monkeypatch):
         monkeypatch.setattr(torch, "load", None)
         file.write_bytes(content)
-        with pytest.raises(StudyError, match="is not a file written by torch.save"):
+        with pytest.raises(StudyError, match=r"is not a file written by torch\.save"):
             unpickling.read(file)
 
     def test_a_compressed_archive_is_refused_unopened(self, file, tmp_path, monkeypatch):
@@ -147,9 +147,7 @@ class TestReading:
         with pytest.raises(StudyError) as error:
             unpickling.read(file)
         unpacked = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
-        assert sentence(error).startswith(
-            f"{file}: is compressed, {file.stat().st_size:,} bytes for {unpacked:,};"
-        )
+        assert sentence(error).startswith(f"{file}: is compressed, {file.stat().st_size:,} bytes for {unpacked:,};")
 
     @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
     def test_a_program_of_torchscript_is_refused(self, file):

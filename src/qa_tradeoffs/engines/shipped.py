@@ -54,7 +54,8 @@ def load(folder: Path, device: str = "cpu") -> tuple[Engine, Any, int | None, Re
         rows = Rows(frozenset(settings.names), **settings.rows)  # type: ignore[arg-type]
         reading = Reading(**settings.reading)  # type: ignore[arg-type]
     except TypeError as error:
-        raise StudyError(f"{folder / _SETTINGS}: has another version ({one_line(error)}); export it again") from None
+        path = folder / _SETTINGS
+        raise StudyError(f"{path}: was written by another version ({one_line(error)}); export it again") from None
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # a broken folder raises many types

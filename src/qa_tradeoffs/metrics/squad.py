@@ -106,9 +106,7 @@ def score_questions(
     has_answer = np.fromiter(map(bool, references.values()), dtype=bool, count=n)
     if not v2 and not has_answer.all():
         question_id = list(references)[int(has_answer.argmin())]
-        raise StudyError(
-            f"question {question_id!r} has no reference answer, which only SQuAD v2.0 (v2) allows"
-        )
+        raise StudyError(f"question {question_id!r} has no reference answer, which only SQuAD v2.0 (v2) allows")
     exact, f1_scores = np.zeros(n), np.zeros(n)
     for row, (question_id, texts) in enumerate(references.items()):
         if question_id in predictions:

@@ -141,9 +141,7 @@ def _unpickle(path: Path, target: Path) -> None:
 def _why_it_ended(code: int, stderr: str) -> str:
     """Why the process that read the file failed, to follow the file's name in a sentence."""
     if code == -signal.SIGXCPU:
-        return (
-            f"took more than {_SECONDS} s of CPU time to read; fetch it again, or use another checkpoint"
-        )
+        return f"took more than {_SECONDS} s of CPU time to read; fetch it again, or use another checkpoint"
     if code == -signal.SIGKILL:
         return (
             "the process that read it was killed, most likely because the machine ran out of memory; free some and run "

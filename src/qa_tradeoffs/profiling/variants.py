@@ -145,9 +145,7 @@ def networks(network: Any, device: torch.device, seed: int) -> dict[str, Any]:
     """
     config = network.config
     if config.model_type != "squeezebert":
-        raise StudyError(
-            f"anomaly: {type(network).__name__} is not a SqueezeBERT; give one"
-        )
+        raise StudyError(f"anomaly: {type(network).__name__} is not a SqueezeBERT; give one")
     published, ungrouped = copy.deepcopy(network), copy.deepcopy(config)
     convert(published, {squeezebert.MatmulEncoder: SqueezeBertEncoder})
     ungrouped.update(dict.fromkeys(_GROUPS, 1))

@@ -63,9 +63,7 @@ class RunPaths:
     checkpoint = partialmethod(_of_seed, "checkpoint")  # fine-tuned weights (safetensors), config and tokenizer
     unfinished = partialmethod(_of_seed, "unfinished")  # checkpoints to resume from, removed when training is finished
     training = partialmethod(_of_seed, "training.json")  # records of one fine-tuning
-    targets = partialmethod(
-        _of_seed, "targets.npy"
-    )  # a teacher's probabilities, removed with `unfinished`
+    targets = partialmethod(_of_seed, "targets.npy")  # a teacher's probabilities, removed with `unfinished`
     logits = partialmethod(_of_seed, "logits.npy")  # a teacher's logits of the training windows
     history = partialmethod(_of_seed, "history.parquet")  # loss and learning rate, one row per logged step
     engines = partialmethod(_of_seed, "engines")  # files that engines write for the trained network

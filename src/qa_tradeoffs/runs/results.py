@@ -154,9 +154,7 @@ def read_fresh(path: Path, expected: str) -> Results:
 def checked_fresh(path: Path, found: Stated, expected: str) -> Stated:
     """The content of ``path``. Raises StudyError naming the file if its digest of inputs is not ``expected``."""
     if found.provenance.inputs_sha256 != expected:
-        raise StudyError(
-            f"{path}: is stale: settings, data, code or library versions have changed since; run make all"
-        )
+        raise StudyError(f"{path}: is stale: settings, data, code or library versions have changed since; run make all")
     return found
 
 

@@ -83,7 +83,7 @@ def write_logits(
             done += len(rows)
             progress.update(done)
         if not np.isfinite(found).all():
-            raise StudyError(f"{path}: the teacher's logits are not all finite numbers; has its training diverged?")
+            raise StudyError(f"{path}: the teacher's logits are not all finite; train it with a lower learning_rate")
         found.flush()
 
 
