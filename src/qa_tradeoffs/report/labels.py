@@ -24,7 +24,7 @@ _SIDES = [side for side in product((1, -1, 0), (1, -1, 0)) if any(side)]
 _OVER_A_BAR = 20  # typographic points that a name would rather be further away than lie over an error bar
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Named:
     """A text, its colour, and the point or points (n, 2) in data coordinates of which one gets it."""
 
@@ -102,7 +102,7 @@ def spread(heights: ArrayLike, gap: float, low: float, high: float) -> NDArray[n
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Place:
     """A place of a name: from which point, how far and on which side, both as an ``offset``, and its box in pixels."""
 
