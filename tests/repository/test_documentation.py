@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -193,7 +194,8 @@ def site(tmp_path_factory) -> Path:
     for state in ("ready", "docs-ready"):
         (folder / f".qa-tradeoffs-{state}").touch()
     command = ["make", "docs", "VENV=.", f"PY={sys.executable}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}  # of make test
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.splitlines()[-1] == str(folder / "site/html/index.html")
     return folder / "site/html"
