@@ -107,9 +107,7 @@ def text(content: str, caption: str) -> Html:
     return Html(_filled("text", content, caption))
 
 
-def figure(
-    drawn: "Figure", what: str, values: Iterable[str], caption: str, points: Sequence["Point"] = ()
-) -> Picture:
+def figure(drawn: "Figure", what: str, values: Iterable[str], caption: str, points: Sequence["Point"] = ()) -> Picture:
     """The figure as an embedded vector picture with a text of what it shows and its values; it is closed afterwards.
 
     Each of the ``points`` shows its own figures to the mouse.

@@ -70,9 +70,7 @@ def confidence(scored: pd.DataFrame) -> display.Picture:
 
 def least_sure(scored: pd.DataFrame, examples: Sequence[Example], n: int = 10) -> display.Html:
     """The ``n`` answers of the lowest confidence, the lowest first."""
-    return display.of_data(
-        display.table(_by_confidence(scored, examples).head(n), f"The {n} least confident answers")
-    )
+    return display.of_data(display.table(_by_confidence(scored, examples).head(n), f"The {n} least confident answers"))
 
 
 def most_sure(scored: pd.DataFrame, examples: Sequence[Example], n: int = 10) -> display.Html:

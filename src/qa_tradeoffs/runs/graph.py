@@ -11,7 +11,6 @@ from qa_tradeoffs.core.files import ANOMALY, IN_ENGINES, OWN_ANOMALY, REPORTS, R
 from qa_tradeoffs.runs import inputs
 from qa_tradeoffs.runs.selection import Selection
 
-
 _PUBLISHED = ROOT / "studies" / "published.yaml"
 _MARKUP = inputs.SOURCE / "report" / "templates" / "parts.html"
 MEASURED = ("train", "evaluate", "profile", "compare")  # these stages write result files

@@ -87,7 +87,7 @@ def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int
         teacher = study.models[slug].teacher
         for seed in known if teacher else ():
             if (needed := study.teacher_seed(slug, seed)) not in seeds:
-                raise StudyError(f"SEEDS: {slug} with seed {seed} learns from seed {needed} of {teacher}; name that, too")
+                raise StudyError(f"SEEDS: {slug} with seed {seed} learns from seed {needed} of {teacher}; name it too")
 
 
 def find_study(text: str) -> Path:
