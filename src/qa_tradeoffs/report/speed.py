@@ -135,8 +135,8 @@ def chart(full_rows: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     times = full_rows.rename(columns={"low": "seconds_low", "high": "seconds_high"})
     lengths = sorted(times["length"].unique())
     figure, panels = charts.panels(times, "batch_size")
-    for axes, size, chosen in panels:
-        axes.set(title=f"batch {size}", xlabel="tokens per row", xscale="log", yscale="log")
+    for axes, batch_size, chosen in panels:
+        axes.set(title=f"batch {batch_size}", xlabel="tokens per row", xscale="log", yscale="log")
         for model, rows in chosen.groupby("model", sort=False):
             axes.errorbar(
                 rows["length"], rows["seconds"], yerr=charts.errors(rows, "seconds"), marker="o", capsize=3,
