@@ -118,7 +118,7 @@ def test_pages_are_linked_in_the_order_in_which_notebooks_ran(collected_of, tmp_
 def test_a_file_that_is_not_a_notebook_is_named(collected_of, tmp_path):
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "3-profile.ipynb").write_text("[]")
-    with pytest.raises(StudyError, match=r"3-profile.ipynb: is no notebook"):
+    with pytest.raises(StudyError, match=r"3-profile.ipynb: is not a notebook"):
         provenance.durations(collected_of(SCORES), RunPaths(tmp_path))
 
 

@@ -75,7 +75,7 @@ def test_answers_of_an_impossible_question_are_reported_and_count_only_in_versio
     examples, (note,) = check(ADA, impossible=True, v2=v2)
     assert examples[0].answers == answers
     assert note.startswith(
-        "dev.json: 1 of 1 question has an answer but `is_impossible: true`, first 'q1' (row 0); taken "
+        "dev.json: 1 of 1 question has an answer but `is_impossible: true`, first 'q1' (row 0); "
     )
 
 

@@ -309,7 +309,7 @@ def test_what_an_earlier_run_of_this_recipe_took_comes_before_any_formula(bert, 
     assert bert(tflops=None).train != 130.0
     earlier(selection(), "train", took(100.0), 130.0)
     assert bert(tflops=None).train == 130.0
-    assert bert(tflops=None).rate.startswith("this study's earlier train; else 0.1")
+    assert bert(tflops=None).rate.startswith("this study's earlier train; otherwise 0.1")
     assert bert(tflops=5.0).train != 130.0
 
 
