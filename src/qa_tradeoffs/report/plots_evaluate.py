@@ -39,7 +39,7 @@ def scores(records: Sequence[Record]) -> display.Picture:
         axes.set(title=label, xlim=(0, 101), ylim=(-0.6, len(_KINDS) - 0.4))
         axes.grid(axis="y", visible=False)
     panels[-1].set_xlabel("points (95 % interval over questions)")
-    caption = "The score between what needs no training and what no model of these limits can exceed."
+    caption = "Scores between a baseline without training and a perfect model under the study's limits."
     return display.figure(figure, "Dot chart of scores in points", values, caption)
 
 
