@@ -23,7 +23,8 @@ def test_the_model_stands_between_lexical_overlap_and_a_perfect_model():
     shown = plots_evaluate.scores(records())
     for axes, title, values in zip(shown.figure.axes, ("EM", "F1"), ((10, 60, 98), (20, 70, 99)), strict=True):
         assert axes.get_title() == title
-        assert [tuple(container[0].get_xydata()[0]) for container in axes.containers] == list(zip(values, range(3), strict=True))
+        points = [tuple(container[0].get_xydata()[0]) for container in axes.containers]
+        assert points == list(zip(values, range(3), strict=True))
         names = [label.get_text() for label in axes.get_yticklabels()]
         assert names == ["lexical overlap", "this model", "a perfect model"]
     assert "EM of this model 60.0 (55.0–65.0)" in shown.alt
