@@ -85,7 +85,7 @@ def test_notebook_2_runs_from_top_to_bottom(checkout, address, page):
     assert page.locator('[data-mime-type$=".error"], [data-mime-type$=".stderr"]').count() == 0
     captions = page.locator("figcaption").all_inner_texts()
     assert [caption.split(".")[0] for caption in captions] == [
-        "The score between what needs no training and what no model of these limits can exceed",
+        "Scores between a baseline without training and a perfect model under the study's limits",
         "Confidence of right and wrong answers",
     ]
     for alt, width in page.evaluate("[...document.querySelectorAll('figure img')].map(i => [i.alt, i.naturalWidth])"):

@@ -26,10 +26,10 @@ def test_every_model_is_a_row_and_every_engine_a_marker_in_a_panel_for_each_work
     assert [axes.get_title() for axes in (first, second)] == ["single stream", "offline, 32"]
     drawn = [(tuple(c[0].get_xydata()[0]), c[0].get_marker(), c[0].get_color()) for c in first.containers]
     (bert, *_), (onnx, *_), (distilbert, *_) = drawn
-    assert bert == pytest.approx((1, -0.3))
-    assert onnx == pytest.approx((0.5, 0.3))
+    assert bert == pytest.approx((1, -0.125))
+    assert onnx == pytest.approx((0.5, 0.125))
     own = np.array([0.11, 0.10, 0.09]) / (0.2 * np.array([0.9, 1, 1 / 0.9]))
-    assert distilbert == pytest.approx((np.exp(np.log(own).mean()), 0.7))
+    assert distilbert == pytest.approx((np.exp(np.log(own).mean()), 1))
     assert [marker for _, marker, _ in drawn] == ["o", "s", "o"]
     assert drawn[0][2] == drawn[1][2] == charts.COLOURS[0] != drawn[2][2] == charts.COLOURS[1]
     assert [label.get_text() for label in second.get_yticklabels()] == ["BERT", "DistilBERT"]
@@ -46,6 +46,13 @@ def test_every_model_is_a_row_and_every_engine_a_marker_in_a_panel_for_each_work
 
 def test_one_model_is_compared_with_none(study_of):
     assert "None:" in plots_compare.ratios(WORKS, "full size", study_of()).markup
+
+
+def test_eager_attention_is_a_control_and_no_engine(study_of):
+    works = [in_turn("forward", {"bert": 0.2, "bert eager": 0.3, "distilbert": 0.1}, batch_size=1, length=128)]
+    axes = plots_compare.ratios(works, "study", study_of()).figure.axes[0]
+    assert axes.get_title() == "forward, 1 × 128"
+    assert [container[0].get_xdata()[0] for container in axes.containers] == pytest.approx([1, 0.5])
 
 
 def test_ratios_over_threefold_are_on_a_logarithmic_axis(study_of):

@@ -13,6 +13,7 @@ from qa_tradeoffs.report import charts, display
 from qa_tradeoffs.study import engines
 from qa_tradeoffs.study.config import Study
 
+_APART = 0.25  # engines of one model, in rows
 _LOGARITHMIC = 3  # highest ratio over the lowest, from which their axis is
 
 
@@ -30,12 +31,12 @@ def ratios(measured: Sequence[Measured], network: str, study: Study) -> display.
     models, names = list(found["of"].unique()), list(found["engine"].unique())
     row = 0.22 + 0.1 * len(names)  # inches
     figure, panels = charts.subplots(0.6 + (row * len(models) + 0.55) * len(works), rows=len(works), sharex=True)
-    shifts = dict(zip(names, np.linspace(-0.3, 0.3, len(names)) if len(names) > 1 else [0.0], strict=True))
     for axes, one, table in zip(np.atleast_1d(panels), works, tables, strict=True):
         axes.axvline(1, color="0.4", linewidth=1)
-        for _, at in table.iterrows():
+        below = table.groupby("of").cumcount() - (table.groupby("of")["of"].transform("size") - 1) / 2
+        for (_, at), shift in zip(table.iterrows(), _APART * below, strict=True):
             axes.errorbar(
-                at["ratio"], models.index(at["of"]) + shifts[at["engine"]], xerr=charts.errors(at, "ratio")[:, None],
+                at["ratio"], models.index(at["of"]) + shift, xerr=charts.errors(at, "ratio")[:, None],
                 fmt=charts.MARKERS[at["engine"]], color=colours[at["model"]], markersize=5, capsize=2,
             )  # fmt: skip
         axes.set_yticks(range(len(models)), labels=[charts.name(model, colours) for model in models])
@@ -57,11 +58,13 @@ def ratios(measured: Sequence[Measured], network: str, study: Study) -> display.
 
 
 def _over_the_first(one: SideBySide, study: Study) -> pd.DataFrame:
-    """A row per model and engine: its time over the first one's, 1 for itself."""
+    """A row per model and engine: its time over the first one's, 1 for itself; no row for a control."""
     first, *_ = one.models
     rows = []
     for point in one.models:
-        label, name = study.models[engines.model(point)].label, engines.engine(point)
+        if (name := engines.engine(point)) not in engines.LABELS:  # eager attention
+            continue
+        label = study.models[engines.model(point)].label
         value, low, high = (1.0,) * 3 if point == first else timing.ratio(one.seconds(point), one.seconds(first))[:3]
         whole = label if name == engines.REFERENCE else f"{label} ({engines.LABELS[name]})"
         rows.append(

@@ -10,13 +10,12 @@ from qa_tradeoffs.core.words import counted, percent, points
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.report import charts, display
-from qa_tradeoffs.report.labels import Named, name_points
 
 _ROWS = {"exact_match": "EM", "f1": "F1"}
 _KINDS = {  # by the beginning of a metric's name: what it is of, and its colour and marker
     "baseline_": ("lexical overlap", "#57606a", "s"),
     "": ("this model", charts.COLOURS[0], "o"),
-    "ceiling_": ("a perfect model", "#1c2128", "|"),
+    "ceiling_": ("a perfect model", "#1c2128", "D"),
 }
 _BINS = 10
 _NO_ANSWER = "(no answer)"
@@ -25,24 +24,22 @@ _NO_ANSWER = "(no answer)"
 def scores(records: Sequence[Record]) -> display.Picture:
     """EM and F1 (points, 95 % intervals) of the model, between those of lexical overlap and of a perfect model."""
     by_metric = {record.metric: record for record in records}
-    figure, axes = charts.subplots(2.4)
-    named, values = [], []
-    for height, (metric, label) in enumerate(reversed(_ROWS.items())):
-        for kind, (of, colour, marker) in _KINDS.items():
+    figure, panels = charts.subplots(2.9, rows=2, sharex=True)
+    values = []
+    for axes, (metric, label) in zip(panels, _ROWS.items(), strict=True):
+        for height, (kind, (of, colour, marker)) in enumerate(_KINDS.items()):
             found = by_metric[kind + metric]
             low, high = found.bounds
-            bar = [[found.value - low], [high - found.value]]
             axes.errorbar(
-                found.value, height, xerr=bar, fmt=marker, color=colour, markersize=14 if marker == "|" else 8,
-                markerfacecolor=colour if kind == "" else "white", markeredgewidth=2, capsize=3, clip_on=False,
+                found.value, height, xerr=[[found.value - low], [high - found.value]], fmt=marker, color=colour,
+                markersize=8, markerfacecolor="white" if kind else colour, markeredgewidth=2, capsize=3, clip_on=False,
             )  # fmt: skip
-            named += [Named(of, colour, [found.value, height])] if metric == "exact_match" else []
             values.append(f"{label} of {of} {points(found.value, low, high) if high > low else f'{found.value:.1f}'}")
-    axes.set_yticks(range(len(_ROWS)), labels=reversed(_ROWS.values()))
-    axes.set(xlabel="points (95 % interval over questions)", xlim=(0, 101), ylim=(-0.6, 1.9))
-    axes.grid(axis="y", visible=False)
-    name_points(axes, named)
-    caption = "The score between what needs no training and what no model of these limits can exceed."
+        axes.set_yticks(range(len(_KINDS)), labels=[of for of, *_ in _KINDS.values()])
+        axes.set(title=label, xlim=(0, 101), ylim=(-0.6, len(_KINDS) - 0.4))
+        axes.grid(axis="y", visible=False)
+    panels[-1].set_xlabel("points (95 % interval over questions)")
+    caption = "Scores between a baseline without training and a perfect model under the study's limits."
     return display.figure(figure, "Dot chart of scores in points", values, caption)
 
 
