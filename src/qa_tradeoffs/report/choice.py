@@ -72,13 +72,13 @@ def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
     rows = rows.fillna({"train_usd_low": 0.0})  # one that came fine-tuned cost nothing to train here
     trained = choices.set_index("model").loc[rows.index]
     columns = {
-        "model": rows["model"],
+        "model": rows["model"].tolist(),
         "when to choose it": [_condition(row, rows, contest) for _, row in rows.iterrows()],
         "F1": display.with_interval(rows, "f1"),
         "one question": display.timed(rows),
         "a million questions, USD": [usd(*pair) for pair in rows["million_usd"]],
         "fine-tuning, USD": map(usd, trained["train_usd_low"], trained["train_usd_high"]),
-        "weights": rows["bytes"].map(size),
+        "weights": rows["bytes"].map(size).tolist(),
     }
     caption = (
         f"When to choose which model, for this study's data. F1 in points, with 95 % intervals over "
