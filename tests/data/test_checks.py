@@ -74,9 +74,7 @@ def test_leaving_out_every_question_is_an_error():
 def test_answers_of_an_impossible_question_are_reported_and_count_only_in_version_1(v2, answers):
     examples, (note,) = check(ADA, impossible=True, v2=v2)
     assert examples[0].answers == answers
-    assert note.startswith(
-        "dev.json: 1 of 1 question has an answer but `is_impossible: true`, first 'q1' (row 0); "
-    )
+    assert note.startswith("dev.json: 1 of 1 question has an answer but `is_impossible: true`, first 'q1' (row 0); ")
 
 
 def test_ids_are_unique_and_there_is_a_question():

@@ -223,9 +223,7 @@ def test_columns_that_are_not_those_of_squad_are_refused_with_row_and_column(hub
 
 def test_the_splits_of_the_hub_may_have_other_names(hub):
     hub(train=[row(1)], test=[row(2, context="Ada left.")])
-    with pytest.raises(
-        StudyError, match=r"^data: some/squad has no split 'validation', only train, test"
-    ):
+    with pytest.raises(StudyError, match=r"^data: some/squad has no split 'validation', only train, test"):
         sources.load(HUB)
     splits = sources.load(HUB.model_copy(update={"validation_split": "test"}))
     assert [[example.id for example in side] for side in (splits.train, splits.validation)] == [["q1"], ["q2"]]
