@@ -74,7 +74,7 @@ def _parted(label: str) -> tuple[str, str]:
 
 def _anomaly() -> str:
     explained = explanation(own=Path("not here"))
-    tables = anomaly.answer(explained), anomaly.variants_table(explained.variants), anomaly.aims_table(explained.aims)
+    tables = anomaly.measured(explained), anomaly.variants_table(explained.variants), anomaly.aims_table(explained.aims)
     return "\n\n".join(_markdown(table.cells) for table in tables)
 
 

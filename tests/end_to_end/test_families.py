@@ -35,8 +35,8 @@ STUDY: dict[str, Any] = {
     "price": "gcp-n1-standard-2",
 }  # fmt: skip
 KINDS = {"splinter": "AutoModelForPreTraining"} | dict.fromkeys(REFUSED, "AutoModel")
+COMPARED = ["bert", "squeezebert", "deberta", "fnet", "funnel", "longformer", "mobilebert"]  # differ most
 # Only Longformer depends on values in what it computes.
-COMPARED = ["bert", "squeezebert", "deberta", "fnet", "funnel", "longformer", "mobilebert"]
 UNCOUNTED, REASON = "longformer", "LongformerForQuestionAnswering cannot be counted without data"
 
 
