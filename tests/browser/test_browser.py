@@ -22,6 +22,7 @@ from qa_tradeoffs.analysis import cases
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.report import differences, display, pages
 from qa_tradeoffs.runs.paths import RunPaths
+from tests.report.conftest import output_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -65,11 +66,6 @@ def as_read() -> display.Html:
     return differences.examples(cases.sample(both, at_most=len(HOSTILE)))
 
 
-def shown(html: display.Html) -> Any:
-    data, metadata = html._repr_mimebundle_()
-    return new_output("execute_result", data, metadata=metadata)
-
-
 def write(path: Path, *cells: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(writes(new_notebook(cells=list(cells))))
@@ -87,10 +83,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         display.fold(HOSTILE[1], display.text(text, HOSTILE[2])),
         as_read(),
     ]
-    own = new_code_cell("show()", outputs=[shown(part) for part in parts])
+    own = new_code_cell("show()", outputs=[output_of(part) for part in parts])
     attached = new_markdown_cell(MARKDOWN, attachments=ATTACHED)
     links = display.links({"BERT": [("1", "hostile-1.html"), ("4", "5-analysis.html")]})
-    write(run.folder / "5-analysis.ipynb", attached, own, new_code_cell("links", outputs=[shown(links)]))
+    write(run.folder / "5-analysis.ipynb", attached, own, new_code_cell("links", outputs=[output_of(links)]))
     for name in ("audit", "anomaly"):
         write(run.folder / f"{name}.ipynb", attached, own)
     foreign = [
@@ -212,7 +208,7 @@ def test_a_point_shows_its_figures_and_lies_where_it_is_drawn(browser, tmp_path)
     axes.plot([1, 2, 3], [4, 5, 6], "o", color="#ff0000", markersize=14)
     axes.set_ylabel("a label that makes room on the left")
     drawn = display.figure(figure, "Three points", ["1"], "Caption", [display.Point(axes, 2, 5, "BERT: <b>5</b>")])
-    write(tmp_path / "run" / "5-analysis.ipynb", new_code_cell("show()", outputs=[shown(drawn)]))
+    write(tmp_path / "run" / "5-analysis.ipynb", new_code_cell("show()", outputs=[output_of(drawn)]))
     for name in ("audit", "anomaly"):
         write(tmp_path / "run" / f"{name}.ipynb", new_markdown_cell("# A title"))
     page = browser.new_page()

@@ -100,7 +100,7 @@ def test_a_hostile_pickle_is_refused_with_what_it_asks_for(checkpoint, mark, mon
     torch.save({"bert.embeddings.word_embeddings.weight": mark}, checkpoint / "pytorch_model.bin")
     with pytest.raises(StudyError) as error:
         checkpoints.locate(config.Model(label="local", path=checkpoint))
-    assert str(error.value).startswith(f"{checkpoint / 'pytorch_model.bin'}: asks for getattr, ")
+    assert str(error.value).startswith(f"{checkpoint / 'pytorch_model.bin'}: refers to getattr; ")
     assert not mark.path.exists()
 
 

@@ -3,7 +3,6 @@
 import getpass
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import answers_of
@@ -17,6 +16,7 @@ from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import differences, display, pages
 from qa_tradeoffs.runs.paths import RunPaths
+from tests.report.conftest import output_of
 
 SCORES = {"bert": [[1.0, 0.5] * 20], "distilbert": [[0.5, 0.5] * 20]}
 
@@ -97,7 +97,7 @@ def test_text_of_the_data_set_is_published_only_where_the_study_says_so(collecte
         differences.examples(cases.sample(both)),
         display.of_data(display.table({"answer": ["Nauru"]}, "Answers"), display.fold("More", display.none("Yaren"))),
     ]
-    outputs = [new_output("execute_result", *bundle(part)) for part in made]
+    outputs = [output_of(part) for part in made]
     outputs += [new_output("stream", name="stdout", text="Yaren"), new_output("display_data", {"text/plain": "Nauru"})]
     cells = [new_markdown_cell("### Which?"), new_code_cell("show()", outputs=outputs)]
     for notebook in (run.folder / "5-analysis.ipynb", run.folder / "bert/3-profile.ipynb"):
@@ -110,10 +110,6 @@ def test_text_of_the_data_set_is_published_only_where_the_study_says_so(collecte
         assert (display.LEFT_OUT in text) != allowed
     if not allowed:
         assert not [file for file in index.parent.iterdir() if {"Nauru", "Yaren"} & set(file.read_text().split())]
-
-
-def bundle(made: display.Html) -> tuple[dict[str, str], dict[str, Any]]:
-    return made._repr_mimebundle_()
 
 
 def test_publishing_again_replaces_the_pages(collected_of, run, tmp_path):

@@ -5,13 +5,21 @@ from html.parser import HTMLParser
 from typing import Any
 
 import matplotlib as mpl
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from nbformat.v4 import new_output
 
-from qa_tradeoffs.report import charts
+from qa_tradeoffs.report import charts, display
+
+
+def output_of(made: display.Html) -> nbformat.NotebookNode:
+    """The output of a cell that displays what display.py made."""
+    data, metadata = made._repr_mimebundle_()
+    return new_output("execute_result", data, metadata=metadata)
 
 
 class Reader(HTMLParser):

@@ -80,7 +80,7 @@ def test_another_machine_is_said(folder, capsys):
         (["x", "y", "--drop", "two"], "drop: 'two' is no number from 0 on"),
         (["x", "y", "--drop", "-1"], "drop: '-1' is no number from 0 on"),
         (["x", "y", "--slower", "nan"], "slower: 'nan' is no number from 1 on"),
-        (["x", "z"], "z: is not a run's folder"),
+        (["x", "z"], "z: is not a run's folder with evaluated models, such as runs/demo"),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(folder, tmp_path, monkeypatch, arguments, message):

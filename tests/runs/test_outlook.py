@@ -34,7 +34,8 @@ def test_a_target_of_make_announces_the_notebooks_that_it_runs(chosen):
     assert named(chosen, "profile") == profile
     assert named(chosen, "compare") == [*train, "4-compare.ipynb"]
     assert sorted(named(chosen, "evaluate")) == sorted(train + evaluate)
-    in_all = [*train, *evaluate, *profile, "4-compare.ipynb", "5-analysis.ipynb"]
+    shown = ["5-analysis.ipynb", "anomaly.ipynb", "audit.ipynb"]
+    in_all = [*train, *evaluate, *profile, "4-compare.ipynb", *shown]
     assert sorted(named(chosen, "all")) == sorted(named(chosen, "train", "report")) == sorted(in_all)
 
 

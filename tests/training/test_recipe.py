@@ -145,7 +145,7 @@ def test_fp16_is_refused_on_a_cpu(network_of, fit):
         (
             "squeezebert",
             {"gradient_checkpointing": True},
-            "training.gradient_checkpointing: SqueezeBertForQuestionAnswering ",
+            "training.gradient_checkpointing: SqueezeBertForQuestionAnswering does not support it; remove the key",
         ),
     ],
 )

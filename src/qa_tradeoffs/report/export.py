@@ -72,8 +72,8 @@ def _stripped(notebook: nbformat.NotebookNode, *, texts: bool) -> nbformat.Noteb
     Without ``texts``, outputs that display.py did not make are left out: nothing is known of what they hold.
     """
     notebook.metadata = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
-    for cell in notebook.cells:
-        cell.metadata = {}
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata, cell.id = {}, f"cell-{number}"  # the id of an added cell is random
         if cell.cell_type == "code":
             cell.source = without_machine(cell.source)
             cell.outputs = [output for output in cell.outputs if texts or _made_here(output)]

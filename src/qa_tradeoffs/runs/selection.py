@@ -80,12 +80,12 @@ def selected(variables: Mapping[str, str]) -> Selection:
 def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int]) -> None:
     """Refuse seeds without the first run of a model, which all are timed with, or without a run of its teacher."""
     for slug in models:
-        known = study.seeds_of(slug, seeds)
-        if seeds[0] not in known:
+        if seeds[0] not in study.seeds_of(slug, seeds):
             has = ", ".join(map(str, study.models[slug].seeds or ()))
             raise StudyError(f"SEEDS: models.{slug} has the seeds {has}; begin with one that every model has")
+    for slug in models:
         teacher = study.models[slug].teacher
-        for seed in known if teacher else ():
+        for seed in study.seeds_of(slug, seeds) if teacher else ():
             if (needed := study.teacher_seed(slug, seed)) not in seeds:
                 raise StudyError(f"SEEDS: {slug} with seed {seed} learns from seed {needed} of {teacher}; name it too")
 
