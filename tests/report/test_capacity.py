@@ -24,7 +24,7 @@ NONE = {"rate": 0.0, "rate_low": 0.0, "rate_high": 0.0, "machines": math.inf, "v
 
 def of(machines: pd.DataFrame = MET, questions: int = 500, rates: Any = (1.0, 2.0)) -> Capacity:
     models, seconds = np.repeat(NAMES[:2], 2), [0.2, 0.4, 0.1, 0.3]
-    loads = pd.DataFrame({"model": models, "engine": "torch", "rate": [*rates, *rates], "p99": seconds})
+    loads = pd.DataFrame({"model": models, "of": models, "engine": "torch", "rate": [*rates, *rates], "p99": seconds})
     return Capacity(Traffic(questions_per_second=20, p99_ms=300), questions, machines, loads)
 
 
@@ -62,8 +62,8 @@ def test_the_table_has_ranges_where_the_interval_moves_the_number():
     assert (none["needed"].tolist(), none["USD a month"].tolist()) == (["no number suffices"] * 2, ["", ""])
 
 
-@pytest.mark.parametrize(("rates", "scale"), [((1.0, 10.0), "linear"), ((1.0, 11.0), "log")])
-def test_an_axis_is_logarithmic_from_a_decade_on(rates, scale):
+@pytest.mark.parametrize(("rates", "scale"), [((1.0, 7.9), "linear"), ((1.0, 8.0), "log")])
+def test_an_axis_is_logarithmic_from_eightfold_on(rates, scale):
     chart = capacity.chart(of(rates=rates), COLOURS)
     axes = chart.figure.axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == (scale, "linear")

@@ -24,12 +24,12 @@ DEVICE = {"name": "Some processor", "software": "avx2 vnni"}
 def test_each_engine_is_a_row_with_its_figures_or_its_reason():
     shown = engines.table(pd.DataFrame(ROWS), 0.99, DEVICE)
     assert shown.cells.iloc[1].to_dict() == {
-        "model": "BERT", "engine": "int8", "EM": "48.0", "F1": "59.5", "F1 less torch's": "-0.5 (-1.0 to 0.0)",
+        "model": "BERT", "engine": "int8", "EM": "48.0", "F1": "59.5", "F1 minus torch's": "-0.5 (-1.0 to 0.0)",
         "answers changed": "113 of 1,000", "keeps at least 99 %": "inconclusive",
         "one question, times as fast": "2.50 (2.40 to 2.60)", "on disk": "1.0 MiB", "memory": "", "not used": "",
     }  # fmt: skip
     torch, bf16 = shown.cells.iloc[0], shown.cells.iloc[2]
-    assert (torch["memory"], torch["F1 less torch's"]) == ("8.0 MiB", "")
+    assert (torch["memory"], torch["F1 minus torch's"]) == ("8.0 MiB", "")
     assert (bf16["F1"], bf16["not used"]) == ("", ROWS[2]["reason"])
     assert "on Some processor (avx2 vnni)" in shown.markup
 

@@ -35,7 +35,7 @@ class Capacity:
     machines needed, infinite if no number suffices; month_usd_low and month_usd_high, at the lowest and the highest
     price; verdict, CHEAPEST for at most one. Intervals of rate and machines follow from the interval over passes of the
     time per question.
-    ``loads``: p99 in seconds by model, engine and rate.
+    ``loads``: p99 in seconds by model, engine and rate; ``of``, the model's label without its engine.
     """
 
     traffic: Traffic
@@ -53,7 +53,7 @@ def of(collected: Collected, run: RunPaths, models: pd.DataFrame, contest: Conte
     calls = calls[(calls["work"] == single.work) & (calls["network"] == single.network) & calls["counts"]]
     f1, rows, loads = models.set_index("model")["f1"], list[dict[str, Any]](), list[pd.DataFrame]()
     for point in collected.points:
-        model, engine = collected.label(point), engines.LABELS[engines.engine(point)]
+        model, engine, of_model = collected.label(point), engines.engine(point), collected.label(engines.model(point))
         worker = Worker.of(calls.loc[calls["model"] == point, "seconds"])
         held = _held(worker, timing.typical(single.seconds(point)), traffic)
         paid = costs.usd_range(held["machines"] * costs.SECONDS_PER_MONTH, collected.price.range_usd_per_hour)
@@ -62,7 +62,7 @@ def of(collected: Collected, run: RunPaths, models: pd.DataFrame, contest: Conte
         rows.append({"model": model, "engine": engine, "f1": f1[model]} | found | held | usd)
         rates = _LOADS * worker.saturation
         p99 = [worker.p99(rate) for rate in rates]
-        loads.append(pd.DataFrame({"model": model, "engine": engine, "rate": rates, "p99": p99}))
+        loads.append(pd.DataFrame({"model": model, "of": of_model, "engine": engine, "rate": rates, "p99": p99}))
     machines = pd.DataFrame(rows)
     machines["verdict"] = _verdicts(machines, contest)
     return Capacity(traffic, calls["call"].nunique(), machines, pd.concat(loads, ignore_index=True))

@@ -1,18 +1,12 @@
 """Which model carries the study's traffic on the fewest machines: a sentence, a table, a chart of p99 against load."""
 
 import math
-from itertools import cycle
 from typing import Any
-
-from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.capacity import CHEAPEST, Capacity
 from qa_tradeoffs.core.words import counted, percent, plain, seconds, usd
 from qa_tradeoffs.metrics.timing import supports_percentile
 from qa_tradeoffs.report import charts, display
-
-_LINES = ("-", "--", ":", "-.")  # of engines, in the order of the study
-_DECADE = 10  # highest over lowest, from which an axis is logarithmic
 
 
 def section(capacity: Capacity | None, colours: dict[str, Any]) -> display.Html:
@@ -62,19 +56,17 @@ def table(capacity: Capacity) -> display.Table:
 
 
 def chart(capacity: Capacity, colours: dict[str, Any]) -> display.Picture:
-    """p99 against the load of one machine, a line per model and engine; an axis over a decade is logarithmic."""
-    figure, axes = plt.subplots(figsize=(charts.WIDTH, 4.5))
-    drawn = dict(zip(capacity.machines["engine"].unique(), cycle(_LINES), strict=False))
+    """p99 against the load of one machine: a line per model and engine, with its colour and its marker."""
+    figure, axes = charts.subplots(4.5)
     limit, loads = capacity.traffic.p99_ms, capacity.loads.assign(ms=1e3 * capacity.loads["p99"])
     for (model, engine), rows in loads.groupby(["model", "engine"], sort=False):
-        label = charts.name(model, colours)
-        axes.plot(rows["rate"], rows["ms"], drawn[engine], color=colours[str(model)], label=label)
-    axes.axhline(limit, color="0.4", linewidth=3, alpha=0.5, label=f"limit, {_limit(capacity)}")
+        axes.plot(rows["rate"], rows["ms"], color=colours[str(model)], marker=charts.MARKERS[engine], markersize=5)
+    axes.axhline(limit, color="0.4", linewidth=3, alpha=0.5)
     axes.set(xlabel="questions a second on one machine", ylabel="p99 (ms, simulated)")
     for axis, column in (("x", "rate"), ("y", "ms")):
-        if loads[column].max() > _DECADE * loads[column].min():
-            axes.set(**{f"{axis}scale": "log"})
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+        charts.scale(axes, axis, loads[column].min(), loads[column].max())
+    models = {charts.name(row.of, colours): colours[row.model] for row in loads.drop_duplicates("of").itertuples()}
+    charts.engine_legend(figure, loads["engine"].unique(), models)
     named = [f"{row.model} holds {plain(row.rate)} questions a second" for row in capacity.machines.itertuples()]
     what = f"Line chart of p99 against load, simulated; within {_limit(capacity)}"
     caption = (

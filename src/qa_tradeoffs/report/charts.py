@@ -3,7 +3,7 @@
 One colour per model and one marker per engine everywhere.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import cycle
 from typing import Any
 
@@ -132,12 +132,13 @@ def _join_engines(axes: Axes, models: pd.DataFrame, colours: dict[str, Any]) -> 
     engine_legend(axes.figure, models["engine"].unique())
 
 
-def engine_legend(figure: Any, engines: Iterable[str]) -> None:
-    """Below the axes, the marker of each engine."""
-    handles = [
+def engine_legend(figure: Any, engines: Iterable[str], colours: Mapping[str, Any] | None = None) -> None:
+    """Below the axes, the line of each model of ``colours``, by its name, and the marker of each engine."""
+    handles = [Line2D([], [], color=colour, label=label) for label, colour in (colours or {}).items()]
+    handles += [
         Line2D([], [], color=_SOFT, linestyle="", marker=MARKERS[engine], label=LABELS[engine]) for engine in engines
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
 
 
 def scale(axes: Axes, axis: str, low: float, high: float) -> None:

@@ -22,7 +22,7 @@ def table(served: pd.DataFrame, keeps: float, device: Mapping[str, Any]) -> disp
         "engine": served["engine"],
         "EM": _cells(served, "exact_match", lambda row: f"{row.exact_match:.1f}"),
         "F1": _cells(served, "f1", lambda row: f"{row.f1:.1f}"),
-        "F1 less torch's": _cells(served, "f1_difference", _gap),
+        "F1 minus torch's": _cells(served, "f1_difference", _gap),
         "answers changed": _cells(served, "differing", lambda row: f"{row.differing:,.0f} of {row.answers:,.0f}"),
         f"keeps at least {100 * keeps:g} %": _cells(served, "kept", lambda row: row.kept),
         "one question, times as fast": _cells(served, "times", lambda row: _times(row, "times")),

@@ -86,7 +86,7 @@ def chart(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         return display.none("no model of this study has published figures")
     x = {f"x{end}": tradeoff[f"usd{end}"] for end in ("", "_low", "_high")}
     figure = charts.tradeoff(
-        tradeoff.assign(f1_low=tradeoff["f1"], f1_high=tradeoff["f1"], **x),
+        tradeoff.assign(f1_low=tradeoff["f1"], f1_high=tradeoff["f1"], standing="published", **x),
         "a million questions, one by one, on this machine (USD)",
         colours,
         "F1 on SQuAD as published in 2021 (points)",
