@@ -1,5 +1,10 @@
-"""The tables of README.md and docs/, from the committed result files: python -m benchmarks.readme"""
+"""The tables of README.md and docs/, from the committed result files.
 
+python -m benchmarks.readme              # of every page
+python -m benchmarks.readme README.md    # of the pages named
+"""
+
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -140,9 +145,10 @@ PAGES: dict[Path, Blocks] = {
 }
 
 
-def main() -> None:
-    """Write the blocks of every page anew."""
-    for page, blocks in PAGES.items():
+def main(names: Sequence[str] = tuple(sys.argv[1:])) -> None:
+    """Write the blocks of every page anew, or of the pages named, by their paths in the repository."""
+    chosen = {ROOT / name: PAGES[ROOT / name] for name in names} or PAGES
+    for page, blocks in chosen.items():
         write_text(page, filled(page.read_text(encoding="utf-8"), blocks))
 
 

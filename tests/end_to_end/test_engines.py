@@ -100,5 +100,5 @@ def test_the_report_has_their_table_their_front_and_the_machines_they_need(run):
     for cell in inputs.code_cells(inputs.NOTEBOOKS["analysis"]):
         exec(cell, variables)
     held = variables["held"]
-    assert set(held.machines["engine"]) == {"torch", "ONNX Runtime", "int8"}
+    assert set(held.machines["engine"]) == {"torch", "onnxruntime", "onnxruntime-int8"}
     assert len(held.machines) == 4

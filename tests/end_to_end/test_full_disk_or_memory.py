@@ -1,6 +1,5 @@
 """Running out of disk or memory is one sentence; finished work is kept and resumed."""
 
-import os
 import re
 import resource
 import subprocess
@@ -167,8 +166,10 @@ def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay
     ],
 )
 def test_a_command_with_an_unreadable_output_ends_in_at_most_one_sentence(tmp_path, into, code, said):
-    words, variables = f"{sys.executable} -m qa_tradeoffs.runs.plan {into}", {"STUDY": "smoke", "RUN": str(tmp_path)}
-    done = subprocess.run(["sh", "-c", words], env=os.environ | variables, capture_output=True, text=True)
+    program = "from qa_tradeoffs.core.errors import exit_cleanly; exit_cleanly(lambda: print(100_000 * 'long '))"
+    done = subprocess.run(
+        ["sh", "-c", f'{sys.executable} -c "{program}" {into}'], capture_output=True, text=True, cwd=tmp_path
+    )
     assert (done.returncode, done.stderr) == (code, said)
 
 

@@ -121,7 +121,7 @@ def figure(drawn: "Figure", what: str, values: Iterable[str], caption: str, poin
     pyplot.close(drawn)
     svg, alt = buffer.getvalue(), f"{what}: {'; '.join(values)}."
     encoded = Markup(base64.b64encode(svg).decode())
-    return Picture(_filled("figure", encoded, alt, caption, places), drawn, svg, alt, caption)
+    return Picture(_filled("figure", encoded, alt, caption, places, drawn.get_figwidth()), drawn, svg, alt, caption)
 
 
 @dataclass(frozen=True)

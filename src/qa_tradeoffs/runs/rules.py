@@ -43,7 +43,7 @@ def makefile(chosen: Selection) -> str:
         f"all report: {page}\n\t@echo {shlex.quote(str(report.notebook))}\n",
         *(f"{name}: {_names(executed)}\n" for name, executed in by_name.items()),
         f"publish: {page}\n\t@{_python('qa_tradeoffs.publish.snapshot', *published, *options)}",
-        f"\t@{_python('benchmarks.readme')}",
+        f"\t@{_python('benchmarks.readme', 'README.md')}",
     ]
     return "\n".join(lines) + "\n"
 
