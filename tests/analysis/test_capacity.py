@@ -61,7 +61,7 @@ def test_a_machine_holds_the_rate_that_its_queue_allows_and_the_traffic_needs_as
     assert found.machines["month_usd_low"].tolist() == (730 * found.machines["machines"]).tolist()
     assert found.machines["month_usd_high"].tolist() == (1460 * found.machines["machines"]).tolist()
     assert found.machines["alone"].tolist() == pytest.approx([0.2, 0.1])
-    assert (verdicts(found), found.questions) == (["dearer", "cheapest"], 3)
+    assert (verdicts(found), found.questions) == (["more expensive", "cheapest"], 3)
 
 
 def test_the_interval_is_that_of_the_rates_at_both_ends_of_a_question_s_time(carried):

@@ -17,7 +17,7 @@ MET = pd.DataFrame(
      "f1": [80.0, 76.0], "alone": [0.2, 0.1], "utilisation": [0.5, 0.8], "rate": [2.5, 8.0],
      "rate_low": [2.0, 7.0], "rate_high": [3.0, 9.0], "machines": [8.0, 3.0], "machines_low": [7.0, 3.0],
      "machines_high": [10.0, 3.0], "month_usd_low": [400.0, 150.0],
-     "month_usd_high": [800.0, 150.0], "verdict": ["dearer", "cheapest"]}
+     "month_usd_high": [800.0, 150.0], "verdict": ["more expensive", "cheapest"]}
 )  # fmt: skip
 NONE = {"rate": 0.0, "rate_low": 0.0, "rate_high": 0.0, "machines": math.inf, "verdict": "does not meet it"}
 

@@ -96,5 +96,5 @@ def _verdicts(machines: pd.DataFrame, contest: Contest) -> list[str]:
             verdicts.append("as many machines, lower F1")
         else:
             slower = contest.speed(row.model, cheapest["model"].iloc[0]) == "worse"
-            verdicts.append("dearer" if slower else "not significantly slower")
+            verdicts.append("more expensive" if slower else "not significantly slower")
     return verdicts
