@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +19,7 @@ BYTES_PER_WEIGHT = 4  # fp32, also with mixed precision
 # The factor by which times may be longer on hardware without a timed training step. By the published times, a P100's
 # efficiency and the data sheets overestimate the speed of a K80 by a factor of 1.8.
 NEVER_MEASURED = 2.0
+_COUNTED: dict[tuple[type, str, int], int] = {}  # counting takes up to half a second
 
 
 class Rate(NamedTuple):
@@ -82,12 +82,18 @@ def activation_bytes(network: Any, batch_size: int, length: int) -> int:
     return int(layers * 2 * batch_size * length * (34 * hidden + 5 * heads * length))
 
 
-@cache
 def row_flops(network: Any, length: int) -> int:
-    """FLOP of a forward pass of one row of ``length`` tokens.
+    """FLOP of a forward pass of one row of ``length`` tokens, counted once per config and length.
 
     If they cannot be counted (Longformer), 2 per token and weight of linear layers, without attention's products.
     """
+    key = type(network), network.config.to_json_string(), length
+    if key not in _COUNTED:
+        _COUNTED[key] = _counted(network, length)
+    return _COUNTED[key]
+
+
+def _counted(network: Any, length: int) -> int:
     try:
         return counting.flops(network, 1, length, backward=False)[0]
     except counting.UncountedError:
