@@ -23,7 +23,7 @@ from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import write_text
 from qa_tradeoffs.metrics.pareto import Contest
 from qa_tradeoffs.metrics.records import Interval, Record
-from qa_tradeoffs.report import charts, choice, notices
+from qa_tradeoffs.report import charts, choice
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.results import Origin
@@ -47,10 +47,7 @@ class Summary(Strict):
 
     format: Literal[1] = 1
     title: str
-    kind: str = Field(description="what was studied, in words")
     answer: tuple[str, ...] = Field(min_length=1, description="the report's answer, sentence by sentence")
-    chart: str = Field(description="what the chart beside the summary shows, in words")
-    caption: str = Field(description="how to read the chart")
     origin: Origin = Field(description="of the first model's evaluation")
     price: str
     models: tuple[Model, ...] = Field(min_length=1)
@@ -62,13 +59,9 @@ def summary(collected: Collected) -> Summary:
     choices, contest = _choices(collected)
     first = next(iter(collected.evaluations.values())).provenance
     answer = choice.answer(choices, contest, accuracy.baseline(collected), collected.n_questions)
-    drawn = choice.chart(choices)
     return Summary(
         title=study.title,
-        kind=notices.kind_of_study(study, collected.slugs),
         answer=(*answer, *choice.limits(choices)),
-        chart=drawn.alt,
-        caption=drawn.caption,
         origin=Origin(**{name: getattr(first, name) for name in Origin.model_fields}),
         price=f"{price.machine}, {price.provider}, {price.date}",
         models=tuple(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import huggingface_hub
 import numpy as np
@@ -55,11 +55,18 @@ class Texts(Section):
     max_length: int = Field(gt=0)
 
 
+class Checkpoint(Section):
+    """A network on the Hub: its architecture, and the values of its config that are not the architecture's defaults."""
+
+    architecture: config.Architecture
+    config: dict[str, int | float | str | bool] = Field(default_factory=dict)
+
+
 class Assumptions(Section):
     """Assumptions for what has not been measured yet."""
 
     datasets: dict[str, Texts]
-    checkpoints: dict[str, Literal["bert", "distilbert", "squeezebert"]]
+    checkpoints: dict[str, Checkpoint]
     tokens_per_word: float = Field(gt=0)
     seconds_per_notebook: float = Field(gt=0)
 
@@ -230,7 +237,8 @@ def build(spec: config.Model, known: Assumptions) -> Any:
     if spec.architecture:
         settings = networks.configure(spec)
     elif spec.hub in known.checkpoints:
-        settings = AutoConfig.for_model(known.checkpoints[spec.hub])
+        checkpoint = known.checkpoints[spec.hub]
+        settings = AutoConfig.for_model(checkpoint.architecture, **checkpoint.config)
     else:
         folder = spec.path or _cached(spec, "config.json")
         if folder is None:
