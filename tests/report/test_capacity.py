@@ -75,5 +75,5 @@ def test_an_axis_is_logarithmic_from_eightfold_on(rates, scale):
 
 
 def test_without_traffic_the_section_says_what_the_study_would_name():
-    assert "`traffic: {questions_per_second: 20, p99_ms: 300}`" in capacity.section(None, COLOURS).markup
+    assert "<code>traffic: {questions_per_second: 20, p99_ms: 300}</code>" in capacity.section(None, COLOURS).markup
     assert "DistilBERT is the cheapest" in capacity.section(of(), COLOURS).markup

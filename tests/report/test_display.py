@@ -87,6 +87,10 @@ def test_a_notebook_stores_the_markup_and_that_it_was_made_here():
     assert (data["text/html"], metadata) == ("<p>a</p>", {"text/html": display.MADE_HERE})
 
 
+def test_what_stands_in_backticks_is_code_and_stays_escaped():
+    assert display.paragraphs(["a `<b>` c"]).markup == "<p>a <code>&lt;b&gt;</code> c</p>"
+
+
 def test_parts_follow_each_other_and_may_be_folded_or_have_a_style():
     a, b = display.paragraphs(["a"]), display.paragraphs(["b"], "notice")
     assert display.together(a, b).markup == '<p>a</p><div class="notice"><p>b</p></div>'

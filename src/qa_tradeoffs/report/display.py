@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from qa_tradeoffs.core.files import without_machine
 from qa_tradeoffs.core.words import counted, points, seconds, signed
@@ -151,8 +151,12 @@ def _places(drawn: "Figure", points: Sequence[Point]) -> list[tuple[str, str, st
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
-    """Each sentence a paragraph, nothing for none; ``kind`` is a style class such as 'notice'."""
-    return Html(_filled("paragraphs", sentences, kind))
+    """Each sentence a paragraph, with code in backticks; nothing for none; ``kind``: a style class such as 'notice'."""
+    return Html(_filled("paragraphs", [_with_code(sentence) for sentence in sentences], kind))
+
+
+def _with_code(sentence: str) -> Markup:
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(_plain(sentence)))))
 
 
 def none(why: str) -> Html:
