@@ -206,6 +206,14 @@ def test_a_row_that_ends_early_has_missing_values(tmp_path):
         sources.read_files(tmp_path / "a", v2=True)
 
 
+def test_empty_cells_of_an_answer_are_a_question_without_one(tmp_path):
+    (tmp_path / "a").write_text("context,question,answer_text,answer_start\nAda.,Who?,Ada,0\nAda.,Where?,,\n")
+    (known, unknown), _ = sources.read_files(tmp_path / "a", v2=True)
+    assert (known.answers, unknown.answers) == (("Ada",), ())
+    with pytest.raises(StudyError, match=r"1 of 2 questions has no answer, first .*rows\[1\]"):
+        sources.read_files(tmp_path / "a")
+
+
 def test_files_of_a_folder_or_list_are_read_in_order_with_distinct_names_for_untitled_articles(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -479,7 +479,7 @@ def cut(name: str, share: float) -> Callable[[Path], Any]:
 
 
 CHECKPOINTS = {
-    "no folder": (lambda folder: folder.rename(folder.with_name("away")), ": is not a checkpoint; expected config.json"),
+    "no folder": (lambda folder: folder.rename(folder.with_name("away")), ": there is no such folder; a model's `path` is relative"),
     "a config cut short": (cut("config.json", 0.5), "/config.json: is not JSON ("),
     "a config in UTF-16 without its mark and half of it": (rewritten("config.json", b"{\x00\x22"), "/config.json: is not JSON ("),
     "a config with a key twice": (rewritten("config.json", b'{"model_type": "bert", "model_type": "vit"}'), "/config.json: has the key 'model_type' twice"),

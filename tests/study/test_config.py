@@ -294,7 +294,10 @@ def test_the_digest_of_a_model_with_init_from_depends_on_that_models_checkpoint(
         # models
         ([("models.bert.path", "x")], "models.bert: must name exactly one of `hub`, `path`, `architecture`, not 2"),
         ([("models.x", {"label": "X"})], "models.x: must name exactly one of `hub`, `path`, `architecture`, not 0"),
-        ([("models.mini.revision", REMOVED)], "models.mini: `hub` and `revision` go together: name the commit hash"),
+        (
+            [("models.mini.revision", REMOVED)],
+            "models.mini: `hub` and `revision` go together; `revision` is a commit hash",
+        ),
         ([("models.mini.revision", "")], "models.mini.revision: must not be empty"),
         ([("models.mini.config", {"a": 1})], "models.mini: `config` requires `architecture`"),
         ([("models.bert.fine_tuned", True)], "models.bert: an `architecture` starts from random weights"),

@@ -89,6 +89,9 @@ def _id_of(context: str, question: _Question, made: Counter[str]) -> str:
     return key if made[key] == 1 else f"{key}-{made[key]}"
 
 
+_ALONE = ("answer_text", "text", "answer")  # columns that may hold a single answer
+
+
 def answers_of(row: Any) -> Any:
     """A flat row or a question with its answers under ``answers``, whatever columns they were in.
 
@@ -97,14 +100,15 @@ def answers_of(row: Any) -> Any:
     """
     if not isinstance(row, dict):
         return row
-    row = {key: value for key, value in row.items() if value is not None}  # tables have None for missing keys
+    column = not {*_ALONE}.isdisjoint(row)
+    row = {key: value for key, value in row.items() if value is not None}  # tables have None for empty cells
     if "answers" not in row:
-        alone = next((row[key] for key in ("answer_text", "text", "answer") if key in row), None)
+        alone = next((row[key] for key in _ALONE if key in row), None)
         if {"answers.text", "answers.answer_start"} <= row.keys():
             row["answers"] = {key: _literal(row[f"answers.{key}"]) for key in ("text", "answer_start")}
         elif alone is not None and "answer_start" in row:
             row["answers"] = {"text": alone, "answer_start": row["answer_start"]}
-        elif row.get("is_impossible") is True:
+        elif row.get("is_impossible") is True or (column and {*_ALONE, "answer_start"}.isdisjoint(row)):
             row["answers"] = []
     elif isinstance(row["answers"], str):
         row["answers"] = _literal(row["answers"])

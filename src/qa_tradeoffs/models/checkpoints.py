@@ -144,8 +144,10 @@ def check(folder: Path) -> None:
 
 def check_settings(folder: Path) -> None:
     """Refuse a folder without a config and settings that would run code; the weights may still be missing."""
+    if not folder.exists():
+        raise StudyError(f"{folder}: there is no such folder; a model's `path` is relative to the study file")
     if not is_file(folder / "config.json"):
-        raise StudyError(f"{folder}: is not a checkpoint; expected config.json, tokenizer.json, model.safetensors")
+        raise StudyError(f"{folder}: is not a checkpoint; expected config.json, a tokenizer's files, and weights")
     for name in ("config.json", "tokenizer_config.json"):
         if is_file(folder / name):
             _check_file(folder / name)

@@ -243,8 +243,8 @@ def build(spec: config.Model, known: Assumptions) -> Any:
         folder = spec.path or _cached(spec, "config.json")
         if folder is None:
             raise UnknownSizeError(
-                f"models: the size of {spec.hub} is unknown until it is fetched; add it to `checkpoints` of "
-                "studies/assumptions.yaml, or fetch it with `hf download`"
+                f"models: the size of {spec.hub} is unknown until it is fetched; run `hf download {spec.hub}`, or name "
+                "its architecture and config in `checkpoints` of studies/assumptions.yaml"
             )
         # Some of the Hub's files may still be missing.
         (checkpoints.check if spec.path else checkpoints.check_settings)(folder)

@@ -154,6 +154,8 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
             outlook.write_expected(chosen.run, expected(chosen, needs))
         return
     if price := variables.get("PRICE"):
+        if price not in (known := prices.load(ROOT / "studies" / "prices.yaml")):
+            raise StudyError(f"PRICE: unknown price '{one_line(price)}'; the price table has {', '.join(known)}")
         chosen = replace(chosen, study=chosen.study.model_copy(update={"price": price}))
     copies, tflops = variables.get("COPIES") or "1", variables.get("TFLOPS", "")
     if not re.fullmatch("[1-9][0-9]{0,5}", copies):

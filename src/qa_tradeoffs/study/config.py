@@ -303,7 +303,7 @@ class Model(Section):
         if len(sources) != 1:
             raise ValueError(f"must name exactly one of `hub`, `path`, `architecture`, not {len(sources)}")
         if (self.hub is None) != (self.revision is None):
-            raise ValueError("`hub` and `revision` go together: name the commit hash of the checkpoint")
+            raise ValueError("`hub` and `revision` go together; `revision` is a commit hash, or a branch such as main")
         if self.config and self.architecture is None:
             raise ValueError("`config` requires `architecture`; a checkpoint brings its own config")
         if self.distillation and self.teacher is None:
