@@ -76,7 +76,7 @@ def test_a_local_model_is_checked_as_it_is_located(checkpoint, tmp_path):
     folder = checkpoint()
     assert checkpoints.locate(local(folder)) == folder
     assert checkpoints.locate(tiny()) is None
-    with pytest.raises(StudyError, match="absent: is not a checkpoint"):
+    with pytest.raises(StudyError, match="absent: there is no such folder"):
         checkpoints.locate(local(tmp_path / "absent"))
 
 

@@ -50,11 +50,11 @@ def published_networks_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that asks for BERT of the study of SQuAD with two seeds, and an empty cache; keywords replace that."""
+    """A function that asks for BERT of the study of SQuAD in torch with two seeds; keywords replace that. Empty cache."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def call(study: config.Study | None = None, **keys: Any) -> Selection:
-        study = study or config.load(SQUAD)
+        study = study or config.load(SQUAD).model_copy(update={"engines": ("torch",)})
         return Selection(SQUAD, study, RunPaths(tmp_path), **{"models": ("bert",), "seeds": (0, 1)} | keys)
 
     return call
@@ -396,12 +396,14 @@ def prints(capsys: pytest.CaptureFixture[str], *arguments: str, **variables: Any
 
 
 def test_the_command_prints_twenty_models_times_five_seeds_on_paper(tmp_path, capsys):
-    given = {"STUDY": "squad", "RUN": tmp_path / "run", "SEEDS": "0 1 2 3 4", "TFLOPS": 5.2, "PRICE": "gcp-p100"}
+    models = ["bert", "distilbert", "squeezebert", "squeezebert-rewritten"]
+    given = {"STUDY": "squad", "MODELS": " ".join(models), "SEEDS": "0 1 2 3 4", "TFLOPS": 5.2, "PRICE": "gcp-p100"}
+    given["RUN"] = tmp_path / "run"
     once, out = prints(capsys, **given), prints(capsys, **given, COPIES=5)
     assert out[0].endswith(
         "models 20, each model 5 times; notebooks: 100 to train, 100 to evaluate, 20 to profile, 1 to compare"
     )
-    assert [line.split()[0] for line in out[3:8]] == ["model", *config.load(SQUAD).models]
+    assert [line.split()[0] for line in out[3:8]] == ["model", *models]
     assert len({len(line) for line in out[3:8]}) == 1
     number = r"([\d.]+)"
     whole = (
