@@ -75,7 +75,7 @@ def test_the_interval_is_that_of_the_rates_at_both_ends_of_a_question_s_time(car
 def test_of_equally_many_machines_the_model_with_the_higher_f1_is_the_cheapest(carried):
     found = carried((1, 800))
     assert found.machines["machines"].tolist() == [1, 1]
-    assert verdicts(found) == ["cheapest", "as many machines, lower F1"]
+    assert verdicts(found) == ["cheapest", "as many machines, F1 not higher"]
 
 
 def test_what_is_not_significantly_slower_is_not_called_dearer(carried):

@@ -31,13 +31,15 @@ def of(machines: pd.DataFrame = MET, questions: int = 500, rates: Any = (1.0, 2.
 def test_the_answer_names_the_cheapest_and_says_that_it_is_simulated():
     assert capacity.answer(of()) == [
         "For 20 questions a second, 99 % answered within 300 ms, DistilBERT is the cheapest: 3 machines, USD 150 a "
-        "month, F1 76.0 (simulated)."
+        "month, F1 76.0 (simulated).",
+        "Up to 2.50 questions a second, one machine carries any of the models, at USD 50.0 to 100 a month: then choose by "
+        "F1 and time.",
     ]
 
 
 def test_few_questions_are_no_sample_of_the_longest():
-    assert len(capacity.answer(of(questions=500))) == 1
-    assert "The service times are those of 499 questions, which is too few" in capacity.answer(of(questions=499))[1]
+    assert len(capacity.answer(of(questions=500))) == 2
+    assert "The service times are those of 499 questions, which is too few" in capacity.answer(of(questions=499))[2]
 
 
 def test_that_nobody_meets_it_is_one_sentence_with_the_nearest():
@@ -55,7 +57,7 @@ def test_a_model_that_has_not_learned_the_task_is_no_answer():
 def test_the_table_has_ranges_where_the_interval_moves_the_number():
     rows = MET.assign(machines_high=[math.inf, 3.0])
     cells = capacity.table(of(rows)).cells
-    assert cells["needed"].tolist() == ["8 machines (7 to no number)", "3 machines"]
+    assert cells["needed"].tolist() == ["8 machines (7 to no number)", "3 machines (3 to 3)"]
     assert cells["USD a month"].tolist() == ["400 to 800", "150"]
     assert cells["one machine carries, questions/s"].tolist() == ["2.50 (2.00 to 3.00)", "8.00 (7.00 to 9.00)"]
     none = capacity.table(of(MET.assign(**NONE))).cells

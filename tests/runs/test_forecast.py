@@ -50,7 +50,7 @@ def published_networks_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that asks for BERT of the study of SQuAD, in torch, with two seeds, and an empty cache; or by keywords."""
+    """A function that asks for BERT of the study of SQuAD, in torch, with two seeds; keywords replace that."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def call(study: config.Study | None = None, **keys: Any) -> Selection:

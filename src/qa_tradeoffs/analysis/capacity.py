@@ -93,7 +93,7 @@ def _verdicts(machines: pd.DataFrame, contest: Contest) -> list[str]:
         elif row.Index in cheapest.index:
             verdicts.append(CHEAPEST)
         elif row.machines == cheapest["machines"].iloc[0]:
-            verdicts.append("as many machines, lower F1")
+            verdicts.append("as many machines, F1 not higher")
         else:
             slower = contest.speed(row.model, cheapest["model"].iloc[0]) == "worse"
             verdicts.append("more expensive" if slower else "not significantly slower")

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import pandas as pd
+
 from qa_tradeoffs.analysis.capacity import CHEAPEST, Capacity
 from qa_tradeoffs.core.words import counted, percent, plain, seconds, usd
 from qa_tradeoffs.metrics.timing import supports_percentile
@@ -17,7 +19,7 @@ def section(capacity: Capacity | None, colours: dict[str, Any]) -> display.Html:
 
 
 def answer(capacity: Capacity) -> list[str]:
-    """The cheapest model that meets the traffic, or that none does; and what p99 rests on where questions are few."""
+    """The cheapest model for the traffic, if any; up to which rate all cost the same; whether questions are too few."""
     rows, load = capacity.machines, _load(capacity)
     nearest = rows.loc[rows["alone"].idxmin()]
     if (rows["verdict"] == CHEAPEST).any():
@@ -33,7 +35,19 @@ def answer(capacity: Capacity) -> list[str]:
         f"The service times are those of {counted(capacity.questions, 'question')}, which is too few for a p99: it "
         "rests on the longest of them. `compare: {questions: 500}` in the study file measures enough."
     )
-    return [sentence] if supports_percentile(99, capacity.questions) else [sentence, few]
+    return [sentence, *_any_will_do(rows), *([] if supports_percentile(99, capacity.questions) else [few])]
+
+
+def _any_will_do(rows: pd.DataFrame) -> list[str]:
+    """Up to which rate one machine is enough, whatever the model; nothing if a model meets no rate."""
+    slowest = rows.loc[rows["rate"].idxmin()]
+    if not slowest["rate"]:
+        return []
+    month = usd(*(slowest[f"month_usd_{end}"] / slowest["machines"] for end in ("low", "high")))
+    return [
+        f"Up to {plain(slowest['rate'])} questions a second, one machine carries any of the models, at USD {month} a "
+        "month: then choose by F1 and time."
+    ]
 
 
 def table(capacity: Capacity) -> display.Table:
@@ -51,7 +65,8 @@ def table(capacity: Capacity) -> display.Table:
         "USD a month": [_usd(row) for row in rows.itertuples()],
         "verdict": rows["verdict"],
     }
-    caption = f"Machines for {_load(capacity)}, simulated; ranges by the 95 % interval over passes of a question's time"
+    ranges = "Ranges follow from the 95 % interval of a question's time, over passes"
+    caption = f"Machines for {_load(capacity)}, simulated. {ranges}"
     return display.table(columns, caption, data=rows)
 
 
@@ -94,4 +109,4 @@ def _machines(row: Any) -> str:
         return "no number suffices"
     bounds = (row.machines_low, row.machines_high)
     low, high = (f"{value:,.0f}" if math.isfinite(value) else "no number" for value in bounds)
-    return counted(int(row.machines), "machine") + (f" ({low} to {high})" if low != high else "")
+    return f"{counted(int(row.machines), 'machine')} ({low} to {high})"
