@@ -50,7 +50,7 @@ def test_verdict_and_gain_are_corrected_for_the_number_of_models():
     [
         (np.full(200, 0.9), "overconfident"),
         (np.full(200, 0.2), "underconfident"),
-        (np.full(200, 0.5), "calibrated within chance"),
+        (np.full(200, 0.5), "no miscalibration detected"),
         (np.tile([0.1, 0.9], 100), "miscalibrated"),  # half of each are right, though on average it is 50 % sure
     ],
 )
@@ -141,7 +141,7 @@ def test_intervals_cover_what_they_estimate_and_a_calibrated_model_is_seldom_tol
     for table, name, truth, level in expected:
         inside = (table[f"{name}_low"] <= truth) & (truth <= table[f"{name}_high"])
         assert inside.mean() == pytest.approx(level, abs=0.03), name  # 2.4 standard errors
-    assert (found["verdict"] != "calibrated within chance").mean() <= 0.08  # 5 % and 2.4 standard errors
+    assert (found["verdict"] != "no miscalibration detected").mean() <= 0.08  # 5 % and 2.4 standard errors
 
 
 def test_too_few_questions_have_no_tables():

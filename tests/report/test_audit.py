@@ -19,7 +19,7 @@ VERDICTS = {
     "SqueezeBERT faster than BERT": ("not on these GPUs", "1.1 to 1.6", "2.6 to 3.2"),
     "Memory": ("part of it is the GPU's, not the model's", "520 to 524 MiB"),
     "Cost of fine-tuning": ("hours times one price", "1.547 to 1.550"),
-    "Hours of fine-tuning": ("SqueezeBERT used the GPU badly", "1.8", "1.16 s", "0.65 s", "37 %", "11 %", "56 %"),
+    "Hours of fine-tuning": ("SqueezeBERT used the GPU poorly", "1.8", "1.16 s", "0.65 s", "37 %", "11 %", "56 %"),
     "A training step less its forward pass": ("slow in the backward pass", "1.01 s", "6.6", "0.44 s", "2.0"),
     "SqueezeBERT's lead in EM": ("not significant", "0.36 points", "0.58"),
 }

@@ -18,7 +18,7 @@ def of_one(probability: Any, right: list[float]) -> Calibration:
 
 @pytest.mark.parametrize(
     ("confidence", "verdict"),
-    [(0.9, "overconfident"), (0.2, "underconfident"), (0.5, "calibrated within chance")],
+    [(0.9, "overconfident"), (0.2, "underconfident"), (0.5, "no miscalibration detected")],
 )
 def test_the_verdict_has_the_size_of_the_gap_where_that_is_significant(confidence, verdict):
     row = calibration.table(of_one(np.full(200, confidence), [1, 0] * 100)).cells.iloc[0]

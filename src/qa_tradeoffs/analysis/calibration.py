@@ -35,7 +35,7 @@ class Calibration(NamedTuple):
     the value that a perfectly calibrated model exceeds only at that level; ``aurc`` with its 95 % interval, and its
     value for random confidence (``aurc_random``) and for confidence that ranks every right answer before every wrong
     one (``aurc_best``); ``verdict``: overconfident or underconfident if the interval of ``gap`` excludes zero, else
-    miscalibrated if ``ece`` exceeds ``ece_chance``, else calibrated within chance.
+    miscalibrated if ``ece`` exceeds ``ece_chance``, else no miscalibration detected.
     ``bins``: model, bin, bin_confidence, and bin_accuracy with its 95 % interval.
     ``coverage``: model, coverage (per cent of the questions, the most confident first), their ``em`` with its 95 %
     interval, and its ``gain`` over answering all, with an interval corrected like ``gap``'s.
@@ -151,7 +151,7 @@ def _tables(label: str, seeds: list[_Run], drawn: _Drawn, rng: np.random.Generat
         "overconfident": models["gap_low"] > 0,
         "underconfident": models["gap_high"] < 0,
         "miscalibrated": models["ece"] > models["ece_chance"],
-        "calibrated within chance": True,
+        "no miscalibration detected": True,
     }
     models["verdict"] = next(kind for kind, holds in kinds.items() if holds)
     coverage = {"coverage": 100 * COVERAGES} | drawn.columns("em") | drawn.columns("gain", alpha)

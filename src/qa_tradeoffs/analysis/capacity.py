@@ -21,7 +21,7 @@ from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import engines
 from qa_tradeoffs.study.config import Traffic
 
-CHEAPEST = "cheapest"
+CHEAPEST, NOT_LEARNED = "cheapest", "has not learned the task"
 _CALLS = ["work", "network", "counts", "model", "call", "seconds"]
 _LOADS = np.linspace(0.05, 0.95, 19)  # of the chart, as shares of the saturation rate
 
@@ -89,7 +89,7 @@ def _verdicts(machines: pd.DataFrame, contest: Contest) -> list[str]:
         if math.isinf(row.machines):
             verdicts.append("does not meet it")
         elif row.model not in contest.models:
-            verdicts.append("has not learned the task")
+            verdicts.append(NOT_LEARNED)
         elif row.Index in cheapest.index:
             verdicts.append(CHEAPEST)
         elif row.machines == cheapest["machines"].iloc[0]:

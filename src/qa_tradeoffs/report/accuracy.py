@@ -137,6 +137,8 @@ def students(students: pd.DataFrame) -> display.Html:
 
 def runs(runs: pd.DataFrame) -> display.Table:
     """How far training runs of a model lie apart."""
+    if runs.empty:
+        return display.none("each model was trained once")
     columns = {
         "model": runs["model"],
         "metric": runs["metric"].replace({"f1": "F1", "exact_match": "EM"}),

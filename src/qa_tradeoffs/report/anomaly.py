@@ -27,9 +27,9 @@ def answer(explained: Explanation, engines: Quantised | None, published: Publish
     (squeezebert, bert), spent = variants.loc[[PUBLISHED, BERT], "seconds"], published.original.fine_tuning.by_model
     over = variants.loc[BERT]
     sentences = [
-        f"Here a training step of SqueezeBERT takes {seconds(squeezebert)} and one of BERT {seconds(bert)}, "
-        f"{over['ratio']:.2f} times as long ({over['low']:.2f} to {over['high']:.2f}); in 2021 fine-tuning SqueezeBERT "
-        f"took {spent.squeezebert.hours / spent.bert.hours:.2f} times as long as BERT.",
+        f"On the machine measured, a training step of SqueezeBERT takes {seconds(squeezebert)} and one of BERT "
+        f"{seconds(bert)}: {1 / over['ratio']:.2f} times as long ({1 / over['high']:.2f} to {1 / over['low']:.2f}). In "
+        f"2021, fine-tuning SqueezeBERT took {spent.squeezebert.hours / spent.bert.hours:.2f} times as long as BERT.",
     ]
     masks = [f"faster dropout masks save {_saved(variants.loc[FAST_MASKS])}"] if FAST_MASKS in variants.index else []
     sentences.append(f"{' and '.join([f'The rewriting saves {_saved(variants.loc[REWRITTEN])} of a step', *masks])}.")
@@ -38,7 +38,7 @@ def answer(explained: Explanation, engines: Quantised | None, published: Publish
     if all(key in times.index for key in keys):
         rewritten, stock = times.loc[keys]
         sentences.append(
-            f"In int8 a forward pass takes {seconds(rewritten)} rewritten and {seconds(stock)} as published, "
+            f"In int8 a forward pass takes {seconds(rewritten)} if rewritten. As published it takes {seconds(stock)}, "
             f"{plain(stock / rewritten)} times as long."
         )
     return sentences
@@ -125,14 +125,14 @@ def steps_chart(steps: pd.DataFrame) -> display.Picture:
 
 def steps_table(steps: pd.DataFrame) -> display.Table:
     """The steps of the waterfall, each against the one before."""
-    return display.table(_timed(steps, "step", "over the step before"), "Step by step to BERT", data=steps)
+    return display.table(_timed(steps, "step", "ratio to the step before"), "Step by step to BERT", data=steps)
 
 
 def variants_table(variants: pd.DataFrame) -> display.Table:
     """Each variant against SqueezeBERT as published, and whether that is one change alone."""
-    columns = _timed(variants, "variant", "over as published")
-    columns["one change"] = np.where(variants["alone"], "yes", "no")
-    return display.table(columns, "Variants over SqueezeBERT as published", data=variants)
+    columns = _timed(variants, "variant", "ratio to as published")
+    columns["one change alone"] = np.where(variants["alone"], "yes", "no")
+    return display.table(columns, "Variants, and their ratio to SqueezeBERT as published", data=variants)
 
 
 def aims_table(aims: pd.DataFrame) -> display.Table:
@@ -142,10 +142,10 @@ def aims_table(aims: pd.DataFrame) -> display.Table:
         "batch × tokens": map("{} × {}".format, aims["batch_size"], aims["length"]),
         "precision": aims["precision"],
         "dropout": aims["dropout"].map("{:g}".format),
-        "rewritten over": aims["over"],
+        "compared with": aims["over"],
         "ratio": aims.apply(_ratio, axis=1),
-        "aim": aims["at most"].map("at most {:g}".format),
-        "reached": np.where(aims["reached"], "yes", "no"),
+        "target": aims["at most"].map("at most {:g}".format),
+        "met": np.where(aims["reached"], "yes", "no"),
     }
     return display.table(columns, "The rewritten network at every point measured", data=aims)
 

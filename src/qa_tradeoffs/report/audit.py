@@ -139,15 +139,15 @@ def _training_and_scores(published: Published) -> Iterator[Finding]:
         f"a training step {slower:.1f} times as long ({ours.seconds:.2f} s, BERT {berts.seconds:.2f} s) with "
         f"{_percents([work])} of the FLOP, at {_percents([ours.peak_share])} of the peak (BERT "
         f"{_percents([berts.peak_share])})",
-        "SqueezeBERT used the GPU badly" if slower > work else "as the FLOP say",
+        "SqueezeBERT used the GPU poorly" if slower > work else "as the FLOP say",
         f"{recipe.source}; updates: {recipe.updates_source}",
     )
     yield (
         "A training step less its forward pass",
         f"{recipe.batch_size} rows of {recipe.length} tokens, forward by the corrected times: SqueezeBERT "
         f"{span(ours.forward, 2)} s, BERT {span(berts.forward, 2)} s",
-        f"the rest, backward pass and update, takes {span(ours.rest, 2)} s, {span(ours.rest_over_forward, 1)} times as "
-        f"long, of BERT {span(berts.rest, 2)} s, {span(berts.rest_over_forward, 1)} times; by its operations twice",
+        f"backward pass and update take {span(ours.rest, 2)} s, {span(ours.rest_over_forward, 1)} times the forward "
+        f"pass; BERT's {span(berts.rest, 2)} s, {span(berts.rest_over_forward, 1)} times; by operations it would be 2",
         "slow in the backward pass"
         if max(ours.forward) < min(berts.forward) and min(ours.rest) > max(berts.rest)
         else "slow in the forward pass too",

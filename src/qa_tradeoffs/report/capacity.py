@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs.analysis.capacity import CHEAPEST, Capacity
+from qa_tradeoffs.analysis.capacity import CHEAPEST, NOT_LEARNED, Capacity
 from qa_tradeoffs.core.words import counted, percent, plain, seconds, usd
 from qa_tradeoffs.metrics.timing import supports_percentile
 from qa_tradeoffs.report import charts, display
@@ -40,9 +40,10 @@ def answer(capacity: Capacity) -> list[str]:
 
 def _any_will_do(rows: pd.DataFrame) -> list[str]:
     """Up to which rate one machine is enough, whatever the model; nothing if a model meets no rate."""
-    slowest = rows.loc[rows["rate"].idxmin()]
-    if not slowest["rate"]:
+    learned = rows[rows["verdict"] != NOT_LEARNED]
+    if learned.empty or not learned["rate"].all():
         return []
+    slowest = learned.loc[learned["rate"].idxmin()]
     month = usd(*(slowest[f"month_usd_{end}"] / slowest["machines"] for end in ("low", "high")))
     return [
         f"Up to {plain(slowest['rate'])} questions a second, one machine carries any of the models, at USD {month} a "

@@ -24,20 +24,15 @@ _F1 = {
 _OVER_QUESTIONS = {"better": "significantly higher over questions", "worse": "significantly lower over questions"}
 _TIME = {"better": "it is significantly faster", "not significant": "its time is not significantly different"}
 _NAMED = 4  # models at most that a sentence names
-_CAPTION = (
-    "F1 against the time of one question, both of the networks that were scored. Filled: on the Pareto front, "
-    "significantly better than every other model in F1 or in time; the grey line joins them. Hollow: may be on the "
-    "front, the differences are not significant. Cross: dominated, another model is at least as accurate and "
-    f"significantly faster. P values are corrected; below {SIGNIFICANT} is significant."
-)
-_OF_ENGINES = (
-    "F1 against the time of one question, both of the networks that were scored: a colour for each model, a shape for "
-    "each engine. Filled and large: on the Pareto front, significantly better than every other point in F1 or in time; "
-    "the grey line joins them. Hollow: may be on the front, the differences are not significant. Small and pale: "
-    f"dominated, another point is at least as accurate and significantly faster. P values are corrected; below "
-    f"{SIGNIFICANT} is significant."
-)
-_NOT_LEARNED = " Triangle: not significantly above lexical overlap, so compared with none."
+_CAPTION = "F1 against the time of one question, both of the networks that were scored"
+_BY_ENGINE = ": a colour for each model, a shape for each engine"
+# How a point is drawn with one engine and with several, and what that says.
+_STANDINGS = {
+    "front": ("Filled", "Filled and large", "on the Pareto front; the grey line joins these points"),
+    "unclear": ("Hollow", "Hollow", "may be on the front, the differences are not significant"),
+    "dominated": ("Cross", "Small and pale", "dominated"),
+    "not learned": ("Triangle", "Triangle", "not significantly above lexical overlap, so compared with none"),
+}
 
 
 def answer(choices: pd.DataFrame, contest: Contest, baseline: dict[str, float], n: int) -> list[str]:
@@ -110,12 +105,19 @@ def chart(choices: pd.DataFrame) -> display.Picture:
         for row in choices.itertuples()
     ]
     several = "engine" in drawn and drawn["engine"].nunique() > 1
-    caption = (_OF_ENGINES if several else _CAPTION) + (_NOT_LEARNED if "not learned" in set(drawn["standing"]) else "")
     figures = zip(drawn.itertuples(), display.with_interval(drawn, "f1"), strict=True)
     hover = [
         display.Point(axes, row.x, row.f1, f"{row.model}: {seconds(row.question)}, F1 {f1}") for row, f1 in figures
     ]
-    return display.figure(figure, "Scatter chart of F1 against the time of one question", named, caption, hover)
+    what = "Scatter chart of F1 against the time of one question"
+    return display.figure(figure, what, named, _caption(set(drawn["standing"]), several=several), hover)
+
+
+def _caption(standings: set[str], *, several: bool) -> str:
+    """What the chart shows, and what its marks mean, of those that it has."""
+    marks = [f"{marks[several]}: {meaning}." for name, (*marks, meaning) in _STANDINGS.items() if name in standings]
+    significant = f"P values are corrected; below {SIGNIFICANT} is significant."
+    return " ".join([f"{_CAPTION}{_BY_ENGINE if several else ''}.", *marks, significant])
 
 
 def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
@@ -136,6 +138,8 @@ def _both(rows: pd.DataFrame, contest: Contest) -> list[str]:
         return []
     model = _preferred(leading, rows)
     figures = f"F1 {model['f1']:.1f}, {seconds(model['question'])} a question"
+    if len(leading) > 1:
+        return [f"No other model is significantly more accurate or faster than {_some(leading)}."]
     return [f"{model['model']} is good in both: no model is significantly more accurate or faster ({figures})."]
 
 
@@ -145,7 +149,8 @@ def _dominated(contest: Contest) -> list[str]:
     if not models:
         return []
     are = f"{len(models)} of {len(contest.models)} models {'is' if len(models) == 1 else 'are'} dominated"
-    return [f"{are}: for {_some(models)} another one is at least as accurate and significantly faster."]
+    why = "another one is significantly faster, and its F1 is significantly higher or the same on every question"
+    return [f"{are}: for {_some(models)} {why}."]
 
 
 def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> str:
@@ -209,7 +214,12 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
             other = _preferred(preferable, rows)
             f1 = _f1(contest.gap(other["model"], model))
             time = _TIME[contest.speed(other["model"], model)]
-            saved = [what for what, (column, share) in _SAVINGS.items() if row[column] < share * other[column]]
+            rivals = rows.loc[[o for o in others if not _gives_up(o, model, contest)]]
+            saved = [
+                what
+                for what, (column, share) in _SAVINGS.items()
+                if row[column] < share * other[column] and not (rivals[column] <= row[column]).any()
+            ]
             only = f" Choose this one only for {listed(saved)}." if saved else ""
             return f"{lead} {other['model']}: its F1 is {f1}, and {time}.{only}"
     leading = {"accuracy": contest.most_accurate(), "time": contest.fastest()}
@@ -221,6 +231,11 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
     reasons = [f"its F1 is {' and '.join(higher)}"] if higher else []
     reasons += [f"it is significantly faster than {_some(faster)}"] if faster else []
     return f"Choose it for {goal}: {', and '.join(reasons) or 'no other model is significantly better in either'}."
+
+
+def _gives_up(other: str, model: str, contest: Contest) -> bool:
+    """Whether the other model is significantly worse in accuracy or in time."""
+    return "worse" in (contest.accuracy(other, model), contest.speed(other, model))
 
 
 def _higher(model: str, contest: Contest) -> list[str]:

@@ -181,7 +181,11 @@ def scenarios(served: pd.DataFrame, network: str) -> display.Table:
 def phases(phases: pd.DataFrame) -> display.Table:
     """The time of a question by phase, from its text to its score."""
     cells = phases.set_index("model").map(plain).reset_index()
-    return display.table(cells, "The study's networks: time per question by phase, medians", data=phases)
+    return display.table(
+        cells,
+        "Time per question by phase, in batches, each model timed by itself: not for comparing models; medians",
+        data=phases,
+    )
 
 
 def passes(n: int, contended: int) -> str:
