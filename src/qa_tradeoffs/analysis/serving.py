@@ -50,10 +50,12 @@ def _scenario(collected: Collected, slug: str, single: SideBySide, offline: list
     batches = [(timing.typical(one.seconds(slug)), one) for one in offline if slug in one.models]
     fastest = min(batches, key=lambda pair: pair[0].value, default=None)
     throughput: dict[str, Any] = bounded("questions_per_second", float("nan"), [float("nan")] * 2)
+    batch = None
     if fastest:
         (seconds, low, high), one = fastest
         n = int(one.conditions["questions"] or 0)
         throughput = bounded("questions_per_second", n / seconds, (n / high, n / low))
+        batch = min(int(one.conditions["batch_size"] or n), n)  # there may be fewer questions than a batch holds
     return {
         "model": collected.label(slug),
         **bounded("question", question, bounds),
@@ -62,7 +64,7 @@ def _scenario(collected: Collected, slug: str, single: SideBySide, offline: list
         "passes": len(single.passes),
         "contended": single.contended,
         **throughput,
-        "offline_batch": fastest[1].conditions["batch_size"] if fastest else None,
+        "offline_batch": batch,
         "million_usd": costs.usd_per_million(question, collected.price.range_usd_per_hour),
         "joules": joules,
     }
