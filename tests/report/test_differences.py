@@ -120,7 +120,7 @@ def test_a_question_shows_its_references_once_and_how_sure_each_model_was():
     read = shown_of(example, ("Rome", "Paris"), [(0, 4), (18, 23)])
     assert "ReferenceRome | Paris" in read.text
     assert "A, rightRome (100 % confidence)" in read.text and "B, wrongParis (100 % confidence)" in read.text
-    assert read.text.startswith("A right, B wrong: 1 of 1 questions")
+    assert read.text.startswith("A right, B wrong: 1 question, 1 of them shown")
     assert read.text.endswith("B right, A wrong: no question")
 
 

@@ -28,7 +28,7 @@ def test_costs_are_ranges_where_the_price_is_one():
 def test_utilisation_has_a_column_each():
     rows = [(m, s, u / s, u / s) for m, u in (("BERT", 100), ("DistilBERT", 50)) for s in (1.0, 0.5, 0.1)]
     table = money.utilisation(pd.DataFrame(rows, columns=["model", "utilisation", "usd_low", "usd_high"])).cells
-    assert table.columns.tolist() == ["model", *(f"{p} % of the time, USD" for p in (100, 50, 10))]
+    assert table.columns.tolist() == ["model", *(f"{p} % busy, USD" for p in (100, 50, 10))]
     assert table.to_numpy().tolist() == [["BERT", "100", "200", "1,000"], ["DistilBERT", "50.0", "100", "500"]]
 
 

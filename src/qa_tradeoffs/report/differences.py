@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.cases import Case, Split
 from qa_tradeoffs.analysis.slices import FEWEST
-from qa_tradeoffs.core.words import points, signed
+from qa_tradeoffs.core.words import counted, points, signed
 from qa_tradeoffs.report import charts, display
 
 _NONE = "(no answer)"
@@ -105,7 +105,7 @@ def examples(splits: Sequence[Split]) -> display.Html:
         return display.none(_ONE_MODEL)
     folds = []
     for split in splits:
-        number = f"{len(split.cases)} of {split.n:,} questions" if split.n else "no question"
+        number = f"{counted(split.n, 'question')}, {len(split.cases)} of them shown" if split.n else "no question"
         title = f"{split.right} right, {split.wrong} wrong: {number}"
         folds.append(display.fold(title, *(_case(split, case) for case in split.cases)))
     return display.of_data(*folds)

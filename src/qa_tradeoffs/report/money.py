@@ -43,7 +43,7 @@ def utilisation(shares: pd.DataFrame) -> display.Table:
     """A million questions one by one, at full size, by the share of the paid time in which the machine answers."""
     columns: dict[str, Any] = {"model": shares["model"].unique()}
     for share, rows in shares.groupby("utilisation", sort=False):
-        columns[f"{percent(share)} of the time, USD"] = map(usd, rows["usd_low"], rows["usd_high"])
+        columns[f"{percent(share)} busy, USD"] = map(usd, rows["usd_low"], rows["usd_high"])
     return display.table(columns, "A million questions one by one at full size, USD, by utilisation", data=shares)
 
 

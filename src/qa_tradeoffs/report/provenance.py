@@ -28,7 +28,7 @@ def total(durations: pd.DataFrame) -> dict[str, str]:
     known = durations.dropna(subset=["started", "seconds"])
     return {
         "first notebook started, UTC": _UNKNOWN if known.empty else provenance.minute(min(known["started"])),
-        "notebooks ran, this one not counted": _UNKNOWN if known.empty else seconds(known["seconds"].sum()),
+        "total run time, without this notebook": _UNKNOWN if known.empty else seconds(known["seconds"].sum()),
     }
 
 
