@@ -135,7 +135,7 @@ def students(students: pd.DataFrame) -> display.Html:
     return display.table(columns | _over(students), caption, students)
 
 
-def runs(runs: pd.DataFrame) -> display.Table:
+def runs(runs: pd.DataFrame) -> display.Html:
     """How far training runs of a model lie apart."""
     if runs.empty:
         return display.none("each model was trained once")
