@@ -1,6 +1,7 @@
 """The stages of a study as a graph: outputs, dependencies and staleness."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,7 @@ MEASURED = ("train", "evaluate", "profile", "compare")  # these stages write res
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(ABC):
     """What make runs. ``targets``: the files it writes, the executed notebook last; ``after``: what it waits for."""
 
     name: str
@@ -51,9 +52,9 @@ class Step:
         before, now = inputs.recorded(self.record), self.inputs()
         return [key for key in now if before.get(key) != now[key]]
 
+    @abstractmethod
     def inputs(self) -> dict[str, Any]:
         """All that its result depends on, as plain JSON."""
-        raise NotImplementedError
 
     def write_record(self, content: dict[str, Any]) -> None:
         """Record from which inputs the finished result was made."""
