@@ -115,7 +115,11 @@ def chart(choices: pd.DataFrame) -> display.Picture:
 
 def _caption(standings: set[str], *, several: bool) -> str:
     """What the chart shows, and what its marks mean, of those that it has."""
-    marks = [f"{marks[several]}: {meaning}." for name, (*marks, meaning) in _STANDINGS.items() if name in standings]
+    marks = [
+        f"{with_engines if several else alone}: {meaning}."
+        for name, (alone, with_engines, meaning) in _STANDINGS.items()
+        if name in standings
+    ]
     significant = f"P values are corrected; below {SIGNIFICANT} is significant."
     return " ".join([f"{_CAPTION}{_BY_ENGINE if several else ''}.", *marks, significant])
 
@@ -132,14 +136,14 @@ def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
 
 
 def _both(rows: pd.DataFrame, contest: Contest) -> list[str]:
-    """The model that none beats in either; nothing where there is none, or where it is best in both."""
+    """The models that none beats in either; nothing if there is none, or if one has the best of both."""
     leading = [model for model in contest.most_accurate() if model in contest.fastest()]
     if len(rows) < 2 or not leading or rows["f1"].idxmax() == rows["question"].idxmin():
         return []
-    model = _preferred(leading, rows)
-    figures = f"F1 {model['f1']:.1f}, {seconds(model['question'])} a question"
     if len(leading) > 1:
         return [f"No other model is significantly more accurate or faster than {_some(leading)}."]
+    model = rows.loc[leading[0]]
+    figures = f"F1 {model['f1']:.1f}, {seconds(model['question'])} a question"
     return [f"{model['model']} is good in both: no model is significantly more accurate or faster ({figures})."]
 
 

@@ -22,10 +22,11 @@ from qa_tradeoffs.core.files import read_bytes, write_text
 from qa_tradeoffs.report import chapters, export
 from qa_tradeoffs.report.chapters import Chapter
 from qa_tradeoffs.report.display import TEMPLATES
+from qa_tradeoffs.runs.graph import EXCURSIONS
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import config
 
-ANALYSIS, EXCURSIONS = "5-analysis.ipynb", ("audit.ipynb", "anomaly.ipynb")
+ANALYSIS = "5-analysis.ipynb"
 _SCRIPT = (Path(__file__).parent / "templates" / "page.js").read_text(encoding="utf-8")
 MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
 
@@ -39,7 +40,7 @@ def render(run: RunPaths, pages: Path, title: str, notebooks: Sequence[Path], *,
     """
     index, further = chapters.split(_read(run.folder / ANALYSIS))
     for name in EXCURSIONS:
-        further.append(chapters.alone(_read(run.folder / name), str(Path(name).with_suffix(".html"))))
+        further.append(chapters.alone(_read(run.folder / f"{name}.ipynb"), f"{name}.html"))
     executed = {run.folder / ANALYSIS: ANALYSIS.removesuffix(".ipynb")}
     executed |= {path.resolve(): _name(path.resolve(), run) for path in notebooks}
     for notebook, name in executed.items():
@@ -74,7 +75,7 @@ def _name(notebook: Path, run: RunPaths) -> str:
 
 
 def _is_excursion(chapter: Chapter) -> bool:
-    return str(Path(chapter.address).with_suffix(".ipynb")) in EXCURSIONS
+    return chapter.address.removesuffix(".html") in EXCURSIONS
 
 
 def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:
