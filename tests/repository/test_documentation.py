@@ -205,7 +205,10 @@ def test_the_site_loads_nothing_from_elsewhere_and_its_links_lead_somewhere(site
     pages = [page for page in site.rglob("*.html") if "published" not in page.parts]
     assert {page.stem for page in pages} >= {page.stem for page in PAGES if page.parent == ROOT / "docs"}
     for page in pages:
-        soup = BeautifulSoup(page.read_text(), "html.parser")
+        text = page.read_text()
+        if page.name == "404.html":  # a server sends it for any address, so that its own begin at the root
+            text = re.sub(r'(src|href)="/', r'\1="./', text)
+        soup = BeautifulSoup(text, "html.parser")
         loaded = [tag["src"] for tag in soup.find_all(src=True)]
         loaded += [tag["href"] for tag in soup.find_all("link", href=True) if "canonical" not in tag.get("rel", ())]
         assert loaded
