@@ -202,13 +202,25 @@ def test_each_distinct_context_is_tokenised_once():
     seen = []
 
     class Counting(PreTrainedTokenizerFast):
-        def __call__(self, text, *args, **kwargs):
-            seen.extend(text if isinstance(text, list) else [])
-            return super().__call__(text, *args, **kwargs)
+        @property
+        def backend_tokenizer(self):
+            return SimpleNamespace(no_truncation=lambda: None, no_padding=lambda: None, encode_batch=self.counted)
+
+        def counted(self, texts, **options):
+            seen.extend(texts)
+            return self._tokenizer.encode_batch(texts, **options)
 
     tokenizer = Counting(tokenizer_object=letters().backend_tokenizer)
     build([one("a b", "?"), one("c", "? ?"), one("a b", "? ? ?")], tokenizer)
     assert sorted(seen) == ["?", "? ?", "? ? ?", "a b", "c"]
+
+
+def test_truncation_and_padding_in_a_tokenizer_file_are_ignored():
+    as_a_file_asks = letters()
+    as_a_file_asks.backend_tokenizer.enable_truncation(3)
+    as_a_file_asks.backend_tokenizer.enable_padding(length=12)
+    windows = build([one("a b c d e f", "? ?")], as_a_file_asks)
+    assert windows.lengths.tolist() == [11]
 
 
 def test_a_max_length_without_room_is_refused_with_one_that_suffices():
