@@ -15,6 +15,7 @@ from qa_tradeoffs.models.fast_dropout import overridden
 # Tokens of the windows on which a network is tried. The second is as long as the network allows, up to this: beyond the
 # reach of local attention, and together they exceed its positions.
 _TRIED = 5, 512
+_TOKENS = 97  # different tokens in them
 _TOLERANCE = 1e-4  # in standard deviations of the logits, for rounding; a wrong position changes them by far more
 
 
@@ -39,7 +40,9 @@ def possible(network: Any) -> bool:
         return False
     middle, most = _TRIED
     splits = 0, middle, middle + min(most, reads.longest or most)
-    some, others = (torch.full((splits[-1],), network.config.vocab_size - last) for last in (1, 2))
+    # Different tokens: among equal ones it makes no difference which a token attends to.
+    position, last = torch.arange(splits[-1]), network.config.vocab_size - 1
+    some, others = (last - (position + shift) % min(last, _TOKENS) for shift in (0, 1))
     first, second = torch.cat([others[:middle], some[middle:]]), torch.cat([some[:middle], others[middle:]])
     training = network.training
     network.eval()
