@@ -119,7 +119,7 @@ def test_a_single_answer_may_have_separate_columns(tmp_path, mark):
         (b'{"id": 1, "items": []}', "is JSON, an object with id, items; expected SQuAD's nesting ("),
         (b'["a"]', "is JSON, a list that begins with 'a'; expected SQuAD's nesting"),
         (b'{"data": [{"a": 1}]}', "is JSON, a list that begins with an object with a; expected SQuAD's nesting"),
-        (b'{"context": ["a"], "question": []}', "the columns context and question are of different length"),
+        (b'{"context": ["a"], "question": []}', "the columns context and question differ in length"),
     ],
 )
 def test_an_unknown_format_is_refused_with_a_description_of_the_file(tmp_path, content, message):

@@ -33,11 +33,11 @@ def on_both_sides(train: Sequence[Example], validation: Sequence[Example]) -> st
     shared = [example for context, example in scored.items() if context in trained]
     if not shared:
         return ""
-    stand = "stands" if len(shared) == 1 else "stand"
+    occur = "occurs" if len(shared) == 1 else "occur"
     named = ", ".join(f"'{one_line(example.context, 40)}' ({one_line(example.title, 40)})" for example in shared[:3])
     return (
-        f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {stand} on the training side, "
-        f"first {named}; scores on these are not on unseen text"
+        f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {occur} on the training side, "
+        f"first {named}; scores on these say nothing about unseen text"
     )
 
 
@@ -53,10 +53,9 @@ def for_threshold(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list
 
 
 def hold_out(train: Sequence[Example], n: int, key: str, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """(train, held out) with ``n`` questions held out, or up to one article more; ``key`` is the one that asks for it.
+    """(train, held out) with ``n`` questions held out, or up to one article more; ``key``: the study's key for ``n``.
 
-    Whole articles are held out because the validation articles are not trained on either: the held-out questions then
-    resemble those that the choice will be used for.
+    Whole articles are held out, so that held-out questions are about unseen articles, as validation questions are.
     """
     groups = _articles(train)
     sizes = Counter(groups)
