@@ -1,4 +1,4 @@
-"""Execute one notebook headless, as make does, with parameters checked first and no partial output under its name.
+"""Execute one notebook headless, as make does; parameters are checked first, and a partial output has another name.
 
 python -m qa_tradeoffs.runs.execute train OUT.ipynb -p study '"studies/demo.yaml"' -p model '"bert"' -p seed 0
 """

@@ -78,7 +78,10 @@ def selected(variables: Mapping[str, str]) -> Selection:
 
 
 def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int]) -> None:
-    """Refuse seeds without the first run of a model, which all are timed with, or without a run of its teacher."""
+    """Refuse seeds that cannot run.
+
+    All models are timed with the first seed, so each must have it. A student needs the seed of its teacher's run.
+    """
     for slug in models:
         if seeds[0] not in study.seeds_of(slug, seeds):
             has = ", ".join(map(str, study.models[slug].seeds or ()))
