@@ -265,7 +265,7 @@ def test_two_trainings_at_once_in_one_workspace_are_refused(network_of, fit, tmp
 
 def test_windows_longer_than_the_network_takes_are_refused(network_of, fit, windows):
     longest = windows.lengths.max()
-    refused = rf"max_length: windows of {longest} tokens, but BertForQuestionAnswering takes 32"
+    refused = rf"max_length: windows of {longest} tokens, but BertForQuestionAnswering takes at most 32"
     with pytest.raises(StudyError, match=refused):
         fit(network_of(max_position_embeddings=32))
 
