@@ -68,7 +68,7 @@ def from_config(config: Any, grouped_matmul: bool = False) -> Any:
 
 
 def attention(network: Any) -> str:
-    """The attention in use: 'sdpa' is fused, 'eager' is not; SqueezeBERT as published has only the latter."""
+    """The attention in use: 'sdpa' is fused, 'eager' is not; SqueezeBERT as published has only 'eager'."""
     return "sdpa" if squeezebert.is_matmul(network) else str(network.config._attn_implementation)
 
 
