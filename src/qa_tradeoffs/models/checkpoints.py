@@ -32,7 +32,7 @@ _MOST_LAYERS = 1000  # building more would take forever before the weights could
 def locate(spec: Model) -> Path | None:
     """The folder of the model's checkpoint, fetched from the Hub if needed; None for an ``architecture``.
 
-    Weights that exist as pickles only are converted now, before anything else is done for the model.
+    Weights that exist as pickles only are converted now, before anything else is done. Raises StudyError.
     """
     if spec.architecture is not None:
         return None

@@ -25,7 +25,7 @@ _CAPITALISED = re.compile(rb"^(##)?[A-Z][a-z]+\r?$", re.MULTILINE)
 
 @quiet()
 def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any:
-    """The checkpoint's fast tokenizer; for an ``architecture``, one whose vocabulary is learnt from the texts."""
+    """The checkpoint's tokenizer; for an ``architecture``, one with a vocabulary of the texts. Raises StudyError."""
     if folder is None:
         return train_wordpiece(training_texts, networks.configure(spec).vocab_size)
     checkpoints.check(folder)

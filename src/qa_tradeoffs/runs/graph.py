@@ -157,7 +157,7 @@ def _teachers_first(chosen: Selection) -> list[str]:
 
 
 def _of_comparison(chosen: Selection, trainings: Sequence[Path]) -> dict[str, Any]:
-    """Inputs of the comparison: those of its result file, the device, and the weights that it loads."""
+    """Inputs of the comparison: the inputs of its result file, the device, and the weights that it loads."""
     weights = {str(path.relative_to(chosen.run.folder)): inputs.recorded(path).get("beside") for path in trainings}
     return inputs.of_comparison(chosen.study, chosen.models, chosen.seeds[0]) | {
         "device": chosen.device,

@@ -111,7 +111,7 @@ def _of(engine: str) -> str:
 
 
 def study_name(study_file: Path) -> str:
-    """'demo' for studies/demo.yaml; 'exp1-study' for exp1/study.yaml, to distinguish it from exp2/study.yaml."""
+    """'demo' for studies/demo.yaml; 'exp1-study' for exp1/study.yaml, as exp2 may have one. Raises StudyError."""
     path = study_file.resolve()
     if path.stem in ("", ".", ".."):
         raise StudyError(f"{study_file}: has no name for its results' folder; rename it")

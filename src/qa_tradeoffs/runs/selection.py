@@ -94,7 +94,7 @@ def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int
 
 
 def find_study(text: str) -> Path:
-    """'demo' → studies/demo.yaml; a study file's path unchanged, relative to the repository if it is inside."""
+    """'demo' → studies/demo.yaml; another path as it is, relative to the repository if inside. Raises StudyError."""
     path = relative(Path(text if text.endswith((".yaml", ".yml")) else f"studies/{text}.yaml"))
     if not (ROOT / path).is_file():
         raise StudyError(f"STUDY: there is no file {path}; give demo, squad, or the path of a study file")

@@ -410,7 +410,7 @@ class Traffic(Section):
     """The load of a service; the report computes how many machines it needs."""
 
     questions_per_second: float = Field(gt=0, le=1e9, description="on average; they arrive at random")
-    p99_ms: float = Field(ge=0.01, le=1e9, description="99 % of them are answered within this, waiting included")
+    p99_ms: float = Field(ge=0.01, le=1e9, description="99 % of questions are answered within this, waiting included")
 
 
 class Study(Section):
