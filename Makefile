@@ -17,7 +17,7 @@ ACCELERATE ?=
 # measures time and may need a machine to itself: LAUNCH_PROFILE="srun --exclusive --gpus=1"
 LAUNCH         ?=
 LAUNCH_PROFILE ?=
-# For a forecast without measurements: copies of each model, 10^12 FLOP/s, another price
+# make plan: copies of each model, the hardware's 10^12 FLOP/s instead of measurements, another price
 COPIES ?= 1
 TFLOPS ?=
 PRICE  ?=
@@ -26,8 +26,8 @@ HUB_ORG ?=
 CONFIRM ?=
 # make export: the engine whose network is exported
 ENGINE ?= onnxruntime-int8
-# make compare: the folders of two runs, how many points of F1 B may lose if that is not significant, how much a model's
-# time relative to the first model may grow (a factor); JSON=1 prints all figures as JSON
+# make compare: the folders of two runs; DROP, the points of F1 that a model may lose without significance; SLOWER, the
+# factor by which its time relative to the first model may grow; JSON=1 prints all figures as JSON
 A      ?=
 B      ?=
 DROP   ?= 1
@@ -79,7 +79,7 @@ $(READY): pyproject.toml constraints.txt
 
 STUDY_MAKE = @$(PY) -m qa_tradeoffs.runs.make
 
-# A study that cannot run is refused here, in one sentence, since make adds lines after a recipe that fails.
+# A study that cannot run is refused here, in one sentence, since make adds lines after a failed recipe.
 OF_A_STUDY := all train evaluate profile side-by-side report publish push export reproduce plan runs/% reports/%
 quoted = '$(subst ','\'',$(1))'
 ifneq ($(and $(filter $(OF_A_STUDY),$(MAKECMDGOALS)),$(wildcard $(READY))),)
@@ -160,7 +160,7 @@ audit: $(READY)     ## check the pins in constraints.txt for known vulnerabiliti
 
 # --- the documentation -----------------------------------------------------------------------------------------------------
 
-# The site is made from copies that lie as the files do here, so that the same links work in both.
+# The site is built from copies in the same folders as here, so that the same links work in both.
 DOCS_READY := $(VENV)/.qa-tradeoffs-docs-ready
 PAGES := README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md LICENSE CITATION.cff docs reports/published
 .PHONY: docs docs-serve

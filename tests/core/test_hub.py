@@ -122,7 +122,7 @@ class TestFetch:
         other = server.repositories["models/some/bert"].commit({"model.safetensors": b"later"})
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         assert [checkpoints.locate(spec(revision)).name for revision in ("main", sha)] == [sha, sha]
-        assert f"{other} is not in the cache {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE" in failure(revision=other)
+        assert f"{other} is not in the cache {constants.HF_HUB_CACHE}; unset HF_HUB_OFFLINE" in failure(revision=other)
 
     def test_a_wrong_revision_is_distinguished_from_a_wrong_name(self, server):
         server.add("models/some/bert", CHECKPOINT)

@@ -22,8 +22,8 @@ def test_the_unit_of_a_file_is_detected_and_a_conversion_is_noted(unit, starts, 
     found, note = in_characters([ASCII, at(*starts)], "detect")
     assert found == [ASCII, at(4, 12)]
     assert note == (
-        f"answer offsets are counted in {named} (2 of 2 answers in contexts beyond ASCII are there, in characters 0) "
-        "and were converted; `data.offsets: characters` avoids it"
+        f"answer offsets are counted in {named} (2 of 2 answers in contexts beyond ASCII fit, 0 in characters) "
+        "and were converted; `data.offsets: characters` prevents this"
         if named
         else ""
     )
@@ -34,7 +34,7 @@ def test_the_file_as_a_whole_decides():
     # Two fit in UTF-16 units, one in characters: that one is converted with the others and no longer fits.
     found, note = in_characters([at(5), at(5), at(4)], "detect")
     assert [example.answer_starts for example in found] == [(4,), (4,), (3,)]
-    assert "(2 of 3 answers in contexts beyond ASCII are there, in characters 1)" in note
+    assert "(2 of 3 answers in contexts beyond ASCII fit, 1 in characters)" in note
     assert in_characters([at(5), at(4), at(4)], "detect") == ([at(5), at(4), at(4)], "")
 
 

@@ -60,7 +60,7 @@ def test_questions_that_cannot_be_scored_are_counted_named_and_refused_or_left_o
 
 def test_a_question_without_an_answer_is_never_left_out_silently():
     with pytest.raises(
-        StudyError, match=r"^dev\.json: 1 of 2 questions has no answer, first 'q2' \(row 1\); SQuAD v1.1 "
+        StudyError, match=r"^dev\.json: 1 of 2 questions has no answer, first 'q2' \(row 1\); give each "
     ):
         check(ADA, replace(BOB, answers=(), answer_starts=()), misplaced="drop")
 

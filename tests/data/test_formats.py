@@ -119,7 +119,7 @@ def test_a_single_answer_may_have_separate_columns(tmp_path, mark):
         (b'{"id": 1, "items": []}', "is JSON, an object with id, items; expected SQuAD's nesting ("),
         (b'["a"]', "is JSON, a list that begins with 'a'; expected SQuAD's nesting"),
         (b'{"data": [{"a": 1}]}', "is JSON, a list that begins with an object with a; expected SQuAD's nesting"),
-        (b'{"context": ["a"], "question": []}', "the columns context and question are of different length"),
+        (b'{"context": ["a"], "question": []}', "the columns context and question differ in length"),
     ],
 )
 def test_an_unknown_format_is_refused_with_a_description_of_the_file(tmp_path, content, message):
@@ -156,7 +156,7 @@ def test_a_large_file_may_be_compressed_as_much_as_text_can_be(tmp_path, monkeyp
 def test_a_table_that_prints_several_answers_without_commas_is_refused(tmp_path):
     datasets.Dataset.from_list(ROWS).flatten().to_csv(tmp_path / "a.csv")  # [0 11], and 'Zoë' 'Bob' would be one text
     with pytest.raises(
-        StudyError, match=r"\(CSV, flat rows\): rows\[0\]\.answers: has 1 text but 2 answer_start; must be"
+        StudyError, match=r"\(CSV, flat rows\): rows\[0\]\.answers: has 1 text but 2 answer_start; each answer"
     ):
         sources.read_files(tmp_path / "a.csv")
 

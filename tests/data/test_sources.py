@@ -120,7 +120,7 @@ def test_a_study_reads_two_files_and_gathers_their_notes(file):
     splits = sources.load(FileData(source="files", train=train, validation=validation))
     assert [example.id for example in splits.train + splits.validation] == ["q1", "q2"]
     assert [note.split(":")[0] for note in splits.notes] == ["a.json", "data"]
-    assert splits.notes[1].startswith("data: 1 of 1 validation passage also stands on the training side")
+    assert splits.notes[1].startswith("data: 1 of 1 validation passage also occurs on the training side")
 
 
 def test_without_training_questions_a_study_still_reads_the_others(file):
@@ -210,7 +210,7 @@ def test_limits_draw_from_each_split_of_the_hub(hub):
         ({"answers": {"text": ["Ada"], "answer_start": ["0"]}}, "rows[0].answers[0].answer_start: must be a whole"),
         (
             {"answers": {"text": [], "answer_start": []}},
-            "1 of 1 question has no answer, first 'q1' (rows[0]); SQuAD v1.1",
+            "1 of 1 question has no answer, first 'q1' (rows[0]); give each",
         ),
     ],
 )

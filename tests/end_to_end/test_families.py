@@ -147,7 +147,7 @@ def test_rows_that_are_too_long_for_a_network_are_refused_before_it_is_trained(k
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     profile = STUDY["profile"] | {key: {"batch_sizes": [1], "lengths": [16, 65]}}
     study, run = write_study(tmp_path / "study", ["roberta"], profile=profile), tmp_path / "run"
-    refused = rf"^profile\.{key}\.lengths: 65 tokens, but RobertaForQuestionAnswering takes 64; give lengths up to that"
+    refused = rf"^profile\.{key}\.lengths: 65 tokens, but RobertaForQuestionAnswering takes at most 64; give lengths"
     with pytest.raises(StudyError, match=refused):
         run_cells("train", study=str(study), model="roberta", run=str(run))
     assert not (run / "roberta").exists()

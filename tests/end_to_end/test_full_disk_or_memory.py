@@ -24,7 +24,7 @@ from qa_tradeoffs.training import fine_tuning
 from qa_tradeoffs.training.setup import Fitted, Setup
 from qa_tradeoffs.training.trainer import Trainer
 
-SAID = r"{}: cannot be written, the disk \(or its quota\) is full; make room and run the command again"
+SAID = r"{}: cannot be written, since the disk \(or its quota\) is full; make room and run the command again"
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay
         [*in_namespace, f"{mount} && {run} 1000; {run} 2000000; echo code $?; {look}"], capture_output=True, text=True
     )
     assert done.stderr.splitlines() == [
-        f"error: {disk}/result.json: cannot be written, the disk (or its quota) is full; make room and run the "
+        f"error: {disk}/result.json: cannot be written, since the disk (or its quota) is full; make room and run the "
         "command again: finished work is kept"
     ]
     assert done.stdout.splitlines() == [
@@ -161,7 +161,7 @@ def test_on_a_full_disk_a_notebook_ends_in_one_sentence_and_earlier_results_stay
 @pytest.mark.parametrize(
     ("into", "code", "said"),
     [
-        ("> /dev/full", 2, "error: the output: cannot be written, the disk (or its quota) is full; make room\n"),
+        ("> /dev/full", 2, "error: the output: cannot be written, since the disk (or its quota) is full; make room\n"),
         ("| true", 0, ""),  # a reader that closes the pipe
     ],
 )

@@ -278,7 +278,7 @@ def test_windows_of_any_split_are_refused_where_the_network_is_shorter(tokens, r
     with pytest.raises(StudyError) as error:
         trial.check_windows(network, tokenizer, [*QUESTIONS, long], recipe)
     assert sentence(error) == (
-        "training.max_length: windows of 65 tokens, but RobertaForQuestionAnswering takes 64; "
+        "training.max_length: windows of 65 tokens, but RobertaForQuestionAnswering takes at most 64; "
         "give a max_length up to that"
     )
 

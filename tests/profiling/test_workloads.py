@@ -89,7 +89,7 @@ def test_bf16_is_used_on_request(precision, expected, network_of):
 def test_a_length_that_a_network_does_not_take_is_refused_by_its_key(key, value, limit, network_of, study_of):
     study = study_of(profile=PROFILE | {key: value})
     with pytest.raises(
-        StudyError, match=rf"^profile\.{key}\.lengths: {limit + 1} tokens, but BertForQuestionAnswering takes {limit}"
+        StudyError, match=rf"^profile\.{key}\.lengths: {limit + 1} tokens, but BertFor\w+ takes at most {limit}"
     ):
         workloads.subjects(network_of(), study, config.Model(label="tiny", architecture="bert"), seed=0)
 

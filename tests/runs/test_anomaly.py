@@ -59,7 +59,7 @@ def test_a_gpu_is_measured_at_a_larger_point_and_in_the_precisions_it_has(measur
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--points", "8"], "--points: '8' is not batch size x length; give such as 8x384"),
+        (["--points", "8"], "--points: '8' is not batch size x length; give, for example, 8x384"),
         (["--points", "0x8"], "--points: '0x8' is not batch size x length"),
         (["--dropout", "1"], "--dropout: '1' is not a probability"),
         (["--dropout", "high"], "--dropout: 'high' is not a probability"),

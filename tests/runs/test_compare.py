@@ -57,7 +57,7 @@ def test_an_unrelated_commit_makes_no_difference_but_changed_code_does(runs, stu
 def test_one_other_byte_is_named(runs, name):
     (runs[1] / "bert/seed-0" / name).write_bytes(b"0124")
     assert compare.differences(*runs) == [f"bert/seed-0/{name}"]
-    with pytest.raises(StudyError, match=rf"are not the same run: bert/seed-0/{name} differ"):
+    with pytest.raises(StudyError, match=rf"are not equal: bert/seed-0/{name} differ"):
         compare.check(*runs)
 
 

@@ -304,8 +304,8 @@ def test_the_digest_of_a_model_with_init_from_depends_on_that_models_checkpoint(
         ([("models.bert.config.trust_remote_code", True)], "models.bert.config: `trust_remote_code` is not allowed"),
         ([("models.bert.config.eps", float("nan"))], "models.bert.config: `eps` must be one finite number, text, "),
         ([("models.mini.label", "BERT")], "two `models` have the label 'BERT'; charts could not tell them apart"),
-        ([("models.Big Bert", {})], "models.Big Bert: must be at most 41 of a-z 0-9 . _ - and begin with a letter"),
-        ([("models.a\nb", {})], "models.a b: must be at most 41 of a-z 0-9 . _ -"),
+        ([("models.Big Bert", {})], "models.Big Bert: must be at most 41 characters of a-z 0-9 . _ - and begin with"),
+        ([("models.a\nb", {})], "models.a b: must be at most 41 characters of a-z 0-9 . _ -"),
         # data
         ([("data", {"source": "hub", "name": "some/squad"})], "data.revision: is missing"),
         ([("data", {"source": "files"})], "data: names no data; give `train` and `validation`, or one `file`"),

@@ -115,7 +115,7 @@ def read_json(path: Path, missing: str = "no such file") -> Any:
 
 
 def parse_json(content: bytes | str, place: object) -> Any:
-    """As ``read_json``, of content that was read from ``place``."""
+    """``read_json`` for content that has been read already; messages name ``place``."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
@@ -131,7 +131,7 @@ def parse_json(content: bytes | str, place: object) -> Any:
 
 
 def _finite(text: str) -> float:
-    """The number. JSON has no NaN or Infinity, though Python would read them; what overflows a float is refused too."""
+    """The number. ValueError for NaN and Infinity, which JSON does not have, and for numbers that overflow a float."""
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{one_line(text, 20)} is not a finite number")
     return number
@@ -153,14 +153,14 @@ def quoted(value: object) -> str:
 
 _MOST_BYTES = 1_000_000
 _MOST_NODES = 100_000
-_DEEPEST = 100  # parsing takes more time per level the deeper it gets: seconds for a thousand
+_DEEPEST = 100  # parsing time grows faster than the depth: a thousand levels take seconds
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loader that also refuses what YAML would silently misread.
+    """Safe loader with more checks.
 
-    That is: duplicate keys, of which YAML keeps the last; aliases that expand beyond memory; and escaped characters
-    that a file must not contain.
+    It refuses duplicate keys, of which YAML keeps the last, deep nesting, aliases that expand beyond memory, and
+    escaped characters that a file must not contain.
     """
 
     def fetch_flow_collection_start(self, kind: Any) -> None:

@@ -56,7 +56,7 @@ def exit_cleanly(main: Callable[[], int | None]) -> None:
             raise
         _let_go_of_stdout()
         what = error.filename or "the output"
-        print(f"error: {what}: cannot be written, the disk (or its quota) is full; make room", file=sys.stderr)
+        print(f"error: {what}: cannot be written, since the disk (or its quota) is full; make room", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -19,7 +19,7 @@ RUNS, REPORTS = Path("runs"), Path("reports")
 # Why SqueezeBERT is slow: as measured on this machine, and as committed.
 OWN_ANOMALY = ROOT / RUNS / "anomaly.json"
 ANOMALY = ROOT / "benchmarks" / "results" / "anomaly.json"
-# The published sizes in every engine, as committed (make bench ROWS=engines).
+# Times of networks of published size in every engine, as committed (make bench ROWS=engines).
 IN_ENGINES = ROOT / "benchmarks" / "results" / "speed" / "engines.json"
 
 
@@ -97,8 +97,8 @@ def enough_disk_for(target: Path) -> Iterator[None]:
         if getattr(error, "errno", None) not in FULL and not _FULL_DISK.search(str(error)):
             raise
         raise StudyError(
-            f"{getattr(error, 'filename', None) or target}: cannot be written, the disk (or its quota) is full; make "
-            "room and run the command again: finished work is kept"
+            f"{getattr(error, 'filename', None) or target}: cannot be written, since the disk (or its quota) is full; "
+            "make room and run the command again: finished work is kept"
         ) from None
 
 

@@ -69,11 +69,11 @@ def _why(error: BaseException, path: str, done: str) -> str:
     """Why something could not be ``done`` at ``path`` of the Hub, and what to do; to follow the name in a sentence."""
     causes = list(_causes(error))
     for kind, sentence in (
-        (errors.OfflineModeIsEnabled, "is not in the cache {home}, and HF_HUB_OFFLINE forbids fetching it; unset that"),
+        (errors.OfflineModeIsEnabled, "is not in the cache {home}; unset HF_HUB_OFFLINE, which forbids fetching it"),
         (errors.GatedRepoError, "is gated; request access at {page} and log in with `hf auth login`"),
         (errors.RevisionNotFoundError, "does not exist, though {page} does; give a commit hash, branch or tag of it"),
         (errors.RepositoryNotFoundError, "is private or not on the Hub; check the name, or run `hf auth login`"),
-        (errors.HFValidationError, "is not a repository name (owner/name)"),
+        (errors.HFValidationError, "is not a repository name; give owner/name"),
     ):  # fmt: skip
         if any(isinstance(cause, kind) for cause in causes):
             return sentence.format(home=constants.HF_HUB_CACHE, page=f"{constants.ENDPOINT}/{path}")
@@ -104,7 +104,7 @@ def _progress_bar(label: str) -> type[tqdm]:
     class ProgressBar(tqdm):  # type: ignore[misc]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options | {"disable": True})
-            # The one of its bars that counts bytes written, by whatever transport.
+            # Of the library's bars, only 'Reconstructing' counts bytes written, whatever the transport.
             self._counts = str(options.get("desc", "")).startswith("Reconstructing")
 
         def update(self, n: float | None = 1) -> None:

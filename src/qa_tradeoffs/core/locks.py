@@ -29,8 +29,8 @@ def locked(path: Path, what: str, *, patience: float = _SECONDS_TO_END, advice: 
     """Hold the lock ``path`` inside the block; the operating system releases it however this process ends.
 
     Children do not inherit it. If ``what`` is still locked after ``patience`` seconds, raises a StudyError that names
-    the holder and ends in ``advice``; with infinite patience, says that it waits. A file system without locks is
-    tolerated.
+    the holder and ends in ``advice``. With infinite patience it prints that it waits. On a file system without locks,
+    nothing is locked.
     """
     make_folder(path.parent)
     lock = FileLock(path, timeout=0 if patience == math.inf else patience)

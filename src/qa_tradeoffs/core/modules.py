@@ -7,7 +7,7 @@ from types import ModuleType
 
 
 def loader(wing: str) -> Callable[[str], ModuleType]:
-    """What a wing takes for its ``__getattr__``; ``wing`` is its name, as in ``qa_tradeoffs.report``."""
+    """The ``__getattr__`` of a wing; ``wing`` is its name, such as ``qa_tradeoffs.report``."""
 
     def load(name: str) -> ModuleType:
         if name.startswith("__") or find_spec(f"{wing}.{name}") is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 VARIABLE = "QA_TRADEOFFS_PROGRESS"
-LINES = "QA_TRADEOFFS_LINES"  # set where somebody waits at a terminal that is not this process's own
+LINES = "QA_TRADEOFFS_LINES"  # set if the user waits at a terminal that is not this process's
 _SECONDS_BETWEEN_REPORTS = 0.2
 _SECONDS_BETWEEN_DRAWINGS = 0.5
 _SECONDS_BETWEEN_LINES = 60.0
@@ -35,7 +35,7 @@ class Progress:
         self._reported = 0.0
 
     def update(self, done: int, total: int | None = None) -> None:
-        """Report how many steps are done by now; ``total`` where it has grown."""
+        """Report how many steps are done by now; ``total`` if it has changed."""
         self._total = total or self._total
         now = time.monotonic()
         if self._file is None or (now - self._reported < _SECONDS_BETWEEN_REPORTS and done < self._total):
@@ -43,7 +43,7 @@ class Progress:
         self._reported = now
         state = {"label": self._label, "done": done, "total": self._total, "seconds": now - self._began}
         temporary = Path(f"{self._file}.new")
-        with suppress(OSError, ValueError):  # a full disk, or a variable that leads nowhere, must not end the work
+        with suppress(OSError, ValueError):  # neither a full disk nor a wrong path may end the work
             temporary.write_text(json.dumps(state))
             temporary.replace(self._file)
 
@@ -57,8 +57,8 @@ def counter(label: str) -> Callable[[int, int], None]:
 def shown_on_terminal(title: str, file: Path, later: float = math.nan) -> Iterator[None]:
     """While the block runs, show on the terminal what is reported into ``file``, with the time since it began.
 
-    ``later``: seconds expected of what comes after the block; NaN where there is nothing to expect, or to know.
-    Without a terminal on stderr, nothing is printed; but where the variable ``LINES`` is set, a whole line a minute.
+    ``later``: expected seconds of the work after the block; NaN if unknown. Without a terminal on stderr, a line is
+    printed every minute if the variable ``LINES`` is set, otherwise nothing.
     """
     if not sys.stderr.isatty() and not os.environ.get(LINES):
         yield
@@ -74,7 +74,7 @@ def shown_on_terminal(title: str, file: Path, later: float = math.nan) -> Iterat
 
 
 def _show(title: str, file: Path, finished: threading.Event, later: float = math.nan) -> None:
-    """Redraw one line of the terminal, or print lines where there is none, until ``finished``."""
+    """Redraw one line of the terminal, or print lines if there is none, until ``finished``."""
     began, terminal, columns, wait = time.monotonic(), sys.stderr.isatty(), None, 0.0
     draw = tqdm.status_printer(sys.stderr) if terminal else lambda text: print(text, file=sys.stderr, flush=True)
     while not finished.wait(wait):

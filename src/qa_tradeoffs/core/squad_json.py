@@ -33,7 +33,7 @@ def _as_pairs(answers: Any) -> Any:
         return [columns]
     texts, starts = (column if isinstance(column, list) else [column] for column in columns.values())
     if len(texts) != len(starts):
-        raise ValueError(f"has {len(texts)} text but {len(starts)} answer_start; must be pairs")
+        raise ValueError(f"has {len(texts)} text but {len(starts)} answer_start; each answer needs both")
     return [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
 
 
@@ -62,7 +62,7 @@ class File(Part, Generic[Paragraph]):
 
     @classmethod
     def read(cls, path: Path) -> Iterator[tuple[str, str, Paragraph]]:
-        """Each paragraph in order: its place, its article's title or number, itself. StudyError names file and key.
+        """(place, title or number of the article, paragraph) of each paragraph in order. StudyError names file and key.
 
         A place reads like 'dev.json: data[0].paragraphs[2]'.
         """
@@ -70,7 +70,7 @@ class File(Part, Generic[Paragraph]):
 
     @classmethod
     def walk(cls, content: Any, place: object, of: str = "") -> Iterator[tuple[str, str, Paragraph]]:
-        """As ``read``, of a file's content; ``of`` is appended to the numbers of articles without a title."""
+        """``read`` for a file's content; ``of`` is appended to the numbers of articles without a title."""
         content = {"data": content} if isinstance(content, list) else content
         for i, article in enumerate(validated(cls, content, place).data):
             for j, paragraph in enumerate(article.paragraphs):

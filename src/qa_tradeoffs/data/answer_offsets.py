@@ -27,7 +27,7 @@ def in_characters(examples: Sequence[Example], unit: Offsets) -> tuple[list[Exam
     if best != "characters":
         return [_converted(example, best) for example in examples], (
             f"answer offsets are counted in {_NAMES[best]} ({fits[best]} of {answers} answers in contexts beyond ASCII "
-            f"are there, in characters {fits['characters']}) and were converted; `data.offsets: characters` avoids it"
+            f"fit, {fits['characters']} in characters) and were converted; `data.offsets: characters` prevents this"
         )
     for other in _UNITS[1:]:
         if fits[other] == fits["characters"] > 0 and (
@@ -36,7 +36,7 @@ def in_characters(examples: Sequence[Example], unit: Offsets) -> tuple[list[Exam
             return list(examples), (
                 f"answer offsets fit characters and {_NAMES[other]} equally well ({fits[other]} of {answers} in "
                 f"contexts beyond ASCII), but at different places, first '{unlike[0]}': they are read as characters; "
-                f"`data.offsets: {other}` reads them otherwise"
+                f"set `data.offsets: {other}` if that is wrong"
             )
     return list(examples), ""
 

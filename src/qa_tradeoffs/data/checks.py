@@ -35,8 +35,8 @@ def checked(
 
     Without ``v2`` every question needs an answer; with it, answers of a question that is marked impossible are ignored.
     ``misplaced='repair'`` moves an answer that is not at its ``answer_start`` to the nearest occurrence of its text,
-    and refuses answers that do not occur, blank questions and empty contexts. 'drop' leaves all of these out and
-    'refuse' refuses them. Raises StudyError with their number and the first.
+    and refuses answers that do not occur, blank questions and empty contexts. 'drop' leaves out questions with any of
+    these faults, 'refuse' refuses them. Raises StudyError with their number and the first three.
     """
     examples: list[Example] = []
     faulty: dict[str, list[Row]] = {}
@@ -61,7 +61,7 @@ def checked(
     done = "each was moved to the nearest occurrence of its text" if misplaced == "repair" else "left out"
     notes = [f"{_said(having, len(rows), fault, source)}; {done}" for fault, having in faulty.items()]
     if contradicting:
-        taken = "treated as without an answer" if v2 else "treated as answerable, since the study has no `v2: true`"
+        taken = "treated as unanswerable" if v2 else "treated as answerable, since the study has no `v2: true`"
         notes.append(f"{_said(contradicting, len(rows), 'an answer but `is_impossible: true`', source)}; {taken}")
     return examples, tuple(notes)
 
@@ -87,7 +87,7 @@ def _fault(example: Example, starts: Sequence[int], v2: bool) -> str:
 def _said(having: Sequence[Row], of: int, fault: str, source: str, *, quoting: bool = False) -> str:
     """How many questions have a fault, the first three, and the place of the first.
 
-    Also its answer if ``quoting``: not in a note, which may be published.
+    ``quoting`` adds the first one's answer: only in errors, since notes may be published.
     """
     place, example, _ = having[0]
     inside = place.removeprefix(source).lstrip(": ")
@@ -100,7 +100,7 @@ def _said(having: Sequence[Row], of: int, fault: str, source: str, *, quoting: b
 
 def _advice(fault: str) -> str:
     if fault == _NONE:
-        return "SQuAD v1.1 needs one, v2.0 needs `v2: true`"
+        return "give each question an answer, or set data.v2 to true"
     other = "repair or drop" if fault == _MISPLACED else "drop"
     return f"correct them, or set data.misplaced_answers to {other}"
 

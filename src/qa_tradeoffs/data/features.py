@@ -107,8 +107,8 @@ def build(
     if room[tightest] <= stride:
         raise StudyError(
             f"max_length {max_length} leaves room for {room[tightest]} context tokens beside question "
-            f"{examples[tightest].id}, and windows overlap by stride = {stride} of them: max_length must be at "
-            f"least {max_length - room[tightest] + stride + 1}, or stride or max_question_tokens smaller"
+            f"{examples[tightest].id}, but windows overlap by stride = {stride} tokens; give a max_length of at least "
+            f"{max_length - room[tightest] + stride + 1}, or a smaller stride or max_question_tokens"
         )
     example, first, length = _cut(np.diff(of_context)[row], room, room - stride)
     # A window consists of five ranges of these tokens: special, question, special, context, special.

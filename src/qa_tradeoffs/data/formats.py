@@ -75,7 +75,7 @@ def recognised(content: Any, form: str, place: object) -> Contents:
         case {"context": list() as contexts, "question": list()}:
             columns = {key: column for key, column in content.items() if isinstance(column, list)}
             if uneven := [key for key, column in columns.items() if len(column) != len(contexts)]:
-                raise StudyError(f"{place}: the columns context and {uneven[0]} are of different length")
+                raise StudyError(f"{place}: the columns context and {uneven[0]} differ in length; make them equal")
             rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             return Contents(f"{form}, columns", rows=rows)
         case [{"data": list()}, *_] if all(

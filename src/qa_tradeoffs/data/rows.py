@@ -17,7 +17,7 @@ from qa_tradeoffs.data.checks import Row
 from qa_tradeoffs.data.example import Example
 from qa_tradeoffs.data.formats import Contents
 
-MADE = "made-"  # prefix of ids derived from content: equal ones are not duplicates
+MADE = "made-"  # prefix of ids derived from content, which may occur in both splits
 
 
 def _whole(number: Any) -> Any:

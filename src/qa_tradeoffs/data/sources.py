@@ -72,7 +72,7 @@ def summary(splits: Splits) -> dict[str, str]:
 def read_files(*named: Path, **rules: Any) -> Read:
     """The examples in files or folders, and notes on repairs.
 
-    ``rules`` are those of checks.checked, and ``offsets`` as in a study file. Raises StudyError.
+    ``rules``: ``v2`` and ``misplaced`` as in ``checks.checked``, ``offsets`` as in a study file. Raises StudyError.
     """
     paths = folders.files(named)
     contents = [formats.read(path) for path in paths]

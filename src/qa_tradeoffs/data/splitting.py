@@ -14,7 +14,7 @@ from qa_tradeoffs.data.example import Example
 
 
 def by_article(examples: Sequence[Example], validation_share: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """(train, validation), with each article on one side together with all articles that share a context with it."""
+    """(train, validation): each article is on one side, with all articles that share a context. Raises StudyError."""
     groups = _articles(examples)
     names = list(dict.fromkeys(groups))
     if len(names) < 2:
@@ -33,16 +33,16 @@ def on_both_sides(train: Sequence[Example], validation: Sequence[Example]) -> st
     shared = [example for context, example in scored.items() if context in trained]
     if not shared:
         return ""
-    stand = "stands" if len(shared) == 1 else "stand"
+    occur = "occurs" if len(shared) == 1 else "occur"
     named = ", ".join(f"'{one_line(example.context, 40)}' ({one_line(example.title, 40)})" for example in shared[:3])
     return (
-        f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {stand} on the training side, "
-        f"first {named}; scores on these are not on unseen text"
+        f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {occur} on the training side, "
+        f"first {named}; scores on these say nothing about unseen text"
     )
 
 
 def for_threshold(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """``hold_out`` for ``data.threshold_questions``, which must include questions with and without an answer."""
+    """``hold_out`` for ``data.threshold_questions``, some with and some without an answer. Raises StudyError."""
     rest, held_out = hold_out(train, n, "data.threshold_questions", seed)
     if len({bool(example.answers) for example in held_out}) < 2:
         raise StudyError(
@@ -53,10 +53,10 @@ def for_threshold(train: Sequence[Example], n: int, seed: int = 0) -> tuple[list
 
 
 def hold_out(train: Sequence[Example], n: int, key: str, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """(train, held out) with ``n`` questions held out, or up to one article more; ``key`` is the one that asks for it.
+    """(train, held out) with ``n`` questions held out, or up to one article more; ``key``: the study's key for ``n``.
 
-    Whole articles are held out because the validation articles are not trained on either: the held-out questions then
-    resemble those that the choice will be used for.
+    Whole articles are held out, so that held-out questions are about unseen articles, as validation questions are.
+    Raises StudyError if none would remain for training.
     """
     groups = _articles(train)
     sizes = Counter(groups)

@@ -20,7 +20,7 @@ _BLANKS = [code for code in range(0x3001) if chr(code).isspace()]  # Unicode has
 def corrected(
     offsets: Int32, splits: Int64, texts: Sequence[str], surface: Callable[[NDArray[np.intp]], list[str]]
 ) -> Int32:
-    """The offsets (n, 2) of the tokens of ``texts``, concatenated; ``splits`` says where each text begins.
+    """The offsets (n, 2) of the tokens of all ``texts``, corrected; ``splits`` says where each text's tokens begin.
 
     - Within a text, neither starts nor ends decrease from one token to the next.
     - A token has no spaces at its ends, unless it consists of spaces only.
@@ -57,7 +57,7 @@ def _without_blanks(start: Int64, end: Int64, blank: Bools) -> tuple[Int64, Int6
 def _from_late(
     start: Int64, end: Int64, base: Int64, blank: Bools, text: str, surface: Callable[[NDArray[np.intp]], list[str]]
 ) -> Int64:
-    """The starts, moved back over characters of no other token if the token then equals its surface."""
+    """The starts, moved back over characters that are in no token, if the token then equals its surface."""
     before = np.maximum(base, np.concatenate([[0], end[:-1]]))  # where the previous token of the same text ended
     last_blank = np.maximum.accumulate(np.where(blank, np.arange(len(blank)), -1))
     word = np.maximum(before, np.concatenate([[-1], last_blank])[start] + 1)  # the gap's part after its last blank

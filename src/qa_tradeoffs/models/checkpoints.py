@@ -32,7 +32,7 @@ _MOST_LAYERS = 1000  # building more would take forever before the weights could
 def locate(spec: Model) -> Path | None:
     """The folder of the model's checkpoint, fetched from the Hub if needed; None for an ``architecture``.
 
-    Weights that exist as pickles only are converted now, before anything else is done for the model.
+    Weights that exist as pickles only are converted now, before anything else is done. Raises StudyError.
     """
     if spec.architecture is not None:
         return None
@@ -183,7 +183,7 @@ def check_layers(settings: Mapping[str, Any], where: str) -> None:
 
 @quiet()
 def save(network: Any, tokenizer: Any, folder: Path) -> None:
-    """Write weights, config and tokenizer; the folder's old content goes once all is written. Raises StudyError."""
+    """Write weights, config and tokenizer; the old content is removed once all is written. Raises StudyError."""
     unfinished, replaced = (folder.with_name(f".{folder.name}.{state}") for state in ("unfinished", "replaced"))
     for left_over in (unfinished, replaced):
         shutil.rmtree(left_over, ignore_errors=True)

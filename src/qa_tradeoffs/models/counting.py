@@ -19,14 +19,14 @@ class UncountedError(Exception):
 def flops(network: Any, batch_size: int, length: int, *, backward: bool = True) -> tuple[int, int]:
     """FLOP of the matrix products of a forward pass of (batch_size, length) tokens, and of its backward pass.
 
-    ``backward``: False skips the second, returned as 0, to save time.
+    ``backward``: False skips the backward pass, to save time, and returns 0 for it.
 
     Attention is counted as its matrix products, since fused attention is decomposed on 'meta'. torch's counter ignores
     the groups in a grouped convolution's backward pass: SqueezeBERT is counted as matrix products, and for other
     networks the backward pass is taken as twice the forward pass, which holds for every product. Raises UncountedError
     for a network that depends on values, which 'meta' does not have (Longformer).
     """
-    # As when being compiled, no network then checks whether its mask hides anything.
+    # In this mode, as under torch.compile, no network checks whether its mask hides anything.
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device("meta"):
             counted = networks.from_config(copy.deepcopy(network.config)).eval().requires_grad_(backward)

@@ -57,7 +57,7 @@ def enough_memory(otherwise: str) -> Iterator[None]:
 
 def use_all_cores() -> None:
     """Use one thread per core available to this process, unless OMP_NUM_THREADS says otherwise."""
-    if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):  # macOS has no such thing
+    if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):  # macOS lacks it
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch.nn import Module
 
-# Special tokens of vocabularies learnt here (tokenizers.train_wordpiece), under the keys of transformers' configs. The
-# ids in a family's defaults would be words here; a pad_token_id, for example, decides the position of a token.
+# Special tokens of vocabularies learnt here (tokenizers.train_wordpiece), under the keys of transformers' configs. In
+# these vocabularies, ids in a family's defaults are words. RoBERTa, for example, counts positions from pad_token_id.
 _PAD, _CLS, _SEP = 0, 2, 3
 _TOKENS = {
     "pad_token_id": _PAD, "bos_token_id": _CLS, "cls_token_id": _CLS, "eos_token_id": _SEP, "sep_token_id": _SEP,
@@ -26,7 +26,7 @@ def keys(defaults: dict[str, Any], of_every: Any) -> set[str]:
 
 
 def settle(config: Any) -> Any:
-    """Turn any config into that of a question-answering network; returns ``config``, modified.
+    """Turn any config into one of a question-answering network; returns ``config``, modified.
 
     Two outputs per token, for start and end. BigBird gets full attention: its sparse attention switches to full for
     good at the first row that is too short, so that answers would depend on the order of batches.

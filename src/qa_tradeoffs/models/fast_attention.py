@@ -18,7 +18,7 @@ from qa_tradeoffs.models.fast_dropout import drawn, overridden
 
 @contextmanager
 def fast_attention(enabled: bool = True) -> Iterator[None]:
-    """Within the block, compute attention that torch does not fuse on a CPU here; other devices are unaffected.
+    """Within the block, attention that torch does not fuse on a CPU is computed here; other devices are unaffected.
 
     For the same seed it drops other weights than torch, with the same probability.
     """

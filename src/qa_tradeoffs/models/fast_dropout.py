@@ -2,7 +2,7 @@
 
 torch draws them value by value on one core, which can take more than a quarter of a training step. Inside
 ``fast_masks`` 16 random bits decide each value: numpy's SFC64 makes 64 at a time, and the comparison is vectorised.
-It applies to every model, because all of torch's dropouts, including fused attention's, draw by ``bernoulli_``.
+It applies to every model, because all of torch's dropouts, including fused attention's, draw with ``bernoulli_``.
 """
 
 import math

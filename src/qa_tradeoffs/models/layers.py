@@ -7,7 +7,7 @@ from torch.nn import Parameter
 
 from qa_tradeoffs.models import families
 
-# The first number in a parameter's name is that of its layer: bert.encoder.layer.3.attention...
+# The first number in a parameter's name is its layer's: bert.encoder.layer.3.attention...
 _LAYER = re.compile(r"^(.*?\.\d+)\.")
 
 

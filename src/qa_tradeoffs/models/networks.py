@@ -19,7 +19,7 @@ PUBLISHED = ("bert", "distilbert", "squeezebert")
 def load_network(spec: Model, folder: Path | None, vocabulary_size: int, seed: int) -> Any:
     """The network in fp32 on the CPU; weights that no checkpoint provides are drawn with ``seed``.
 
-    ``folder``: of the checkpoint that it starts from, entirely or, with ``init_from``, from some of its layers.
+    ``folder``: of the checkpoint that it starts from; with ``init_from``, from some of its layers. Raises StudyError.
     """
     torch.manual_seed(seed)
     if spec.init_from and folder is not None:
@@ -68,7 +68,7 @@ def from_config(config: Any, grouped_matmul: bool = False) -> Any:
 
 
 def attention(network: Any) -> str:
-    """The attention in use: 'sdpa' is fused, 'eager' is not; SqueezeBERT as published has only the latter."""
+    """The attention in use: 'sdpa' is fused, 'eager' is not; SqueezeBERT as published has only 'eager'."""
     return "sdpa" if squeezebert.is_matmul(network) else str(network.config._attn_implementation)
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from qa_tradeoffs.models import inputs
 from qa_tradeoffs.models.fast_dropout import overridden
 
-# Tokens of the windows on which a network is tried. The second is as long as the network allows, up to this: beyond the
-# reach of local attention, and together they exceed its positions.
+# Tokens of the two windows on which a network is tried. The second is as long as the network allows, up to this. So it
+# exceeds the reach of local attention, and both together exceed the network's positions.
 _TRIED = 5, 512
 _TOKENS = 97  # different tokens in them
 _TOLERANCE = 1e-4  # in standard deviations of the logits, for rounding; a wrong position changes them by far more

@@ -42,7 +42,7 @@ def chosen(requested: str, device: torch.device, network: Any = None) -> str:
 
 
 def computes_in_bf16(network: Any) -> bool:
-    """Whether the network's code runs in mixed precision: some, such as DeBERTa's, mix formats in a product."""
+    """Whether the network's code runs in mixed precision; some, such as DeBERTa's, fails on mixed products."""
     if network not in _in_bf16:
         _in_bf16[network] = _runs(network)
     return _in_bf16[network]

@@ -31,7 +31,7 @@ class Rows:
     def check(self, tokens: int, what: str, advice: str) -> None:
         """Refuse rows of this many ``tokens``, which ``what`` asks for, if the network supports fewer."""
         if self.longest is not None and tokens > self.longest:
-            raise StudyError(f"{what} {tokens} tokens, but {self.network} takes {self.longest}; {advice}")
+            raise StudyError(f"{what} {tokens} tokens, but {self.network} takes at most {self.longest}; {advice}")
 
     def check_windows(self, tokens: int) -> None:
         """Refuse windows of this many tokens if the network supports fewer."""

@@ -58,7 +58,7 @@ def configure(spec: Model, source: Any) -> Any:
 
 
 def fill(network: Any, source: Any, spec: Model) -> None:
-    """Copy the chosen layers and everything outside the layers except the head from ``source`` into the network."""
+    """Copy the chosen layers, and all but layers and head, from ``source`` to ``network``. Raises StudyError."""
     assert spec.init_from is not None
     chosen, kinds = spec.init_from.layers, (source.config.model_type, network.config.model_type)
     if [layers.levels(one)[1] for one in (source, network)] != [source.config.num_hidden_layers, len(chosen)]:

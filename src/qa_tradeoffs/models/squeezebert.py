@@ -22,7 +22,7 @@ from qa_tradeoffs.core.errors import StudyError
 
 
 def convert(network: Module, classes: Mapping[type[Module], type[Module]]) -> Module:
-    """Replace each module whose class is a key of ``classes`` by one of the class that the key maps to.
+    """Replace each module whose class is a key of ``classes`` by a module of the class that the key maps to.
 
     The new module has the parameters, buffers, submodules and settings of the old one: the classes may differ in how
     they compute, not in what they contain. Returns ``network``, or its replacement if it is itself replaced.

@@ -25,7 +25,7 @@ _CAPITALISED = re.compile(rb"^(##)?[A-Z][a-z]+\r?$", re.MULTILINE)
 
 @quiet()
 def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any:
-    """The checkpoint's fast tokenizer; for an ``architecture``, one whose vocabulary is learnt from the texts."""
+    """The checkpoint's tokenizer; for an ``architecture``, one with a vocabulary of the texts. Raises StudyError."""
     if folder is None:
         return train_wordpiece(training_texts, networks.configure(spec).vocab_size)
     checkpoints.check(folder)
@@ -42,7 +42,7 @@ def load(spec: Model, folder: Path | None, training_texts: Iterable[str]) -> Any
     features.check_pair(tokenizer)
     if tokenizer.pad_token_id is None:
         raise StudyError(f"{folder}: its tokenizer has no padding token; its settings must name a pad_token")
-    # Without one, transformers makes a vocabulary of five special tokens, in which every word is unknown.
+    # If the file is missing, transformers makes a vocabulary of five special tokens, in which every word is unknown.
     names = ["tokenizer.json", *(name for key, name in tokenizer.vocab_files_names.items() if key == "vocab_file")]
     if not any(is_file(folder / name) for name in names):
         kind = type(tokenizer).__name__
@@ -100,7 +100,7 @@ def train_wordpiece(texts: Iterable[str], vocabulary_size: int) -> Any:
 
 
 def _characters(core: Any, texts: set[str]) -> tuple[list[str], list[str]]:
-    """The most frequent characters, at most a thousand, and those that occur inside a word again as ##c."""
+    """The most frequent characters, at most a thousand, and, as ##c, those of them that occur inside a word."""
     words = [
         word for text in texts for word, _ in core.pre_tokenizer.pre_tokenize_str(core.normalizer.normalize_str(text))
     ]

@@ -46,7 +46,7 @@ def try_out(network: Any, tokenizer: Any, where: str, precision: str = "fp32") -
     finally:
         network.train(before)
     if shapes != {tuple(batch["input_ids"].shape)}:
-        raise StudyError(f"{where}: its {type(network).__name__} gives no start and end for every token of a row")
+        raise StudyError(f"{where}: its {type(network).__name__} does not give two logits for each token of a row")
 
 
 def check_windows(network: Any, tokenizer: Any, examples: Sequence[Example], recipe: Training) -> None:

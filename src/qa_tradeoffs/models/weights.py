@@ -42,7 +42,7 @@ class Conversion(Strict):
 
 
 def are_safetensors(folder: Path) -> bool:
-    """Whether the folder has safetensors, which are then used and all other weights ignored."""
+    """Whether the folder has safetensors; if so, all other weights are ignored."""
     return any(folder.glob("*.safetensors"))
 
 

@@ -63,10 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Time SqueezeBERT's variants and BERT, at full size, in turn.")
-    point = _form("--points", "[1-9][0-9]*x[1-9][0-9]*", "batch size x length; give such as 8x384")
+    point = _form("--points", "[1-9][0-9]*x[1-9][0-9]*", "batch size x length; give, for example, 8x384")
     parser.add_argument("--points", nargs="+", type=point, help="batch size x length (8x128 8x384; on CUDA 16x384)")
     dropout = _form("--dropout", r"0|0?\.[0-9]+", "a probability; give numbers from 0 to below 1")
-    parser.add_argument("--dropout", nargs="+", type=dropout, default=["0", "0.1"])
+    parser.add_argument("--dropout", nargs="+", type=dropout, default=["0", "0.1"], help="probabilities (0 0.1)")
     rounds = _form("--rounds", "[2-9]|[1-9][0-9]+", "a whole number above 1; give 2 or more")
     parser.add_argument("--rounds", type=rounds, help="timed calls of each variant (5; on CUDA 20)")
     parser.add_argument("--precision", nargs="+", help="fp32, bf16, tf32 (fp32; on CUDA fp32 and bf16)")

@@ -14,7 +14,7 @@ _OF_GIT = {"git_commit": None, "git_dirty": None}
 def check(one: Path, other: Path) -> None:
     """Print that the runs are equal. Raises StudyError naming what differs."""
     if differing := differences(one, other):
-        raise StudyError(f"{one} and {other} are not the same run: {', '.join(differing)} differ")
+        raise StudyError(f"{one} and {other} are not equal: {', '.join(differing)} differ")
     print(f"the same except for times: {one} and {other}")
 
 

@@ -48,7 +48,7 @@ class Comparing:
 
     @cached_property
     def setting(self) -> Setting:
-        """In the recipe's precision; random inputs use seed 0, so that they are the same for every training seed."""
+        """How they are timed: in the recipe's precision, on random inputs that are the same for every training seed."""
         return workloads.setting(self.study, self.device, 0)
 
     @cached_property
@@ -62,7 +62,7 @@ class Comparing:
             return {slug: self._model(job, Path(folder)) for slug, job in self.stages.items()}
 
     def _model(self, job: stage.Stage, folder: Path) -> works.Model:
-        """``folder``: for engine files of this comparison only; two models may share a full-size one."""
+        """One model. ``folder``: for this comparison's engine files; models may share a full-size network's."""
         network = checkpoints.load(job.trained_folder, grouped_matmul=job.model.grouped_matmul)
         large = folder / f"full-size-{network.config.model_type}"
         folders = {works.STUDY: evaluated_files(job) or folder / job.slug, works.FULL_SIZE: large}
@@ -73,7 +73,7 @@ class Comparing:
     ) -> results.Comparison:
         """The measurements as the result file's content, with the records of ``engines``.
 
-        ``beside`` are files that were written with it.
+        ``beside``: files written with it.
         """
         provenance = results.OfStudy(
             study=self.study_file.name,

@@ -1,4 +1,4 @@
-"""Notebook 2 for a study's other engines: each answers torch's questions and is scored."""
+"""Notebook 2 for the engines other than torch: each answers the same questions as torch and is scored."""
 
 import shutil
 from collections.abc import Mapping

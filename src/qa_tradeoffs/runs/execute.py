@@ -1,4 +1,4 @@
-"""Execute one notebook headless, as make does, with parameters checked first and no partial output under its name.
+"""Execute one notebook headless, as make does; parameters are checked first, and a partial output has another name.
 
 python -m qa_tradeoffs.runs.execute train OUT.ipynb -p study '"studies/demo.yaml"' -p model '"bert"' -p seed 0
 """
@@ -140,7 +140,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Execute the notebook of one stage headless.")
     parser.add_argument("stage", choices=list(inputs.NOTEBOOKS))
     parser.add_argument("output", type=Path, help="the executed notebook")
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
+    parser.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
+        help="a parameter of the notebook, as YAML; repeat it for each",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     parameters = {name: _value(name, text) for name, text in options.parameters}
     _check_parameters(inputs.NOTEBOOKS[options.stage], parameters)

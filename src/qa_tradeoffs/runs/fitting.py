@@ -1,4 +1,4 @@
-"""What notebook 1 trains by: the recipe of its model, on the windows of the training questions."""
+"""The setup of notebook 1: its model's recipe and the windows of the training questions."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from qa_tradeoffs.training.setup import Setup
 def setup(job: Stage, windows: Windows, held_out: Sequence[Example], taught: Taught, processes: int = 0) -> Setup:
     """The training of ``job``'s model on these windows; ``processes`` share every update, 0: as the study says.
 
-    ``held_out``: questions of which no update is made, to stop early by.
+    ``held_out``: questions for early stopping, not trained on.
     """
     assert job.seed is not None
     return Setup(

@@ -313,7 +313,7 @@ def _fetched(spec: config.Model) -> bool:
 
 
 def _pickles(spec: config.Model) -> dict[Path, int]:
-    """The local pickles of its weights with their sizes in bytes, which are also those of their conversions."""
+    """The local pickles of its weights with their sizes in bytes; their conversions have the same sizes."""
     folder = spec.path or (_cached(spec, "config.json") if spec.hub else None)
     return {path: path.stat().st_size for path in pickles(folder)} if folder else {}
 

@@ -19,7 +19,7 @@ MEASURED = ("train", "evaluate", "profile", "compare")  # these stages write res
 
 @dataclass(frozen=True)
 class Step(ABC):
-    """What make runs. ``targets``: the files it writes, the executed notebook last; ``after``: what it waits for."""
+    """What make runs. ``targets``: the files it writes, the executed notebook last; ``after``: steps it waits for."""
 
     name: str
     targets: tuple[Path, ...]
@@ -29,7 +29,7 @@ class Step(ABC):
 
     @property
     def notebook(self) -> Path:
-        """The executed notebook; of the report, its first page."""
+        """The executed notebook; for the report, its first page."""
         return self.targets[-1]
 
     @property
@@ -69,11 +69,11 @@ class Stage(Step):
 
     @property
     def record(self) -> Path:
-        """The file among the results that says from which inputs it was made; the report lies elsewhere."""
+        """The file that records its inputs; the report's is in the run's folder, though the report lies elsewhere."""
         return self.selection.run.folder / ".report.inputs.json" if self.name == "report" else super().record
 
     def changes(self) -> list[str]:
-        """Names of the inputs that are others than those its result was made from."""
+        """Names of the inputs that have changed; of a comparison of more models, only the selected count."""
         before, now = inputs.recorded(self.record), self.inputs()
         if self.name == "compare" and set(self.selection.models) <= set(before.get("models", ())):
             before = before | {key: _of_these(before.get(key), now[key]) for key in _BY_MODEL}
@@ -105,7 +105,7 @@ class Excursion(Step):
         return _shown(self.name, EXCURSIONS[self.name])
 
 
-# What each of them reads.
+# The files that each excursion reads.
 EXCURSIONS: dict[str, tuple[Path, ...]] = {
     "audit": (_PUBLISHED,),
     "anomaly": (_PUBLISHED, ANOMALY, OWN_ANOMALY, IN_ENGINES),
@@ -157,7 +157,7 @@ def _teachers_first(chosen: Selection) -> list[str]:
 
 
 def _of_comparison(chosen: Selection, trainings: Sequence[Path]) -> dict[str, Any]:
-    """Inputs of the comparison: those of its result file, the device, and the weights that it loads."""
+    """Inputs of the comparison: the inputs of its result file, the device, and the weights that it loads."""
     weights = {str(path.relative_to(chosen.run.folder)): inputs.recorded(path).get("beside") for path in trainings}
     return inputs.of_comparison(chosen.study, chosen.models, chosen.seeds[0]) | {
         "device": chosen.device,
@@ -177,7 +177,7 @@ def _of_analysis(chosen: Selection, results: Sequence[Path]) -> dict[str, Any]:
 
 
 def _shown(name: str, tables: Sequence[Path]) -> dict[str, Any]:
-    """Inputs of a notebook that is read as pages: the files beside the results, the code, and the words."""
+    """Inputs of a notebook whose pages show results: the tables it reads, its code and its prose."""
     return {
         "tables": _digests([*tables, _MARKUP], ROOT),
         "code": inputs.code(name),

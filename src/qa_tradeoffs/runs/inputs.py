@@ -33,7 +33,7 @@ NOTEBOOKS: dict[str, Path] = {
     "audit": ROOT / "notebooks" / "audit.ipynb",
     "anomaly": ROOT / "notebooks" / "anomaly.ipynb",
 }
-_READ = ("analysis", "audit", "anomaly")  # as pages of the report: what shows their figures is part of them
+_READ = ("analysis", "audit", "anomaly")  # these display results: `report` is a part of their code
 SOURCE = ROOT / "src" / "qa_tradeoffs"
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
 _OF_ENGINES = ("onnx", "onnxruntime", "onnxscript")  # used only if a study names engines other than torch
@@ -117,7 +117,7 @@ def _engine_versions(study: config.Study) -> dict[str, Any]:
 
 @cache
 def code(stage: str) -> str:
-    """SHA-256 of a notebook's code and of the modules that it imports; of ``report`` only where pages are made."""
+    """SHA-256 of a notebook's code and of the modules that it imports; of the wing ``report`` only for ``_READ``."""
     cells = code_cells(NOTEBOOKS[stage])
     modules = closure(_imported("\n".join(cells)), without=() if stage in _READ else (_DISPLAY,))
     return config.digest([cells, [[str(path.relative_to(SOURCE)), _plain_sha256(path)] for path in modules]])
@@ -163,7 +163,7 @@ def _imported(source: str) -> list[Path]:
         if (node.module or "").split(".")[0] == SOURCE.name:
             at = SOURCE.joinpath(*(node.module or "").split(".")[1:])
             found += [at.with_suffix(".py"), *(at / f"{alias.name}.py" for alias in node.names)]
-    # Of a wing that is imported whole, `from qa_tradeoffs import report`, the modules that are named.
+    # If a wing is imported whole, `from qa_tradeoffs import report`, only the modules that the code names.
     wings = {alias.name for node in imports if node.module == SOURCE.name for alias in node.names}
     found += [
         SOURCE / node.value.id / f"{node.attr}.py"

@@ -24,7 +24,7 @@ from qa_tradeoffs.runs import compare, graph, outlook, rules
 from qa_tradeoffs.runs.paths import RunPaths, relative
 from qa_tradeoffs.runs.selection import Selection, selected
 
-_SECONDS_TO_NOTICE = 2.0  # for processes of a make that has just ended
+_SECONDS_TO_NOTICE = 2.0  # in which a make that has just ended releases its lock
 
 
 def main(arguments: list[str] | None = None) -> int:

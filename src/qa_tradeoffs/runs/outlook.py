@@ -1,4 +1,4 @@
-"""Which notebooks a make still has to execute, and how long they are expected to take: for the line on its terminal."""
+"""The notebooks that a make still has to execute, and their expected times, for the progress line on its terminal."""
 
 import json
 import math
@@ -22,7 +22,7 @@ _OF_TARGETS = {
 
 
 def write_expected(run: RunPaths, seconds: Mapping[Path, float]) -> None:
-    """Keep how long each notebook is expected to take, as the forecast has it."""
+    """Save the forecast ``seconds`` of each notebook, for ``of``."""
     write_text(_file(run), json.dumps({str(relative(path)): value for path, value in seconds.items()}))
 
 
@@ -35,9 +35,9 @@ def announced(run: RunPaths, stages: Sequence[Step], goals: Sequence[str]) -> di
 
 
 def of(notebook: Path) -> tuple[str, float]:
-    """'3/11 ', the place of this notebook among those of its make, and the seconds expected of those after it.
+    """'3/11 ' for the third of the 11 notebooks of its make, and the expected seconds of those after it.
 
-    '' where no make has announced it, and NaN where what to expect is not known.
+    '' if no make has announced it; NaN if a time is unknown.
     """
     plan = json.loads(os.environ.get(VARIABLE, "{}"))
     names, name = plan.get("notebooks", []), str(relative(notebook.absolute()))

@@ -15,7 +15,7 @@ runs/<study>/                                   results of one study
     comparison.json, calls.parquet              all models side by side, and the time of each call
     .../1-train.ipynb, 2-evaluate.ipynb, ...    executed notebooks, beside their results
     audit.ipynb, anomaly.ipynb                  executed notebooks on figures that belong to no study
-    .../.1-train.inputs.json, ...               the inputs of each
+    .../.1-train.inputs.json, ...               the inputs of each notebook
 runs/.converted/                                safetensors made from pickles of all studies, by SHA-256
 reports/<study>/index.html                      the report, with a page beside it for every further question
 """
@@ -42,7 +42,7 @@ class RunPaths:
         return cls(ROOT / (run or RUNS / study_name(study_file)))
 
     def claim(self, study_file: Path) -> None:
-        """Record that the folder has this study's results. Raises StudyError if it has those of another file."""
+        """Record that the folder has this study's results. Raises StudyError if it has another study file's."""
         mine, note = str(relative(study_file.resolve())), self.folder / ".study"
         owner = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
         if owner not in ("", mine) and (ROOT / owner).is_file():
@@ -111,7 +111,7 @@ def _of(engine: str) -> str:
 
 
 def study_name(study_file: Path) -> str:
-    """'demo' for studies/demo.yaml; 'exp1-study' for exp1/study.yaml, to distinguish it from exp2/study.yaml."""
+    """'demo' for studies/demo.yaml; 'exp1-study' for exp1/study.yaml, as exp2 may have one. Raises StudyError."""
     path = study_file.resolve()
     if path.stem in ("", ".", ".."):
         raise StudyError(f"{study_file}: has no name for its results' folder; rename it")

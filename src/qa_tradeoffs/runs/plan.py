@@ -92,7 +92,7 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
 
 
 def expected(chosen: Selection, needs: pd.DataFrame) -> dict[Path, float]:
-    """Seconds of each notebook, NaN where they are not known; those that measure nothing take next to none."""
+    """Seconds of each notebook, NaN if unknown; 0 for notebooks that measure nothing, which take little time."""
     seconds = {}
     for stage in graph.stages(chosen)[:-1]:
         own = needs.at[stage.slug, stage.name] if stage.slug else needs["compare"].sum(skipna=False)
@@ -111,7 +111,7 @@ def check_disk(needed: float, folder: Path) -> None:
 
 
 def check_precisions(chosen: Selection) -> None:
-    """Refuse a precision that this machine cannot train in, unless others train. Raises StudyError."""
+    """Refuse a precision that this machine cannot train in, unless other machines train. Raises StudyError."""
     trained = [slug for slug in chosen.models if not chosen.study.model(slug).fine_tuned]
     if "fp16" in {chosen.study.recipe(slug).precision for slug in trained} and not chosen.launch:
         precisions.chosen("fp16", devices.choose(chosen.device))

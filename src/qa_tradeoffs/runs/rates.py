@@ -16,8 +16,8 @@ from qa_tradeoffs.runs import results
 from qa_tradeoffs.study import config
 
 BYTES_PER_WEIGHT = 4  # fp32, also with mixed precision
-# The factor by which times may be longer on hardware without a timed training step. By the published times, a P100's
-# efficiency and the data sheets overestimate the speed of a K80 by a factor of 1.8.
+# The factor by which times may be longer on hardware without a timed training step. By the published times, a K80 has
+# 1 / 1.8 of the speed that its data sheet and a P100's efficiency suggest.
 NEVER_MEASURED = 2.0
 _COUNTED: dict[tuple[type, str, int], int] = {}  # counting takes up to half a second
 
@@ -54,7 +54,7 @@ def measured(slug: str, spec: config.Model, batch_size: int, length: int, timed:
     """The rate of a training step of a model with ``batch_size`` rows of ``length`` tokens.
 
     From this model's own profile; else, for a dense network, fitted to the profiles of the study's other dense
-    networks; else from the most similar full-size variant of the anomaly's experiment. ``timed``: of all models.
+    networks; else from the most similar full-size variant of the anomaly's experiment. ``timed``: by slug.
     """
     network = timed[slug].network
     if own := timed[slug].records:

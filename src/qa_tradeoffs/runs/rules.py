@@ -63,7 +63,7 @@ def _execute(chosen: Selection, stage: Step) -> str:
 
 
 def _parameters(chosen: Selection, stage: Step) -> dict[str, Any]:
-    """What a stage's notebook is given; nothing where it is of no study."""
+    """The parameters of a stage's notebook; none if it belongs to no study."""
     if stage.name in graph.EXCURSIONS:
         return {}
     parameters: dict[str, Any] = {"study": str(chosen.study_file), "run": str(relative(chosen.run.folder))}

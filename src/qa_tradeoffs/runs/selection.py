@@ -78,7 +78,10 @@ def selected(variables: Mapping[str, str]) -> Selection:
 
 
 def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int]) -> None:
-    """Refuse seeds without the first run of a model, which all are timed with, or without a run of its teacher."""
+    """Refuse seeds that cannot run.
+
+    All models are timed with the first seed, so each must have it. A student needs the seed of its teacher's run.
+    """
     for slug in models:
         if seeds[0] not in study.seeds_of(slug, seeds):
             has = ", ".join(map(str, study.models[slug].seeds or ()))
@@ -91,7 +94,7 @@ def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int
 
 
 def find_study(text: str) -> Path:
-    """'demo' → studies/demo.yaml; a study file's path unchanged, relative to the repository if it is inside."""
+    """'demo' → studies/demo.yaml; another path as it is, relative to the repository if inside. Raises StudyError."""
     path = relative(Path(text if text.endswith((".yaml", ".yml")) else f"studies/{text}.yaml"))
     if not (ROOT / path).is_file():
         raise StudyError(f"STUDY: there is no file {path}; give demo, squad, or the path of a study file")

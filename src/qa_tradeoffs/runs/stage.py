@@ -130,7 +130,7 @@ class Stage:
 
     @cached_property
     def trained_folder(self) -> Path:
-        """The checkpoint to evaluate: the one that training wrote, or the one that came fine-tuned."""
+        """The checkpoint to evaluate: written by training, or fine-tuned already. Raises StudyError if stale."""
         if self.model.fine_tuned:
             assert self.checkpoint is not None
             return self.checkpoint

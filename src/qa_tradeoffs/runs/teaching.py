@@ -87,7 +87,7 @@ def _logits(teacher: Stage, windows: Windows, questions: str) -> tuple[NDArray[n
     recipe = inputs.digest(teacher.study, "train", teacher.slug, teacher.seed)
     precision = precisions.chosen(teacher.study.training.precision, teacher.device)
     wanted, note = config.digest([recipe, files, questions, precision]), path.with_suffix(".json")
-    with locked(path.with_name(f".{path.name}.lock"), str(path), patience=math.inf):  # another student may do it
+    with locked(path.with_name(f".{path.name}.lock"), str(path), patience=math.inf):  # another student may compute them
         kept = inputs.recorded(note)
         if kept.get("inputs") != wanted or not is_file(path) or inputs.sha256(path) != kept.get("sha256"):
             seconds = _compute(teacher, windows, path)

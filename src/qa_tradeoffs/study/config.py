@@ -43,7 +43,7 @@ def _absolute(path: Path, info: ValidationInfo) -> Path:
     return (info.context or Path()) / path
 
 
-_SLUG = _like("[a-z0-9][a-z0-9._-]{0,40}", "at most 41 of a-z 0-9 . _ - and begin with a letter or digit")
+_SLUG = _like("[a-z0-9][a-z0-9._-]{0,40}", "at most 41 characters of a-z 0-9 . _ - and begin with a letter or digit")
 _LANGUAGE = _like("|".join(LANGUAGES), f"one of {', '.join(LANGUAGES)}")
 _REPOSITORY = _like(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", "owner/name, as the Hub writes it")
 # Section converts no types, but YAML has no paths: strings become paths here.
@@ -94,12 +94,12 @@ class _GivenData(Section):
     validation_share: float = Field(
         default=0.25, gt=0, lt=1, description="share of the articles, if a single set is split"
     )
-    split_seed: int = Field(default=0, ge=0, description="for that split and for the limits' samples")
+    split_seed: int = Field(default=0, ge=0, description="for that split, and for drawing questions up to the limits")
     v2: bool = False
     threshold_questions: ThresholdQuestions = None
     misplaced_answers: Literal["repair", "drop", "refuse"] = "repair"
     offsets: Literal["detect", "characters", "utf-16", "bytes"] = Field(
-        default="detect", description="unit of answer_start; detect: the one that fits most answers of a file"
+        default="detect", description="unit of answer_start; detect: the unit that fits most answers of a file"
     )
     train_limit: int | None = Field(default=None, gt=0, description="questions, drawn at random with split_seed")
     validation_limit: int | None = Field(default=None, gt=0)
@@ -144,7 +144,7 @@ class FileData(_GivenData):
     @model_validator(mode="after")
     def _one_way_to_name_files(self) -> "FileData":
         if self.file is not None and (self.train or self.validation):
-            raise ValueError("gives both `file` and `train`/`validation`; give one `file` to split, or both others")
+            raise ValueError("gives both `file` and `train`/`validation`; give one `file` to split, or the other two")
         if self.file is None and self.validation is None:
             raise ValueError("names no data; give `train` and `validation`, or one `file` to split by article")
         return self
@@ -167,7 +167,7 @@ def _option(default: Any, **settings: Any) -> Any:
 
 
 class Training(Section):
-    """The recipe of all models without their own; the defaults are those of the original study of 2021."""
+    """The recipe of all models without one of their own; the defaults are those of the original study of 2021."""
 
     learning_rate: float = Field(default=2e-5, gt=0)
     epochs: float = Field(default=3, gt=0, le=10_000)
@@ -275,7 +275,7 @@ class Model(Section):
     training: OwnTraining | None = Field(
         default=None, exclude_if=lambda value: value is None, description="if its recipe differs from the study's"
     )
-    seeds: Seeds | None = _option(None, description="those of the study's that it is trained with, where not all")
+    seeds: Seeds | None = _option(None, description="the first of the study's seeds, if it is not trained with all")
 
     @property
     def lesson(self) -> Distillation:
@@ -294,7 +294,7 @@ class Model(Section):
 
     @property
     def untaught(self) -> str:
-        """As ``identity``, but equal to that of the same model without a teacher."""
+        """``identity`` as it would be without a teacher: equal for a student and the same model without one."""
         return digest(self.model_dump(mode="json", exclude=_EXECUTION | {"teacher", "distillation", "seeds"}))
 
     @model_validator(mode="after")
@@ -307,7 +307,7 @@ class Model(Section):
         if self.config and self.architecture is None:
             raise ValueError("`config` requires `architecture`; a checkpoint brings its own config")
         if self.distillation and self.teacher is None:
-            raise ValueError("`distillation` requires a `teacher`, which is not given")
+            raise ValueError("`distillation` requires a `teacher`; name one, or remove the key")
         if self.fine_tuned and self.teacher:
             raise ValueError("is `fine_tuned` already and cannot learn from a `teacher`; remove one of the two")
         if self.init_from and self.architecture is None:
@@ -339,9 +339,11 @@ class Evaluation(Section):
 
     max_answer_tokens: int = Field(default=30, gt=0, le=8192)
     batch_tokens: int | None = Field(
-        default=None, gt=0, le=2**31, description="rows × longest row of a batch; None: chosen for the machine"
+        default=None, gt=0, le=2**31, description="tokens of a batch, padding included; None: chosen for the machine"
     )
-    no_answer_threshold: float = Field(default=0.0, description="v2.0: no answer if its lead in logits exceeds this")
+    no_answer_threshold: float = Field(
+        default=0.0, description="v2.0: no answer if its score exceeds the best span's by more than this, in logits"
+    )
     language: Annotated[str, _LANGUAGE] | None = Field(
         default=None, description="of the answers, such as zh: how EM and F1 split words; None: detected by script"
     )
@@ -377,7 +379,7 @@ class Profile(Section):
     full_size_memory: tuple[Grid, ...] = Field(default=(), strict=False)
     questions: int = Field(default=200, gt=0, description="validation questions for timing the phases")
     precisions: tuple[Literal["fp32", "tf32", "bf16"], ...] = Field(
-        default=(), strict=False, description="besides the recipe's; tf32 and bf16 only on a GPU that has them"
+        default=(), strict=False, description="besides the recipe's, if the device multiplies in them natively"
     )
 
 
@@ -400,7 +402,7 @@ class Compare(Section):
         default=Grid(batch_sizes=(1,), lengths=(128,)), description="rows of random tokens, for the full-size networks"
     )
     repeats: float = Field(
-        default=0.5, ge=0, le=10, description="time for repeating contended passes, as a share of all passes"
+        default=0.5, ge=0, le=10, description="time limit for repeating contended passes, as a share of all passes"
     )
 
 
@@ -408,7 +410,7 @@ class Traffic(Section):
     """The load of a service; the report computes how many machines it needs."""
 
     questions_per_second: float = Field(gt=0, le=1e9, description="on average; they arrive at random")
-    p99_ms: float = Field(ge=0.01, le=1e9, description="99 % of them are answered within this, waiting included")
+    p99_ms: float = Field(ge=0.01, le=1e9, description="99 % of questions are answered within this, waiting included")
 
 
 class Study(Section):
@@ -515,14 +517,14 @@ class Study(Section):
             raise ValueError(f"{where}: '{source}' has only a config; name a model with `hub` or `path`")
 
     def seeds_of(self, slug: str, chosen: Sequence[int]) -> tuple[int, ...]:
-        """Those of the ``chosen`` seeds that the model is trained with; one that came fine-tuned is evaluated once."""
+        """Those of the ``chosen`` seeds that the model is trained with; a fine-tuned checkpoint is evaluated once."""
         model = self.model(slug)
         if model.fine_tuned:
             return tuple(chosen[:1])
         return tuple(seed for seed in chosen if model.seeds is None or seed in model.seeds)
 
     def teacher_seed(self, slug: str, seed: int) -> int:
-        """The seed of the teacher's run that a student's run learns from: its own, or one of the teacher's in turn."""
+        """The seed of the teacher's run that this run learns from: the same, or else one of the teacher's in turn."""
         own = self.models[self.model(slug).teacher or ""].seeds
         return seed if own is None or seed in own else own[seed % len(own)]
 

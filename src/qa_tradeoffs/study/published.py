@@ -144,7 +144,7 @@ class TimesFaster(Section):
 
 
 class Original(Section):
-    """The study of 2021 that this one redoes. ``inference`` is in seconds; ``memory`` in MiB, None if it ran out."""
+    """The 2021 study that this project reproduces. ``inference`` in seconds, ``memory`` in MiB, None if it ran out."""
 
     scores: Scores
     fine_tuning: FineTuning
@@ -157,7 +157,7 @@ class Original(Section):
 class PaperScore(Section):
     """Scores on SQuAD v1.1's development set from a paper, a model card or an example; EM is not always given.
 
-    ``model``: the architecture, if it was fine-tuned unchanged; None for any other and for smaller versions.
+    ``model``: the architecture, if it is unchanged; None for other architectures and for compressed versions.
     ``read``: whether the source itself was read rather than a text that cites it.
     """
 

@@ -14,7 +14,7 @@ def fit(network: Any, setup: Setup) -> Fitted:
     """Train ``network`` in place, in ``setup.processes``, and return the cost.
 
     Raises StudyError if the loss is no longer a number, windows are too long for the network, memory or disk are full,
-    another process trains in the same workspace, the processes cannot share the updates, or one of them ended.
+    another process trains in the same workspace, the processes cannot share the updates, or one of them fails.
     """
     setup.check(network)
     workspace = setup.workspace

@@ -27,7 +27,7 @@ _TIMES_A_GUESS, _ROWS_UNTIL_DIVERGED = 2, 3
 class Recorder(TrainerCallback):  # type: ignore[misc]
     """Measures time, requests checkpoints at intervals, shows progress, and stops a training that diverges.
 
-    ``guess``: the loss of a network that knows nothing, in nats.
+    ``guess``: the loss of a uniform guess, in nats.
     ``seconds`` of training include interrupted attempts up to their last checkpoint; this attempt started at step
     ``resumed_at``.
     """
@@ -43,7 +43,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
         if self.resumed_at:
             marker = json.loads((_checkpoint(args, state) / _MARKER).read_bytes())
             self.seconds = marker["seconds"]
-            # The Trainer loses the losses since the last row of the history, which would then depend on the clock.
+            # The Trainer forgets the losses since the last row of the history, which would then depend on the clock.
             self._trainer._tr_loss += marker["losses_since_row"][args.process_index]
             self._trainer._globalstep_last_logged = marker["last_row"]
         elif args.process_index:  # its own dropout masks; on resuming, the Trainer restores the state
@@ -72,7 +72,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             if not math.isfinite(loss):
                 raise StudyError(
                     f"training.learning_rate: the loss is no longer a number ({loss}) after {state.global_step} "
-                    "updates; try a lower rate, or some warmup_ratio"
+                    "updates; try a lower rate, or a higher warmup_ratio"
                 )
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -99,9 +99,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
             self._worse = self._worse + 1 if logs["loss"] > self._worst else 0
             if self._worse == _ROWS_UNTIL_DIVERGED:
                 raise StudyError(
-                    f"training.learning_rate: training diverged: up to update {state.global_step} the loss was "
-                    f"{logs['loss']:.3g} nats, {_TIMES_A_GUESS} times that of a guess or more, {_ROWS_UNTIL_DIVERGED} "
-                    "reports in a row; try a lower rate, or some warmup_ratio"
+                    f"training.learning_rate: training diverged: the loss, {logs['loss']:.3g} nats at update "
+                    f"{state.global_step}, exceeded {_TIMES_A_GUESS} times a uniform guess's in {_ROWS_UNTIL_DIVERGED} "
+                    "reports in a row; try a lower rate, or a higher warmup_ratio"
                 )
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

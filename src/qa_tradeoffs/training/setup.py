@@ -54,7 +54,7 @@ class Setup:
         return math.log(int(self.windows.lengths.max())) * (self.lesson.guess if self.lesson else 1)
 
     def conditions(self, network: Any) -> dict[str, Condition]:
-        """The flat recipe with the resolved precision, whether that was chosen, and the network's dropout."""
+        """The flat recipe with the resolved precision, whether `auto` chose it, and the network's dropout."""
         own: dict[str, Condition] = {
             "precision": self.precision(network),
             "precision_chosen": self.recipe.precision == "auto",

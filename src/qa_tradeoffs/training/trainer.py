@@ -110,10 +110,10 @@ def train(network: Any, setup: Setup) -> Fitted:
     fast = setup.recipe.fast_dropout
     with quiet(), devices.enough_memory(otherwise=setup.recipe.too_large), fast_masks(fast), fast_attention(fast):
         trainer.train(resume_from_checkpoint=last_complete_checkpoint(setup.workspace))
-    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):  # no loss shows these
+    if not all(bool(weight.isfinite().all()) for weight in network.parameters()):  # no loss was computed with these
         raise StudyError(
             "training.learning_rate: after the last update the weights are no longer numbers; "
-            "try a lower rate, or some warmup_ratio"
+            "try a lower rate, or a higher warmup_ratio"
         )
     steps = trainer.state.global_step
     updates = trainer.order.updates(setup.recipe.batch_size, steps)

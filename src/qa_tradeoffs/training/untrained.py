@@ -19,9 +19,9 @@ from qa_tradeoffs.training.setup import Setup
 class Untrained:
     """An untrained network and the windows of its first update, or of one process's share of them.
 
-    ``loss``: their mean loss, in nats. ``guess``: that of equal probabilities for all tokens, the mean of ln(length);
-    beside a teacher, who costs more, the most that it can be. ``windows``: how many they are. ``seconds``: of their
-    forward pass. ``updates``: what the recipe asks for, if training does not stop early.
+    ``loss``: their mean loss, in nats. ``guess``: the loss if all tokens of a window were equally probable, the mean of
+    ln(length); with a teacher, an upper bound of it. ``windows``: their number. ``seconds``: the time of their forward
+    pass. ``updates``: the recipe's number, without early stopping.
     """
 
     loss: float
@@ -32,21 +32,21 @@ class Untrained:
 
     @property
     def expected_seconds(self) -> float:
-        """Of the whole training, at three forward passes an update; dropout and the optimizer come on top."""
+        """Seconds of the whole training, at three forward passes an update, without dropout and the optimizer."""
         return TRAINING_OVER_FORWARD * self.seconds * self.updates
 
     def summary(self) -> dict[str, str]:
-        """For a reader."""
+        """The loss and the expected time, for a reader."""
         return {
             "loss of the untrained network": f"{self.loss:.2f} nats, the mean of {counted(self.windows, 'window')}",
-            "mean ln of their lengths": f"{self.guess:.2f} nats",
+            "loss of a uniform guess": f"{self.guess:.2f} nats",
             "updates to make": f"{self.updates:,}",
             "expected minutes": f"{self.expected_seconds / 60:.1f} ({seconds(self.expected_seconds)})",
         }
 
 
 def look(network: Any, setup: Setup) -> Untrained:
-    """The ``network`` as it is, which is not changed, on the windows of its first update. Raises StudyError."""
+    """Measure the ``network`` on the windows of its first update, without changing it. Raises StudyError."""
     recipe, windows, device = setup.recipe, setup.windows, setup.device
     share = max(1, recipe.batch_size // setup.processes)
     (rows,) = collation.Shuffled(len(windows.lengths), setup.seed).updates(share, 1)
