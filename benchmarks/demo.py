@@ -14,7 +14,7 @@ from qa_tradeoffs.models import devices
 from qa_tradeoffs.runs import results
 
 STORED = ROOT / "benchmarks" / "results" / "demo.json"
-_WHOLE, _OF_ALL = "from the first to the end of the last", "all models"
+_WHOLE, _OF_ALL = "from start to end", "all models"
 
 
 def measure(run: Path) -> list[Record]:

@@ -93,7 +93,7 @@ def _speed() -> str:
     """The rows in the order in which `make bench` measures them, and where they were measured."""
     compared = (record.STORED / f"{name}.json" for name in ROWS if name not in (GROWTH, ENGINES))
     found = [record.read(path) for path in compared if path.is_file()]
-    return f"{record.table(found)}\n\nMeasured on {record.origins(found)}." if found else _NOT_YET
+    return f"{record.table(found)}\n\nMeasured: {record.origins(found)}." if found else _NOT_YET
 
 
 def _engines() -> str:
@@ -101,8 +101,8 @@ def _engines() -> str:
     if not (stored := record.STORED / f"{ENGINES}.json").is_file():
         return _NOT_YET
     found = record.read(stored)
-    software = found.origin.device["software"]
-    return f"{engines.table(found.records)}\n\nMeasured on {record.origins([found])} ({software})."
+    machine = f"{found.origin.device['name']} ({found.origin.device['software']})"
+    return f"{engines.table(found.records)}\n\nMeasured on {machine}: {record.origins([found])}."
 
 
 def _measured(stored: Path, table: Callable[[record.Benchmarks], str]) -> str:

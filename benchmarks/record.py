@@ -1,13 +1,14 @@
 """Result files of the benchmarks: records, their origin, and their table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from qa_tradeoffs.core.documents import Strict
 from qa_tradeoffs.core.files import ROOT, write_text
+from qa_tradeoffs.core.words import counted
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.runs.results import Origin
 
@@ -28,13 +29,17 @@ class Benchmarks(Strict):
 
 
 def table(found: Iterable[Benchmarks]) -> str:
-    """One line per row and precision, in Markdown: seconds of all sides, and our speed-up over each peer."""
-    records = [record for one in found for record in one.records]
-    lines = [
-        "| work | precision | padded | dynamic | ours | times as fast as padded | as dynamic | memory of padded's "
-        "| of dynamic's |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    """One line per row and precision, in Markdown: seconds of all sides, our speed-up over each peer, the machine."""
+    head = (
+        "work", "precision", "padded", "dynamic", "ours", "times as fast as padded", "times as fast as dynamic",
+        "memory, share of padded's", "memory, share of dynamic's", "processor",
+    )  # fmt: skip
+    lines = [_line(head), _line(["---"] * len(head))]
+    return "\n".join(lines + [line for one in found for line in _lines(one)])
+
+
+def _lines(found: Benchmarks) -> list[str]:
+    records, lines = found.records, []
     values = {(r.metric, *(r.conditions.get(key) for key in ("row", "side", "peer", "precision"))): r for r in records}
     rows = dict.fromkeys(
         (r.conditions["row"], r.conditions["precision"]) for r in records if r.metric == "benchmark_ratio"
@@ -49,12 +54,17 @@ def table(found: Iterable[Benchmarks]) -> str:
             for peer in ("padded", "dynamic")
         ]
         some = values["benchmark_seconds", row, "ours", None, of_ours].conditions
-        lines.append(f"| {' | '.join([_named(some), _PRECISIONS[str(precision)], *seconds, *ratios])} |")
-    return "\n".join(lines)
+        machine = str(found.origin.device["name"])
+        lines.append(_line([_named(some), _PRECISIONS[str(precision)], *seconds, *ratios, machine]))
+    return lines
 
 
-def _named(at: dict[str, str | int | float | bool | None]) -> str:
-    return f"{at['work']}, {at['questions']:,} questions{', one other process busy' if at['busy'] else ''}"
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _named(at: dict[str, Any]) -> str:
+    return f"{at['work']}, {counted(at['questions'], 'question')}{', one other process busy' if at['busy'] else ''}"
 
 
 def _seconds(value: float) -> str:
@@ -65,15 +75,11 @@ def _ratio(record: Record) -> str:
     return "{:.2f} ({:.2f} to {:.2f})".format(record.value, *record.bounds)
 
 
-def origins(found: Iterable[Benchmarks]) -> str:
-    """The origins of the rows: each machine, encoder, data and state of the code once."""
-    return "; ".join(
-        dict.fromkeys(
-            f"{one.origin.device['name']}, {one.origin.device['threads']} threads, {one.encoder} on {one.data}; "
-            f"code {(one.origin.git_commit or 'no git')[:10]}"
-            for one in found
-        )
-    )
+def origins(found: Sequence[Benchmarks]) -> str:
+    """What was measured on what, and at which states of the code."""
+    codes = dict.fromkeys((one.origin.git_commit or "no git")[:10] for one in found)
+    what = dict.fromkeys(f"{one.encoder} on {one.data}, {one.origin.device['threads']} threads" for one in found)
+    return f"{'; '.join(what)}; code {', '.join(codes)}"
 
 
 def read(path: Path) -> Benchmarks:

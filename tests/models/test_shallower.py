@@ -105,7 +105,7 @@ def test_the_seed_draws_the_head_alone(four_layers):
             "squeezebert",
             (0,),
             {},
-            "models: init_from.model: layers of a bert do not fit a squeezebert; give `architecture: bert`",
+            "models: init_from.model: layers of bert do not fit squeezebert; give `architecture: bert`",
         ),
     ],
 )

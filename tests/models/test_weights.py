@@ -147,7 +147,9 @@ class TestReading:
         with pytest.raises(StudyError) as error:
             unpickling.read(file)
         unpacked = sum(entry.file_size for entry in zipfile.ZipFile(file).infolist())
-        assert sentence(error).startswith(f"{file}: is compressed, {file.stat().st_size:,} bytes for {unpacked:,};")
+        assert sentence(error).startswith(
+            f"{file}: holds {unpacked:,} bytes in {file.stat().st_size:,}, so it is compressed"
+        )
 
     @pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
     def test_a_program_of_torchscript_is_refused(self, file):

@@ -188,10 +188,10 @@ def test_the_digest_of_a_model_with_init_from_depends_on_that_models_checkpoint(
         ([("seeds", [1, 2]), ("models.bert.seeds", [2])], "`models.bert.seeds` must be the first of the study's "),
         # teachers
         ([("models.bert.teacher", "x")], "`models.bert.teacher`: unknown model 'x'; the study has bert, mini"),
-        ([("models.bert.teacher", "bert")], "`models.bert.teacher`: bert learns from bert, "),
+        ([("models.bert.teacher", "bert")], "`models.bert.teacher`: bert learns from bert; "),
         (
             [("models.bert.teacher", "mini"), ("models.mini.teacher", "bert")],
-            "`models.mini.teacher`: bert learns from mini learns from bert, ",
+            "`models.mini.teacher`: bert learns from mini, mini learns from bert; ",
         ),
         (
             [("models.mini.fine_tuned", True), ("models.mini.teacher", "bert")],

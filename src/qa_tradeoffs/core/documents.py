@@ -76,7 +76,6 @@ _MESSAGES = {
     "too_short": _EMPTY,
     "too_long": "has too many values",
     "string_too_short": _EMPTY,
-    "string_pattern_mismatch": _EMPTY,
     "string_type": "must be text, in quotes if it looks like a number",
     "string_unicode": "must be valid Unicode, without unpaired surrogates",
     "int_type": "must be a whole number",

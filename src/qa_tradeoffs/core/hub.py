@@ -81,7 +81,9 @@ def _why(error: BaseException, path: str, done: str) -> str:
     if status == 401:
         return f"could not be {done}: the Hub does not accept this token; log in again with `hf auth login --force`"
     if status == 403:
-        return f"could not be {done}: this login has no permission; use a token with write access to that name"
+        return (
+            f"could not be {done}: this login may not do that; use a token with access to {constants.ENDPOINT}/{path}"
+        )
     if status is not None and (status == 429 or status >= 500):
         return f"could not be {done}: the Hub is busy or out of service (HTTP {status}); {_RESUME}"
     return (

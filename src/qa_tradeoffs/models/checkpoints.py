@@ -95,9 +95,8 @@ def _check_weights(folder: Path, network: Any, loading: dict[str, Any], needs_he
     # The pooler of the first token does not contribute to answers.
     encoder = sorted(key for key in loading["missing_keys"] if key not in head and ".pooler." not in key)
     if encoder:
-        raise StudyError(
-            f"{folder}: its weights lack {encoder[0]} and {len(encoder) - 1} more; use the config.json they belong to"
-        )
+        others = f" and {len(encoder) - 1} more" if len(encoder) > 1 else ""
+        raise StudyError(f"{folder}: its weights lack {encoder[0]}{others}; use the config.json they belong to")
     if needs_head and (drawn or _is_for_another_purpose(network.config)):
         names = sorted({name.partition(".")[0] for name in drawn or head})
         raise StudyError(

@@ -43,7 +43,7 @@ def configure(spec: Model, source: Any) -> Any:
     elif (kind, of) == ("distilbert", "bert"):
         config = AutoConfig.for_model(kind, **{ours: getattr(source, theirs) for ours, theirs in _SETTINGS.items()})
     else:
-        raise StudyError(f"models: init_from.model: layers of a {of} do not fit a {kind}; give `architecture: {of}`")
+        raise StudyError(f"models: init_from.model: layers of {of} do not fit {kind}; give `architecture: {of}`")
     if (last := max(chosen)) >= (there := source.num_hidden_layers):
         raise StudyError(
             f"models: init_from.layers: {spec.init_from.model} has no layer {last}, only {there}, counted from 0"

@@ -80,7 +80,9 @@ def _is_archive(source: Path, size: int) -> bool:
         raise StudyError(f"{source}: is a TorchScript program; expected weights only, as written by torch.save")
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise StudyError(f"{source}: is compressed, {size:,} bytes for {unpacked:,}; save it again with torch.save")
+        raise StudyError(
+            f"{source}: holds {unpacked:,} bytes in {size:,}, so it is compressed or damaged; save it with torch.save"
+        )
     return True
 
 

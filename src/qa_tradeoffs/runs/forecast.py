@@ -33,6 +33,7 @@ from qa_tradeoffs.models.weights import is_converted, pickles
 from qa_tradeoffs.runs import graph, inputs, rates, results
 from qa_tradeoffs.runs.selection import Selection
 from qa_tradeoffs.study import config
+from qa_tradeoffs.study.engines import EXPORTED
 from qa_tradeoffs.training.setup import check_recipe
 
 _WITH_ADAM = 3  # weights and their two moments in a checkpoint to resume from; in memory, gradients are added
@@ -87,9 +88,10 @@ def forecast(chosen: Selection, tflops: float = 0) -> tuple[pd.DataFrame, str]:
     Columns: ``parameters``; ``trainings``, ``evaluations``: number of notebooks; ``train``, ``evaluate``, ``profile``:
     seconds of one; ``compare``: of the model's share of the comparison; ``rate``: the source of these; ``seconds``: of
     all, one after the other. Each has an upper bound in ``*_high``, and NaN if unknown. In bytes: ``weights`` of one
-    checkpoint; ``disk``: what stays for all seeds, including the Hub's download and converted pickles; ``download``,
-    ``conversion``: what is still missing of these two; ``resume``: two checkpoints, while a training replaces one by
-    the next; ``memory``: weights, gradients, Adam's moments, and the activations of one batch of the longest windows.
+    checkpoint; ``exported``: files of one run for other engines; ``disk``: what stays for all seeds, including the
+    Hub's download and converted pickles; ``download``, ``conversion``: what is still missing of these two; ``resume``:
+    two checkpoints, while a training replaces one by the next; ``memory``: weights, gradients, Adam's moments, and the
+    activations of one batch of the longest windows.
     """
     known = assumptions(ROOT / "studies" / "assumptions.yaml")
     recipes = {slug: chosen.study.recipe(slug) for slug in chosen.models}
@@ -131,15 +133,18 @@ def _sizes(chosen: Selection, slug: str, train: Split, network: Any) -> dict[str
     parameters, trainings = rates.parameters(network), 0 if spec.fine_tuned else len(chosen.seeds_of(slug))
     weights, length = rates.BYTES_PER_WEIGHT * parameters, min(recipe.max_length, round(2 * train.tokens))
     fetched, converted = _fetched(spec), _pickles(spec)
-    # One file per engine, in fp32 as large as the weights.
-    exported = len(chosen.seeds_of(slug)) * len(chosen.study.of(slug).other_engines)
+    # One file for each engine that runs an exported network, in fp32 as large as the weights.
+    exported = weights * len(EXPORTED.intersection(chosen.study.of(slug).engines))
     waiting = sum(size for path, size in converted.items() if not is_converted(inputs.sha256(path)))
     return {
         "parameters": parameters,
         "trainings": trainings,
         "evaluations": len(chosen.seeds_of(slug)),
         "weights": weights,
-        "disk": (trainings + (1 if spec.hub else 0) + exported) * weights + sum(converted.values()),
+        "exported": exported,
+        "disk": (trainings + (1 if spec.hub else 0)) * weights
+        + len(chosen.seeds_of(slug)) * exported
+        + sum(converted.values()),
         "download": 0 if fetched else weights,
         "conversion": waiting if fetched else weights,  # it may have pickles only
         "resume": 2 * _WITH_ADAM * weights if trainings else 0,

@@ -82,6 +82,7 @@ def line(chosen: Selection, needs: pd.DataFrame) -> str:
     ]
     size = (needs["download"] + needs["conversion"]).sum()
     size += sum(needs.at[stage.slug, "weights"] for stage in training if stage.missing)
+    size += sum(needs.at[stage.slug, "exported"] for stage in waiting if stage.name == "evaluate" and stage.missing)
     size += max((needs.at[stage.slug, "resume"] for stage in training), default=0)
     check_disk(size, chosen.run.folder)
     cost, memory = _usd(seconds, _price(chosen)), _bytes(needs["memory"].max())

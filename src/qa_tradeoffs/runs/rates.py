@@ -47,7 +47,9 @@ def given(tflops: float, network: Any) -> Rate:
     """The rate of other hardware as given; unknown for grouped convolutions."""
     if not dense(network):
         return Rate(math.nan, f"unknown: {tflops:g} TFLOP/s of dense layers do not apply to grouped convolutions")
-    return Rate(tflops * TERA, f"{tflops:g} TFLOP/s as given; up to {NEVER_MEASURED:g} times the time", NEVER_MEASURED)
+    return Rate(
+        tflops * TERA, f"{tflops:g} TFLOP/s as given; may take up to {NEVER_MEASURED:g} times as long", NEVER_MEASURED
+    )
 
 
 def measured(slug: str, spec: config.Model, batch_size: int, length: int, timed: Mapping[str, Steps]) -> Rate:
@@ -141,7 +143,7 @@ def _of_experiment(network: Any, grouped_matmul: bool) -> Rate:
     batch_size, length = (int(step.conditions[key] or 0) for key in ("batch_size", "length"))
     work = TRAINING_OVER_FORWARD * flops.encoder_flops(shape, batch_size, length)
     rate = _rate(work / step.value, f"{what} at full size, {batch_size} × {length} tokens", step)
-    elsewhere = f"{rate.source}; elsewhere up to {NEVER_MEASURED:g} times the time"
+    elsewhere = f"{rate.source}; elsewhere it may take up to {NEVER_MEASURED:g} times as long"
     return rate if own else Rate(rate.flops_per_second, elsewhere, NEVER_MEASURED)
 
 

@@ -15,12 +15,12 @@ from qa_tradeoffs.runs.paths import RunPaths, relative
 from qa_tradeoffs.study import config, prices
 
 _ALLOWED = {
-    "STUDY": r"[\w./+@-]*",
-    "MODELS": r"[\w.\s-]*",
-    "SEEDS": r"[\d\s]*",
-    "DEVICE": r"[a-z]*",
-    "NPROC": r"\d{0,9}",
-    "RUN": r"[\w./+@-]*",
+    "STUDY": (r"[\w./+@-]*", "a name or a path, without blanks"),
+    "MODELS": (r"[\w.\s-]*", "names of models, with blanks between them"),
+    "SEEDS": (r"[\d\s]*", "whole numbers, with blanks between them"),
+    "DEVICE": (r"[a-z]*", "cpu, cuda or auto"),
+    "NPROC": (r"\d{0,9}", "a whole number"),
+    "RUN": (r"[\w./+@-]*", "a path, without blanks"),
 }
 
 
@@ -51,9 +51,9 @@ class Selection:
 def selected(variables: Mapping[str, str]) -> Selection:
     """The selection in make's variables. Raises StudyError naming the variable."""
     values = {name: variables.get(name, "").strip() for name in (*_ALLOWED, "LAUNCH", "LAUNCH_PROFILE")}
-    for name, pattern in _ALLOWED.items():
+    for name, (pattern, expected) in _ALLOWED.items():
         if not re.fullmatch(pattern, value := values[name]):
-            raise StudyError(f"{name}: '{value}' is not a valid value; expected names or numbers")
+            raise StudyError(f"{name}: '{value}' is not a valid value; give {expected}")
     study_file = find_study(values["STUDY"])
     study = config.load(study_file if study_file.is_file() else ROOT / study_file)
     prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))

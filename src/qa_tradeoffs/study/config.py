@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -541,8 +542,8 @@ class Study(Section):
             if teacher not in self.models:
                 raise ValueError(f"{where}: unknown model '{teacher}'; the study has {', '.join(self.models)}")
             if teacher in chain:
-                ring = " learns from ".join([*chain, teacher])
-                raise ValueError(f"{where}: {ring}, but a teacher must be trained before its students")
+                ring = ", ".join(f"{one} learns from {other}" for one, other in pairwise([*chain, teacher]))
+                raise ValueError(f"{where}: {ring}; a teacher must be trained before its students")
             chain.append(teacher)
 
     def recipe(self, slug: str) -> Training:
