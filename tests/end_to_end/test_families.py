@@ -36,6 +36,19 @@ STUDY: dict[str, Any] = {
 }  # fmt: skip
 KINDS = {"splinter": "AutoModelForPreTraining"} | dict.fromkeys(REFUSED, "AutoModel")
 COMPARED = ["bert", "squeezebert", "deberta", "fnet", "funnel", "longformer", "mobilebert"]  # differ most
+# Their networks have nothing of their own that a stage could notice; other tests read all families.
+LIKE_OTHERS = {
+    "electra",
+    "camembert",
+    "xlm-roberta",
+    "ernie",
+    "megatron-bert",
+    "data2vec-text",
+    "rembert",
+    "roformer",
+    "nystromformer",
+}
+EACH = [pytest.param(family, marks=pytest.mark.slow) if family in LIKE_OTHERS else family for family in FAMILIES]
 # Only Longformer depends on values in what it computes.
 UNCOUNTED, REASON = "longformer", "LongformerForQuestionAnswering cannot be counted without data"
 
@@ -95,7 +108,7 @@ def measured(study: Path) -> Callable[[str], RunPaths]:
 
 
 @pytest.mark.xdist_group("families")
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH)
 def test_a_pretrained_checkpoint_is_trained_evaluated_and_profiled(family, measured):
     paths = measured(family)
     training, evaluation, profile = (
