@@ -59,7 +59,7 @@ def test_a_percentile_needs_five_answers_beyond_it(percentile, fewest):
 
 @pytest.mark.parametrize("passes", [[1.0], [1.0, 0.0], [1.0, math.nan], [[1.0, 2.0]]])
 def test_invalid_times_of_passes_are_refused(passes):
-    with pytest.raises(ValueError, match="positive seconds of at least 2 passes"):
+    with pytest.raises(ValueError, match="positive values of at least 2 passes"):
         typical(passes)
 
 
