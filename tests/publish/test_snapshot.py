@@ -127,7 +127,7 @@ def test_a_report_that_is_too_large_is_refused_and_the_old_one_stays(collected_o
     old.parent.mkdir()
     old.write_text("old")
     monkeypatch.setattr(pages, "MOST_BYTES", 1000)
-    with pytest.raises(StudyError, match=r"published: index.html has 0.0 MB, at most 0; publish fewer models"):
+    with pytest.raises(StudyError, match=r"published: index.html has 0.0 of at most 0 MB; publish fewer models"):
         snapshot.publish(run, old.parent, collected_of(SCORES), [])
     assert old.read_text() == "old"
 
