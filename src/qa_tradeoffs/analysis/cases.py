@@ -56,7 +56,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Split:
-    """The ``n`` questions that ``right``'s first seed answers right and ``wrong``'s answers wrong, and some of them."""
+    """The ``n`` questions that model ``right`` answers right and ``wrong`` wrong, by first seeds; ``cases``: some."""
 
     right: str
     wrong: str
