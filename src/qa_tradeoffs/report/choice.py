@@ -51,7 +51,7 @@ def answer(choices: pd.DataFrame, contest: Contest, baseline: dict[str, float], 
 
 
 def limits(choices: pd.DataFrame) -> list[str]:
-    """What the answer must not be taken for: a ranking over training runs, if each model was trained once."""
+    """What the answer must not be taken for: a ranking over training runs, if a model was trained only once."""
     runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
     if runs != 1:
         return []
