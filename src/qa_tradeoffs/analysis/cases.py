@@ -56,7 +56,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Split:
-    """The ``n`` questions that model ``right`` answers right and ``wrong`` wrong, by first seeds; ``cases``: some."""
+    """Questions that ``right``'s first seed gets right and ``wrong``'s wrong: the number ``n`` and some ``cases``."""
 
     right: str
     wrong: str

@@ -57,7 +57,7 @@ class Worker:
         return float(np.percentile(times[_WARM_UP:], 99))
 
     def rate(self, p99: float) -> float:
-        """The highest questions per second of which 99 % are answered within ``p99`` seconds; 0 if there is none."""
+        """The highest rate (questions per second) with 99 % answered within ``p99`` seconds; 0 if there is none."""
         low, high = 0.0, self.saturation
         if self.p99(low) > p99:
             return 0.0

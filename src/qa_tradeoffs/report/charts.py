@@ -168,7 +168,7 @@ def subplots(height: float, rows: int = 1, columns: int = 1, **settings: Any) ->
 
 
 def panels(table: pd.DataFrame, by: str) -> tuple[Figure, list[tuple[Axes, Any, pd.DataFrame]]]:
-    """A figure with a panel for each value of a column, side by side on one scale; and per panel axes, value, rows."""
+    """A figure with a panel for each value of a column, side by side on one scale, and its axes, value and rows."""
     values = sorted(table[by].unique())
     figure, axes = subplots(3.4, columns=len(values), sharey=True, squeeze=False)
     return figure, [(axes, v, table[table[by] == v]) for axes, v in zip(axes[0], values, strict=True)]

@@ -114,7 +114,7 @@ class _Place:
 
 
 def _place(axes: Axes, named: Sequence[Named]) -> list[Named]:
-    """Write the names; if some have no place, write none and return those without."""
+    """Write the names; if some have no place, write none and return these."""
     figure: Any = axes.figure
     figure.draw_without_rendering()
     drawn: list[Any] = [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
