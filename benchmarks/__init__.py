@@ -1,1 +1,1 @@
-"""Ours beside the plain recipe, alternating in one process: python -m benchmarks [PIECE ...]"""
+"""Our code beside the usual recipes, interleaved, in separate processes: python -m benchmarks [ROW ...]"""

@@ -36,7 +36,7 @@ _IN_BF16_TOO = ("training-480", "evaluation-1", "evaluation-64", "evaluation-480
 def main() -> None:
     """Time the named rows, by default all; after each one print its table and write its records."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}, or with another number")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}, with any number")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of interleaved timings, at least 2")
     parser.add_argument("--output", type=Path, default=STORED, help="folder; a row's file there is replaced")
     args = parser.parse_args()
@@ -74,7 +74,7 @@ def _row(name: str, bf16: bool) -> Row | Callable[[Task], list[Record]]:
     if name in _OTHERS:
         return _OTHERS[name]
     if not (found := _ROW.fullmatch(name)):
-        raise StudyError(f"ROWS: there is no row '{name}'; choose from {', '.join(ROWS)}, or take another number")
+        raise StudyError(f"ROWS: there is no row '{name}'; choose from {', '.join(ROWS)}, with any number")
     work, questions, busy = found.groups()
     return Row(work, int(questions), ("fp32", "bf16") if bf16 and name in _IN_BF16_TOO else ("fp32",), bool(busy))
 

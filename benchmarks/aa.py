@@ -1,4 +1,4 @@
-"""A/A test: how often one network under three names is called faster: python -m benchmarks.aa [--runs N] [--output F]
+"""A/A test: how often one of three equal networks is called faster: python -m benchmarks.aa [--runs N] [--output F]
 
 The new way is interleaved, as in notebook 4; in the old way each name is timed in a separate process, one after the
 other, and called faster if the intervals of two medians do not overlap. Both are tried on a quiet machine and while two
@@ -49,7 +49,7 @@ LOADS = {"quiet": "none", "busy": "two"}
 
 
 def side_by_side_faster(seed: int) -> int:
-    """The number of the three pairs that one interleaved comparison of question times calls faster."""
+    """In how many of the three pairs one interleaved comparison of question times calls one network faster."""
     network, setting = _network(), Setting(CPU, ("fp32",), seed)
     contestants = {name: Contestant(_calls(copy.deepcopy(network), setting)) for name in NAMES}
     work = Work("single_stream", "study", {}, contestants, _PASSES)

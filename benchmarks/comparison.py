@@ -1,4 +1,4 @@
-"""Three interleaved sides, A B C A B C, each in separate processes; ratios are of times of the same round."""
+"""Three interleaved sides, A B C A B C, each timed in its own process; ratios are of times of the same round."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +58,7 @@ class Row:
         return records
 
     def _pairs(self) -> Mapping[str, tuple[str, str]]:
-        """Which precision of ours is compared with which of the peers': the same ones, and both sides' defaults."""
+        """Name → our precision and the peers' that are compared: equal ones, and both sides' defaults."""
         same = {precision: (precision, precision) for precision in self.precisions}
         return same | ({"defaults": ("bf16", "fp32")} if "bf16" in self.precisions else {})
 

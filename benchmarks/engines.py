@@ -113,7 +113,7 @@ def _prepared(
         trained.folder.mkdir(exist_ok=True)
         file = trained.folder / "onnxruntime.onnx"
         if model == _STOCK and not TORCH.keys() >= {*engines} and not file.is_file():
-            export.to_onnx(trained, file, separate_products=False)  # for once as published: the engines rewrite it
+            export.to_onnx(trained, file, separate_products=False)  # as published, since the engines would rewrite it
         for engine in engines:
             try:
                 found = _torch(network, engine) if engine in TORCH else registry.prepare(engine, trained)
@@ -156,7 +156,7 @@ def _name(who: Contender) -> str:
 
 
 def _records(found: side_by_side.Measured) -> Iterator[Record]:
-    """Seconds of each, its speed-up over the same model and over BERT in torch in fp32, and quiet passes."""
+    """Seconds of each, its speed-up over the same model and over BERT in torch in fp32, and contended passes."""
     passes = found.counting
     at = {"work": found.work.work, **{key: found.work.conditions[key] for key in ("batch_size", "length")}}
     of = {who: np.array([one.outcome.seconds[who] for one in passes]) for who in found.work.contestants}

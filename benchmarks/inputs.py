@@ -40,7 +40,7 @@ def questions(file: str) -> tuple[str, list[Example]]:
 
 
 def generated(n: int, seed: int = 0) -> list[Example]:
-    """``n`` generated questions; each context is extended to a random length by sentences of others."""
+    """``n`` generated questions; each context is extended to a random length by sentences of other contexts."""
     passages = -(-n // _QUESTIONS_PER_PASSAGE)
     examples = synthetic.generate(passages, _QUESTIONS_PER_PASSAGE, "validation", seed)
     rng = np.random.default_rng([seed, 1])
@@ -57,7 +57,7 @@ def generated(n: int, seed: int = 0) -> list[Example]:
 
 
 def lengthened(examples: Sequence[Example], times: int) -> list[Example]:
-    """The questions with several contexts each: an example's own in the middle, those of the next ones around it."""
+    """The questions with ``times`` contexts each: the example's own in the middle, the next ones' around it."""
     texts = list(dict.fromkeys(example.context for example in examples))
     row = {text: i for i, text in enumerate(texts)}
     found = []

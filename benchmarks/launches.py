@@ -1,8 +1,8 @@
 """The number of kernels that a forward pass launches on a GPU, by torch's dispatcher: python -m benchmarks.launches
 
 For BERT, DistilBERT and SqueezeBERT at full size with eager attention, in the installed version of transformers; the
-numbers do not depend on batch or length. Those in studies/published.yaml are for transformers 4.13.0, which the
-original study used: put it first on the path, with its check of versions (dependency_versions_check.py) emptied.
+numbers do not depend on batch or length. The numbers in studies/published.yaml are for transformers 4.13.0, which the
+original study used. To count them, put that version first on the path and empty its dependency_versions_check.py.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoConfig, AutoModelForQuestionAnswering
 
 NETWORKS = ("bert", "distilbert", "squeezebert")
-# Computes nothing, but is not marked as a view, since only its result uses the memory.
+# These compute nothing, although torch does not mark all of them as views.
 _NO_KERNEL = {"aten::_unsafe_view", "aten::detach", "aten::empty"}
 # Before torch 1.12 a linear layer's bias was copied into the result before the product (pytorch #72148); cuDNN adds a
 # convolution's bias afterwards; and a masked copy is a copy followed by a fill.

@@ -25,7 +25,7 @@ from qa_tradeoffs.study import config
 from qa_tradeoffs.study.engines import LABELS, REFERENCE
 
 PUBLISHED = ROOT / "reports" / "published"
-# P100: from BERT's training hours in 2021, which is 56 % of its peak in fp32; the others: 56 % of theirs.
+# P100: from BERT's training hours in 2021, which is 56 % of its peak in fp32; other GPUs: 56 % of their peaks.
 _TFLOPS = {"gcp-p100": 5.2, "gcp-t4": 4.5, "h100-specialist": 37.0}
 _NOT_YET = "No run of this version is committed yet."
 _HOW_TO_READ = (
@@ -35,7 +35,7 @@ _HOW_TO_READ = (
 
 
 def filled(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
-    """The page with what stands between ``<!-- name -->`` and ``<!-- end -->`` made anew, for each of its blocks."""
+    """The page with every block, the text between ``<!-- name -->`` and ``<!-- end -->``, made anew."""
     for name, make in blocks.items():
         begin = text.index(f"<!-- {name} -->\n") + len(f"<!-- {name} -->\n")
         text = f"{text[:begin]}{make()}\n{text[text.index('<!-- end -->', begin) :]}"
@@ -48,7 +48,7 @@ def _published() -> str:
 
 
 def _snapshot(name: str, summary: snapshot.Summary) -> str:
-    """The link to the report, its answer and first chart, and what each model scores and takes in each engine."""
+    """The link to the report, its answer and first chart, and each model's score and time in each engine."""
     machine, folder = summary.origin.device, f"reports/published/{name}"
     where = f"{machine['name']}, {machine['threads']} threads; price: {summary.price}"
     link = f"**[{summary.title}]({folder}/index.html)** ({where})"
@@ -97,7 +97,7 @@ def _speed() -> str:
 
 
 def _engines() -> str:
-    """Every model in every engine, and where that was measured: ratios hang on the processor's instructions."""
+    """Every model in every engine, and where that was measured: ratios depend on the processor's instructions."""
     if not (stored := record.STORED / f"{ENGINES}.json").is_file():
         return _NOT_YET
     found = record.read(stored)
@@ -106,17 +106,17 @@ def _engines() -> str:
 
 
 def _measured(stored: Path, table: Callable[[record.Benchmarks], str]) -> str:
-    """The table of a result file; a sentence while no run of this version is committed."""
+    """The table of a result file; a sentence if no run of this version is committed."""
     return table(record.read(stored)) if stored.is_file() else _NOT_YET
 
 
 def _plan() -> str:
-    """What the command above it prints: the study of SQuAD at the rate of the original's P100."""
+    """What the command above the block prints: the forecast for SQuAD at the rate of the original's P100."""
     return "\n".join(["```", *_forecast("gcp-p100", _TFLOPS["gcp-p100"]), "```"])
 
 
 def _gpus() -> str:
-    """What the same study takes on three GPUs, by the row of their price."""
+    """The device hours and cost of the same study on three GPUs, each named by its row of prices."""
     rows = []
     for price, tflops in _TFLOPS.items():
         (line,) = (line for line in _forecast(price, tflops) if line.startswith("in all"))

@@ -34,7 +34,7 @@ from qa_tradeoffs.training.setup import Setup
 
 SIDES = ("padded", "dynamic", "ours")
 _SEED, _WARM_UP = 0, 16  # the seed; questions of the warm-up, one training update
-_SECONDS, _TIMES = 2.0, 20  # work below the first is repeated, up to this many times
+_SECONDS, _TIMES = 2.0, 20  # work is repeated until it has taken this long, at most so often
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 Found = dict[str, Any]

@@ -200,8 +200,8 @@ def in_turn(
 ) -> SideBySide:
     """One kind of work with three passes: a model's seconds in each, or one time, used with factors 0.9, 1 and 1/0.9.
 
-    The geometric mean of the latter is that time, and the ratio of two such times is the same in every pass. The first
-    passes are ``contended``.
+    The geometric mean of these three is that time, and the ratio of two such times is the same in every pass. The first
+    ``contended`` passes are contended.
     """
     passes = {
         model: [0.9 * value, value, value / 0.9] if isinstance(value, float) else list(value)
@@ -273,8 +273,8 @@ def profile_results(study: config.Study, slug: str, parameters: float, seconds: 
 def predictions_of(scores: list[float]) -> pd.DataFrame:
     """One question per score, an exact match if F1 is 1; the ids q0, q1, ... are in falling order.
 
-    Each is about an article and a passage of its own, and its reference is 'right'. The answers are 'right', or else
-    'wrong 0.5' after their F1, and all stand in front; their probability falls from 1.
+    Each is about an article and a passage of its own, and its reference is 'right'. Answers are 'right', or such as
+    'wrong 0.5', by their F1. All begin at the start of the context, and their probabilities fall from 1.
     """
     frame = pd.DataFrame({"id": [f"q{row}" for row in range(len(scores))], "f1": scores})
     texts = ["right" if score == 1 else f"wrong {score}" for score in scores]
@@ -307,8 +307,8 @@ def write_run(
 ) -> Path:
     """A run's folder with the F1 scores of each model by seed, and a comparison; its path.
 
-    ``works`` are those of the comparison, by default the usual ones; None: there is no comparison. ``references``: of
-    questions by id, where they are not those of ``predictions_of``; ``device``: what is other of it than usual.
+    ``works`` are those of the comparison, by default the usual ones; None: there is no comparison. ``references``: by
+    question id, in place of those of ``predictions_of``; ``device``: entries that differ from the usual device's.
     """
     run = RunPaths(folder)
     for slug, seeds in scores.items():

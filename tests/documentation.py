@@ -1,4 +1,4 @@
-"""The pages that people read, README, CONTRIBUTING and docs/, and what their examples are made of."""
+"""The pages that people read (README, CONTRIBUTING and docs/) and the commands, YAML and links in them."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 @dataclass(frozen=True)
 class Example:
-    """A command or a block of YAML, and the page that it is on, which its name in the tests begins with."""
+    """A command or a block of YAML, and its page, with which its name in the tests begins."""
 
     page: Path
     content: Any
@@ -29,13 +29,13 @@ def blocks(page: Path, kind: str) -> list[str]:
 
 
 def code(page: Path) -> list[str]:
-    """What stands between single backticks in the prose."""
+    """The texts between single backticks in the prose."""
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     return re.findall(r"`([^`]+)`", prose)
 
 
 def commands(begin: str) -> list[Example]:
-    """The command lines that begin so, of shell blocks and of the prose, each once a page."""
+    """The command lines in shell blocks and prose that begin with ``begin``, each once per page."""
     found = []
     for page in PAGES:
         lines = [shlex.join(shlex.split(line, comments=True)) for b in blocks(page, "sh") for line in b.splitlines()]
@@ -55,6 +55,6 @@ def links(page: Path) -> list[tuple[bool, str, str]]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The headings' names in addresses, as forges and the site make them."""
+    """The anchors of the headings, as forges and the site make them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}

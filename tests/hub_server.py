@@ -30,7 +30,7 @@ def sha256(content: bytes) -> str:
 
 @dataclass
 class Repository:
-    """Commits (hash → files) and refs; ``closed`` is the error code that those without a token get."""
+    """Commits (hash → files) and refs; ``closed`` is the error code for requests without a token."""
 
     commits: dict[str, Files] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
@@ -188,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def entry(path: str, content: bytes) -> dict[str, Any]:
-    """A file as the Hub's listings have it."""
+    """A file as the Hub's listings show it."""
     described: dict[str, Any] = {"type": "file", "path": path, "size": len(content), "oid": git_name(content)}
     if path.endswith(LARGE):
         described["lfs"] = {"oid": sha256(content), "size": len(content), "pointerSize": 134}

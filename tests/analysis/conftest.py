@@ -23,7 +23,7 @@ def record(metric: str, value: float, n: int = 10, spread: float = 0.1, **condit
 
 
 def sized(parameters: float, network: str = "study") -> list[Record]:
-    """What makes a profile: the size of its own network; of its full-size twin too, where ``parameters`` are that's."""
+    """The sizes of a profile: 9000 or ``parameters`` for the study's network, ``parameters`` for a full-size twin."""
     sizes = {"study": 9000} | {network: parameters}
     return [Record.of("parameters", size, "parameters", conditions={"network": name}) for name, size in sizes.items()]
 

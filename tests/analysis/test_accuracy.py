@@ -58,7 +58,7 @@ def test_a_model_that_came_fine_tuned_has_no_training(collected_of):
     assert accuracy.losses(collected)["model"].unique().tolist() == ["BERT"]
 
 
-def test_the_baseline_is_that_of_the_questions(collected_of):
+def test_the_baseline_is_scored_on_the_same_questions(collected_of):
     assert accuracy.baseline(collected_of(TWO)) == {"exact_match": 10, "f1": 20, "f1_low": 18, "f1_high": 22}
 
 

@@ -28,7 +28,7 @@ def record(metric: str, value: float, at: dict[str, Any], **conditions: Any) -> 
 
 
 def records(scale: float = 1.0, **changes: Any) -> list[Record]:
-    """Times, and ratios to what is published and to the step before; BERT's step is faster than its times say."""
+    """Times, and ratios to the published network and to the previous step; BERT's step is faster than its times say."""
     at = AT | changes
     times = [
         record(f"variant_{at['work']}_seconds", scale * seconds, at, variant=name, position=i, step=step, alone=alone)
@@ -69,7 +69,7 @@ def test_each_point_has_a_waterfall_of_its_own_and_those_without_all_variants_ha
     assert changes.tolist() == pytest.approx([0.4, 2, 4])
 
 
-def test_the_summary_has_each_time_beside_the_ratio_to_what_is_published():
+def test_the_summary_has_each_time_beside_the_ratio_to_the_published_network():
     found = anomaly.summary(records()).set_index("variant")
     assert found["seconds"].to_dict() == {name: seconds for name, *_, seconds in MEASURED}
     assert found["ratio"].dropna().to_dict() == {

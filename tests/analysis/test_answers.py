@@ -36,7 +36,7 @@ def test_answers_are_in_the_order_of_the_questions_whatever_theirs(collected):
     assert found.score("DistilBERT", "f1").tolist() == [100, 50]
 
 
-def test_other_questions_than_those_evaluated_are_refused(collected):
+def test_questions_that_were_not_evaluated_are_refused(collected):
     other = collected.study.model_copy(update={"data": collected.study.data.model_copy(update={"seed": 7})})
     with pytest.raises(StudyError, match=r"^data: the study's questions are not those that bert with seed 0 was"):
         answers.load(dataclasses.replace(collected, study=other))

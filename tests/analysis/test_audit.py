@@ -34,7 +34,7 @@ def test_half_of_the_layers_took_a_third_of_the_time_on_both_gpus():
     assert [round(ratio, 1) for ratio in ratios] == [3.1, 3.0, 3.1, 2.9, 2.9, 3.0, 3.0, 2.9]
 
 
-def test_a_clock_that_waits_for_no_gpu_leaves_out_what_is_queued():
+def test_a_clock_that_does_not_wait_for_the_gpu_misses_queued_work():
     queue = published.Queue(
         source="x", calls=10, capacity=1024, launches_source="x",
         launches={"bert": [512], "distilbert": [256], "squeezebert": [1024]},

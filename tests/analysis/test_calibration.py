@@ -24,7 +24,7 @@ def of_models(**models) -> Answers:
     return Answers(examples, {label: tuple(frames) for label, frames in models.items()})
 
 
-def test_a_span_s_confidence_is_its_probability_and_no_answer_s_what_its_score_adds():
+def test_confidence_is_the_spans_probability_or_follows_from_the_no_answer_score():
     rows = [("x", 0.25, 5.0), ("", 0.25, np.log(3)), ("", 0.2, np.log(0.5))]
     rows += [("", 0.0, 900.0), ("", 1e-300, 710.0)]  # a probability that vanished leaves all to no answer
     frame = pd.DataFrame(rows, columns=["prediction", "probability", "no_answer_score"])
@@ -59,11 +59,11 @@ def test_verdicts_of_a_model_that_is_half_right(confidence, verdict):
     assert calibration_of(of_models(A=[answered(confidence, right)])).models["verdict"].tolist() == [verdict]
 
 
-def test_a_model_that_is_always_sure_and_half_right_is_too_sure_by_half():
+def test_a_model_that_is_always_sure_and_half_right_is_50_points_overconfident():
     found = calibration_of(of_models(A=[answered([1.0] * 100, [1, 0] * 50)]))
     row = found.models.iloc[0]
     assert (row["confidence"], row["accuracy"], row["gap"], row["ece"]) == pytest.approx((100, 50, 50, 50))
-    assert row["ece_chance"] == 0  # who is sure of all is never wrong by chance
+    assert row["ece_chance"] == 0  # a calibrated model that is always sure is never wrong by chance
     assert (row["aurc"], row["aurc_random"]) == pytest.approx((50, 50))  # no order among equals
     assert (row["gap_low"], row["gap_high"]) == pytest.approx((40.2, 59.8), abs=2)
     np.testing.assert_allclose(found.bins["bin_accuracy"], 50)
@@ -71,7 +71,7 @@ def test_a_model_that_is_always_sure_and_half_right_is_too_sure_by_half():
     np.testing.assert_allclose(found.coverage["gain"], 0, atol=1e-9)
 
 
-def test_confidence_that_tells_right_from_wrong_gains_by_leaving_out():
+def test_withholding_answers_pays_if_confidence_tells_right_from_wrong():
     # Of 100 questions the surer 60 are right.
     found = calibration_of(of_models(A=[answered(np.linspace(0.01, 1, 100), [0] * 40 + [1] * 60)]))
     row, coverage = found.models.iloc[0], found.coverage.set_index(found.coverage["coverage"].round())
@@ -126,7 +126,7 @@ def calibrated(rng: np.random.Generator) -> Answers:
     return Answers(tuple(question(i, context=f"passage {i // 10}") for i in range(400)), {"A": (frame,)})
 
 
-def test_intervals_cover_what_they_estimate_and_a_calibrated_model_is_seldom_told_otherwise(monkeypatch):
+def test_intervals_cover_what_they_estimate_and_a_calibrated_model_is_seldom_called_miscalibrated(monkeypatch):
     monkeypatch.setattr(analysis, "_RESAMPLES", 100)
     monkeypatch.setattr(analysis, "_DRAWS", 200)
     rng = np.random.default_rng(0)

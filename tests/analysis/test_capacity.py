@@ -104,13 +104,13 @@ def test_only_calls_of_single_stream_on_the_study_s_networks_in_passes_that_coun
     pd.testing.assert_frame_equal(carried((50, 800), calls=pd.concat([calls_of(BOTH), *other])).machines, expected)
 
 
-def test_loads_of_the_chart_end_before_the_queue_grows_without_end(carried):
+def test_loads_of_the_chart_end_before_the_queue_grows_without_bound(carried):
     loads = carried((50, 800)).loads.groupby("model")
     assert loads["rate"].max().tolist() == pytest.approx([0.95 / 0.2, 0.95 / 0.1])
     assert loads["p99"].is_monotonic_increasing.all()
 
 
-def test_nothing_is_asked_of_a_study_without_traffic(carried):
+def test_a_study_without_traffic_has_no_capacity(carried):
     assert carried(None) is None
 
 

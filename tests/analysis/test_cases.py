@@ -12,7 +12,7 @@ EXAMPLES = [question(i) for i in range(10)]
 WORDS = " ".join(f"word{i}" for i in range(200))
 
 
-def test_a_split_has_what_one_gets_and_the_other_misses():
+def test_a_split_has_the_questions_that_one_gets_right_and_the_other_wrong():
     first, second = cases.sample(answers_of(EXAMPLES, {"A": [[1] * 6 + [0] * 4], "B": [[0] * 5 + [1] * 2 + [0] * 3]}))
     assert (first.right, first.wrong, first.n, len(first.cases)) == ("A", "B", 5, 4)
     assert (second.right, second.wrong, second.n, len(second.cases)) == ("B", "A", 1, 1)
@@ -50,7 +50,7 @@ def test_no_answer_has_no_span_though_its_best_span_is_known():
     assert {name for piece in case.context for name in piece.names} == {"reference", "right"}
 
 
-def test_one_model_has_nobody_to_differ_from():
+def test_one_model_has_no_splits():
     assert cases.sample(answers_of(EXAMPLES, {"A": [[1] * 10]})) == []
 
 

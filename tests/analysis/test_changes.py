@@ -91,7 +91,7 @@ def test_p_values_of_all_models_are_corrected_together(run_of):
     assert f1(*both)["p_holm"] == pytest.approx(2 * alone)
 
 
-def test_a_ratio_of_speed_is_compared_with_that_of_the_other_run(run_of):
+def test_ratios_of_speed_are_compared_between_the_runs(run_of):
     scores = {"bert": [RIGHT], "distilbert": [RIGHT]}
     before, after, slowed = np.array([0.5, 0.52, 0.48]), np.array([0.70, 0.74, 0.69]), np.array([3.0, 1, 2])
     runs = [

@@ -129,7 +129,7 @@ def test_results_of_engines_are_read_and_refused_like_others(written_study, stud
         reading.collect(study, price_at_par(), run, slugs, [0])
 
 
-def test_what_engines_run_with_is_an_input_only_where_a_study_names_them(study_of, monkeypatch):
+def test_the_libraries_of_engines_are_inputs_only_if_a_study_names_engines(study_of, monkeypatch):
     alone, several = study_of(), study_of(engines=ENGINES)
     assert "engine_versions" not in inputs.of(alone, "evaluate", "bert", 0)
     assert inputs.of(several, "evaluate", "bert", 0)["engine_versions"].keys() == {"onnx", "onnxruntime", "onnxscript"}

@@ -15,7 +15,7 @@ def peak(mib: float, batch_size: int, measure: str, **conditions: Any) -> Record
     return record("peak_memory_bytes", mib * 2**20, **at | conditions)
 
 
-def test_every_measure_has_a_row_and_running_out_has_one_of_each(profiled):
+def test_every_measure_has_a_row_and_running_out_of_memory_a_row_for_each_measure(profiled):
     def peaks(allocated: float, batch_size: int) -> list[Record]:
         return [peak(allocated, batch_size, "allocated"), peak(2 * allocated, batch_size, "reserved")]
 
@@ -58,7 +58,7 @@ def test_a_timing_that_ran_out_of_memory_is_no_measurement_of_memory(profiled):
     assert memory.of_full_size(found).empty
 
 
-def test_where_every_point_ran_out_there_is_still_a_row(profiled):
+def test_if_every_point_ran_out_of_memory_there_is_still_a_row(profiled):
     found = memory.peaks(profiled({"bert": [*sized(BERT), out_of_memory("forward", 64, length=128)]}))
     assert found["mib"].isna().tolist() == [True]
     assert len(memory.of_full_size(found)) == 1

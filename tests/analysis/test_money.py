@@ -37,7 +37,7 @@ def test_costs_are_at_the_middle_of_the_price(collected):
 
 
 @pytest.mark.parametrize(("gap", "usd"), [(BETTER, 0.25), (WORSE, math.nan), (NEAR, math.nan)])
-def test_a_point_has_a_price_only_where_f1_is_significantly_higher(collected, gap, usd):
+def test_a_point_of_f1_has_a_price_only_if_f1_is_significantly_higher(collected, gap, usd):
     table = money.costs_of(collected, models(), contest(gap))
     assert table["usd_per_point"].tolist() == [pytest.approx(usd, nan_ok=True), pytest.approx(math.nan, nan_ok=True)]
 
@@ -53,7 +53,7 @@ def test_a_model_that_came_fine_tuned_has_no_training_cost(collected):
     assert table["usd_per_point"].iloc[0] == 0.5  # all of BERT's USD 2 for 4 points
 
 
-def test_ones_own_machine_costs_nothing(collected, price_at):
+def test_a_machine_without_a_price_costs_nothing(collected, price_at):
     table = money.costs_of(replace(collected, price=price_at(0)), models(), contest())
     assert (table[["training_usd", "million_usd"]] == 0).all(axis=None)
     assert table["cheapest"].tolist() == table["dearest"].tolist() == [1, 1]

@@ -33,7 +33,7 @@ def test_facts_name_a_models_changes_to_the_recipe(collected_of):
     assert provenance.facts(collected, STUDY)["recipe of DistilBERT"] == "learning_rate 0.0001 (the study's: 2e-05)"
 
 
-def test_facts_name_each_value_once_and_all_where_files_differ(collected_of):
+def test_facts_name_each_value_once_and_all_values_if_files_differ(collected_of):
     collected = collected_of(SCORES)
     facts = provenance.facts(collected, STUDY)
     assert facts["seeds"] == "0, 1"

@@ -111,7 +111,7 @@ def test_points_are_ours_with_intervals_and_every_published_one_without(collecte
         (FINE_TUNED | {"data": SQUAD}, 10570),
     ],
 )
-def test_scores_are_beside_published_ones_only_where_both_are_of_the_same(collected_of, monkeypatch, original, keys, n):
+def test_only_scores_of_the_same_kind_are_beside_published_ones(collected_of, monkeypatch, original, keys, n):
     monkeypatch.setattr(published, "architecture", lambda collected, slug: "distilbert")
     collected = collected_of({"distilbert": [[1.0] * n]}, **keys)
     assert published.scores(collected, accuracy.models(collected), original).empty

@@ -59,7 +59,7 @@ def test_the_rows_are_the_forward_passes_at_the_largest_point_without_limited_in
     assert rows["bert_high"].tolist()[1:] == [2.5, 2.0]
 
 
-def test_the_table_names_the_processor_and_leaves_out_what_a_network_would_be_over_itself(stored):
+def test_the_table_names_the_processor_and_has_no_ratio_of_a_network_to_itself(stored):
     table = anomaly.quantised_table(quantised(stored))
     assert "on A processor (vnni)" in table.markup
     assert table.cells["as BERT in torch"].tolist() == ["", "1.25 (0.625 to 2.50)", "1.00 (0.500 to 2.00)"]

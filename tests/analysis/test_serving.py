@@ -60,7 +60,7 @@ def test_offline_without_memory_for_any_batch_has_no_throughput(profiled):
     assert row["offline_batch"] is None
 
 
-def test_a_comparison_without_a_model_is_named(profiled):
+def test_a_model_that_the_comparison_lacks_is_named(profiled):
     collected = compared(profiled(BOTH), in_turn("single_stream", {"bert": 0.36}))
     with pytest.raises(StudyError, match="has no time of distilbert in single_stream on the study network"):
         serving.scenarios(collected, "study")

@@ -131,7 +131,7 @@ def test_one_model_or_a_tiny_study_has_no_differences():
         ([1.0], [0.5, 0.0], "better"),  # over questions only
     ],
 )
-def test_training_runs_count_in_a_slice_where_both_models_have_several(of_first, of_second, verdict):
+def test_training_runs_count_in_a_slice_if_both_models_have_several(of_first, of_second, verdict):
     scores = {label: [[score] * 60 for score in seeds] for label, seeds in (("A", of_first), ("B", of_second))}
     table = slices.differences(answers_of([question(i) for i in range(60)], scores))
     assert table["verdict"].tolist() == [verdict] * 4

@@ -1,4 +1,4 @@
-"""The report in a real browser, opened from disk: it asks for nothing, complains of nothing, and can be used."""
+"""The report in a real browser, opened from disk: it requests nothing, logs nothing, and can be used."""
 
 import io
 import itertools
@@ -123,7 +123,7 @@ PAGES = {
 
 @pytest.fixture(params=PAGES)
 def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
-    """A page of the tiny study's report, or of the hostile one; fails on any request and any complaint."""
+    """A page of the tiny study's report, or of the hostile one; fails on any request and any message in the console."""
     if "study" in request.param:
         folder: Path = request.getfixturevalue("finished").folder / "reports/tiny"
     else:

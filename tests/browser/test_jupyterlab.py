@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="the
 
 NOTEBOOK = "lab/2-evaluate.ipynb"
 SECONDS = 120_000  # ms: a kernel loads torch
-# All cells are to be in the page, not only those in view; and nobody is to be asked for news.
+# Keep all cells in the page, not only those in view, and ask no server for news.
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},

@@ -141,7 +141,7 @@ class TestFetch:
         monkeypatch.setenv("HF_TOKEN", "hf_outdated")
         assert "the Hub does not accept this token" in failure() and "hf_outdated" not in failure()
 
-    def test_a_pickle_is_fetched_only_where_there_are_no_safetensors(self, server, monkeypatch):
+    def test_a_pickle_is_fetched_only_if_there_are_no_safetensors(self, server, monkeypatch):
         monkeypatch.setattr(weights, "conversions", lambda folder: [])
         old = {name: file for name, file in CHECKPOINT.items() if name != "model.safetensors"}
         old["pytorch_model.bin"] = WEIGHTS

@@ -107,7 +107,7 @@ def test_a_line_has_what_is_done_and_how_long_the_rest_will_take(file, capsys, d
         (0, 100.0, "0/900, ? left |"),
     ],
 )
-def test_the_line_says_how_long_all_that_follows_will_take_where_that_is_known(file, capsys, done, later, shown):
+def test_the_line_says_how_long_all_that_follows_will_take_if_that_is_known(file, capsys, done, later, shown):
     file.write_text(json.dumps({"label": "training", "done": done, "total": 900, "seconds": 30.0}))
     progress._show("3/11 1-train", file, Finished(rounds=1), later)
     assert capsys.readouterr().err.startswith(f"3/11 1-train  00:00  training {shown}")

@@ -19,7 +19,7 @@ def check(*examples: Example, impossible: bool = False, **rules: Any) -> tuple[l
     return checked(rows, "dev.json", **rules)
 
 
-def test_what_is_right_stays_as_it_is():
+def test_correct_questions_stay_as_they_are():
     both = replace(BOB, answers=("Bob", "Bob"), answer_starts=(8, 13))
     assert check(ADA, both) == ([ADA, both], ())
 

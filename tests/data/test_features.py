@@ -274,7 +274,7 @@ def test_every_row_is_in_one_batch_and_no_batch_exceeds_the_budget(lengths, max_
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= max_tokens
 
 
-def test_an_update_is_split_where_padding_costs_more_than_another_part():
+def test_an_update_is_split_if_padding_costs_more_than_another_part():
     # 20 stands alone where a part costs less than the 2 · (20 - 9) tokens that padding both others to it takes.
     lengths = np.array([9, 20, 8])
     assert [part.tolist() for part in parts(lengths, own_cost=21)] == [[1], [0, 2]]

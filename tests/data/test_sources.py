@@ -266,7 +266,7 @@ def test_one_of_several_configs_of_the_hub_is_read(hub, tmp_path, card):
         sources.load(HUB.model_copy(update={"config": ".."}))
 
 
-def test_where_the_hub_has_several_configs_one_has_to_be_named(hub, tmp_path):
+def test_if_the_hub_has_several_configs_one_has_to_be_named(hub, tmp_path):
     hub()
     two_configs(tmp_path / "0123abc", card=True)
     with pytest.raises(StudyError, match=r"^data: some/squad has the configs en, de; name one as `data\.config`$"):

@@ -24,7 +24,7 @@ from qa_tradeoffs.study import config
 ROOT = Path(__file__).parents[2]
 
 
-def test_of_processes_that_test_side_by_side_one_runs_the_study(finished, request):
+def test_one_of_several_test_processes_runs_the_study(finished, request):
     if "PYTEST_XDIST_WORKER" in os.environ:
         assert request.node.nodeid.endswith("@finished")
 

@@ -25,7 +25,7 @@ SLUGS = ("bert", "distilbert", "squeezebert")
 
 @pytest.fixture
 def study(tmp_path: Path) -> tuple[Checkout, config.Study]:
-    """A checkout whose ``originals.yaml`` is the study as it is committed, but for how much is timed."""
+    """A checkout whose ``originals.yaml`` is the committed study, except that less is timed."""
     (tmp_path / "checkout").mkdir()
     checkout = Checkout(tmp_path / "checkout")
     committed, tiny = (

@@ -21,7 +21,7 @@ def trained(network: Any, folder: Path, precision: str = "fp32") -> Trained:
 def exported(
     network_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Trained, dict[str, Engine]]]:
-    """Architecture → a network of it, far from its random beginning, and its engines by name."""
+    """Architecture → a network of it, far from its random initial weights, and its engines by name."""
     found = {}
     for architecture in ("bert", "squeezebert"):
         network = network_of(architecture, initializer_range=0.3)

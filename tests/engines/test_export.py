@@ -92,7 +92,7 @@ def test_a_file_of_another_network_is_refused(exported, network_of):
         registry.prepare("onnxruntime", other)
 
 
-def test_a_call_for_the_clock_computes_the_same(exported, tokenizer, examples):
+def test_a_timed_call_computes_the_same_logits(exported, tokenizer, examples):
     _, engines = exported["bert"]
     windows, rows = Reading(max_length=40, stride=8).windows(examples, tokenizer), np.array([0, 1])
     expected = engines["torch"].logits(windows, rows)[0]
@@ -101,7 +101,7 @@ def test_a_call_for_the_clock_computes_the_same(exported, tokenizer, examples):
 
 
 class Odd(torch.nn.Module):
-    """Depends on the values of its input, which a graph cannot."""
+    """A network that depends on the values of its input, which an exported graph cannot."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ def test_a_missing_provider_is_a_reason(exported, monkeypatch):
         onnx_session.session(engines["onnxruntime"].file, 1, "cuda")
 
 
-def test_bf16_is_another_precision_of_the_same_network_where_the_device_has_it(network_of, tmp_path, monkeypatch):
+def test_bf16_is_another_precision_of_the_same_network_if_the_device_has_it(network_of, tmp_path, monkeypatch):
     of_network = trained(network_of(), tmp_path)
     with pytest.raises(StudyError, match="torch-bf16: this device does not multiply bf16 natively"):
         registry.prepare("torch-bf16", of_network)
@@ -154,7 +154,7 @@ def test_bf16_is_another_precision_of_the_same_network_where_the_device_has_it(n
         registry.prepare("torch-bf16", trained(of_network.network, tmp_path, "bf16"))
 
 
-def test_the_engines_that_a_study_may_name_are_those_that_there_are():
+def test_a_study_may_name_exactly_the_engines_that_exist():
     assert list(registry.PREPARE) == list(names.LABELS)
 
 

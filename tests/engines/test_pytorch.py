@@ -160,7 +160,7 @@ def test_an_error_in_a_thread_ends_the_prediction_with_it():
 
 
 @pytest.mark.parametrize(("threads", "tokens"), [(1, 1024), (16, 1024), (64, 256)])
-def test_batches_that_run_at_a_time_share_a_budget_of_memory(threads, tokens, monkeypatch):
+def test_concurrent_batches_share_a_memory_budget(threads, tokens, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     engine = pytorch.Engine(tiny_bert(), 0, "cpu")
     assert (engine.at_once, engine.batch_tokens) == (threads, tokens)

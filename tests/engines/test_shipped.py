@@ -44,7 +44,7 @@ asking.main(sys.argv[1:])
 """
 
 
-def test_it_answers_where_torch_cannot_be_imported(folder, examples, tmp_path):
+def test_it_answers_even_if_torch_cannot_be_imported(folder, examples, tmp_path):
     (tmp_path / "text").write_text(examples[0].context)
     command = [sys.executable, "-c", WITHOUT_TORCH, "--checkpoint", str(folder), "--context", str(tmp_path / "text")]
     ended = subprocess.run([*command, examples[0].question], capture_output=True, text=True)

@@ -85,7 +85,7 @@ def test_logits_of_a_diverged_model_are_refused(token):
         answer(Scripted({token: math.nan}, {}), [asked("w0")])
 
 
-def test_answers_of_chunks_are_those_of_all_questions_at_once(monkeypatch):
+def test_chunks_give_the_answers_of_all_questions_at_once(monkeypatch):
     examples = [asked(context) for context in ("w0", "w2 w0", "w1 w0 w2", "w1 w2 w0 w1", "w2")]
     engine, calls = Scripted({W0: 2.0, W1: 1.0}, {W0: 1.0}), []
     whole = answer(engine, examples)

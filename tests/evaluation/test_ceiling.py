@@ -94,7 +94,7 @@ def test_questions_cut_to_the_same_tokens_are_one_question(words):
     assert points(of(words, pair[0], elsewhere, max_question_tokens=2)) == (100, 100)
 
 
-def test_a_question_without_an_answer_is_left_without_one(words):
+def test_an_unanswerable_question_is_left_unanswered(words):
     found = of(words, asked(0), asked(1, "w1"), v2=True)
     assert (points(found), found["best"][0]) == ((100, 100), "")
 

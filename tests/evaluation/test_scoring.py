@@ -104,7 +104,7 @@ def test_the_saved_table_gives_the_scores_at_every_threshold_as_torchmetrics_doe
     assert curve.has_exact_match[point] == pytest.approx(float(theirs["exact_match"]))
 
 
-def test_a_threshold_is_chosen_on_the_questions_held_out_and_without_them_is_as_given():
+def test_a_threshold_is_chosen_on_held_out_questions_or_is_the_given_one_without_them():
     # The first two answered, the others not: (1 + 0.8 + 0 + 1) / 4. The wrong third one changes nothing.
     answers = predicted(*TEXTS, "Ada", lead=(-3, -1, 1, 2))
     chosen = scoring.threshold(0.0, [*ANSWERABLE, UNANSWERABLE], lambda _: answers)
@@ -168,7 +168,7 @@ def test_v2_has_separate_figures_for_each_kind_of_question_present(scored):
     assert "HasAns_f1" in without and "NoAns_f1" not in without
 
 
-def test_the_interval_of_questions_about_few_articles_is_of_their_passages_or_of_themselves():
+def test_questions_about_few_articles_are_clustered_by_passage_or_not_at_all():
     examples = [Example(f"q{i}", "one", f"{CONTEXT} {i // 3}", "When?", ("1843",), (40,)) for i in range(30)]
     found = predicted(*["1843", "London", "Ada"] * 10, lead=(-5,) * 30)._replace(
         score=np.ones(30), probability=np.ones(30)

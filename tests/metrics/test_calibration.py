@@ -59,7 +59,7 @@ def test_a_bin_that_a_resample_left_empty_has_no_mean():
     np.testing.assert_array_equal(means, [[np.nan, 0.5]])
 
 
-def test_accuracy_at_a_coverage_is_that_of_the_most_confident_of_each_resample():
+def test_accuracy_at_a_coverage_is_over_the_most_confident_of_each_resample():
     # Most confident half: 0.9 right, 0.8 wrong; with 0.8 and 0.3 drawn twice, both 0.8, wrong. Of three quarters 1/3.
     counts = np.array([[1.0, 1, 1, 1], [0, 2, 0, 2], [2, 1, 0, 1]])
     found = calibration.accuracy_at(np.array([0.5, 0.75, 1.0]), FOUR, RIGHT, counts)
@@ -86,7 +86,7 @@ def test_equal_confidence_gives_the_mean_area_over_all_orderings():
 
 
 @pytest.mark.parametrize("levels", [1000, 4])
-def test_a_resample_has_the_area_of_its_questions_written_out(levels):
+def test_a_resample_has_the_area_of_its_questions_listed_one_by_one(levels):
     rng = np.random.default_rng(4)
     confidence = rng.integers(levels, size=30) / levels
     correct = (rng.random(30) < 0.6).astype(float)

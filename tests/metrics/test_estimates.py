@@ -197,7 +197,7 @@ def test_the_interval_of_a_difference_over_questions_and_training_runs(runs, spr
     assert 93 <= covered(found, 0.0) <= 97
 
 
-def test_three_models_alike_have_a_significant_pair_in_at_most_one_study_of_twenty():
+def test_three_equal_models_have_a_significant_pair_in_at_most_one_study_of_twenty():
     rng = np.random.default_rng(5)
     clusters, false = articles(rng, 200), 0
     for _ in range(STUDIES):

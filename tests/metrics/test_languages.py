@@ -66,7 +66,7 @@ def test_articles_do_not_count():
     assert score("ar", "المدينة", "مدينة") == (1.0, 1.0)
 
 
-def test_of_two_texts_of_articles_only_exact_match_is_one_and_f1_zero_as_in_the_official_script():
+def test_two_texts_of_articles_only_have_em_1_and_f1_0_as_in_the_official_script():
     assert score("de", "die", "die") == (1.0, 0.0)
 
 

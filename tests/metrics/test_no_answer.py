@@ -30,8 +30,8 @@ def test_a_threshold_between_two_scores_gives_what_the_lower_one_gives(threshold
     assert no_answer.curve(EXACT, F1, SCORES, HAS_ANSWER).at(threshold) == point
 
 
-@pytest.mark.parametrize("f1", [F1, np.array([1, 0, 1, 0, 0])])  # the latter: 3 of 5 with threshold -2 and with 0
-def test_the_best_threshold_is_the_lowest_of_those_with_the_best_f1(f1):
+@pytest.mark.parametrize("f1", [F1, np.array([1, 0, 1, 0, 0])])  # the second: 3 of 5 with threshold -2 and with 0
+def test_the_lowest_of_equally_good_thresholds_is_the_best(f1):
     assert squad.best_threshold(f1, SCORES, HAS_ANSWER) == (60.0, -2.0)
     assert no_answer.curve(EXACT, f1, SCORES, HAS_ANSWER).best == 1
 
@@ -43,7 +43,7 @@ def test_a_question_without_any_span_does_not_make_the_threshold_infinite():
     assert no_answer.curve(np.append(EXACT, [0, 0]), f1, scores, has_answer).thresholds[-1] == np.inf
 
 
-def test_without_unanswerable_questions_there_are_no_figures_of_them():
+def test_without_unanswerable_questions_their_figures_are_nan():
     curve = no_answer.curve(EXACT, F1, SCORES, np.ones(5, dtype=bool))
     assert np.isnan(curve.no_f1).all()
     assert curve.has_f1[-1] == curve.f1[-1] == pytest.approx(30)

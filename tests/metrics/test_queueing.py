@@ -45,7 +45,7 @@ def test_the_mean_wait_of_equal_services_is_pollaczek_s(rate):
 
 
 @pytest.mark.parametrize(("rate", "within"), [(3.0, 0.03), (5.0, 0.04), (8.0, 0.12)])
-def test_p99_of_exponential_services_is_that_of_theory(rate, within):
+def test_p99_of_exponential_services_agrees_with_theory(rate, within):
     worker, p99 = exponential(0.1), math.log(100) / (10 - rate)
     assert worker.p99(rate) == pytest.approx(p99, rel=within)
     assert worker.rate(p99) == pytest.approx(rate, rel=0.03)
@@ -63,7 +63,7 @@ def test_no_rate_suffices_if_service_alone_is_too_slow_and_none_exceeds_saturati
     assert 9.9 < worker.rate(1e6) <= worker.saturation == pytest.approx(10)
 
 
-def test_p99_without_waits_is_that_of_the_service_and_never_falls_with_the_rate():
+def test_p99_without_waits_is_the_services_and_never_falls_with_the_rate():
     worker = Worker.of([0.1] * 97 + [0.2] * 3)
     p99 = [worker.p99(rate) for rate in (0, 1, 3, 5, 7, 9)]
     assert p99[0] == 0.2

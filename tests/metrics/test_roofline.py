@@ -1,4 +1,4 @@
-"""Both parameters are recovered from exact times, and the error is that of the times."""
+"""Both parameters are recovered from exact times, and the error is the largest on a time left out."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from qa_tradeoffs.study import published
 FLOP, BYTES = np.array([1e12, 1e12, 8e12]), np.array([1e9, 5e9, 2e9])
 
 
-def test_exact_times_give_both_numbers_back():
+def test_both_parameters_are_recovered_from_exact_times():
     # 2e12 FLOP/s and 1e9 bytes/s: 0.5 + 1, 0.5 + 5, 4 + 2 seconds.
     fitted = roofline.fit(FLOP, BYTES, [1.5, 5.5, 6.0])
     assert (1 / fitted.per_flop, 1 / fitted.per_byte) == pytest.approx((2e12, 1e9))
@@ -18,7 +18,7 @@ def test_exact_times_give_both_numbers_back():
     assert fitted.seconds(4e12, 3e9) == pytest.approx(2 + 3)
 
 
-def test_the_error_is_that_of_the_worst_row_predicted_from_the_others():
+def test_the_error_is_the_largest_of_a_row_predicted_from_the_others():
     # Only bytes matter: a second each. Predicted from the other two, the doubled row is expected to take half its time.
     n_bytes = np.ones(3)
     assert roofline.fit(np.full(3, 1e-30), n_bytes, [1.0, 1.0, 2.0]).error == pytest.approx(0.5)

@@ -59,7 +59,7 @@ def test_a_percentile_needs_five_answers_beyond_it(percentile, fewest):
 
 @pytest.mark.parametrize("passes", [[1.0], [1.0, 0.0], [1.0, math.nan], [[1.0, 2.0]]])
 def test_invalid_times_of_passes_are_refused(passes):
-    with pytest.raises(ValueError, match="positive seconds of at least 2 passes"):
+    with pytest.raises(ValueError, match="positive values of at least 2 passes"):
         typical(passes)
 
 
@@ -87,7 +87,7 @@ def passes_of(rng: np.random.Generator, models: int, passes: int, drift: float) 
 
 
 @pytest.mark.parametrize("passes", [3, 5, 10])
-def test_the_interval_of_a_time_covers_it_where_passes_are_independent(passes):
+def test_the_interval_of_a_time_covers_it_if_passes_are_independent(passes):
     # Passes differ by 5 %, the ten repeats of one by 3 %. Old, passes bootstrapped: 0.74, 0.86, 0.90.
     rng = np.random.default_rng(0)
     repeats = np.exp(rng.normal(0, 0.05, (RUNS, passes, 1)) + rng.normal(0, 0.03, (RUNS, passes, 10)))
@@ -104,7 +104,7 @@ def test_the_interval_of_a_ratio_covers_it_while_the_machine_drifts_and_is_distu
     assert 0.93 <= np.mean([low <= 1 <= high for _, low, high, _ in found]) <= 0.97
 
 
-def test_of_three_models_that_take_as_long_one_is_called_faster_in_at_most_one_run_of_twenty():
+def test_one_of_three_equally_fast_models_is_called_faster_in_at_most_one_run_of_twenty():
     rng = np.random.default_rng(2)
     runs = [dict(zip("abc", passes_of(rng, 3, 5, 0.05), strict=True)) for _ in range(RUNS)]
     false = np.mean([min(pair.p_value for pair in ratios(run).values()) < 0.05 for run in runs])

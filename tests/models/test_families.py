@@ -194,7 +194,7 @@ WITHOUT_TYPES = {
 
 
 def scores(network: Any, tokenizer: Any, batch_tokens: int) -> Any:
-    """Of questions about shorter and longer texts, in batches of so many tokens."""
+    """The scores of questions about shorter and longer texts, in batches of this many tokens."""
     texts = [Example(f"{n}", "", "Ada is in Rome. " * n, "Where is Ada?", (), ()) for n in range(1, 5)]
     reading = answers.Reading(max_length=64, stride=8, batch_tokens=batch_tokens)
     engine = pytorch.Engine(network, tokenizer.pad_token_id, "cpu")
@@ -209,7 +209,7 @@ def test_answers_do_not_depend_on_what_else_is_in_a_batch(family, read):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_windows_are_packed_only_where_each_is_read_as_if_it_were_alone(family, read):
+def test_windows_are_packed_only_if_each_is_read_as_if_it_were_alone(family, read):
     network, _ = read(family)
     assert packing.possible(network) == (family in PACKED)
     if family in PACKED:
@@ -268,7 +268,7 @@ def test_a_network_that_fails_on_a_question_is_refused_with_the_reason(read):
 
 
 @pytest.mark.parametrize(("tokens", "refused"), [(64, False), (65, True)])
-def test_windows_of_any_split_are_refused_where_the_network_is_shorter(tokens, refused, read):
+def test_windows_of_any_split_are_refused_if_the_network_is_shorter(tokens, refused, read):
     network, tokenizer = read("roberta")  # a token for every byte, four special ones
     long = Example("long", "", "a" * (tokens - 4 - len("Who?")), "Who?", (), ())
     recipe = Training(max_length=100, stride=8)

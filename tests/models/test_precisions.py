@@ -41,7 +41,7 @@ def test_instruction_sets_have_short_names_on_x86_and_on_arm(flags, expected, mo
         (("amx",), 3.0, True),
     ],
 )
-def test_bf16_is_native_where_there_are_instructions_and_the_library_uses_them(sets, speedup, expected, monkeypatch):
+def test_bf16_is_native_if_there_are_instructions_and_the_library_uses_them(sets, speedup, expected, monkeypatch):
     monkeypatch.setattr(precisions, "instruction_sets", lambda: sets)
     monkeypatch.setattr(precisions, "bf16_speedup", lambda: speedup)
     assert NATIVE("cpu") is expected
@@ -51,7 +51,7 @@ def test_bf16_is_native_where_there_are_instructions_and_the_library_uses_them(s
     ("requested", "native", "expected"),
     [("auto", True, "bf16"), ("auto", False, "fp32"), ("fp32", True, "fp32"), ("bf16", False, "bf16")],
 )
-def test_auto_is_bf16_where_it_is_native_and_a_request_is_kept(requested, native, expected, monkeypatch):
+def test_auto_is_bf16_if_it_is_native_and_a_request_is_kept(requested, native, expected, monkeypatch):
     monkeypatch.setattr(precisions, "native_bf16", lambda device_type: native)
     assert precisions.chosen(requested, CPU) == expected
     slower = requested == "bf16" and not native

@@ -59,7 +59,7 @@ def rounds(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Call]]:
 
 @pytest.fixture(autouse=True)
 def watch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that is quiet except in every fourth round, which is the last of each comparison."""
+    """A machine that is quiet except in every fourth round, the last round of each comparison."""
 
     class Watch:
         def __init__(self, device: torch.device, precision: str) -> None:
@@ -118,7 +118,7 @@ def test_every_round_has_its_own_order_from_the_seed(network, rounds, unattribut
     assert [tuple(calls) for calls in rounds] == orders
 
 
-def test_the_control_is_the_same_call_as_what_is_published(network, rounds, unattributed):
+def test_the_control_calls_the_published_network_again(network, rounds, unattributed):
     records = measure(network, (2, 8))
     (control,) = tables.summary(records).query("work == 'forward' and variant == @tables.CONTROL").itertuples()
     assert (control.ratio, control.alone) == (pytest.approx(1), False)
@@ -163,7 +163,7 @@ def test_time_is_attributed_at_the_last_point_and_the_highest_dropout(network, r
     seconds = table[table["work"] == "training_step"].groupby("model")["seconds"].sum()
     expected = {"SqueezeBERT as published": 4, "SqueezeBERT rewritten": 2, "BERT": 5, "DistilBERT": 3}
     assert seconds.to_dict() == pytest.approx({model: cost * MEAN for model, cost in expected.items()})
-    # What is published has convolutions, what is rewritten has none but the same operations.
+    # The published network has convolutions, the rewritten one none, but both have the same operations.
     step = table[table["work"] == "training_step"].pivot(index="operations", columns="model", values="gflop")
     published, rewritten = step["SqueezeBERT as published"], step["SqueezeBERT rewritten"]
     assert published["convolution backward"] == 2 * published["convolution forward"] > 0
@@ -243,7 +243,7 @@ def test_the_precision_of_the_run_applies_while_it_measures(network, rounds, una
     assert allowed == [False] * 8 + [True] * 8
 
 
-def test_a_length_that_the_network_does_not_take_is_refused(network, rounds):
+def test_a_length_that_the_network_does_not_support_is_refused(network, rounds):
     with pytest.raises(StudyError, match=r"^points: 65 tokens, but the network supports 64"):
         measure(network, (1, 8), (1, 65))
     assert rounds == []

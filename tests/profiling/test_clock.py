@@ -37,13 +37,13 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Any:
     ("durations", "phases", "settings", "expected"),
     [
         ((64, 32, 1, 2, 4), 1, {"warmup": 2, "at_least": 3, "for_seconds": 0.5}, [[1], [2], [4]]),  # warm-up apart
-        ((8,), 1, {"warmup": 1, "at_least": 4, "for_seconds": 1}, [[8]] * 4),  # until they are many enough
+        ((8,), 1, {"warmup": 1, "at_least": 4, "for_seconds": 1}, [[8]] * 4),  # until there are enough
         ((0.25,), 1, {"warmup": 1, "at_least": 3, "for_seconds": 2}, [[0.25]] * 8),  # until they lasted long enough
         # Each phase has its own seconds, and all count towards the time.
         ((16, 16, 1, 2, 3, 4), 2, {"warmup": 1, "at_least": 1, "for_seconds": 10}, [[1, 2], [3, 4]]),
     ],
 )
-def test_calls_are_repeated_after_those_to_warm_up(durations, phases, settings, expected, use):
+def test_calls_are_repeated_after_the_warm_up(durations, phases, settings, expected, use):
     ours = use(Clock(*durations))
     repeats = clock.repeat([ours.call] * phases, CPU, **settings)
     assert repeats.seconds.tolist() == expected

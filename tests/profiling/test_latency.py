@@ -58,7 +58,7 @@ def test_what_all_rows_of_a_batch_share_is_counted_once():
     assert two.flops < 2 * one.flops
 
 
-def test_lengths_that_the_study_does_not_give_are_cut_to_those_that_a_network_takes(own):
+def test_default_lengths_are_cut_to_what_the_network_supports(own):
     plan = Profile.model_validate({"forward": {"batch_sizes": [1], "lengths": [8]}})  # the network takes 64 tokens
     found = [(point.work, point.conditions["length"]) for point in latency.grid(own, plan, SETTING)]
     assert found == [("forward", 8), ("training_step", 64)]
@@ -131,7 +131,7 @@ def test_other_errors_are_not_treated_as_out_of_memory(own, clocked):
         measure(own)
 
 
-def test_energy_is_recorded_where_it_is_metered(own, clocked):
+def test_energy_is_recorded_if_it_is_metered(own, clocked):
     clocked(joules=7.0)
     timings, peaks = measure(own)
     energies = {r.metric: r.value for r in latency.records(timings, peaks) if r.unit == "J per call"}
@@ -179,7 +179,7 @@ def test_a_share_above_the_peak_is_flagged():
     assert tables.grid([right, wrong], PEAKS)["share of peak"].tolist() == ["100 %", "125 % INVALID"]
 
 
-def test_what_has_no_counted_operations_has_no_share():
+def test_without_counted_operations_there_is_no_share():
     timing = Timing("training_optimizer", np.array([[1.0], [1.0]]), AT)
     assert timing.share(PEAKS) is None
     assert latency.records([timing], PEAKS)[0].conditions == AT

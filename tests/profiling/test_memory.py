@@ -56,7 +56,7 @@ def eager(network):
         ("squeezebert", squeezebert.to_matmul, ("sdpa", True)),
     ],
 )
-def test_what_is_sent_holds_all_that_decides_memory(architecture, change, expected, network_of, monkeypatch):
+def test_what_is_sent_to_the_process_determines_its_memory(architecture, change, expected, network_of, monkeypatch):
     network, built, batches = change(network_of(architecture)), [], []
     monkeypatch.setattr(memory, "forward_pass", lambda network, batch, precision: built.append(network))
     monkeypatch.setattr(memory, "random_batch", lambda network, *size: batches.append(size))
@@ -111,7 +111,7 @@ def test_a_killed_process_ran_out_of_memory():
     assert memory.in_own_process(killed) is None
 
 
-def test_a_process_that_fails_otherwise_is_one_sentence():
+def test_any_other_failure_of_the_process_is_one_sentence():
     wrong = BertConfig(hidden_size=10, num_attention_heads=3)
     measure = partial(memory.peak, wrong, 1, 8, "fp32", SETTING, rewritten=False, threads=1)
     with pytest.raises(StudyError, match=r"^profile\.memory: .* ended with code 1: StudyError: models: no bert can be"):
@@ -159,7 +159,7 @@ class Loaded:
 
 
 @pytest.mark.skipif(not memory._CLEAR.exists(), reason="this system keeps no high-water mark of a process")
-def test_what_an_engine_opens_is_measured_with_what_a_call_takes():
+def test_an_engines_file_and_its_call_are_measured():
     size = 64 * MIB
     peak = memory.in_own_process(partial(memory.of_file, Loaded(size)))
     assert peak["resident_above_baseline"] == pytest.approx(2 * size, rel=0.1)

@@ -25,7 +25,7 @@ def reading(duration: float = 8.0, **seconds: float) -> traces.Reading:
 
 
 def forward_and_backward(layer: torch.nn.Module, x: torch.Tensor) -> Any:
-    """A call for the gradients of the weights, and of ``x`` where it asks for one."""
+    """A call for the gradients of the weights, and of ``x`` if it requires one."""
     wanted = [values for values in (x, *layer.parameters()) if values.requires_grad]
     gradient = torch.ones_like(layer(x))
     return lambda: torch.autograd.grad(layer(x), wanted, gradient)
@@ -115,7 +115,7 @@ def test_on_a_gpu_the_time_without_a_kernel_is_other():
 
 
 @pytest.mark.parametrize(("device", "expected"), [(CPU, ["CPU"]), (CUDA, ["CPU", "CUDA"])])
-def test_kernels_are_recorded_where_there_are_any(device, expected, monkeypatch):
+def test_kernels_are_recorded_if_there_are_any(device, expected, monkeypatch):
     heard = []
 
     def profile(activities: list[Any], record_shapes: bool) -> Any:
@@ -130,7 +130,7 @@ def test_kernels_are_recorded_where_there_are_any(device, expected, monkeypatch)
 
 
 @pytest.mark.parametrize("work", ["forward", "training_step"])
-def test_a_network_has_the_operations_that_its_products_are_counted_to_have(network_of, work):
+def test_profiled_operations_add_up_to_those_counted_from_the_products(network_of, work):
     network = squeezebert.to_matmul(network_of("squeezebert"))
     batch = workloads.random_batch(network, 3, 8, SETTING)
     call = workloads.together(workloads.phases(work, network, batch, "fp32"))

@@ -124,7 +124,7 @@ def test_the_networks_hooks_are_gone_after_the_phases(measured):
         ({1: [(0, 10)], 2: [(0, 10)]}, 10),  # side by side: not 20
         # From 4 to 6 the first thread is between its passes: half of that time is the network's.
         ({1: [(0, 4), (6, 10)], 2: [(0, 10)]}, 9),
-        # The second thread has nothing to do any more: all of the rest is the first one's.
+        # The second thread has finished: all of the remaining time is the first one's.
         ({1: [(0, 10)], 2: [(0, 4)]}, 10),
         # Three at work, of which two are in a pass from 4 to 6
         ({1: [(0, 4), (6, 10)], 2: [(0, 10)], 3: [(0, 10)]}, 8 + 2 * 2 / 3),
@@ -136,7 +136,7 @@ def test_threads_at_work_share_each_moment(passes, expected):
     assert phases.forward_seconds(passes, in_turn=False) == pytest.approx(expected)
 
 
-def test_where_passes_run_in_turn_the_network_has_all_of_their_time():
+def test_if_passes_run_in_turn_the_network_gets_all_of_their_time():
     assert phases.forward_seconds({1: [(0, 4), (7, 10)], 2: [(5, 7)]}, in_turn=True) == 4 + 2 + 3
 
 

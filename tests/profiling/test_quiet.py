@@ -27,7 +27,7 @@ QUIET = Surroundings(steal=0.02, foreign=0.03, rate=0.9e11)
         ({"others": 1, "throttled": True}, ("another process on the GPU", "a throttled GPU")),
     ],
 )
-def test_a_pass_is_contended_where_much_was_taken_or_the_product_was_slow(changes, reasons):
+def test_a_pass_is_contended_if_much_was_taken_or_the_product_was_slow(changes, reasons):
     assert quiet.contended(QUIET.model_copy(update=changes), best_rate=1e11) == reasons
 
 

@@ -65,7 +65,7 @@ def test_each_pass_has_the_calls_of_all_in_turns_and_their_medians(machine):
     assert [attempt.outcome.seconds for attempt in found.attempts] == [pytest.approx({"A": 0.02, "B": 0.01})] * 3
     timed = ours.called[4:]  # two each to warm up
     assert len(timed) == 3 * 2 * 4
-    # The slower takes 20 ms: three of its calls are a turn of 50 ms or more, and the fourth one is another.
+    # The slower takes 20 ms: three of its calls are a turn of at least 50 ms, and the fourth call is another turn.
     turns = ["".join(group) for _, group in groupby(name[0] for name in timed)]
     assert found.work.conditions["calls_a_turn"] == 3
     for number in range(3):
@@ -109,7 +109,7 @@ def test_contended_passes_are_repeated_at_the_end_and_the_quiet_attempt_counts(m
     assert [found.attempts.index(attempt) for attempt in found.counting] == [0, 3, 2]
 
 
-def test_repeats_end_where_their_time_does(machine):
+def test_repeats_end_when_their_time_is_up(machine):
     ours = machine(*[0.3] * 100)  # busy all the time
     (found,) = measure([work({"A": ours.contestant("A", 1.0)}, passes=4)], SETTING, repeats=0.5)
     assert len(found.attempts) == 4 + 2
@@ -140,7 +140,7 @@ def test_other_errors_are_not_treated_as_out_of_memory(machine):
         measure([work({"A": Contestant([broken])})], SETTING, repeats=0)
 
 
-def test_energy_is_that_of_a_models_turns_per_call(machine, monkeypatch):
+def test_energy_per_call_is_of_a_models_own_turns(machine, monkeypatch):
     ours = machine()
     monkeypatch.setattr(side_by_side, "energy_meter", lambda device: lambda: 10 * ours.now)  # 10 W
     contestants = {"A": ours.contestant("A", 2.0, 3), "B": ours.contestant("B", 1.0, 3)}
@@ -156,7 +156,7 @@ def test_a_slower_product_than_the_best_of_the_run_is_noticed_afterwards(machine
     assert [attempt.outcome.contended for attempt in found.attempts] == [("a slower processor",), (), ()]
 
 
-def test_seconds_are_those_of_each_call(machine):
+def test_each_call_has_its_own_seconds(machine):
     ours = machine()
     calls = [ours.call("x", seconds) for seconds in (1.0, 2.0, 4.0)]
     (found,) = measure([work({"A": Contestant(calls)})], SETTING, repeats=0)

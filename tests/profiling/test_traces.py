@@ -89,14 +89,14 @@ def test_on_a_gpu_kernels_count_once_and_for_the_operation_that_launched_them(de
     assert found == dict.fromkeys(traces.CLASSES, 0) | {traces.ACTIVATION: seconds}
 
 
-def test_a_product_that_calls_its_like_is_counted_once():
+def test_a_product_that_calls_products_is_counted_once():
     product = {"shape": (4, 3, 3)}
     inside = [("aten::baddbmm", product | {"by": 0}), ("aten::bmm", product | {"by": 1})]
     events = trace(("aten::baddbmm", product), *inside, ("aten::bmm", product))
     assert traces.read(events, CPU).flops[traces.PRODUCT] == 2 * (2 * 4 * 3 * 3 * 3)
 
 
-def test_the_duration_is_that_of_the_whole_call():
+def test_the_duration_is_of_the_whole_call():
     assert traces.read(trace((traces.CALL, {}), ("aten::gelu", {"by": 0})), CPU).duration == 7
 
 

@@ -104,7 +104,7 @@ def test_a_variant_computes_as_its_name_says(name, convolutions, fused, original
     assert counted["_scaled_dot_product_flash_attention_for_cpu"] == fused
 
 
-def test_channels_come_last_only_where_the_name_says_so(originals):
+def test_channels_come_last_only_if_the_name_says_so(originals):
     def channels_come_last(variant: Variant) -> bool:
         network, seen = variant.of(originals, 0.0).eval(), []
         network.transformer.encoder.layers[0].output.dropout.register_forward_hook(
@@ -205,7 +205,7 @@ def test_masks_are_drawn_fast_for_the_calls_only():
 
 
 @pytest.mark.parametrize(("name", "expected"), [("cuDNN off", (False, False)), ("cuDNN benchmark", (True, True))])
-def test_cudnn_is_switched_for_the_calls_only_and_nothing_else_of_it(name, expected, gpu):
+def test_one_setting_of_cudnn_is_switched_for_the_calls_only(name, expected, gpu):
     backend = torch.backends.cudnn
     gpu.setattr(backend, "enabled", True)
     gpu.setattr(backend, "benchmark", False)

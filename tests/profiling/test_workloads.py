@@ -27,7 +27,7 @@ from tests.profiling.conftest import CUDA, PROFILE, SETTING
         ("fp32", ["bf16"], True, ("fp32", "bf16")),
     ],
 )
-def test_the_recipes_precision_comes_first_and_others_only_where_the_device_has_them(
+def test_the_recipes_precision_comes_first_and_others_only_if_the_device_has_them(
     own, named, has_bf16, expected, study_of, monkeypatch
 ):
     monkeypatch.setattr(precisions, "native_bf16", lambda device_type: has_bf16)
@@ -35,7 +35,7 @@ def test_the_recipes_precision_comes_first_and_others_only_where_the_device_has_
     assert workloads.setting(study, CUDA, seed=3) == workloads.Setting(CUDA, expected, seed=3)
 
 
-def test_a_random_batch_has_its_shape_and_is_the_seeds(network_of):
+def test_a_random_batch_has_its_shape_and_depends_on_the_seed(network_of):
     network = network_of()
     batch = workloads.random_batch(network, 3, 7, SETTING)
     shapes = {"input_ids": (3, 7), "attention_mask": (3, 7), "start_positions": (3,), "end_positions": (3,)}
@@ -86,7 +86,7 @@ def test_bf16_is_used_on_request(precision, expected, network_of):
         ("full_size_memory", [{"batch_sizes": [1], "lengths": [513]}], 512),
     ],
 )
-def test_a_length_that_a_network_does_not_take_is_refused_by_its_key(key, value, limit, network_of, study_of):
+def test_a_length_that_a_network_does_not_support_is_refused_by_its_key(key, value, limit, network_of, study_of):
     study = study_of(profile=PROFILE | {key: value})
     with pytest.raises(
         StudyError, match=rf"^profile\.{key}\.lengths: {limit + 1} tokens, but BertFor\w+ takes at most {limit}"
@@ -95,7 +95,7 @@ def test_a_length_that_a_network_does_not_take_is_refused_by_its_key(key, value,
 
 
 @pytest.mark.parametrize(("precision", "allowed"), [("fp32", False), ("bf16", False), ("tf32", True)])
-def test_tf32_is_allowed_only_where_it_is_asked_for_and_in_products_as_in_convolutions(precision, allowed):
+def test_tf32_is_allowed_only_on_request_in_products_and_convolutions_alike(precision, allowed):
     def state() -> list[bool]:
         return [torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32]
 

@@ -47,7 +47,7 @@ def test_all_models_do_everything_and_a_control_runs_without_fused_attention(pla
     assert described(found) == [
         ("single_stream", STUDY, None, both),
         ("offline", STUDY, 2, both),
-        ("offline", STUDY, 3, both),  # that four windows or more fill
+        ("offline", STUDY, 3, both),  # which four windows or more fill
         ("training_step", STUDY, None, both),
         ("forward", STUDY, 1, ["bert", "bert eager", "squeezebert"]),  # and none of 65 tokens, which neither takes
     ]
@@ -58,7 +58,7 @@ def test_all_models_do_everything_and_a_control_runs_without_fused_attention(pla
     assert step.calls("bert", 0) != step.calls("bert", 1)
 
 
-def test_networks_of_published_size_stand_beside_small_ones_and_one_that_has_no_twin_is_its_own(planned, network_of):
+def test_small_networks_are_timed_with_full_size_twins_and_others_are_their_own(planned, network_of):
     own = {"bert": network_of(), "distilbert": network_of("distilbert")}
     found = planned(own, {"bert": network_of(max_position_embeddings=128)})
     assert [(w.work, w.network) for w in found] == [

@@ -62,7 +62,7 @@ def test_a_card_gives_the_spread_of_several_seeds_or_says_that_there_is_one(rend
     assert "Only this training was scored: how another seed would have done is not known." in rendered([[0.5]])
 
 
-def test_how_to_make_it_again_names_code_study_and_data(rendered):
+def test_the_steps_to_reproduce_it_name_code_study_and_data(rendered):
     text = rendered([[0.5]])
     assert f"at commit `{'f' * 40}`:" in text
     assert 'make all STUDY=path/to/some.yaml MODELS="bert" SEEDS="0"\n' in text
@@ -101,7 +101,7 @@ def test_the_code_that_it_shows_answers_with_words_of_the_passage(
     assert answer in "Ada lives in Rome. Bob lives in Paris."
 
 
-def test_a_training_in_several_processes_is_made_again_in_as_many_and_costs_each_device(collected_of):
+def test_a_training_in_several_processes_is_reproduced_in_as_many_and_costs_each_device(collected_of):
     collected = collected_of({"bert": [[0.5]]})
     file = collected.trainings["bert", 0]
     recipe = {"dropout": None, "fast_dropout": False, "epochs": 3.0, "save_minutes": 10.0}

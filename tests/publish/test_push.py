@@ -64,7 +64,7 @@ def test_without_a_confirmation_there_is_a_preview_and_nothing_is_sent(trained, 
     printed = capsys.readouterr().out
     assert printed.startswith(f"{server.url}/me/some-bert-seed-0 (a new repository is private)\n  README.md ")
     assert "\n# BERT: extractive question answering\n" in printed
-    assert printed.endswith("Nothing was uploaded (1 to upload): the same command with CONFIRM=yes uploads\n")
+    assert printed.endswith("Nothing was uploaded (1 to upload); repeat the command with CONFIRM=yes to upload\n")
     assert server.asked == []
 
 

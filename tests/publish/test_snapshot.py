@@ -88,7 +88,7 @@ def test_published_pages_name_neither_the_machine_nor_its_user(collected_of, run
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_text_of_the_data_set_is_published_only_where_the_study_says_so(collected_of, run, tmp_path, allowed):
+def test_text_of_the_data_set_is_published_only_if_the_study_says_so(collected_of, run, tmp_path, allowed):
     """A question, its passage and answers in every kind of output, and in a notebook of a model."""
     question = Example("q0", "Islands", "Yaren is in Nauru.", "Where is Yaren?", ("Nauru",), (12,))
     both = answers_of([question], {"A": [[1.0]], "B": [[0.0]]}, {"A": [["Nauru"]], "B": [["Yaren"]]})
@@ -127,7 +127,7 @@ def test_a_report_that_is_too_large_is_refused_and_the_old_one_stays(collected_o
     old.parent.mkdir()
     old.write_text("old")
     monkeypatch.setattr(pages, "MOST_BYTES", 1000)
-    with pytest.raises(StudyError, match=r"published: index.html has 0.0 MB, at most 0; publish fewer models"):
+    with pytest.raises(StudyError, match=r"published: index.html has 0.0 of at most 0 MB; publish fewer models"):
         snapshot.publish(run, old.parent, collected_of(SCORES), [])
     assert old.read_text() == "old"
 

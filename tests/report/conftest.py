@@ -47,7 +47,7 @@ COLOURS = dict(zip(NAMES, "rgbcm", strict=True))
 
 @pytest.fixture(autouse=True)
 def style() -> Iterator[None]:
-    """The look of the report's charts; those that are drawn are closed afterwards."""
+    """Use the style of the report's charts; close all charts afterwards."""
     with mpl.rc_context():
         charts.use_style()
         yield

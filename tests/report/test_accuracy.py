@@ -28,7 +28,7 @@ def test_the_table_of_models_has_units(collected_of):
     }
 
 
-def test_a_model_keeps_the_best_f1_or_not_or_is_another_one_in_another_way_of_computing(collected_of):
+def test_a_model_keeps_the_best_f1_or_not_or_is_another_one_computed_differently(collected_of):
     squeezebert = {"label": "S", "architecture": "squeezebert"}
     models = MODELS | {"s": squeezebert, "r": squeezebert | {"label": "R", "grouped_matmul": True}}
     scores = {"bert": [[1.0, 0.5] * 50], "s": [[0.1] * 100], "r": [[0.1] * 100]}
@@ -47,7 +47,7 @@ def test_the_chart_has_f1_filled_em_hollow_and_the_line_of_lexical_overlap(colle
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(60, "higher"), (25, "not significant"), (5, "lower")])
-def test_f1_is_higher_or_lower_than_the_baseline_where_intervals_do_not_overlap(collected_of, right, verdict):
+def test_f1_is_higher_or_lower_than_the_baseline_if_intervals_do_not_overlap(collected_of, right, verdict):
     # Of 100 questions, so to within some 8 points; lexical overlap reaches 18 to 22.
     table = cells(collected_of({"bert": [[1.0] * right + [0.0] * (100 - right)]}))
     assert table["against lexical overlap, F1 20.0"].tolist() == [verdict]
@@ -88,7 +88,7 @@ def test_runs_have_their_metric_s_name(collected_of):
     assert table.iloc[0].tolist() == ["BERT", "F1", 3, "80.0", "10.00", "55.2 to 100.0", "70.0 to 90.0"]
 
 
-def test_losses_have_a_line_a_run_in_the_colour_of_the_model():
+def test_losses_have_a_line_per_run_in_the_colour_of_the_model():
     losses = pd.DataFrame(
         [(name, seed, step, step / 2, 4.0 + seed - step) for name in ("BERT", "DistilBERT") for seed in (0, 1)
          for step in (1, 2)],
@@ -107,7 +107,7 @@ def test_without_any_training_there_is_no_curve():
     assert accuracy.loss_chart(pd.DataFrame(columns=LOSSES), {}).markup.startswith("<p>None: no model was fine-tuned")
 
 
-def test_a_students_gain_and_cost_are_in_a_row_and_what_is_not_known_is_said():
+def test_a_students_gain_and_cost_are_in_a_row_which_says_what_is_unknown():
     known = {"model": "Taught", "teacher": "BERT", "there_usd_low": 0.6, "there_usd_high": 0.6, "once_usd_low": 2.6,
              "once_usd_high": 2.6, "alone": "DistilBERT", "f1_difference": 1.25, "low": 0.5, "high": 2.0,
              "p_holm": 0.01, "over": "questions and training runs", "verdict": "better"}  # fmt: skip

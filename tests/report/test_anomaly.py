@@ -76,7 +76,7 @@ def facts(explained: Explanation) -> dict[str, str]:
     return anomaly.measured(explained).cells.set_index("name")["value"].to_dict()
 
 
-def test_the_measurement_made_here_comes_before_the_one_that_is_stored(tmp_path):
+def test_this_machines_measurement_takes_precedence_over_the_committed_one(tmp_path):
     stored = explanation(tmp_path / "own.json")
     assert facts(stored)["measured"].startswith("on another machine")
     assert (stored.steps["length"].unique(), stored.steps["dropout"].unique()) == ([384], [0.1])  # the largest point
@@ -119,7 +119,7 @@ def test_the_measurement_has_the_point_and_the_shares_and_rates_of_classes(expla
     assert found["other load"] == "1 of 3 rounds contended; other programs had at most 12 % of the processor time"
 
 
-def test_a_step_is_faster_or_slower_where_its_interval_excludes_1(explained):
+def test_a_step_is_faster_or_slower_if_its_interval_excludes_1(explained):
     assert anomaly.steps_table(explained.steps).cells.to_numpy().tolist() == [
         ["as published", "10.0 s", "", ""],
         ["convolutions as matrix products", "8.00 s", "0.80 (0.78 to 0.82)", "faster"],
@@ -130,7 +130,7 @@ def test_a_step_is_faster_or_slower_where_its_interval_excludes_1(explained):
     ]
 
 
-def test_variants_have_their_ratio_to_what_is_published_and_whether_they_are_one_change(explained):
+def test_variants_have_their_ratio_to_the_published_network_and_whether_they_are_one_change(explained):
     assert anomaly.variants_table(explained.variants).cells.to_numpy().tolist() == [
         ["as published", "10.0 s", "", "", "no"],
         ["matrix products", "8.00 s", "0.80 (0.78 to 0.82)", "faster", "yes"],

@@ -1,4 +1,4 @@
-"""Calibration for a reader: verdicts with their figures, charts that can be drawn from any table there can be."""
+"""Calibration for a reader: verdicts with their figures, and charts that can be drawn from any possible table."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def of_one(probability: Any, right: list[float]) -> Calibration:
     ("confidence", "verdict"),
     [(0.9, "overconfident"), (0.2, "underconfident"), (0.5, "no miscalibration detected")],
 )
-def test_the_verdict_has_the_size_of_the_gap_where_that_is_significant(confidence, verdict):
+def test_the_verdict_has_the_size_of_the_gap_if_it_is_significant(confidence, verdict):
     row = calibration.table(of_one(np.full(200, confidence), [1, 0] * 100)).cells.iloc[0]
     assert row["verdict"] == verdict
     gap = 100 * confidence - 50

@@ -37,12 +37,12 @@ def test_the_answer_names_the_cheapest_and_says_that_it_is_simulated():
     ]
 
 
-def test_few_questions_are_no_sample_of_the_longest():
+def test_fewer_than_500_questions_are_called_too_few_for_a_p99():
     assert len(capacity.answer(of(questions=500))) == 2
     assert "The service times are those of 499 questions, which is too few" in capacity.answer(of(questions=499))[2]
 
 
-def test_that_nobody_meets_it_is_one_sentence_with_the_nearest():
+def test_if_no_model_meets_the_traffic_one_sentence_names_the_nearest():
     assert capacity.answer(of(MET.assign(**NONE))) == [
         "No model is fast enough for 20 questions a second, 99 % answered within 300 ms: even without waits "
         "DistilBERT, the nearest to it, needs 100 ms."
@@ -54,7 +54,7 @@ def test_a_model_that_has_not_learned_the_task_is_no_answer():
     assert sentence.startswith("No model that has learned the task is fast enough for 20 questions a second")
 
 
-def test_the_table_has_ranges_where_the_interval_moves_the_number():
+def test_the_table_has_ranges_if_the_interval_changes_the_number():
     rows = MET.assign(machines_high=[math.inf, 3.0])
     cells = capacity.table(of(rows)).cells
     assert cells["needed"].tolist() == ["8 machines (7 to no number)", "3 machines (3 to 3)"]

@@ -1,4 +1,4 @@
-"""A ceiling is said where it matters, with its causes, and once for the models that share it."""
+"""A ceiling has a notice if it matters, with its causes, and once for the models that share it."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def limits(exact: float, f1: float, cut: int = 0, n: int = 1000, **causes: int) 
     ]  # fmt: skip
 
 
-def test_nothing_is_said_where_a_perfect_model_misses_next_to_nothing():
+def test_there_is_no_notice_if_a_perfect_model_misses_next_to_nothing():
     assert ceilings.sentences(limits(99.5, 99.9, cut=5)) == []
 
 
@@ -32,7 +32,7 @@ def test_below_99_and_a_half_the_causes_are_counted(scores):
     assert "window" not in sentence
 
 
-def test_questions_that_are_cut_are_said_even_if_all_stay_in_reach():
+def test_truncated_questions_have_a_notice_even_if_all_stay_in_reach():
     (sentence,) = ceilings.sentences(limits(100, 100, cut=6))
     assert "6 of 1,000 questions" in sentence
     assert "64 tokens (training.max_question_tokens); the longest has 99" in sentence

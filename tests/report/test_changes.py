@@ -22,7 +22,7 @@ def folder(study_of, tmp_path):
     return write
 
 
-def test_equal_runs_end_well_and_say_nothing_more_than_their_tables(folder, capsys):
+def test_equal_runs_exit_with_0_and_print_only_their_tables(folder, capsys):
     assert changes.main([folder("x"), folder("y")]) == 0
     head, scores, speed = capsys.readouterr().out.strip().split("\n\n")
     assert head.endswith("y")
@@ -30,13 +30,13 @@ def test_equal_runs_end_well_and_say_nothing_more_than_their_tables(folder, caps
     assert speed.count("not significant") == speed.count("distilbert / bert") == 4
 
 
-def test_a_worse_model_is_named_and_ends_with_1(folder, capsys):
+def test_a_worse_model_is_named_and_the_exit_status_is_1(folder, capsys):
     assert changes.main([folder("x"), folder("y", WORSE)]) == 1
     last = capsys.readouterr().out.strip().split("\n\n")[-1]
     assert last.startswith("worse: F1 of bert fell from 100.0 to 75.0, significantly (-25.0 points, -39.")
 
 
-def test_a_model_that_became_slower_beside_the_first_is_named_and_ends_with_1(folder, capsys):
+def test_a_model_that_became_slower_beside_the_first_is_named_and_the_exit_status_is_1(folder, capsys):
     slower = [in_turn("single_stream", {"bert": 0.1, "distilbert": 0.12})]  # both took 0.1 s before
     assert changes.main([folder("x"), folder("y", works=slower)]) == 1
     last = capsys.readouterr().out.strip().split("\n\n")[-1]
@@ -46,7 +46,7 @@ def test_a_model_that_became_slower_beside_the_first_is_named_and_ends_with_1(fo
     assert changes.main([folder("x"), folder("y", works=slower), "--slower", "1.3"]) == 0
 
 
-def test_json_has_all_figures_and_ends_alike(folder, capsys):
+def test_json_has_all_figures_and_the_same_exit_status(folder, capsys):
     assert changes.main([folder("x"), folder("y", WORSE), "--json"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["scores"][0] | {"low": 0, "high": 0, "p_holm": 0} == {
@@ -59,7 +59,7 @@ def test_json_has_all_figures_and_ends_alike(folder, capsys):
     assert (found["notices"], len(found["failures"])) == ([], 1)
 
 
-def test_what_is_not_alike_in_both_is_said(folder, capsys, study_of, tmp_path):
+def test_other_models_questions_and_missing_times_have_a_notice(folder, capsys, study_of, tmp_path):
     other = write_run(tmp_path / "other", study_of(), {"bert": [[*GOOD, 1.0]]}, works=None)
     assert changes.main([folder("x"), str(other)]) == 0
     out = capsys.readouterr().out
@@ -68,7 +68,7 @@ def test_what_is_not_alike_in_both_is_said(folder, capsys, study_of, tmp_path):
     assert "No speed is compared" in out
 
 
-def test_another_machine_is_said(folder, capsys):
+def test_another_machine_has_a_notice(folder, capsys):
     changes.main([folder("x"), folder("y", device={"name": "another processor"})])
     assert "machines that differ: name some processor, then another processor." in capsys.readouterr().out
 

@@ -156,7 +156,7 @@ def test_the_front_is_drawn_as_stairs_through_its_models_alone():
     ]  # fmt: skip
 
 
-def test_no_front_is_drawn_where_no_model_is_certainly_on_it():
+def test_no_front_is_drawn_if_no_model_is_certainly_on_it():
     axes = choice.chart(scored([80, 79], [0.1, 0.1], standing="unclear")).figure.axes[0]
     assert "Pareto front" not in [line.get_label() for line in axes.lines]
 

@@ -91,7 +91,7 @@ def test_the_answer_in_full():
         ([80, 78], [100, 200], {"AB": AHEAD}, None),  # A is named already, as the best and the fastest
     ],
 )
-def test_a_model_that_none_beats_in_either_is_named(f1, ms, gaps, named):
+def test_a_model_that_none_beats_in_accuracy_or_time_is_named(f1, ms, gaps, named):
     found = [sentence.partition(":")[0] for sentence in Case(f1, ms, gaps).answer() if "good in both" in sentence]
     assert found == ([] if named is None else [named])
 
@@ -117,7 +117,7 @@ def test_a_lead_that_is_not_significant_is_named_so_with_its_interval(gap, verdi
     assert fastest.startswith("B ") and "100 ms a question" in fastest and figures in fastest
 
 
-def test_a_lead_over_the_third_is_not_one_over_the_second():
+def test_a_lead_over_the_third_is_not_a_lead_over_the_second():
     best = Case([80, 79, 78], [300, 200, 100], {"AB": NEAR, "BC": NEAR, "AC": AHEAD}).answer()[0]
     assert best.endswith("significantly higher than C and statistically indistinguishable from B.")
 
@@ -161,7 +161,7 @@ def test_when_to_choose_which_follows_from_what_is_significant(f1, ms, gaps, lea
         ({"bytes": [1000, 995], "train_usd_low": [2.0, 1.9]}, "it is significantly faster."),  # within the error
     ],
 )
-def test_what_a_dominated_model_still_has_for_it(columns, reasons):
+def test_the_remaining_advantages_of_a_dominated_model_are_named(columns, reasons):
     assert Case([80, 78], [100, 200], {"AB": AHEAD}, **columns).conditions()[1].endswith(reasons)
 
 
@@ -194,7 +194,7 @@ def test_a_model_no_better_than_lexical_overlap_is_recommended_to_nobody():
     assert len(Case([40, 24], [200, 100], {"AB": AHEAD}).answer()) == 2
 
 
-def test_where_no_model_has_learned_the_task_none_is_recommended():
+def test_if_no_model_has_learned_the_task_none_is_recommended():
     case = Case([20, 9], [200, 100], {"AB": AHEAD}, train_seconds=[60, None])
     (below,) = case.answer()
     assert below.startswith("A (F1 20.0) and B (F1 9.0) have not learned")

@@ -56,7 +56,7 @@ def test_models_keep_their_order_and_one_alone_has_no_verdict():
     assert "verdict" not in table
 
 
-def test_a_chart_of_slices_has_a_panel_a_slicing_and_names_what_is_too_small():
+def test_a_chart_of_slices_has_a_panel_per_slicing_and_names_slices_that_are_too_small():
     right = [1.0] * 50 + [0.0] * 50
     scores = slices.scores(answers_of(WHO_AND_WHAT[:100], {"A": [right], "B": [right]}))
     drawn = differences.slice_chart(scores, COLOURS).figure
@@ -67,7 +67,7 @@ def test_a_chart_of_slices_has_a_panel_a_slicing_and_names_what_is_too_small():
     assert [text.get_text() for text in drawn.axes[0].texts] == ["too few"]
 
 
-def test_the_chart_of_slices_is_small_and_described_and_none_where_all_are_too_small():
+def test_the_chart_of_slices_is_small_and_described_and_missing_if_all_slices_are_too_small():
     def chart(n: int) -> display.Html:
         scores = slices.scores(answers_of(WHO_AND_WHAT[:n], {"A": [[0.5] * n], "B": [[0.01] * n]}))
         return differences.slice_chart(scores, COLOURS)

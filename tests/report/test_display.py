@@ -1,4 +1,4 @@
-"""Markup for notebooks: no text can become markup, every table and picture can be read without eyes, and be saved."""
+"""Markup for notebooks: no text becomes markup, tables and pictures can be read aloud, and tables can be saved."""
 
 import base64
 import io
@@ -132,7 +132,7 @@ def test_a_file_is_named_after_the_caption(caption, name):
     assert saved(display.table(SCORES, caption))[0]["download"] == name
 
 
-def test_csv_has_numbers_in_full_nothing_for_what_is_missing_and_quotes_where_they_must_be():
+def test_csv_has_numbers_in_full_empty_cells_for_missing_ones_and_quotes_where_needed():
     frame = pd.DataFrame({"model": ['a "b"', "c, d"], "F1": [0.1 + 0.2, float("nan")], "usd": [(1.0, 3.0), None]})
     assert display.to_csv(frame) == 'model,F1,usd\r\n"a ""b""",0.30000000000000004,"(1.0, 3.0)"\r\n"c, d",,\r\n'
 

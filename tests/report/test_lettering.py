@@ -1,4 +1,4 @@
-"""Charts draw any label, in a font that has its characters or by the model's slug, and nothing is said on the way."""
+"""Charts draw any label, in a font that has its characters or as the model's slug, without a warning."""
 
 import warnings
 
@@ -28,7 +28,7 @@ def named(**labels: str) -> dict[str, str]:
     return lettering.of(labels)[1]
 
 
-def test_a_label_is_written_as_it_is_where_the_font_has_its_characters():
+def test_a_label_is_written_as_it_is_if_the_font_has_its_characters():
     assert lettering.of({"a": "BERT", "b": "Größe é €", "c": "نموذج"}) == (
         ["sans-serif"], {"BERT": "BERT", "Größe é €": "Größe é €", "نموذج": "نموذج"}
     )  # fmt: skip
@@ -43,7 +43,7 @@ def test_a_label_without_a_font_is_written_as_its_slug_and_the_reader_is_told():
 
 
 @pytest.mark.parametrize("label", ["_hidden", "two\nlines", " ", "x" * 41, "\x07bell", "a\u200bb"])
-def test_what_cannot_stand_in_a_chart_is_its_slug_too(label):
+def test_a_label_that_a_chart_cannot_write_is_its_slug_too(label):
     assert named(slug=label)[label] == "slug"
 
 
@@ -74,7 +74,7 @@ def test_charts_of_any_labels_draw_without_a_warning(labels):
     assert texts(lines) == [charts.name(label, colours) for label in labels]
 
 
-def test_another_font_is_taken_for_what_the_own_one_has_not():
+def test_another_font_is_used_for_characters_that_the_own_one_lacks():
     own = lettering._characters(lettering.findfont(lettering.FontProperties(family=["sans-serif"])))
     other = next(e for e in lettering.fontManager.ttflist if e.name == "STIXGeneral")
     character = chr(min(code for code in lettering._characters(other.fname) - own if chr(code).isprintable()))

@@ -25,7 +25,7 @@ def test_running_out_of_memory_is_a_cell_of_the_table():
     ]  # fmt: skip
 
 
-def test_memory_has_a_panel_a_length_and_a_cross_where_it_ran_out():
+def test_memory_has_a_panel_per_length_and_a_cross_where_it_ran_out():
     rows = [("BERT", 8, 128, 900.0), ("BERT", 1, 128, 500.0), ("BERT", 8, 512, math.nan), ("DistilBERT", 8, 512, 700.0)]
     chart = memory.chart(peaks(*rows), COLOURS)
     figure = chart.figure

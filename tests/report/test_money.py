@@ -17,7 +17,7 @@ COSTS = pd.DataFrame(
 )  # fmt: skip
 
 
-def test_costs_are_ranges_where_the_price_is_one():
+def test_costs_are_ranges_if_the_price_is_a_range():
     assert money.table(COSTS).cells.to_numpy().tolist() == [
         ["BERT", "80.0", "0.500 to 1.50", "100 to 300", "0.125 to 0.375"],
         ["DistilBERT", "76.0", "1.00 to 3.00", "50.0 to 150", "F1 not significantly higher"],

@@ -38,7 +38,7 @@ def test_the_section_is_a_table_with_verdicts_and_two_described_charts(collected
     assert "BERT 60.0 as used, 40.0 at 0, 60.0 at best" in markup
 
 
-def test_the_chart_has_a_line_a_seed_and_three_marks_on_each(collected):
+def test_the_chart_has_a_line_per_seed_and_three_marks_on_each(collected):
     curves = analysis.curves(collected)
     axes = no_answer.tradeoff_chart(curves, analysis.marks(collected, curves), COLOURS).figure.axes[0]
     lines = [line for line in axes.lines if len(line.get_xdata()) > 1]

@@ -47,7 +47,7 @@ def test_each_kind_of_data_and_model_is_named_with_what_was_trained_here(study_o
     assert kind(study_of, **keys).endswith(f"{named}.")
 
 
-def test_what_the_study_file_leaves_out_is_named_with_what_stands_for_it(study_of):
+def test_keys_that_the_study_file_leaves_out_are_named_with_their_defaults(study_of):
     whole = study_of(training={"epochs": 1}, price="laptop")
     assert notices.defaults(whole) == []
     given = whole.model_dump(mode="json", exclude={"price"})

@@ -1,4 +1,4 @@
-"""The report asks for nothing, runs nothing, its pages lead to each other, and its texts can be read."""
+"""The report loads nothing, runs nothing, its pages lead to each other, and its texts are legible."""
 
 import base64
 import hashlib
@@ -178,7 +178,7 @@ def test_a_missing_notebook_is_named_and_no_index_is_written(run, missing):
     assert not (run.folder.parent / "pages" / "index.html").exists()
 
 
-def test_what_is_no_notebook_or_of_another_run_is_named(run, tmp_path):
+def test_a_file_that_is_no_notebook_or_of_another_run_is_named(run, tmp_path):
     with pytest.raises(StudyError, match=r"other.ipynb: is not in the folder of the run"):
         pages.render(run, tmp_path / "pages", "A", [tmp_path / "other.ipynb"])
     (run.folder / "5-analysis.ipynb").write_text("{}")
@@ -206,13 +206,13 @@ def test_the_command_prints_the_path_and_warns_of_the_size(run, tmp_path, capsys
     assert warning in printed.err and bool(warning) == bool(printed.err)
 
 
-def test_contrast_is_that_of_the_standard():
+def test_contrast_is_as_in_the_standard():
     assert contrast("#000", "#ffffff") == pytest.approx(21)
     assert contrast("#777777", "#fff") == pytest.approx(4.48, abs=0.005)
 
 
 @pytest.mark.parametrize("scheme", [LIGHT, DARK, PRINT], ids=["light", "dark", "print"])
-def test_every_text_can_be_read_on_every_ground_and_marks_be_seen(scheme):
+def test_every_text_is_legible_on_every_background_and_marks_are_visible(scheme):
     pairs = [*product(("ink", "soft", "accent"), ("paper", "tint", "notice")), ("ink", "reference")]
     assert all(contrast(scheme[text], scheme[ground]) >= 4.5 for text, ground in pairs)
     assert all(contrast(scheme[line], scheme["paper"]) >= 3 for line in ("right", "wrong"))  # asked of graphics

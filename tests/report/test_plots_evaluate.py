@@ -52,7 +52,7 @@ def test_right_and_wrong_answers_are_counted_by_confidence():
     assert "1 wrong answer at 90 % or more" in shown.alt
 
 
-def test_nothing_wrong_is_no_error():
+def test_answers_that_are_all_right_are_no_error():
     assert "right 4" in plots_evaluate.confidence(scored(exact_match=1.0)).alt
 
 

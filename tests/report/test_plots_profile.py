@@ -66,7 +66,7 @@ def test_memory_is_bars_a_panel_per_network_with_the_part_inside_the_whole():
     assert "full size network, 1 × 64: 500 MiB" in shown.alt
 
 
-def test_a_gpu_has_what_it_reserved_around_what_it_allocated():
+def test_on_a_gpu_reserved_memory_is_drawn_around_allocated_memory():
     axes = plots_profile.memory(peak("study", 1, allocated=20, reserved=30)).figure.axes[0]
     assert [bar.get_width() for bar in axes.patches] == [30, 20]
 

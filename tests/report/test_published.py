@@ -14,14 +14,14 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def test_scores_have_the_place_of_the_published_one():
+def test_the_table_says_where_the_published_score_lies():
     columns = ["model", "f1", "f1_low", "f1_high", "published", "source", "verdict"]
     table = published.scores(pd.DataFrame([("BERT", 88.0, 87.4, 88.5, 88.13, "2021", "within")], columns=columns)).cells
     assert table.iloc[0].tolist() == ["BERT", "88.0 (87.4–88.5)", "88.13", "2021", "within the interval"]
     assert published.scores(pd.DataFrame(columns=columns)).cells.empty
 
 
-def test_no_published_time_stands_without_what_is_wrong_with_it():
+def test_every_published_time_is_shown_with_what_is_wrong_with_it():
     rows = [
         ("BERT", 88.13, 200, 100, 300, 1.0, 1.0, 1.0, False, False, 1.0, 1.0),
         ("DistilBERT", 85.31, 100, 50, 150, 0.5, 0.33, 0.34, True, False, 0.52, 0.55),

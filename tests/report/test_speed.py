@@ -43,7 +43,7 @@ def savings(**full_size: tuple[float, float, str]) -> pd.DataFrame:
     return pd.DataFrame([row | against("full_size", *full_size.get(row["model"], nothing)) for row in rows])
 
 
-def test_times_have_a_ratio_to_the_largest_only_where_it_is_significant():
+def test_times_have_a_ratio_to_the_largest_only_if_it_is_significant():
     assert speed.table(MODELS, savings()).cells.drop(columns=["parameters", "on disk"]).to_numpy().tolist() == [
         ["BERT", "200 ms", "", "60.0 min", ""],
         ["DistilBERT", "100 ms", "2.00 (1.80 to 2.20)", "30.0 min", "2.00 (1.80 to 2.20)"],
@@ -64,7 +64,7 @@ def test_one_model_has_its_times_and_no_ratio():
     assert cells.to_numpy().tolist() == [["BERT", "100.0 M", "1.0 MiB", "200 ms (contended)", "60.0 min"]]
 
 
-def test_the_chart_of_a_question_has_a_point_a_model_and_a_panel_a_kind_of_networks():
+def test_the_chart_of_a_question_has_a_point_per_model_and_a_panel_per_kind_of_network():
     colours = COLOURS | {"SqueezeBERT": "b"}
     chart = speed.questions_chart({"own": MODELS}, colours)
     (axes,) = chart.figure.axes
@@ -120,13 +120,13 @@ TIMINGS = pd.DataFrame(
 )  # fmt: skip
 
 
-def test_grids_are_folded_with_a_column_a_model_and_say_that_they_do_not_compare():
+def test_grids_are_folded_with_a_column_per_model_and_say_that_they_do_not_compare():
     markup = speed.timings(TIMINGS).markup
     assert "<details" in markup and "not for comparing models" in markup
     assert "6.40 ms (5.76 ms–7.04 ms)" in markup and "3.20 ms (2.88 ms–3.52 ms)" in markup
 
 
-def test_times_have_a_panel_a_batch_size_with_readable_ticks():
+def test_times_have_a_panel_per_batch_size_with_readable_ticks():
     chart = speed.chart(TIMINGS[TIMINGS["work"] == "forward"], COLOURS)
     figure = chart.figure
     figure.draw_without_rendering()
@@ -171,7 +171,7 @@ def test_scenarios_have_units_a_price_range_and_no_percentile_that_nothing_suppo
     assert several["p99"].tolist() == ["1.08 s", "too few questions"]
 
 
-def test_energy_is_a_column_where_it_was_metered_and_running_out_of_memory_is_a_result():
+def test_energy_is_a_column_if_it_was_metered_and_running_out_of_memory_is_a_result():
     ran_out = {"questions_per_second": math.nan, "offline_batch": None, "contended": 2}
     table = speed.scenarios(pd.DataFrame([ROW | {"joules": 2.5}, ROW | ran_out]), "Some networks").cells
     assert table["J per question, SingleStream"].tolist() == ["2.50", "not metered"]

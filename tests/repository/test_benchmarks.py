@@ -39,7 +39,7 @@ TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "in
 
 @pytest.fixture(scope="module")
 def asked() -> list[Example]:
-    """Contexts of SQuAD's lengths and, for the last ones, of four times that, which take several windows."""
+    """Contexts of SQuAD's lengths; the last ones are four times as long and take several windows."""
     return inputs.generated(20) + [replace(e, id=f"long-{e.id}") for e in inputs.lengthened(inputs.generated(10), 4)]
 
 
@@ -217,7 +217,7 @@ def test_the_committed_results_have_ratios_and_say_where_they_are_from(row):
 
 
 def test_one_call_has_one_time_in_the_committed_measurement_of_the_anomaly():
-    """What is published is in every round twice, and without dropout it is in two comparisons."""
+    """The published network is in every round twice, and without dropout it is in two comparisons."""
     records = results.read_experiment(ANOMALY).records
     step = anomaly.summary(records).query("work == 'training_step'").set_index(["length", "dropout", "variant"])
     control = step.xs(anomaly.CONTROL, level="variant")
@@ -253,7 +253,7 @@ def test_a_runs_seconds_are_summed_by_notebook_and_model_and_taken_from_its_firs
 
 
 def test_one_network_under_three_names_is_rarely_called_faster():
-    """By the committed result: at most one of twenty pairs, of forty and more, whatever else the machine does."""
+    """In the committed result: at most one pair in twenty, of at least forty, on a quiet and on a busy machine."""
     found = read(committed("aa.json"))
     new = {r.conditions["load"]: r for r in found.records if r.conditions["method"] == "side by side"}
     assert set(new) == {"quiet", "busy"}

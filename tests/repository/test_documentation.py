@@ -57,7 +57,7 @@ def test_make_commands_name_targets_variables_and_values_that_exist(command):
 
 @pytest.mark.parametrize("command", documentation.commands("python -m"), ids=str)
 def test_python_commands_take_these_arguments(command, monkeypatch, tmp_path):
-    """They are run where the files that they name are not: it is these that are missing, and nothing else is wrong."""
+    """They are run without the files that they name: the error says that these are missing, and nothing else."""
     words = shlex.split(command.content)
     _, _, module, *arguments = words[: words.index(">")] if ">" in words else words
     if module == "pytest":

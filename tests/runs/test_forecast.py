@@ -50,7 +50,7 @@ def published_networks_are_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that asks for BERT of the study of SQuAD, in torch, with two seeds; keywords replace that."""
+    """A function that selects BERT of the study of SQuAD, in torch, with two seeds; keywords replace these."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
     def call(study: config.Study | None = None, **keys: Any) -> Selection:
@@ -62,13 +62,13 @@ def selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def needs(selection: Any) -> Any:
-    """A function that forecasts what the same keywords ask for, at 5 TFLOP/s."""
+    """A function that forecasts such a selection, by the same keywords, at 5 TFLOP/s."""
     return lambda study=None, tflops=5.0, **keys: forecast.forecast(selection(study, **keys), tflops)[0]
 
 
 @pytest.fixture
 def bert(needs: Any) -> Any:
-    """A function that gives BERT's row of that."""
+    """A function that gives BERT's row of such a forecast."""
     return lambda *arguments, **keys: needs(*arguments, **keys).loc["bert"]
 
 

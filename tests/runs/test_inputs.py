@@ -83,7 +83,7 @@ def test_another_version_of_a_library_makes_every_result_stale(digests, monkeypa
     assert changed(before, digests()) == set(STAGES)
 
 
-def test_a_large_file_is_read_again_only_where_it_changed(monkeypatch, tmp_path):
+def test_a_large_file_is_read_again_only_if_it_changed(monkeypatch, tmp_path):
     monkeypatch.setattr(inputs, "_DIGESTS", tmp_path / "digests.json")
     large = tmp_path / "weights"
     large.write_bytes(b"a" * 2**20)
@@ -98,7 +98,7 @@ def test_a_large_file_is_read_again_only_where_it_changed(monkeypatch, tmp_path)
     inputs._digests.cache_clear()
 
 
-def test_a_pickle_counts_only_where_there_are_no_safetensors(digests, tmp_path):
+def test_a_pickle_counts_only_if_there_are_no_safetensors(digests, tmp_path):
     model = {"bert": {"label": "BERT", "path": tmp_path}}
     for name in ("config.json", "vocab.txt", "model.safetensors", "pytorch_model.bin", "training_args.bin"):
         (tmp_path / name).write_text("{}")

@@ -1,4 +1,4 @@
-"""A notebook's place among those of its make, and the time to expect of those after it, worked out by hand."""
+"""A notebook's place among the notebooks of a make, and the expected time of later ones, worked out by hand."""
 
 import json
 import math
@@ -50,7 +50,7 @@ def test_a_notebook_has_its_place_and_the_seconds_of_those_after_it(chosen, monk
     assert outlook.of(notebook) == expected
 
 
-def test_what_is_not_known_is_not_shown(chosen, monkeypatch):
+def test_unknown_times_are_not_shown(chosen, monkeypatch):
     monkeypatch.delenv(outlook.VARIABLE, raising=False)
     place, later = outlook.of(FIRST)
     assert place == ""

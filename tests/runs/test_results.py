@@ -144,7 +144,7 @@ def test_a_stage_without_a_record_has_no_result(study_of):
         results_of(study_of(), "evaluate", "bert", 1, [])
 
 
-def test_the_software_is_what_runs_here(monkeypatch, tmp_path):
+def test_the_recorded_software_is_what_runs_here(monkeypatch, tmp_path):
     software = results.software()
     assert software.keys() == {"python", "versions", "git_commit", "git_dirty"}
     assert software["python"] == platform.python_version()

@@ -31,7 +31,7 @@ def test_the_divergence_of_three_tokens_by_hand():
     assert distillation.divergence(logits, own, ruled_out, 1.0).item() == pytest.approx(math.log(3) - math.log(2))
 
 
-def test_a_student_with_its_teachers_logits_has_none():
+def test_a_student_with_its_teachers_logits_has_no_divergence():
     teacher = torch.tensor([[1.0, -2.0, 0.5], [3.0, 3.0, -1.0]])
     own, taught = torch.ones(2, 3), (teacher / 2).softmax(-1)
     assert distillation.divergence(teacher + 7, own, taught, 2.0).item() == pytest.approx(0, abs=1e-6)
@@ -102,7 +102,7 @@ def test_a_teacher_of_weight_0_changes_nothing(network_of, setup_of, lesson_of):
 
 
 def test_a_teacher_who_is_sure_teaches_as_labels_do(network_of, setup_of, windows, lesson_of):
-    """Of weight 1 and at temperature 1: the divergence from one place is the cross-entropy of that label."""
+    """With weight 1 and temperature 1, the divergence from a single place is the cross-entropy of that label."""
     starts, ends = np.roll(windows.start_labels, 1), np.roll(windows.end_labels, 1)  # other answers than the labels
     sure = np.zeros((2, len(windows.input_ids)))
     sure[0, windows.splits[:-1] + starts] = sure[1, windows.splits[:-1] + ends] = 1
@@ -126,7 +126,7 @@ def test_a_uniform_guess_with_a_sure_teacher_does_not_count_as_divergence(setup_
 
 
 def windows_of(*rows: tuple[int, list[tuple[int, int]]]) -> Any:
-    """Windows of nothing but offsets: each the row of its example and the offsets of its tokens."""
+    """Windows with offsets only: each is given as the row of its example and the offsets of its tokens."""
     offsets = [pair for _, of in rows for pair in of]
     splits = np.cumsum([0, *(len(of) for _, of in rows)])
     made = features.Windows(
@@ -180,7 +180,7 @@ def test_without_any_place_the_leading_token_gets_all_probability():
     assert (found.tolist(), dropped) == ([1.0, 0.0], 1.0)
 
 
-def test_of_several_windows_of_a_question_the_one_with_most_of_the_students_characters_counts():
+def test_the_window_with_most_of_the_students_characters_counts():
     teacher = windows_of(
         (0, [NONE, (0, 5), NONE]), (1, [NONE, (0, 40), NONE]), (1, [NONE, (30, 70), NONE]), (1, [NONE, (60, 90), NONE])
     )

@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_weights_and_history_and_another_seed_other
     assert not same_weights(one, network_of(architecture))
 
 
-def test_the_loss_falls_where_there_is_something_to_learn(network_of, fit):
+def test_the_loss_falls_if_there_is_something_to_learn(network_of, fit):
     fitted = fit(network_of(), epochs=40, learning_rate=1e-2, dropout=0.0)
     # From a guess among all tokens to one among the five places, whose loss is ln 5.
     assert fitted.history[0]["loss"] > 3
@@ -212,7 +212,7 @@ def reports(*losses: float) -> None:
         recorder.on_log(None, SimpleNamespace(global_step=step), None, {"loss": loss})
 
 
-def test_two_bad_reports_are_forgiven_three_in_a_row_are_not():
+def test_two_bad_reports_in_a_row_are_ignored_and_three_are_an_error():
     reports(9.3, 99.0, 9.2, 9.3, 99.0, 4.0)  # twice a guess is 9.21
     with pytest.raises(StudyError, match=r"diverged: the loss, 9\.3 nats at update 5, exceeded 2 times"):
         reports(9.3, 9.2, 9.3, 9.3, 9.3)
@@ -245,7 +245,7 @@ def test_no_checkpoint_is_written_of_nan_weights(network_of, fit, tmp_path):
         (MemoryError(), 1, "try a lower training.max_length, or a machine with more memory"),
     ],
 )
-def test_where_memory_runs_out_it_says_which_batch_size_to_try(network_of, fit, monkeypatch, error, batch_size, advice):
+def test_if_memory_runs_out_the_error_suggests_a_batch_size(network_of, fit, monkeypatch, error, batch_size, advice):
     monkeypatch.setattr(Trainer, "compute_loss", Mock(side_effect=error))
     with pytest.raises(StudyError) as said:
         fit(network_of(), batch_size=batch_size)
@@ -263,7 +263,7 @@ def test_two_trainings_at_once_in_one_workspace_are_refused(network_of, fit, tmp
     assert not (tmp_path / "unfinished").exists()
 
 
-def test_windows_longer_than_the_network_takes_are_refused(network_of, fit, windows):
+def test_windows_longer_than_the_network_supports_are_refused(network_of, fit, windows):
     longest = windows.lengths.max()
     refused = rf"max_length: windows of {longest} tokens, but BertForQuestionAnswering takes at most 32"
     with pytest.raises(StudyError, match=refused):
@@ -295,7 +295,7 @@ def test_the_loss_table_is_short_and_ends_with_the_last_row(n_rows, steps):
     assert fitted_with(n_rows).loss_table()["step"].tolist() == steps
 
 
-def test_the_conditions_name_the_precision_and_the_dropout_that_it_came_down_to(setup_of, network_of):
+def test_the_conditions_name_the_precision_and_the_dropout_that_were_used(setup_of, network_of):
     conditions = setup_of(precision="auto").conditions(network_of())
     assert (conditions["precision"], conditions["learning_rate"], conditions["dropout"]) == ("fp32", 1e-3, 0.1)
     assert all(value is None or math.isfinite(float(value)) for key, value in conditions.items() if key != "precision")

@@ -53,7 +53,7 @@ def test_adams_constants_and_the_largest_gradient_are_the_recipes(network_of, se
 
 
 def test_adams_first_step_is_that_of_its_formula(network_of, fit):
-    """Of a gradient far below epsilon, the first step is rate x gradient / epsilon: as much as of gradient descent."""
+    """For a gradient far below epsilon, the first step is rate x gradient / epsilon, as in gradient descent."""
     start, network = network_of(), network_of()
     fitted = fit(network, epochs=1 / 3, adam_epsilon=1e3, learning_rate=1.0, schedule="constant", dropout=0.0,
                  weight_decay=0.0, max_grad_norm=0)  # fmt: skip
@@ -63,7 +63,7 @@ def test_adams_first_step_is_that_of_its_formula(network_of, fit):
 
 
 def test_longer_gradients_are_cut_to_the_recipes_norm(network_of, fit):
-    """The same as above, but for the norm: the step is as long as the cut gradient is."""
+    """The same as above, except for the norm: the step is as long as the clipped gradient makes it."""
     start, network = network_of(), network_of()
     fitted = fit(network, epochs=1 / 3, adam_epsilon=1e3, learning_rate=1.0, schedule="constant", dropout=0.0,
                  weight_decay=0.0, max_grad_norm=1e-2)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Before its first update a network is looked at, and not changed: its loss, and the time that is to be expected."""
+"""An untrained network is evaluated without being changed: its loss, and the expected time of training."""
 
 import copy
 import math
@@ -13,7 +13,7 @@ from qa_tradeoffs.training.untrained import Untrained
 
 
 def test_the_loss_is_transformers_own_on_windows_of_one_length(network_of, setup_of, windows):
-    """All five windows have one length, so none is padded, and padding is what the two losses differ by."""
+    """All five windows have one length, so none is padded; the two losses differ only in how they treat padding."""
     assert len(set(windows.lengths)) == 1
     network = network_of().eval()
     found = untrained.look(network, setup_of(batch_size=5))
@@ -36,7 +36,7 @@ def test_the_updates_are_those_that_training_makes(network_of, setup_of, fit, ba
     assert fit(network_of(), **keys).steps == updates
 
 
-def test_a_network_that_was_looked_at_trains_to_the_same_weights(network_of, setup_of, fit):
+def test_a_network_that_was_evaluated_first_trains_to_the_same_weights(network_of, setup_of, fit):
     seen, unseen = network_of().train(), network_of().train()
     before, state = copy.deepcopy(seen.state_dict()), torch.get_rng_state()
     untrained.look(seen, setup_of())

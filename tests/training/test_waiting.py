@@ -11,11 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 _READS = {"aten::_local_scalar_dense", "aten::is_nonzero", "aten::nonzero", "aten::masked_select"}
 _ON_THE_HOST = {"dataloader.py", "fast_dropout.py", "packing.py"}  # numbers that are never on a GPU
-_MASKS = "masking_utils.py"  # of transformers, which looks once in a forward pass whether a mask hides anything
+_MASKS = "masking_utils.py"  # of transformers, which checks once per forward pass whether a mask hides anything
 
 
 class Reads(TorchDispatchMode):
-    """By file, how many operations had a result that the host has to know."""
+    """The number of operations whose result the host has to know, by file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ def test_an_update_reads_less_than_one_number_of_the_device_beside_one_for_each_
     with Reads() as reads:
         fitted = fit(network_of(), epochs=80)
     assert fitted.steps == 240
-    # A row of the log, of which there are 50, reads two, a look at the loss after every tenth update one, and the end
-    # one of each weight.
+    # Each of 50 rows of the log reads two numbers, the check of the loss after every tenth update one, and the end of
+    # training one per weight.
     assert reads.by_file["others"] < fitted.steps
     assert reads.by_file[_MASKS] <= fitted.steps + 5  # an update is one part here; some forward passes come before

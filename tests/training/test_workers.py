@@ -25,8 +25,8 @@ from qa_tradeoffs.models.inputs import Inputs
 from qa_tradeoffs.training import collation, trainer, workers
 from qa_tradeoffs.training.setup import LAUNCHER, Fitted
 
-# Adding the same to all logits changes no probability: the gradient of these is nothing but rounding, which Adam, that
-# divides by its size, makes steps as large as any of.
+# Adding the same to all logits changes no probability, so the gradients of these are rounding errors. Adam divides by
+# their size and makes steps of the usual length of them.
 BLIND = ("qa_outputs.bias", "output.LayerNorm.bias", "output.layernorm.bias", "key.bias")
 SECONDS = 120  # to wait for anything
 
@@ -119,7 +119,7 @@ def test_each_window_belongs_to_one_process_and_the_mean_is_the_updates(n_rows, 
         ),
     ],
 )
-def test_why_they_ended_is_one_sentence(files, said, setup_of, tmp_path):
+def test_the_reason_why_processes_ended_is_one_sentence(files, said, setup_of, tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert workers._failure(tmp_path, setup_of(processes=2)) == said.format(folder=tmp_path)

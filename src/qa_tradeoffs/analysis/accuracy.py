@@ -22,10 +22,10 @@ def models(collected: Collected) -> pd.DataFrame:
 
     EM and F1 are in points, means over seeds, with 95 % intervals in ``*_low`` and ``*_high``, over questions and, with
     several seeds, training runs; ``f1_seed_low``/``f1_seed_high`` are the lowest and highest seed;
-    ``ceiling_exact_match`` and ``ceiling_f1`` are those of a perfect model within the study's limits.
-    ``question`` is the seconds of a question in SingleStream, from interleaved passes, with its interval over passes,
-    of which ``contended`` is the number of contended ones; ``million_usd`` is the cost of 10⁶ questions one by one, a
-    pair. Columns ``train_*`` are those of ``money.training``. Costs are in USD, at the lowest and highest price.
+    ``ceiling_exact_match`` and ``ceiling_f1`` are a perfect model's scores within the study's limits.
+    ``question`` is the seconds of a question in SingleStream, from interleaved passes, with its interval over passes;
+    ``contended`` is the number of contended passes; ``million_usd`` is the cost of 10⁶ questions one by one, a pair.
+    Columns ``train_*`` are those of ``money.training``. Costs are in USD, at the lowest and highest price.
     """
     return points(collected, collected.slugs)
 
@@ -67,7 +67,7 @@ def differences(collected: Collected, metric: str = "f1") -> pd.DataFrame:
 
 
 def compared(collected: Collected, point: str, other: str, metric: str = "f1") -> Estimate:
-    """The score of ``point`` minus that of ``other``, paired by question, and by run if both are one model."""
+    """The score of ``point`` minus the score of ``other``, paired by question, and by run if both are one model."""
     ours, theirs = (100 * collected.scores(one, metric) for one in (point, other))
     one_model = collected.same[point] == collected.same[other]
     return contrast([(1, ours - theirs)] if one_model else [(1, ours), (-1, theirs)], collected.clusters)
@@ -99,7 +99,7 @@ def kept(collected: Collected) -> pd.DataFrame:
 
 
 def variants(collected: Collected) -> pd.DataFrame:
-    """Models that are another one, ``of``, computed in a different way; one row each, as in ``variants_of``."""
+    """Models that differ from another, ``of``, only in how they are computed; one row each, as in ``variants_of``."""
     same = collected.same
     return variants_of(collected, [(slug, same[slug]) for slug in collected.slugs if slug != same[slug]])
 

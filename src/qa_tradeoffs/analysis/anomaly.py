@@ -129,9 +129,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "From SqueezeBERT as published to BERT, step by step (change and ratio: to the step before)": waterfall(
             records
         ),
-        "One change at a time (ratio: to what is published)": variants[variants["alone"]].drop(columns="alone"),
-        "All variants (ratio: to what is published)": variants,
-        "What the rewriting is for": aims(records),
+        "One change at a time (ratio: to the published network)": variants[variants["alone"]].drop(columns="alone"),
+        "All variants (ratio: to the published network)": variants,
+        "The ratios that the rewriting aims for": aims(records),
         "Where the seconds go, by class of operation": operators(records),
         f"Rounds in which the machine was busy with something else: {len(disturbed) or 'none'}": disturbed,
     }

@@ -24,7 +24,7 @@ class Answers:
     """n questions and, by model label, one table of answers per seed, with rows in the order of the questions.
 
     The tables have the columns of evaluation.score; words are split by the rules of ``language``. ``variants`` are the
-    labels of models that are another one, computed in a different way.
+    labels of models that differ from another only in how they are computed.
     """
 
     examples: tuple[Example, ...]
@@ -44,7 +44,7 @@ class Answers:
 
     @property
     def distinct(self) -> list[str]:
-        """The models without the ``variants`` of others."""
+        """The models without the ``variants``."""
         return [label for label in self.tables if label not in self.variants]
 
     @cached_property

@@ -82,7 +82,7 @@ def shown_share(queue: Queue, launches: int) -> float:
 def rates(published: Published, count: int | None = None) -> list[Rate]:
     """The FLOP/s of every published inference time.
 
-    With ``count``, a way of counting launches, the times are first corrected for what the queue hid.
+    With ``count``, a way of counting launches, the times are first corrected for what the launch queue hid.
     """
     queue = published.original.queue
     shown = {m: 1.0 if count is None else shown_share(queue, queue.launches.of(m)[count]) for m in MODELS}
@@ -103,7 +103,7 @@ def corrected(published: Published) -> list[Rate]:
 
 
 def equal_launches_ratio(queue: Queue, count: int) -> float:
-    """BERT's time over DistilBERT's by such a clock, if all launches of both took equally long."""
+    """BERT's time over DistilBERT's, measured without synchronising the GPU, if all launches took equally long."""
     bert, distilbert = (queue.launches.of(m)[count] for m in ("bert", "distilbert"))
     return bert * shown_share(queue, bert) / (distilbert * shown_share(queue, distilbert))
 

@@ -56,7 +56,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Split:
-    """The ``n`` questions that ``right``'s first seed answers right and ``wrong``'s answers wrong, and some of them."""
+    """Questions that ``right``'s first seed gets right and ``wrong``'s wrong: the number ``n`` and some ``cases``."""
 
     right: str
     wrong: str

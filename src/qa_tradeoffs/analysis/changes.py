@@ -76,9 +76,9 @@ def scores(before: Run, after: Run, drop: float) -> pd.DataFrame:
     """One row per metric and model of both runs, in points.
 
     Columns: metric, f1 or exact_match; model; before, after; change with its 95 % interval in low and high, paired if
-    the questions are the same, else for independent samples; p_holm, adjusted for the models in each metric; over, what
-    interval and p are over; verdict: better, worse, equal, not significant; failed: whether F1 fell significantly, or
-    by more than ``drop``.
+    the questions are the same, else for independent samples; p_holm, adjusted for the models in each metric; over, as
+    in ``accuracy.differences``; verdict: better, worse, equal, not significant; failed: whether F1 fell significantly,
+    or by more than ``drop``.
     """
     rows = []
     for metric in ("f1", "exact_match"):

@@ -31,7 +31,7 @@ class Collected:
     """All result files of the selected models and seeds, read and checked.
 
     A *point* is a model in an engine: a slug for torch, or slug and engine. ``engine_evaluations`` and
-    ``engine_predictions`` are those of other engines.
+    ``engine_predictions`` hold what engines other than torch gave.
     """
 
     study: config.Study
@@ -88,7 +88,7 @@ class Collected:
 
     @property
     def distinct(self) -> list[str]:
-        """The models without those that are another one, computed in a different way."""
+        """The models without those that differ from an earlier one only in how they are computed."""
         return list(dict.fromkeys(self.same.values()))
 
     @property
@@ -145,8 +145,8 @@ def collect(
 ) -> Collected:
     """Read every result file that the report needs.
 
-    Raises StudyError naming the first file that is missing, stale, or not the one written with its result. So all are
-    for the same questions.
+    Raises StudyError naming the first file that is missing, stale, or not the one written with its result. Files that
+    pass are all about the same questions.
     """
 
     def fresh(path: Path, stage: inputs.Stage, slug: str, seed: int | None = None) -> results.Results:
@@ -202,7 +202,7 @@ def _comparison(study: config.Study, path: Path, slugs: Sequence[str]) -> result
 def read_table(
     path: Path, columns: list[str], result_path: Path, result: results.Results | results.Comparison
 ) -> pd.DataFrame:
-    """These columns of a table. Raises StudyError if it is not the one written with its result."""
+    """These columns of a table. Raises StudyError if it is missing or not the one written with its result."""
     if not path.is_file():
         raise StudyError(f"{path}: is missing; run the stage that writes it (make all does)")
     if results.fingerprints(path.parent, path) != {path.name: result.beside.get(path.name)}:

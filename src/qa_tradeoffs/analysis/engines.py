@@ -54,7 +54,7 @@ def _against_torch(collected: Collected, point: str, slug: str) -> dict[str, Any
 
 
 def _share(collected: Collected, point: str, slug: str) -> Estimate:
-    """The F1 of a point over that of its model in torch, run by run, linearised at its value."""
+    """The F1 of a point over its model's F1 in torch, run by run, by the delta method."""
     ours, theirs = collected.scores(point, "f1"), collected.scores(slug, "f1")
     base = float(theirs.mean()) or float("nan")
     value = float(ours.mean()) / base

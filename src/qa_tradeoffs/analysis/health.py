@@ -52,7 +52,7 @@ def _last_error(folder: Path) -> str | None:
 
 
 def _of_loss(collected: Collected, slug: str, seed: int) -> list[str]:
-    """Whether the mean of the last fifth of the loss history is not below its first row."""
+    """A reason if the mean of the last fifth of the loss history is not below its first row."""
     if (slug, seed) not in collected.histories:
         return []
     loss = collected.histories[slug, seed]["loss"].to_numpy()
@@ -63,7 +63,7 @@ def _of_loss(collected: Collected, slug: str, seed: int) -> list[str]:
 
 
 def _of_answers(collected: Collected, slug: str, seed: int) -> list[str]:
-    """Whether the answers are empty, all wrong, or far worse than those of the same model's best seed."""
+    """A reason if the answers are empty, all wrong, or far worse than the same model's best seed."""
     frame = collected.predictions[slug, seed]
     if (frame["prediction"] == "").all():
         return [f"all its {len(frame):,} answers are empty"]

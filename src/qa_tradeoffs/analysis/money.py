@@ -85,7 +85,7 @@ def training(collected: Collected, slug: str) -> dict[str, float]:
     """Seconds to fine-tune a model, and their cost; NaN if it came fine-tuned.
 
     ``train_seconds``: the mean over seeds of the measured total; ``train_by_step``: step × updates, with its interval
-    over passes; ``train_paid_seconds``: the latter, or, if no step was timed, the total times the number of devices.
+    over passes; ``train_paid_seconds``: step × updates, or, if no step was timed, the total × the number of devices.
     """
     records = [file.find("train_seconds") for file in of_model(slug, collected.trainings)]
     spent, paid = (

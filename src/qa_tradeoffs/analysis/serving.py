@@ -26,7 +26,7 @@ def scenarios(collected: Collected, network: str, points: Sequence[str] = ()) ->
 
 
 def networks(collected: Collected) -> dict[str, pd.DataFrame]:
-    """The rows of ``scenarios`` by kind of network: the study's own, and 'full size' where those are smaller."""
+    """The rows of ``scenarios`` by kind of network: the study's own, and 'full size' if these are smaller."""
     own = {"the study's own networks": scenarios(collected, "study")}
     full = collected.full_size
     return own if full == "study" else own | {full: scenarios(collected, full)}

@@ -13,7 +13,7 @@ from qa_tradeoffs.metrics.timing import Estimate, Ratio
 
 
 def question(collected: Collected, network: str) -> SideBySide:
-    """SingleStream, which must have all models. Raises StudyError."""
+    """SingleStream. Raises StudyError if it does not have all models."""
     return _of_all(collected, "single_stream", network)
 
 
@@ -39,7 +39,7 @@ def ratios(collected: Collected, one: SideBySide, points: Sequence[str] = ()) ->
 
 
 def ratio(found: Mapping[tuple[str, str], Ratio], model: str, other: str) -> Ratio:
-    """The time of ``model`` over that of ``other``, in whichever order ``found`` has the pair."""
+    """The time of ``model`` over the time of ``other``, in whichever order ``found`` has the pair."""
     return found[model, other] if (model, other) in found else found[other, model].inverted
 
 
@@ -62,7 +62,7 @@ def contended(collected: Collected) -> pd.DataFrame:
 def training_seconds(collected: Collected, slug: str) -> Floats | None:
     """Seconds of a whole training as step × updates, one value per pass.
 
-    None if it was not trained here or by several devices, whose steps differ.
+    None if the model was not trained here, or was trained by several devices, whose steps differ.
     """
     one = step(collected, "study")
     updates = [file.find("train_steps") for file in of_model(slug, collected.trainings)]
@@ -77,7 +77,7 @@ def _of_all(collected: Collected, work: str, network: str) -> SideBySide:
     for slug in collected.slugs:
         if not found or slug not in found[0].models:
             raise StudyError(
-                f"the comparison has no time of {slug} in {work} on the {network} network; run make all, on a machine "
-                "with more memory if it ran out"
+                f"the comparison has no time of {slug} in {work} on the {network} network; run make all; if memory ran "
+                "out, use a machine with more"
             )
     return found[0]

@@ -16,8 +16,8 @@ from qa_tradeoffs.metrics import intervals, pareto
 from qa_tradeoffs.metrics.estimates import contrast
 from qa_tradeoffs.metrics.squad import Normalize, normalize
 
-# At 50 questions an interval of a score can already be 28 points wide (2 × 1.96 × 50 / √50), and below that bootstrap
-# intervals are known to be too narrow.
+# At 50 questions an interval of a score can already be 28 points wide (2 × 1.96 × 50 / √50), and with fewer
+# calibration's bootstrap intervals are known to be too narrow.
 FEWEST = 50
 
 _ORDER = ["what", "who", "when", "where", "why", "which", "how", "how many", "other"]
@@ -61,7 +61,7 @@ def answer_length(example: Example, rules: Normalize = normalize) -> str:
 
 
 def answer_position(example: Example) -> str | None:
-    """The third of the context with the middle of the first reference; None without a reference."""
+    """The third of the context that holds the middle of the first reference; None without a reference."""
     if not example.answers:
         return None
     middle = example.answer_starts[0] + len(example.answers[0]) / 2

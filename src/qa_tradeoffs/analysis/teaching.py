@@ -16,11 +16,12 @@ _GAIN = ["f1_difference", "low", "high", "p_holm", "over", "verdict"]
 def students(collected: Collected) -> pd.DataFrame:
     """One row per model with a teacher.
 
-    Columns: model, teacher; ``there_seconds``, fine-tuning including the teacher's logits, with an existing teacher,
-    and ``once_seconds``, including its training (NaN if it came fine-tuned): means over seeds, device seconds; both in
-    USD as ``*_usd_low`` and ``*_usd_high``; ``dropped``, the share of the teacher's probability without a place among
-    the student's tokens; ``alone``, the same model without a teacher, '' if the study has none; the F1 difference from
-    it in points with its 95 % interval, Holm's p for all rows, over, and verdict, as in ``accuracy.differences``.
+    Columns: model, teacher; ``there_seconds``, fine-tuning and the teacher's logits, if the teacher exists already, and
+    ``once_seconds``, also with the teacher's training (NaN if it came fine-tuned): means over seeds, device seconds;
+    both in USD as ``*_usd_low`` and ``*_usd_high``; ``dropped``, the share of the teacher's probability without a
+    place among the student's tokens; ``alone``, the same model without a teacher, '' if the study has none; the F1
+    difference from it in points with its 95 % interval, Holm's p for all rows, over, and verdict, as in
+    ``accuracy.differences``.
     """
     taught = [slug for slug in collected.slugs if collected.study.models[slug].teacher]
     alone = {slug: _untaught(collected, slug) for slug in taught}

@@ -18,7 +18,7 @@ from qa_tradeoffs.study.config import Model
 
 @dataclass(frozen=True)
 class Answer:
-    """``text`` is ``context[start:end]``; ``probability`` is its share among all spans the model could have chosen."""
+    """``text`` is ``context[start:end]``; ``probability`` is its share of exp(score) over all possible spans."""
 
     question: str
     text: str
@@ -30,12 +30,12 @@ class Answer:
 def ask(
     checkpoint: Path, context: str, questions: Sequence[str], *, device: str = "auto", reading: Reading | None = None
 ) -> list[Answer]:
-    """Answer each question from ``context``, of any length, in windows of ``reading.max_length`` tokens, or as many as
-    the network supports. The answer is the best span, even if the context contains no answer.
+    """Answer each question from ``context``, which may be of any length, by its best span, even if it has no answer.
 
-    ``checkpoint``: the folder of a checkpoint or of an exported model; the latter needs no torch, runs on the CPU, and
-    brings its study's reading. Raises StudyError for an empty context or question, an unusable folder and an unknown
-    ``device``.
+    ``checkpoint``: the folder of a checkpoint or of an exported model. An exported model needs no torch, runs on the
+    CPU, and brings its study's reading. ``reading``: None for that reading, or the default; windows have its
+    ``max_length`` tokens, or fewer if the network supports fewer. Raises StudyError for an empty context or question,
+    invalid Unicode, an unusable folder and an unknown ``device``.
     """
     _check_text("context", context, "a passage of text")
     for number, question in enumerate(questions, 1):
@@ -89,6 +89,6 @@ def main(arguments: list[str] | None = None) -> None:
         # Read as bytes: text mode would convert line endings and shift every offset.
         context = read_bytes(options.context).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise StudyError(f"{options.context}: is not UTF-8 text (byte {error.start})") from None
+        raise StudyError(f"{options.context}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     for answer in ask(options.checkpoint, context, options.questions, device=options.device):
         print(json.dumps(asdict(answer), ensure_ascii=False))

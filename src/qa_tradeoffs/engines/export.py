@@ -41,15 +41,16 @@ class _Logits(torch.nn.Module):
 
 
 def to_onnx(trained: Trained, file: Path, *, separate_products: bool = True) -> None:
-    """Write the network as ONNX for batches of any size and length. Raises StudyError if that is not possible.
+    """Write the network as ONNX for batches of any size and length.
 
     A SqueezeBERT is written as one matrix product per group, however it computes in torch: same weights, same answers.
-    Without ``separate_products`` it is written as it computes in torch.
+    Without ``separate_products`` it is written as it computes in torch. Raises StudyError if the network cannot be
+    exported, and ImportError without onnxscript.
     """
-    import onnxscript  # noqa: F401  # the exporter needs it; where it is missing, that is said before a copy is made
+    import onnxscript  # noqa: F401  # the exporter needs it; if it is missing, fail before the network is copied
 
     if (size := 4 * sum(parameter.numel() for parameter in trained.network.parameters())) > _LARGEST:
-        raise StudyError(f"its {size / 1e9:.1f} GB of weights are too large for one ONNX file")
+        raise StudyError(f"its {size / 1e9:.1f} GB of weights exceed the {_LARGEST / 1e9:g} GB of one ONNX file")
     on_cpu = copy.deepcopy(trained.network).to("cpu").eval()
     if separate_products:
         on_cpu = squeezebert.to_separate_products(on_cpu)
@@ -77,7 +78,7 @@ def to_onnx(trained: Trained, file: Path, *, separate_products: bool = True) -> 
 
 
 def to_int8(file: Path, target: Path) -> None:
-    """Write the ONNX ``file`` with int8 weights, one scale per channel. Raises StudyError.
+    """Write the ONNX ``file`` to ``target`` with int8 weights, one scale per channel. Raises StudyError if that fails.
 
     Weights use seven bits: with eight, products saturate on processors without VNNI, so that answers would depend on
     the machine (onnxruntime's documentation of ``reduce_range``).

@@ -12,14 +12,14 @@ from qa_tradeoffs.models import inputs
 
 
 def prepare(trained: Trained) -> Engine:
-    """The network in fp32, its logits checked against torch's. Raises StudyError."""
+    """The network in fp32. Raises StudyError if it cannot be exported or run, or if its logits differ from torch's."""
     engine = opened(exported(trained), trained, {"precision": "fp32"})
     export.check(trained, engine)
     return engine
 
 
 def exported(trained: Trained) -> Path:
-    """The network as an ONNX file in the folder, written if it does not exist. Raises StudyError."""
+    """The network as an ONNX file in its folder, written if it does not exist. Raises StudyError if export fails."""
     file = trained.folder / "onnxruntime.onnx"
     if not file.is_file():
         export.to_onnx(trained, file)
@@ -27,6 +27,6 @@ def exported(trained: Trained) -> Path:
 
 
 def opened(file: Path, trained: Trained, how: Mapping[str, str]) -> Engine:
-    """An engine for an ONNX file of this network, on its device and with torch's threads. Raises StudyError."""
+    """An engine for an ONNX file of this network, on its device, with torch's threads. StudyError if it cannot run."""
     reads, threads = inputs.of(trained.network), torch.get_num_threads()
     return Engine(file, reads, trained.pad_token_id, trained.device.type, threads, how)

@@ -71,8 +71,8 @@ def session(file: Path, threads: int, device_type: str = "cpu") -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors
-    # Threads wait by spinning, which suits many small products; after a run it must stop, or it would slow down what is
-    # timed next.
+    # Threads wait by spinning, which suits many small products. After a run they must stop, or they would slow down
+    # what is timed next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         opened = onnxruntime.InferenceSession(str(file), options, providers=[provider])

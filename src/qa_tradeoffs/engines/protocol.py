@@ -1,4 +1,4 @@
-"""The inputs and the interface of an engine; each is a module of this wing and a line in ``registry``."""
+"""What an engine gets and offers. Each engine is a module of this wing and a line in ``registry``."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from qa_tradeoffs.evaluation.spans import Int64
 class Trained:
     """A trained network from which engines are prepared.
 
-    ``network``: in fp32, on the ``device``. ``pad_token_id``: its tokenizer's. ``precision``: torch's for it, 'fp32' or
-    'bf16'. ``folder``: for the files that engines write; it has none of another network.
+    ``network``: in fp32, on the ``device``. ``pad_token_id``: its tokenizer's. ``precision``: in which torch runs it,
+    'fp32', 'bf16' or 'fp16'. ``folder``: for the files that engines write; it holds files of this network only.
     """
 
     network: Any
@@ -39,7 +39,7 @@ class Engine(answers.Engine, Protocol):
         """The conditions recorded with its figures, including ``precision``."""
 
     def call(self, windows: Windows, rows: Int64) -> Callable[[], object]:
-        """A call, for timing, that computes the logits of the windows ``rows``; its inputs are on the device."""
+        """A call, for timing, that computes the logits of the windows ``rows``, from inputs prepared in advance."""
 
     def elsewhere(self, windows: Windows, rows: Int64) -> Callable[[], Callable[[], Callable[[], object]]] | None:
         """A picklable function for measuring the memory of such a call in another process.

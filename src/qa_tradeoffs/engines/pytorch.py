@@ -15,8 +15,8 @@ from qa_tradeoffs.evaluation.answers import Map
 from qa_tradeoffs.evaluation.spans import Floats, Int64
 from qa_tradeoffs.models import families, inputs, precisions
 
-# Tokens per batch. Larger batches are no faster on a CPU; concurrent ones share a budget, so that memory does not grow
-# with the cores. A GPU needs large batches, within some GiB (a guess that was not tested on a GPU).
+# Tokens per batch. On a CPU larger batches are no faster, and concurrent batches share a budget, so memory does not
+# grow with the number of cores. A GPU needs large batches; this size should take some GiB, which was not tested.
 _ON_A_CORE, _ON_ALL_CORES, _ON_A_GPU = 1024, 16_384, 32_768
 
 
@@ -57,7 +57,7 @@ class Engine:
         return start, end
 
     def call(self, windows: Windows, rows: Int64) -> Callable[[], object]:
-        """A call of the network for these rows, which are on the device."""
+        """A call that computes the logits of these rows; its inputs are on the device."""
         batch = self._inputs.batch(windows, rows, self._pad_token_id)
         placed = {name: values.to(self._device) for name, values in batch.items()}
         return torch.inference_mode()(lambda: self._output(placed).start_logits)
@@ -66,7 +66,7 @@ class Engine:
         """None: there is no exported file."""
 
     def side_by_side(self) -> AbstractContextManager[Map]:
-        """On a CPU one batch per core, if the network is thread-safe; else two, one of them on the GPU."""
+        """On a CPU one batch per core, or one if the network is not thread-safe; on a GPU two, computed in turn."""
         return side_by_side(self.at_once)
 
     def _output(self, batch: dict[str, torch.Tensor]) -> Any:
@@ -94,4 +94,4 @@ def side_by_side(threads: int) -> Iterator[Map]:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield pool.map
     finally:
-        torch.set_num_threads(before)  # the matrix library has one number for all threads
+        torch.set_num_threads(before)  # the matrix library has one setting for the process

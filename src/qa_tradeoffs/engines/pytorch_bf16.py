@@ -10,9 +10,9 @@ from qa_tradeoffs.models import precisions
 
 
 def prepare(trained: Trained) -> pytorch.Engine:
-    """The network in bf16. Raises StudyError if torch uses bf16 anyway, or if device or network cannot."""
+    """The network in bf16. Raises StudyError if torch uses bf16 already, or if the device or the network cannot."""
     if trained.precision == "bf16":
-        raise StudyError("is what torch already uses here, by the study's training.precision")
+        raise StudyError("repeats torch, which already uses bf16 by training.precision; remove it from engines")
     if not precisions.native_bf16(trained.device.type):
         raise StudyError("this device does not multiply bf16 natively")
     engine = pytorch.Engine(trained.network, trained.pad_token_id, trained.device, "bf16")

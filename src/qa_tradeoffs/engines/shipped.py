@@ -34,7 +34,7 @@ class Serving(Strict):
 
 
 def is_shipped(folder: Path) -> bool:
-    """Whether the folder is one of these rather than a checkpoint."""
+    """Whether the folder holds a model for deployment rather than a checkpoint."""
     return is_file(folder / _SETTINGS)
 
 
@@ -59,7 +59,7 @@ def load(folder: Path, device: str = "cpu") -> tuple[Engine, Any, int | None, Re
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # a broken folder raises many types
-        raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)})") from None
+        raise StudyError(f"{folder}: its tokenizer cannot be loaded ({one_line(error)}); export it again") from None
     engine = Engine(file, rows, settings.pad_token_id, "cpu", _cores(), settings.conditions)
     return engine, tokenizer, rows.longest, reading
 

@@ -29,9 +29,9 @@ Map = Callable[[Callable[[Int64], Float64], Iterable[Int64]], Iterator[Float64]]
 class Reading:
     """How questions are read and their answers chosen.
 
-    ``max_length``: tokens per window, of which neighbours share ``stride``. ``max_question_tokens``: longer questions
-    are truncated. ``max_answer_tokens``: of the longest span. ``batch_tokens``: of the largest batch, padding included;
-    None: chosen for the engine and the number of windows. ``v2``: a question may have no answer.
+    ``max_length``: tokens per window; neighbouring windows share ``stride`` of them. ``max_question_tokens``: longer
+    questions are truncated. ``max_answer_tokens``: tokens of the longest span. ``batch_tokens``: tokens of the largest
+    batch, padding included; None: chosen for the engine and the windows. ``v2``: a question may have no answer.
     """
 
     max_length: int = 384
@@ -70,7 +70,7 @@ class Engine(Protocol):
     batch_tokens: int
 
     def logits(self, windows: Windows, rows: Int64) -> tuple[Floats, Floats]:
-        """Start and end logits of the windows ``rows`` (b,): (b, L) each, float32 or float64, L the longest's length.
+        """Start and end logits of the windows ``rows`` (b,): (b, L) each, float32 or float64, L ≥ the longest length.
 
         May be called by several threads at once.
         """
@@ -165,7 +165,7 @@ def _per_window(engine: Engine, windows: Windows, reading: Reading, progress: Pr
     columns = np.empty((5, len(windows.lengths)))
     done = 0
     parts = batches(windows.lengths, reading.batch_tokens or _batch_tokens(engine, windows))
-    # Fewer batches are computed one after the other, each by all cores.
+    # With fewer batches than workers, compute one after the other, each on all cores.
     enough = len(parts) >= engine.at_once
     with engine.side_by_side() if enough else nullcontext(map) as each:
         for rows, part in zip(parts, each(of_batch, parts), strict=True):

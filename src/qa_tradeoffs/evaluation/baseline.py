@@ -3,8 +3,8 @@
 The sliding window of Richardson et al. (2013, MCTest), as Rajpurkar et al. (2016, arXiv 1606.05250, section 5.1)
 use it for SQuAD: keep the candidates in the sentence that shares most with the question, then take the one whose
 window has most question words. A shared word counts log(1 + 1 / its count in the passage), so that rare words count
-most. They take candidates from a parser; here they are runs of up to ``MAX_TOKENS`` words that are neither function
-words nor punctuation nor in the question.
+most. Rajpurkar et al. take candidates from a parser. Here candidates are runs of up to ``MAX_TOKENS`` words without
+function words, punctuation and words of the question.
 """
 
 import re
@@ -62,7 +62,7 @@ def answer(example: Example) -> str:
     before = np.concatenate(([0.0], np.cumsum(shared)))
 
     def window_then_length(span: tuple[int, int]) -> tuple[float, int]:
-        # Neighbours often share their best window; the longer one wins, then the earlier one.
+        # Neighbouring spans often share their best window; the longer one wins, then the earlier one.
         return _window_score(before, *span, len(question)), span[1] - span[0]
 
     start, end = max((span for span in candidates if of_sentence[span[0]] == best), key=window_then_length)
@@ -96,7 +96,7 @@ def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _window_score(before: npt.NDArray[np.float64], start: int, end: int, n_question: int) -> float:
-    """The highest shared weight of any window around tokens start to end that also fits the question's words."""
+    """The highest shared weight of any window that holds tokens start to end and ``n_question`` more tokens."""
     firsts = np.arange(max(0, start - n_question), start + 1)
     lasts = np.minimum(firsts + n_question + end - start, len(before) - 1)
     return round(float((before[lasts] - before[firsts]).max()), 9)  # ties must not depend on rounding

@@ -1,11 +1,11 @@
 """The ceiling: the score of a perfect model, which picks the right tokens within this study's windows and limits.
 
 The right tokens are those that overlap a reference answer, or one token fewer at an end where they exceed the
-reference. If a reference is too long or in no window as a whole, they are the part of it with the best F1. A question
-without an answer is left without one. Questions about one context that are truncated to the same tokens are one
+reference. If a reference is too long or no window contains all of it, the part of it with the best F1 is taken. An
+unanswerable question is left unanswered. Questions about one context that are truncated to the same tokens are one
 question to a model: it gives the answer that scores best over all of them.
 
-The gap to 100 cannot be closed by training, only by changing the study file or the data.
+Only a change of the study file or the data closes the gap to 100; training cannot.
 """
 
 from collections import defaultdict
@@ -79,7 +79,7 @@ def of(
 
 
 def records(ceiling: pd.DataFrame, reading: Reading) -> list[Record]:
-    """EM and F1 of a perfect model, in points, and how many questions it misses, by cause, or were truncated."""
+    """EM and F1 of a perfect model, in points; the number of questions it misses, by cause; the number truncated."""
     n, cut_to = len(ceiling), reading.max_question_tokens
     limits = {LONG: reading.max_answer_tokens, WINDOW: reading.max_length, QUESTION: cut_to}
     found = [Record.of(f"ceiling_{name}", 100 * ceiling[name].mean(), "points", n) for name in ("exact_match", "f1")]
@@ -109,7 +109,7 @@ def table(ceiling: pd.DataFrame) -> pd.DataFrame:
 def _best(
     example: Example, windows: list[NDArray[np.int32]], reading: Reading, rules: squad.Normalize
 ) -> tuple[str, str]:
-    """The best answer, '' if there is none, and what prevents an exact match, '' if it is one.
+    """The best answer, '' if there is none, and what prevents an exact match unless that answer is one.
 
     ``windows`` are the offsets (n, 2) of the context's tokens in each of the question's windows.
     """

@@ -116,7 +116,7 @@ def threshold_table(threshold: Threshold, *, v2: bool, fine_tuned: bool = False)
 
 
 def records(frame: pd.DataFrame, examples: Sequence[Example], *, v2: bool, language: str = OFFICIAL) -> list[Record]:
-    """EM and F1 in points with 95 % intervals over questions, followed by those of the baseline.
+    """EM and F1 in points with 95 % intervals over questions, followed by the baseline's.
 
     For v2.0 also the official script's HasAns_* and NoAns_* figures.
     """

@@ -1,6 +1,6 @@
 """SQuAD's exact match and F1 behind the interface of the ``evaluate`` library, without the network.
 
-``evaluate.load`` takes the path of this file; inputs and outputs are those of its ``squad`` metric, plus ``language``,
+``evaluate.load`` takes the path of this file; inputs and outputs are as in its ``squad`` metric, plus ``language``,
 which says how words are split.
 """
 

@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _summary_v2(scores: QuestionScores, na_prob_file: Path | None, threshold: float) -> dict[str, float]:
-    """The means of v2.0 and, with no-answer scores, those under ``threshold`` and the best thresholds."""
+    """The means of v2.0; with no-answer scores, the means under ``threshold`` and the best thresholds."""
     if na_prob_file is None:
         return squad.aggregate_v2(scores)
     no_answer = files.read_no_answer_scores(na_prob_file, scores)

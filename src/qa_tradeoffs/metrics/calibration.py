@@ -37,8 +37,8 @@ def calibration_error(parts: Floats, confidence: Floats, correct: Floats) -> flo
     """Expected calibration error in [0, 1], the mean gap between confidence and accuracy over the bins ``parts``.
 
     Σ_k share of bin k · |accuracy in k − mean confidence in k| (Naeini, Cooper and Hauskrecht, 2015, AAAI), also called
-    adaptive for bins of equal mass. Chance makes it positive even for a calibrated model, and resampling adds to that,
-    so that a bootstrap interval never covers 0. Compare it with ``calibrated_error`` instead.
+    adaptive for bins of equal mass. Chance makes it positive even for a calibrated model, and resampling raises it
+    further, so a bootstrap interval never covers 0. Compare it with ``calibrated_error`` instead.
     """
     return float(np.abs((correct - confidence) @ parts).sum() / len(correct))
 

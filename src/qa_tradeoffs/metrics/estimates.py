@@ -1,9 +1,9 @@
 """Mean scores and their differences, with uncertainty over questions and, with several seeds, over training runs.
 
-Questions about one article are correlated, so standard errors over questions are clustered by article: bias-reduced
-(CR2), with the degrees of freedom of Bell and McCaffrey (2002, Survey Methodology 28, 169), for a mean (Pustejovsky and
-Tipton, 2018, doi 10.1080/07350015.2016.1247004). With clusters of equal size this is Student's t of the cluster means;
-with one question per cluster, Student's t of the questions.
+Questions about one article are correlated, so standard errors over questions are clustered by article. They are
+bias-reduced (CR2), with the degrees of freedom of Bell and McCaffrey (2002, Survey Methodology 28, 169), as Pustejovsky
+and Tipton (2018, doi 10.1080/07350015.2016.1247004) give them, for a mean. With clusters of equal size this is
+Student's t of the cluster means; with one question per cluster, Student's t of the questions.
 """
 
 from collections.abc import Sequence
@@ -135,7 +135,7 @@ def difference(one: Estimate, other: Estimate) -> Estimate:
 
 
 def ratio(a: Floats, b: Floats, clusters: Clusters) -> Estimate:
-    """Mean score of ``a`` (runs, n) divided by that of ``b`` (runs, n), linearised at its value; NaN if b's is 0."""
+    """The mean of ``a`` (runs, n) over the mean of ``b`` (runs, n), by the delta method; NaN if ``b`` is all 0."""
     value, base = a.mean() / b.mean() if b.any() else np.nan, b.mean() or np.nan
     return replace(contrast([(1 / base, a), (-value / base, b)], clusters), value=float(value))
 

@@ -8,7 +8,7 @@ bidirectional. As in most counts, biases, normalisation, softmax, activations an
 
 from dataclasses import dataclass
 
-# The backward pass has as many operations again for the gradients of the inputs, and again for those of the weights.
+# The backward pass has as many operations for the gradients of the inputs, and as many for those of the weights.
 TRAINING_OVER_FORWARD = 3
 TERA = 1e12
 

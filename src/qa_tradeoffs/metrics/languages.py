@@ -2,9 +2,9 @@
 
 The rules are those that were published with MLQA (Lewis et al., 2019, arXiv 1910.07475) for Arabic, Chinese, German,
 Hindi, Spanish and Vietnamese, extended here to more languages: lower-case the text, remove punctuation of any script,
-then the language's articles, then split at white space; in scripts without spaces between words each character counts
-as a word, and other text between them is split at white space. English keeps the official rules of SQuAD, which remove
-ASCII punctuation only.
+then the language's articles, then split at white space. In scripts without spaces between words each character counts
+as a word, and text between such characters is split at white space. English keeps the official rules of SQuAD, which
+remove ASCII punctuation only.
 
 Everything follows from the normalised text: EM compares it, and F1 splits it at spaces.
 """
@@ -59,7 +59,7 @@ _SCRIPTS = {
 }
 _KANA = re.compile("[ぁ-ゖァ-ヺｦ-ﾟ]")
 _NOT_ARABIC = re.compile("[پچژگکیٹڈڑںےہھ]")
-_TELLING = 0.1  # share of texts with letters of only one language of a script that identifies this language
+_TELLING = 0.1  # if this share of a script's texts has letters of only one language, that is the language
 _LETTER = re.compile(r"[^\W\d_]")
 _NEVER = "(?!)"  # a pattern that matches nothing
 

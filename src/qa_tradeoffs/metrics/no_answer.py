@@ -1,7 +1,7 @@
 """When not to answer: choosing the threshold of SQuAD v2.0, and the scores at every threshold.
 
 A question is left unanswered if its no-answer score exceeds the threshold (Rajpurkar et al., 2018, arXiv 1806.03822).
-All that is needed is the score of each question's best span, as if it were answered.
+Only the score of each question's best span and its no-answer score are needed.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from qa_tradeoffs.metrics.squad import Bools, Floats
 
 @dataclass(frozen=True)
 class Threshold:
-    """``value`` in logits, and the number of ``questions`` it was chosen on; 0 and no ``f1`` if it was given.
+    """``value`` in logits, and the number of ``questions`` that it was chosen on; if it was given, 0 and no ``f1``.
 
     ``f1`` is the mean F1, in points, that it reaches on those questions.
     """

@@ -63,7 +63,7 @@ class Contest:
         return self.gaps[other, model].reversed()
 
     def ratio(self, model: str, other: str) -> Ratio:
-        """The time of ``model`` over that of ``other``."""
+        """The time of ``model`` divided by the time of ``other``."""
         return self.ratios[model, other] if (model, other) in self.ratios else self.ratios[other, model].inverted
 
     def accuracy(self, model: str, other: str) -> Verdict:
@@ -83,7 +83,7 @@ class Contest:
         ]
 
     def rivals(self, model: str) -> list[str]:
-        """The models that are significantly better than ``model`` in one respect and not significant in the other."""
+        """The models significantly better than ``model`` in one respect, not significantly different in the other."""
         return [
             other
             for other in self.others(model)
@@ -101,11 +101,11 @@ class Contest:
         return "front" if beats_all else "unclear"
 
     def most_accurate(self) -> list[str]:
-        """The models for which no other model is significantly more accurate."""
+        """The models that no other model significantly beats in accuracy."""
         return [m for m in self.models if all(self.accuracy(o, m) != "better" for o in self.others(m))]
 
     def fastest(self) -> list[str]:
-        """The models for which no other model is significantly faster."""
+        """The models that no other model significantly beats in time."""
         return [m for m in self.models if all(self.speed(o, m) != "better" for o in self.others(m))]
 
     def others(self, model: str) -> list[str]:

@@ -1,7 +1,7 @@
-"""Records of interleaved passes, in which several models do the same work in turn, and which passes count.
+"""Records of interleaved passes, in which several models do the same work in turn, and which attempts count.
 
-A pass is contended if the machine was busy with something else at the time. It is repeated while there is time; of all
-attempts at a pass, one counts.
+A pass is contended if the machine was busy with something else at the time. It is repeated while there is time. One of
+all attempts at a pass counts.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class Surroundings(Strict):
     """What else the machine did while a pass was timed.
 
     ``steal``, ``foreign``: CPU time taken by other virtual machines and by other processes, as shares of the time of
-    the available cores. ``rate``: FLOP/s of a fixed matrix product, the lower value of before and after the pass. For a
-    GPU: ``others``, other processes on it, its ``clock`` in MHz, and whether it was ``throttled`` for heat or power;
-    None if unknown.
+    the available cores. ``rate``: FLOP/s of a fixed matrix product, the lower of two values, before and after the pass.
+    For a GPU: ``others``, other processes on it, its ``clock`` in MHz, and whether it was ``throttled`` for heat or
+    power; None if unknown.
     """
 
     steal: float = Field(ge=0, le=1)
@@ -59,7 +59,8 @@ class SideBySide(Strict):
     def _every_pass_has_all_models(self) -> "SideBySide":
         for one in self.attempts:
             if one.seconds.keys() != self.models.keys():
-                raise ValueError(f"pass {one.number} of {self.work} times {', '.join(one.seconds)}, not all its models")
+                timed, expected = ", ".join(one.seconds), ", ".join(self.models)
+                raise ValueError(f"pass {one.number} of {self.work} times {timed}; expected {expected}")
         if self.attempts and {one.number for one in self.attempts} != set(range(len(self.passes))):
             raise ValueError(f"the passes of {self.work} must be numbered 0, 1, 2, ...")
         return self

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from qa_tradeoffs.metrics.intervals import Floats
 
-_QUESTIONS, _WARM_UP = 200_000, 20_000  # simulated, and dropped of these at the start, when queues are short
-_HALVINGS = 24  # of the interval of rates, so to 2^-24 of the highest
+_QUESTIONS, _WARM_UP = 200_000, 20_000  # simulated, and dropped at the start, when queues are still short
+_HALVINGS = 24  # of the interval of rates: to 2^-24 of the saturation rate
 
 
 def times_in_system(service: Floats, gaps: Floats) -> Floats:
@@ -57,7 +57,7 @@ class Worker:
         return float(np.percentile(times[_WARM_UP:], 99))
 
     def rate(self, p99: float) -> float:
-        """The highest rate, in questions per second, that keeps ``p99``; 0 if service alone exceeds it."""
+        """The highest rate (questions per second) with 99 % answered within ``p99`` seconds; 0 if there is none."""
         low, high = 0.0, self.saturation
         if self.p99(low) > p99:
             return 0.0

@@ -42,7 +42,7 @@ def fit(flop: npt.ArrayLike, n_bytes: npt.ArrayLike, seconds: npt.ArrayLike) -> 
 
 
 def _solve(work: Floats, seconds: Floats) -> Floats:
-    """Non-negative least squares of relative errors, with columns scaled: FLOP and bytes differ by orders."""
+    """Non-negative least squares of relative errors, with columns scaled: FLOP and bytes differ in magnitude."""
     rows = work / seconds[:, None]
     size = rows.max(axis=0)
     return np.asarray(nnls(rows / size, np.ones(len(seconds)))[0] / size)

@@ -162,8 +162,8 @@ def best_threshold(scores: Floats, no_answer_scores: Floats, has_answer: Bools) 
 
     ``scores`` (n,) is the EM or F1 in [0, 1] of the answers; ``no_answer_scores`` (n,) is higher the more likely there
     is no answer; ``has_answer`` (n,). As in the official v2.0 script, the smallest of equally good thresholds wins, and
-    0 means always predicting ''. Unlike there, questions with equal no-answer scores switch together and scores of 0 or
-    less are supported, so that the returned mean is always reached.
+    0 means always predicting ''. Unlike in that script, questions with equal no-answer scores switch together and
+    scores of 0 or less are supported, so the returned mean is always reached.
     """
     order = np.argsort(no_answer_scores, kind="stable")
     ascending = no_answer_scores[order]

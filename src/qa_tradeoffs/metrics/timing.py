@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """Times of one over those of another, below 1 if the first is faster; ``p_value`` is two-sided, for ratio 1."""
+    """The first's time over the second's, below 1 if the first is faster; ``p_value`` is two-sided, for ratio 1."""
 
     value: float
     low: float
@@ -37,7 +37,7 @@ class Ratio(NamedTuple):
 
     @property
     def inverted(self) -> "Ratio":
-        """The ratio of the other over the first."""
+        """The second's time over the first's."""
         return Ratio(1 / self.value, 1 / self.high, 1 / self.low, self.p_value)
 
 
@@ -51,7 +51,7 @@ def ratio(a: npt.ArrayLike, b: npt.ArrayLike) -> Ratio:
     """Seconds ``a`` (n,) over seconds ``b`` (n,), entry i of both from pass i; n ≥ 2.
 
     The estimate is the geometric mean of the passes' ratios, the p value comes from the paired t test of their
-    logarithms.
+    logarithms. Raises ValueError for different numbers of passes, and for times that are not positive.
     """
     first, second = _checked(a, "a"), _checked(b, "b")
     if len(first) != len(second):
@@ -64,7 +64,7 @@ def ratio(a: npt.ArrayLike, b: npt.ArrayLike) -> Ratio:
 def ratios(passes: Mapping[str, npt.ArrayLike]) -> dict[tuple[str, str], Ratio]:
     """The ``ratio`` of every pair of models of ``passes``, with p values corrected over all pairs by Holm's method.
 
-    A ratio is significant if that is below 0.05.
+    ``pareto.pace`` says whether a ratio is significant.
     """
     found = {(a, b): ratio(passes[a], passes[b]) for a, b in combinations(passes, 2)}
     adjusted = holm([pair.p_value for pair in found.values()])
@@ -72,9 +72,9 @@ def ratios(passes: Mapping[str, npt.ArrayLike]) -> dict[tuple[str, str], Ratio]:
 
 
 def change(before: npt.ArrayLike, after: npt.ArrayLike) -> Ratio:
-    """Ratios of times ``after`` (m,) over such ratios ``before`` (n,), one value per pass; n, m ≥ 2.
+    """The change of a ratio of times: ``after`` (m,) over ``before`` (n,), one ratio per pass; n, m ≥ 2.
 
-    The passes are different ones: the interval and the p value are those of Welch's (1947) t test on logarithms.
+    The two come from different passes, so interval and p value are those of Welch's (1947) t test on logarithms.
     """
     logs = [np.log(_checked(ratios, name)) for ratios, name in ((after, "after"), (before, "before"))]
     found = estimates.difference(
@@ -103,5 +103,5 @@ def _t_test(values: npt.NDArray[np.float64]) -> float:
 def _checked(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) < 2 or not (np.isfinite(array).all() and (array > 0).all()):
-        raise ValueError(f"{name} must be the positive seconds of at least 2 passes, not {array.tolist()}")
+        raise ValueError(f"{name} must be positive values of at least 2 passes, not {array.tolist()}")
     return array

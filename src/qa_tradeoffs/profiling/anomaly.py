@@ -1,4 +1,4 @@
-"""Why SqueezeBERT takes longer to fine-tune than BERT with a third of its operations: timing one difference at a time.
+"""Why SqueezeBERT, with a third of BERT's operations, takes longer to fine-tune: timing one difference at a time.
 
 A round calls every variant once, in a new random order, since a call may depend on what the previous one left in caches
 and in the allocator. Ratios are taken within a round, so that drift of the machine's speed slows both sides, and
@@ -88,8 +88,8 @@ def measure(network: Any, plan: Plan, setting: Setting, conditions: Conditions) 
     """Forward pass and training step of all variants of ``network``, a SqueezeBERT, which is not modified.
 
     All variants are compared in the forward pass and, at the highest dropout, in the training step; at other dropouts
-    only the main ones. At the last point the time of some is attributed to classes of operations, for the forward pass
-    and for the highest dropout. ``conditions`` are added to every record.
+    only the main ones. At the last point the time of some is attributed to classes of operations, in the forward pass
+    and in the training step at the highest dropout. ``conditions`` are added to every record.
     Raises StudyError for a length that the network does not support, and if memory runs out.
     """
     limit = network.config.max_position_embeddings

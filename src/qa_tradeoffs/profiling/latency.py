@@ -1,7 +1,7 @@
 """Latency of calls: each of several passes over all points times every point briefly.
 
-A machine's speed drifts within seconds, especially a shared one's. A point timed in one go has the speed of that
-moment; spread over the whole run, every point has slow and fast moments, and its interval over passes covers the drift.
+A machine's speed drifts within seconds, especially if it is shared. A point timed in one go shows the speed of that
+moment. Spread over the whole run, it is timed in slow and fast moments, and its interval over passes covers the drift.
 Compute time does not depend on the values of the weights, so a network is timed before training.
 """
 
@@ -206,7 +206,7 @@ def _one_pass(point: Point, plan: Profile, device: torch.device, before: Sequenc
 
 
 def _timings(point: Point, passes: Sequence[Repeats]) -> list[Timing]:
-    """The timing of a point, and those of its parts."""
+    """The timings of a point and of its parts."""
     if not passes:
         return [Timing(point.work, np.empty((0, 0)), point.conditions)]
     seconds = np.stack([repeats.seconds for repeats in passes])  # (passes, repeats, phases)

@@ -3,8 +3,8 @@
 The processes are forked from one that has only loaded the libraries. They measure:
 
 On a GPU, ``allocated`` (by tensors, weights included) and ``reserved`` (what torch took from the device for them).
-On a CPU, ``resident_above_baseline``: the peak resident set during passes minus that of the process before the weights
-exist, with all libraries loaded; it includes weights, inputs, activations and the libraries' workspace. And
+On a CPU, ``resident_above_baseline``: the peak resident set during passes minus the resident set before the weights
+exist, with all libraries loaded. It includes weights, inputs, activations and the libraries' workspace. And
 ``resident_above_network``: the peak minus the resident set with weights and inputs.
 """
 
@@ -78,7 +78,7 @@ def in_own_process(measure: Callable[[], Peak]) -> Peak:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(sender, measure), daemon=True)
     process.start()
-    sender.close()  # the child has its own copy; without ours, its death ends the pipe
+    sender.close()  # the child has its own copy: once ours is closed, its death ends the pipe
     try:
         answer: Peak | str = receiver.recv()
     except EOFError:
@@ -120,7 +120,7 @@ def peak(
 
 
 def of_file(load: Callable[[], Callable[[], Call]]) -> Peak:
-    """Bytes by kind of what ``load`` opens after loading its libraries, measured in this process, on a CPU."""
+    """Bytes by kind for a file on a CPU, in this process: ``load`` loads libraries and returns what opens the file."""
     return _on_cpu(load())
 
 

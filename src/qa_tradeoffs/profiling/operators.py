@@ -1,8 +1,8 @@
 """The time and FLOPs of a forward pass and of a training step, by class of operation.
 
 The profiler has an overhead, mostly around short operations. So profiles give only the share of each class in a call,
-and interleaved calls without it give the seconds of the whole. Time between operations is 'other': Python on a CPU; on
-a GPU, the time in which no kernel runs.
+and interleaved calls without the profiler give the seconds of the call. Time between operations is 'other': Python on a
+CPU; on a GPU, the time in which no kernel runs.
 """
 
 import os
@@ -50,7 +50,7 @@ def records(
 ) -> Iterator[Record]:
     """The seconds of each class: its mean share times the seconds without the profiler.
 
-    Arguments are those of ``shares``; intervals are of the mean share, over rounds. ``conditions`` are added to every
+    Arguments are as in ``shares``; intervals are of the mean share, over rounds. ``conditions`` are added to every
     record, together with the FLOPs of one call, which only products, convolutions and attention have.
     """
     total = typical(unprofiled).value

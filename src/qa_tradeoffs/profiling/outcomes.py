@@ -30,7 +30,7 @@ def side_by_side(measured: Measured) -> SideBySide:
 
 
 def records(measured: Measured) -> list[Record]:
-    """Percentiles of SingleStream that the number of questions supports, energy, and what ran out of memory."""
+    """Percentiles of SingleStream that the number of questions supports, energy, and models that ran out of memory."""
     work, found, counting = measured.work, list[Record](), measured.counting
     at = work.conditions | {"work": work.work, "network": work.network}
     for name in work.contestants:
@@ -47,7 +47,7 @@ def records(measured: Measured) -> list[Record]:
 
 
 def write_calls(measured: Sequence[Measured], path: Path) -> None:
-    """Write every call's seconds as parquet, with its work, pass and attempt, and whether that counts."""
+    """Write every call's seconds as parquet, with its work, pass and attempt, and whether the attempt counts."""
     frames = []
     for one in measured:
         at = {"work": one.work.work, "network": one.work.network} | one.work.conditions

@@ -1,7 +1,7 @@
 """The time from text to score, as in notebook 2, divided into tokenise, forward, post-process and score.
 
 'forward' and 'post-process' make up prediction. 'post-process' is everything but the network: padding, copying to and
-from the device, spans.
+from the device, the search for spans.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """Whether the machine was busy with something else while a pass was timed.
 
-Steal and foreign time come from the system's counters of CPU time, with ticks of a hundredth of a second; what these do
-not show, such as a slower clock or neighbours that share a cache, shows in the rate of a fixed matrix product.
+Steal and foreign time come from the system's counters of CPU time, with ticks of a hundredth of a second. The rate of a
+fixed matrix product shows what these miss, such as a slower clock or neighbours that share a cache.
 """
 
 import os
@@ -81,7 +81,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class _Reading:
-    """Seconds: elapsed, and, on the ``cores`` that this process may use, ``busy``, stolen, and this process's own."""
+    """Seconds: ``wall``; ``busy`` and ``steal`` of the ``cores`` that this process may use; ``own``, of the process."""
 
     wall: float
     cores: int
@@ -129,7 +129,7 @@ def _gpu(device: torch.device) -> Callable[[], Gpu] | None:
         return None
 
     def ask() -> Gpu:
-        # One of the processes is this one; its id can differ from the driver's.
+        # One of the processes is this one; the driver may list it under another id.
         others = _or_none(lambda: max(0, len(pynvml.nvmlDeviceGetComputeRunningProcesses(handle)) - 1))
         clock = _or_none(lambda: pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM))
         reasons = _or_none(lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))

@@ -84,7 +84,7 @@ class Measured(NamedTuple):
 
 
 def measure(works: Sequence[Work], setting: Setting, repeats: float) -> list[Measured]:
-    """Time all works pass by pass, then repeat contended passes for at most ``repeats`` times the total time."""
+    """Time all works pass by pass, then repeat contended passes, for at most ``repeats`` times as long."""
     measured, began = [_warmed_up(work, setting.device) for work in works], time.perf_counter()
     runner = _Runner(setting)
     planned = [(number, one) for number in range(max(w.passes for w in works)) for one in measured

@@ -10,8 +10,8 @@ attention is one kernel including its dropout (on GPUs), the two cannot be separ
 The casts of mixed precision are copies wherever they occur, in a product or before it.
 
 A node of the backward pass has the class of the operation that created it, found by autograd's sequence number: on CPUs
-the derivative of dropout is an ordinary multiplication, and that of a grouped product a product like attention's. The
-bias's gradient, and the addition of two gradients that meet at a node, count towards that node.
+the derivative of dropout is an ordinary multiplication, and the derivative of a grouped product is a product like
+attention's. The bias's gradient, and the addition of two gradients that meet at a node, count towards that node.
 
 Attention that is not fused consists of separate operations. A softmax belongs to it, as do operations without a class
 whose first input has the shape of scores, (rows, heads, length, length), and batched products (``bmm``) of rows · heads
@@ -63,14 +63,14 @@ class Reading:
 def read(events: Iterable[Any], device: torch.device, scores: tuple[int, ...] = ()) -> Reading:
     """The reading of a profile's events (torch's FunctionEvent), sorted by start.
 
-    On a CPU an operation counts with its own seconds, on a GPU with those of the kernels that it launches itself.
+    On a CPU an operation counts with its own seconds, on a GPU with the seconds of the kernels that it launches itself.
     ``scores``: shape of the attention scores, (rows, heads, length, length).
     """
     seconds, flops, duration = dict.fromkeys(CLASSES, 0.0), dict.fromkeys(CLASSES, 0), 0.0
     counted: set[int] = set()  # events whose FLOP are counted, and all events inside them
     for event, name in classified(events, scores):
         took = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-        seconds[name] += took / 1e6  # in microseconds
+        seconds[name] += took / 1e6  # from microseconds
         inside = id(event.cpu_parent) in counted
         own = 0 if inside else operations(event.name, event.input_shapes, event.concrete_inputs)
         flops[name] += own

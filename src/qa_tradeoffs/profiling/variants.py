@@ -1,7 +1,7 @@
 """Variants of SqueezeBERT that differ in one respect, and BERT of the same size, to find the cause of differences.
 
-A variant is a copy of a network that shares its parameters: equal weights, in memory once, and nothing to be switched
-while the clock runs.
+A variant is a copy of a network that shares its parameters. So weights are equal and in memory once, and nothing is
+switched while the clock runs.
 """
 
 import copy
@@ -139,13 +139,13 @@ def others(device: torch.device, precision: str, dropout: float) -> tuple[Varian
 
 
 def networks(network: Any, device: torch.device, seed: int) -> dict[str, Any]:
-    """The networks of the variants: a copy of ``network`` as published, and random ungrouped, BERT and DistilBERT ones.
+    """The variants' networks: ``network`` as published, copied, and random ones: without groups, BERT and DistilBERT.
 
     Raises StudyError if ``network`` is not a SqueezeBERT.
     """
     config = network.config
     if config.model_type != "squeezebert":
-        raise StudyError(f"anomaly: {type(network).__name__} is not a SqueezeBERT; give one")
+        raise StudyError(f"anomaly: {type(network).__name__} is not a SqueezeBERT; give a network of that type")
     published, ungrouped = copy.deepcopy(network), copy.deepcopy(config)
     convert(published, {squeezebert.MatmulEncoder: SqueezeBertEncoder})
     ungrouped.update(dict.fromkeys(_GROUPS, 1))

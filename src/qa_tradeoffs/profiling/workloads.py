@@ -37,7 +37,7 @@ class Setting:
 
 
 def setting(study: Study, device: torch.device, seed: int, network: Any = None) -> Setting:
-    """The recipe's precision, then those that the study names and that device and network support."""
+    """A setting with the recipe's precision, then the study's other precisions that device and network support."""
     own = precisions.chosen(study.training.precision, device, network)
     available = available_formats(device, network)
     return Setting(device, (own, *(p for p in study.profile.precisions if p != own and p in available)), seed)
@@ -53,7 +53,7 @@ def available_formats(device: torch.device, network: Any = None) -> tuple[str, .
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to be measured alone: 'study' is the study's own, 'full size' the published architecture.
+    """A network to be measured alone. ``name``: 'study', the study's own, or 'full size', the published architecture.
 
     ``memory``: the points at which its memory is measured.
     """
@@ -182,7 +182,7 @@ def placed(subject: Subject, device: torch.device) -> Iterator[Any]:
 
 @contextmanager
 def number_format(precision: str) -> Iterator[None]:
-    """Within the block, whether CUDA may round inputs to tf32, in matrix products and convolutions alike."""
+    """Let CUDA round inputs to tf32 within the block, or not, in matrix products and convolutions alike."""
     tf32 = precision == "tf32"
     # torch's defaults differ between the two, which would favour SqueezeBERT's convolutions.
     with switched(torch.backends.cuda.matmul, allow_tf32=tf32), switched(torch.backends.cudnn, allow_tf32=tf32):

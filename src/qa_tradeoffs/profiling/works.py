@@ -42,7 +42,7 @@ NO_FOLDERS = {STUDY: Path(), FULL_SIZE: Path()}  # for studies with torch only, 
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a study: its trained network and its full-size one, which is the same if it has no twin.
+    """One model of a study: its trained network, and its full-size twin, or the trained network if it has none.
 
     ``study``: with the model's own recipe. The networks are on the device; ``served``: their engines, by size.
     """
@@ -142,7 +142,7 @@ def _questions(
     yield Work("single_stream", size, at | {"padding": "none: each question alone"}, single, passes)
     smallest, *larger = sorted(plan.offline_batch_sizes)
     fewest = min(len(of_model.lengths) for of_model in windows.values())
-    # A larger batch than there are windows would be the same as all windows in one.
+    # Every batch size above the number of windows gives the same batch.
     for batch_size in (smallest, *(larger_one for larger_one in larger if larger_one <= fewest)):
         offline = each(partial(_all_at_once, batch_size=batch_size))
         padding = "windows sorted by length, padded to the longest of a batch"
@@ -193,7 +193,7 @@ def _full_rows(models: Mapping[str, Model], size: str, plan: Compare, setting: S
 def _contestant(
     model: Model, size: str, calls: Sequence[Call], conditions: Conditions, attention: str = "", train: bool = False
 ) -> Contestant:
-    """Calls on one of the model's networks; before them it is put into the right mode, with the right attention."""
+    """Calls on one of the model's networks; before them the network gets its mode and attention."""
     network = model.network(size)
     own = network.config._attn_implementation
 

@@ -36,7 +36,7 @@ class Upload:
 def prepare(
     study_file: str, owner: str, slugs: Sequence[str] = (), seeds: Sequence[int] = (), run: str = ""
 ) -> list[Upload]:
-    """The uploads: one repository per model, by default all, and seed, by default the first.
+    """One upload per model (by default all that are trained here) and seed (by default the first).
 
     The first seed is fixed before any result is known, so it is not selected for its score. ``run`` is the folder of
     results, by default ``runs/<name of the study file>``. Raises StudyError naming what is missing or stale.
@@ -80,7 +80,7 @@ def _address(upload: Upload) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(description="Upload fine-tuned models to the Hub, or preview it.")
+    parser = argparse.ArgumentParser(description="Upload fine-tuned models to the Hub, or preview the upload.")
     parser.add_argument("study", help="demo, squad, or the path of a study file")
     parser.add_argument("--owner", default="", help="user or organisation on the Hub")
     parser.add_argument("--models", nargs="*", default=[])
@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             print(f"{_address(upload)}: is up to date, nothing was sent")
     if not options.confirmed:
-        print(f"Nothing was uploaded ({len(uploads)} to upload): the same command with CONFIRM=yes uploads")
+        print(f"Nothing was uploaded ({len(uploads)} to upload); repeat the command with CONFIRM=yes to upload")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ _HOW = ("precision", "quantisation")  # among the conditions of an engine's scor
 
 
 def ship(collected: Collected, run: RunPaths, slug: str, engine: str, folder: Path) -> Path:
-    """Write a model's first seed in an engine to ``folder``/<model>-<engine>, replacing it; returns its path.
+    """Write a model's first seed in an engine to ``folder``/<model>-<engine>, replacing what is there; return the path.
 
     Raises StudyError if the engine has no file or no result.
     """
@@ -63,7 +63,7 @@ def ship(collected: Collected, run: RunPaths, slug: str, engine: str, folder: Pa
 
 
 def _readme(collected: Collected, found: results.Results, row: Mapping[str, Any], name: str) -> str:
-    """Its measured figures, and how to ask it."""
+    """The README of a folder: the model's measured figures, and how to ask it."""
     device, how = collected.comparison.provenance.device, found.find("f1").conditions
     times = "{} ({} to {})".format(*(words.plain(row[f"times{end}"]) for end in ("", "_low", "_high")))
     gap = "{} ({} to {})".format(*(words.signed(row[key]) for key in ("f1_difference", "low", "high")))

@@ -54,7 +54,7 @@ class Summary(Strict):
 
 
 def summary(collected: Collected) -> Summary:
-    """What of a study's results the summary holds."""
+    """The summary of a study's results."""
     study, price = collected.study, collected.price
     choices, contest = _choices(collected)
     first = next(iter(collected.evaluations.values())).provenance
@@ -71,14 +71,14 @@ def summary(collected: Collected) -> Summary:
 
 
 def read(path: Path) -> Summary:
-    """Read a committed summary back, checked. Raises StudyError naming the file."""
+    """Read and check a committed summary. Raises StudyError naming the file."""
     return validated(Summary, read_json(path, "is missing; run make publish"), path)
 
 
 def publish(run: RunPaths, pages: Path, collected: Collected, notebooks: list[Path]) -> Path:
-    """Put the pages, the summary and the chart where ``pages`` is, in place of what was there.
+    """Write the pages, the summary and the chart into the folder ``pages``, replacing what is there.
 
-    Returns the path of index.html. Raises StudyError where that is too large to be committed, and leaves the old pages.
+    Returns the path of index.html. Raises StudyError, and keeps the old pages, if index.html is too large to commit.
     """
     pages.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=pages.parent) as folder:
@@ -87,7 +87,7 @@ def publish(run: RunPaths, pages: Path, collected: Collected, notebooks: list[Pa
         size = report.render(run, new, study.title, notebooks, texts=study.publish_texts).stat().st_size
         if size > report.MOST_BYTES:
             most = report.MOST_BYTES / 1e6
-            raise StudyError(f"{pages}: index.html has {size / 1e6:.1f} MB, at most {most:.0f}; publish fewer models")
+            raise StudyError(f"{pages}: index.html has {size / 1e6:.1f} of at most {most:.0f} MB; publish fewer models")
         write_text(new / SUMMARY, summary(collected).model_dump_json(indent=1) + "\n")
         charts.use_style()
         (new / CHART).write_bytes(choice.chart(_choices(collected)[0]).svg)
@@ -97,12 +97,12 @@ def publish(run: RunPaths, pages: Path, collected: Collected, notebooks: list[Pa
 
 
 def _choices(collected: Collected) -> tuple[pd.DataFrame, Contest]:
-    """The table of models with what one question takes of each, and what is known of every two."""
+    """The table of models in every engine, and all pairs of them compared."""
     return choices_of(collected, accuracy.models(collected), accuracy.differences(collected))
 
 
 def _records(collected: Collected, row: dict[str, Any]) -> list[Record]:
-    """A row of the table of choices as records; a training only where there was one."""
+    """A row of the table of choices as records; time and cost of training only if the model was trained here."""
     bounds = Interval(low=row["question_low"], high=row["question_high"], over="passes")
     passes = side_by_side.question(collected, "study").passes
     million = dict(zip(("million_usd_low", "million_usd_high"), row["million_usd"], strict=True))
@@ -123,7 +123,7 @@ def _records(collected: Collected, row: dict[str, Any]) -> list[Record]:
 
 
 def _costs(collected: Collected, row: dict[str, Any], metric: str) -> list[Record]:
-    """USD at the price, or at the lowest and the highest where that is a range."""
+    """USD at the price, or at both ends of its range."""
     at = dict(zip(collected.price.range_usd_per_hour, (row[f"{metric}_low"], row[f"{metric}_high"]), strict=True))
     return [Record.of(metric, usd, "USD", conditions={"usd_per_hour": rate}) for rate, usd in at.items()]
 

@@ -4,5 +4,5 @@ from typing import TYPE_CHECKING
 
 from qa_tradeoffs.core.modules import loader
 
-if not TYPE_CHECKING:  # to a type checker, only what is imported is there
+if not TYPE_CHECKING:  # hidden from type checkers, which would accept any name
     __getattr__ = loader(__name__)

@@ -40,7 +40,7 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
 
 
 def _kept(collected: Collected, models: pd.DataFrame) -> list[str]:
-    """'yes', 'no' or 'inconclusive' of each model; the best one and another way of computing a model are named so."""
+    """'yes', 'no' or 'inconclusive' per model; 'the best' for the best; 'as X' if it is X, computed in another way."""
     kept = analysis.kept(collected).set_index("model")["verdict"].to_dict()
     same = {collected.label(slug): collected.label(first) for slug, first in collected.same.items()}
     return [kept.get(model, "the best" if same[model] == model else f"as {same[model]}") for model in models["model"]]
@@ -71,7 +71,7 @@ def chart(models: pd.DataFrame, baseline: dict[str, float], colours: dict[str, A
 
 
 def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:
-    """Every two models compared question by question, in both metrics, with what the study could have detected."""
+    """All pairs of models compared question by question, in both metrics, with the smallest detectable difference."""
     columns = {"model": f1["model"], "against": f1["other"]}
     for name, metric, gaps in (("F1", "f1", f1), ("EM", "exact_match", exact_match)):
         gap = gaps[f"{metric}_difference"]
@@ -84,7 +84,7 @@ def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:
 
 
 def kept(kept: pd.DataFrame, keeps: float) -> display.Html:
-    """Whether each model keeps the share ``keeps`` of the best one's F1."""
+    """Whether each model keeps the share ``keeps`` of the best model's F1."""
     if kept.empty:
         return display.none("there is no model to compare with the best one")
     best = kept["best"].iloc[0]
@@ -98,7 +98,7 @@ def kept(kept: pd.DataFrame, keeps: float) -> display.Html:
 
 
 def variants(variants: pd.DataFrame) -> display.Html:
-    """Whether a model that is another one, computed in another way, gives the same answers."""
+    """Whether models that differ only in how they are computed give the same answers."""
     if variants.empty:
         return display.none("no two models of this study are the same one")
     columns = {
@@ -113,7 +113,7 @@ def variants(variants: pd.DataFrame) -> display.Html:
 
 
 def students(students: pd.DataFrame) -> display.Html:
-    """What a teacher brought each of its students, and what it cost."""
+    """What each student gained from its teacher, and what that cost."""
     if students.empty:
         return display.none("no model of this study has a teacher")
     gains = display.signed_interval(students["f1_difference"], students["low"], students["high"])
@@ -136,7 +136,7 @@ def students(students: pd.DataFrame) -> display.Html:
 
 
 def runs(runs: pd.DataFrame) -> display.Html:
-    """How far training runs of a model lie apart."""
+    """The spread between the training runs of each model."""
     if runs.empty:
         return display.none("each model was trained once")
     columns = {
@@ -152,7 +152,7 @@ def runs(runs: pd.DataFrame) -> display.Html:
 
 
 def _over(rows: pd.DataFrame) -> dict[str, Any]:
-    """The column that says which uncertainty intervals and verdicts hold."""
+    """The column that names the uncertainty that intervals and verdicts cover."""
     return {"uncertainty over": rows["over"]}
 
 

@@ -1,4 +1,4 @@
-"""Why SqueezeBERT is slow to train: the answer, where a step's seconds go, and step by step from it to BERT."""
+"""Why SqueezeBERT is slow to train: the answer, where a step's seconds go, and the changes that lead to BERT."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from qa_tradeoffs.report.charts import WIDTH
 from qa_tradeoffs.study.published import Published
 
 _STOCK = "SqueezeBERT as published"  # among the profiled models
-# Paul Tol's light scheme and a grey (personal.sron.nl/~pault): safe for the colour-blind, dark text on them can be
-# read, and none is the colour of a model elsewhere in the report.
+# Paul Tol's light scheme and a grey (personal.sron.nl/~pault): colour-blind readers can tell them apart,
+# dark text on them is legible, and no model has one of them elsewhere in the report.
 _AREAS = "#77AADD #EE8866 #EEDD88 #FFAABB #99DDFF #44BB99 #BBCC33 #AAAA00 #DDDDDD #BBBBBB".split()
 _WHOLE, _MORE, _LESS = "#BBBBBB", "#EE8866", "#44BB99"
 
 
 def answer(explained: Explanation, engines: Quantised | None, published: Published) -> list[str]:
-    """Three sentences: SqueezeBERT beside BERT, then and here; what saves time in training; what int8 adds."""
+    """SqueezeBERT beside BERT, in 2021 and here; what saves time in training; what int8 adds, if measured."""
     variants = explained.variants.set_index("variant")
     (squeezebert, bert), spent = variants.loc[[PUBLISHED, BERT], "seconds"], published.original.fine_tuning.by_model
     over = variants.loc[BERT]
@@ -65,8 +65,7 @@ def measured(explained: Explanation) -> display.Table:
 def operators_chart(operators: pd.DataFrame, work: str) -> display.Picture:
     """Seconds of each class of operation, stacked, and beside them the operations (GFLOP) of the same classes.
 
-    ``operators``: anomaly.operators' rows at one point; ``work`` is a piece of work
-    such as 'training step'.
+    ``operators``: the rows of analysis.anomaly.operators at one point; ``work``: such as 'training step'.
     """
     classes, models = list(operators["operations"].unique()), list(operators["model"].unique())
     figure, panels = plt.subplots(
@@ -94,10 +93,10 @@ def operators_chart(operators: pd.DataFrame, work: str) -> display.Picture:
 
 
 def steps_chart(steps: pd.DataFrame) -> display.Picture:
-    """From the first step's seconds to the last one's: what each change saves, or costs, with its interval.
+    """From the first step's seconds to the last step's: what each change saves, or costs, with its interval.
 
-    ``steps``: anomaly.waterfall's rows at one point: step, seconds, change, and the interval of the ratio to the
-    step before in low and high (NaN in the first row).
+    ``steps``: the rows of analysis.anomaly.waterfall at one point: step, seconds, change, and the interval of the ratio
+    to the previous step in low and high (NaN in the first row).
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 1 + 0.5 * len(steps)))
     last = len(steps) - 1
@@ -124,19 +123,19 @@ def steps_chart(steps: pd.DataFrame) -> display.Picture:
 
 
 def steps_table(steps: pd.DataFrame) -> display.Table:
-    """The steps of the waterfall, each against the one before."""
+    """The steps of the waterfall, each against the previous step."""
     return display.table(_timed(steps, "step", "ratio to the step before"), "Step by step to BERT", data=steps)
 
 
 def variants_table(variants: pd.DataFrame) -> display.Table:
-    """Each variant against SqueezeBERT as published, and whether that is one change alone."""
+    """Each variant against SqueezeBERT as published, and whether it is a single change."""
     columns = _timed(variants, "variant", "ratio to as published")
     columns["one change alone"] = np.where(variants["alone"], "yes", "no")
     return display.table(columns, "Variants, and their ratio to SqueezeBERT as published", data=variants)
 
 
 def aims_table(aims: pd.DataFrame) -> display.Table:
-    """What the rewriting was to reach and what it reached, at every point measured."""
+    """The ratios that the rewriting aimed for and reached, at every point measured."""
     columns = {
         "work": aims["work"].str.replace("_", " "),
         "batch × tokens": map("{} × {}".format, aims["batch_size"], aims["length"]),
@@ -151,7 +150,7 @@ def aims_table(aims: pd.DataFrame) -> display.Table:
 
 
 def quantised_table(found: Quantised | None) -> display.Html:
-    """Each network in each engine, over itself and over BERT in torch."""
+    """Each network's time in each engine, and its speed-up over itself and over BERT in torch."""
     if found is None:
         return display.none("no run of the benchmark of engines comes with this version")
     rows, device = found.times, found.origin.device
@@ -170,7 +169,7 @@ def quantised_table(found: Quantised | None) -> display.Html:
 
 
 def beside_original(explained: Explanation, published: Published) -> display.Html:
-    """SqueezeBERT's time over BERT's there and here, and what its fine-tuning took there."""
+    """SqueezeBERT's time over BERT's in the original study and here, and the original's hours and USD."""
     spent, times = published.original.fine_tuning.by_model, explained.steps["seconds"]
     hours, usd = spent.squeezebert.hours, spent.squeezebert.usd
     figures = {
@@ -182,9 +181,9 @@ def beside_original(explained: Explanation, published: Published) -> display.Htm
 
 
 def _timed(rows: pd.DataFrame, name: str, over: str) -> dict[str, Any]:
-    """Times and ratios as a reader sees them; ``name`` is the column of what was timed, ``over`` what the ratio is to.
+    """Columns of times and ratios; ``name``: the column that names what was timed; ``over``: the title of the ratios.
 
-    The verdict is 'faster' or 'slower' where the ratio's interval excludes 1.
+    The verdict is 'faster' or 'slower' if the ratio's interval excludes 1.
     """
     verdicts = [rows["ratio"].isna(), rows["high"] < 1, rows["low"] > 1]
     return {
@@ -196,7 +195,7 @@ def _timed(rows: pd.DataFrame, name: str, over: str) -> dict[str, Any]:
 
 
 def _step(operations: pd.DataFrame) -> str:
-    """A step's seconds, and the classes of operations that take a twentieth of them or more, each with its share."""
+    """A step's seconds, and the classes of operations that take at least 5 % of them, each with its share."""
     found = []
     for row in operations[operations["share"] >= 0.05].sort_values("share", ascending=False).itertuples():
         rate = f" at {row.gflop / row.seconds:.0f} GFLOP/s" if row.gflop else ""

@@ -21,7 +21,7 @@ def findings(published: Published) -> display.Table:
 
 
 def corrections(published: Published) -> display.Table:
-    """The published inference times beside those corrected for the queue, by each way of counting launches."""
+    """The published inference times, and these corrected for the launch queue, by each way of counting launches."""
     queue, as_published = published.original.queue, implied.rates(published)
     counts = [implied.rates(published, count) for count in range(len(queue.launches.bert))]
     rows = []
@@ -66,7 +66,7 @@ def _peaks(published: Published) -> Iterator[Finding]:
 
 
 def _ratios(published: Published) -> Iterator[Finding]:
-    """How many times as fast the small models were."""
+    """How much faster the small models were than BERT."""
     original, papers, rates = published.original, published.papers, implied.rates(published)
     distilbert, squeezebert = (
         [rate.bert_over_model for rate in rates if rate.model == model] for model in ("distilbert", "squeezebert")
@@ -127,7 +127,7 @@ def _costs(published: Published) -> Iterator[Finding]:
 
 
 def _training_and_scores(published: Published) -> Iterator[Finding]:
-    """SqueezeBERT's hours of fine-tuning, in which part of a step they went, and the scores they led to."""
+    """SqueezeBERT's hours of fine-tuning, the part of a step that takes them, and its lead in EM."""
     original = published.original
     recipe, spent = original.fine_tuning, original.fine_tuning.by_model
     steps, work = implied.training_steps(published), implied.share_of_bert("squeezebert", recipe.length)

@@ -12,14 +12,14 @@ from qa_tradeoffs.report import charts, display
 
 
 def section(capacity: Capacity | None, colours: dict[str, Any]) -> display.Html:
-    """All of it; a sentence where the study names no traffic."""
+    """The answer, the table and the chart; a sentence if the study names no traffic."""
     if capacity is None:
         return display.none("the study names no traffic, as in `traffic: {questions_per_second: 20, p99_ms: 300}`")
     return display.together(display.paragraphs(answer(capacity)), table(capacity), chart(capacity, colours))
 
 
 def answer(capacity: Capacity) -> list[str]:
-    """The cheapest model for the traffic, if any; up to which rate all cost the same; whether questions are too few."""
+    """The cheapest model for the traffic, if any; the rate up to which all cost the same; a note on few questions."""
     rows, load = capacity.machines, _load(capacity)
     nearest = rows.loc[rows["alone"].idxmin()]
     if (rows["verdict"] == CHEAPEST).any():
@@ -39,7 +39,7 @@ def answer(capacity: Capacity) -> list[str]:
 
 
 def _any_will_do(rows: pd.DataFrame) -> list[str]:
-    """Up to which rate one machine is enough, whatever the model; nothing if a model meets no rate."""
+    """The rate up to which one machine is enough for any model; nothing if a model sustains no rate."""
     learned = rows[rows["verdict"] != NOT_LEARNED]
     if learned.empty or not learned["rate"].all():
         return []
@@ -52,7 +52,7 @@ def _any_will_do(rows: pd.DataFrame) -> list[str]:
 
 
 def table(capacity: Capacity) -> display.Table:
-    """What one machine holds, and how many the traffic needs, by model."""
+    """The rate that one machine sustains, and the machines that the traffic needs, by model."""
     rows = capacity.machines
     columns = {
         "model": rows["model"],

@@ -7,7 +7,7 @@ from qa_tradeoffs.core.words import counted, listed, percent
 from qa_tradeoffs.evaluation.ceiling import LONG, OFFSETS, QUESTION, WINDOW
 from qa_tradeoffs.metrics.records import Record
 
-WORTH_A_NOTICE = 99.5  # points: what is missing to 100 is then more than the last digit that is shown
+WORTH_A_NOTICE = 99.5  # points: below it, the gap to 100 shows in more than the last digit
 _CAUSES = {
     LONG: "{n} answered only by more than {limit} tokens (evaluation.max_answer_tokens)",
     WINDOW: "{n} with answers whole in no window of {limit} tokens (training.max_length; or a larger stride)",
@@ -17,7 +17,7 @@ _CAUSES = {
 
 
 def notices(collected: Collected) -> list[str]:
-    """A sentence for each ceiling that matters, with the models that it holds for."""
+    """A sentence for each ceiling that matters, with the models that have it."""
     labels: dict[str, list[str]] = {}
     for slug in collected.slugs:
         for sentence in sentences(of_model(slug, collected.evaluations)[0].records):  # the same with every seed
@@ -26,7 +26,7 @@ def notices(collected: Collected) -> list[str]:
 
 
 def sentences(records: Sequence[Record]) -> list[str]:
-    """What limits a model whatever it learns, of the records of its evaluation; nothing where that hardly matters."""
+    """What limits a model whatever it learns, from its evaluation's records; nothing if that hardly matters."""
     by_metric = {record.metric: record for record in records}
     exact, f1, cut = (by_metric[name] for name in ("ceiling_exact_match", "ceiling_f1", "questions_cut"))
     found = []

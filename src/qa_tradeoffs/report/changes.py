@@ -2,8 +2,8 @@
 
 python -m qa_tradeoffs.report.changes runs/x runs/y [--drop POINTS] [--slower TIMES] [--json]
 
-Exit status 1: the F1 of a model fell significantly or by more than POINTS; or beside the first model it takes more than
-TIMES as long as it did, by the whole interval.
+Exit status 1: the F1 of a model fell significantly or by more than POINTS; or its time relative to the first model's
+grew to more than TIMES what it was, by the whole interval.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from qa_tradeoffs.report.display import signed_interval
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line of this module; 1 where the second run is worse. Raises StudyError."""
+    """Command line of this module; returns 1 if the second run is worse. StudyError if they cannot be compared."""
     parser = argparse.ArgumentParser(description="Compare two runs; exit status 1 where the second is worse.")
     parser.add_argument("before", help="the folder of a run, such as runs/demo")
     parser.add_argument("after", help="the folder of the run that is held to it")
@@ -73,7 +73,7 @@ def tables_of(scores: pd.DataFrame, speed: pd.DataFrame) -> Iterator[str]:
 
 
 def notices(before: Run, after: Run, speed: pd.DataFrame) -> Iterator[str]:
-    """What a reader must know of the two runs; nothing where they are of the same models, questions and machine."""
+    """What differs between the two runs: models, questions or machine; nothing if all are the same."""
     slugs = changes.common(before, after)
     for run in (before, after):
         if others := [slug for slug in run.answers if slug not in slugs]:
@@ -91,7 +91,7 @@ def notices(before: Run, after: Run, speed: pd.DataFrame) -> Iterator[str]:
 
 
 def failures(scores: pd.DataFrame, speed: pd.DataFrame) -> Iterator[str]:
-    """What is worse than is allowed, a clause each."""
+    """A clause for each change that is worse than allowed."""
     for row in scores[scores["failed"]].itertuples():
         how = "significantly" if row.verdict == "worse" else "not significantly, but by more than the bound"
         change = f"{signed(row.change)} points, {signed(row.low)} to {signed(row.high)} over {row.over}"
@@ -105,7 +105,7 @@ def _times(row: Any) -> str:
 
 
 def _work(row: Any) -> str:
-    """'offline 32, full size': the work, its batch and length where it has them, and the network."""
+    """'offline 32, full size': the work, its batch and length if it has them, and the network."""
     at = " × ".join(f"{value:.0f}" for value in (row.batch_size, row.length) if not pd.isna(value))
     return f"{row.work.replace('_', ' ')} {at}".rstrip() + f", {row.network}"
 

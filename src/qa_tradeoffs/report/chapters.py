@@ -1,7 +1,7 @@
-"""The executed analysis as the pages of the report: its index, and a page for every question that few ask.
+"""The executed analysis as pages of the report: the index, and a page for each question that few readers ask.
 
-In the notebook one section follows the other. A section of the third level is a page of its own: in the report a link
-stands in its place, with its heading, a question, as its text.
+A section with a heading of the third level becomes a page of its own. The index has a link in its place, whose text is
+the heading, a question.
 """
 
 import re
@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 _HEADING = re.compile(r"(#{1,6}) +(.*)")
-_OWN_PAGE = 3  # the level of its heading
+_OWN_PAGE = 3  # the level of the heading of a section that becomes a page
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Chapter:
 
 
 def split(notebook: NotebookNode) -> tuple[NotebookNode, list[Chapter]]:
-    """The cells of the index, and the other pages in the order of the notebook, their headings two levels up."""
+    """The cells of the index, and the other pages in the notebook's order, with headings raised by two levels."""
     index: list[NotebookNode] = []
     chapters: list[Chapter] = []
     cells = index
@@ -57,13 +57,13 @@ def address(title: str, taken: set[str]) -> str:
 
 
 def _heading(cell: NotebookNode) -> tuple[int, str]:
-    """Level and text of the heading that a cell begins with; level 0 where it begins with none."""
+    """Level and text of the heading that a cell begins with; level 0 if it begins with none."""
     found = _HEADING.match(cell.source) if cell.cell_type == "markdown" else None
     return (len(found[1]), found[2].strip()) if found else (0, "")
 
 
 def _link(index: list[NotebookNode], chapter: Chapter, *, follows: bool) -> None:
-    """A link to the page, in one list with that of the page before where this one ``follows`` it."""
+    """Add a link to the page, in the list of the previous page's link if the page ``follows`` that one directly."""
     line = f"- [{chapter.title}]({chapter.address})"
     if follows:
         index[-1].source += f"\n{line}"
@@ -72,7 +72,7 @@ def _link(index: list[NotebookNode], chapter: Chapter, *, follows: bool) -> None
 
 
 def _raised(cell: NotebookNode) -> NotebookNode:
-    """A copy of the cell with every heading of its prose two levels up."""
+    """A copy of the cell with every heading of its prose raised by two levels."""
     copied = deepcopy(cell)
     if cell.cell_type == "markdown":
         copied.source = re.sub(rf"^#{{{_OWN_PAGE - 1}}}(?=#+ )", "", cell.source, flags=re.MULTILINE)

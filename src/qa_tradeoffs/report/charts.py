@@ -1,6 +1,6 @@
-"""What charts share: style, colours and markers, scales, the scatter of a trade-off. Computes nothing.
+"""What charts share: style, colours and markers, scales, the scatter chart of a trade-off. Computes nothing.
 
-One colour per model and one marker per engine everywhere.
+A model has one colour and an engine one marker in all charts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,17 +26,17 @@ __all__ = [
     "palette", "panels", "scale", "subplots", "tradeoff", "use_style",
 ]  # fmt: skip
 
-WIDTH = 5.2  # inches: 340 CSS pixels, a phone's column, leave 10-point text at 9 pixels
-# By the order of the study. Hues as in Okabe and Ito (2008), which colour-blind people tell apart; of the first five
-# each is so much lighter than the next that they differ in black and white, too.
+WIDTH = 5.2  # inches; in a phone's column of 340 CSS pixels, 10-point text is then 9 pixels high
+# In the order of the study. Hues as in Okabe and Ito (2008), which colour-blind people tell apart. The first five
+# differ so much in lightness that they can be told apart in black and white, too.
 COLOURS = (
     "#004b78", "#e09600", "#008560", "#a63c06", "#c56fa0", "#56b4e9", "#6b6b6b", "#8c6d31", "#5e4fa2", "#94a63a",
 )  # fmt: skip
 MARKERS = {REFERENCE: "o", "torch-bf16": "^", "onnxruntime": "s", "onnxruntime-int8": "D"}
 _F1 = "F1 (points, 95 % interval)"
-_LOGARITHMIC = 8  # highest over lowest, from which an axis is: about a decade
+_LOGARITHMIC = 8  # the ratio of highest to lowest from which an axis is logarithmic: about a decade
 
-# How a model stands to the Pareto front, or that its score is a published one.
+# The marker of each standing relative to the Pareto front, and of published scores.
 _STANDINGS: dict[str, dict[str, Any]] = {
     "front": {"marker": "o", "markersize": 8},
     "unclear": {"marker": "o", "markersize": 8, "markerfacecolor": "white", "markeredgewidth": 2},
@@ -44,7 +44,7 @@ _STANDINGS: dict[str, dict[str, Any]] = {
     "dominated": {"marker": "X", "markersize": 11, "markeredgecolor": "white"},
     "not learned": {"marker": "v", "markersize": 8, "markerfacecolor": "white"},
 }
-# Where a model is there in several engines, these have the shapes, and what is dominated is small.
+# With several engines the shape of a marker names the engine, and dominated points are small.
 _IN_ENGINES: dict[str, dict[str, Any]] = {
     "front": {"markersize": 8},
     "unclear": {"markersize": 8, "markerfacecolor": "white", "markeredgewidth": 2},
@@ -59,12 +59,12 @@ _STYLE: dict[Any, Any] = {
     "ytick.labelcolor": _INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
     "axes.axisbelow": True, "grid.color": _RULE, "grid.linewidth": 0.8, "lines.linewidth": 1.8,
     "axes.prop_cycle": rcsetup.cycler(color=COLOURS), "figure.constrained_layout.use": True,
-    "svg.hashsalt": "qa-tradeoffs",  # fixed identifiers, so that equal charts are equal files
+    "svg.hashsalt": "qa-tradeoffs",  # fixes identifiers, so that equal charts are equal files
 }  # fmt: skip
 
 
 def use_style() -> None:
-    """The look of every chart."""
+    """Set the style of all charts."""
     mpl.rcParams.update(_STYLE)
 
 
@@ -75,9 +75,9 @@ class Palette(dict[str, Any]):
 
 
 def palette(models: pd.DataFrame) -> Palette:
-    """Model label → colour, by the order of the study; from here on charts use fonts that have the labels' letters.
+    """Model label → colour, in the order of the study; also makes charts use fonts that have the labels' characters.
 
-    Where rows are models in engines, those of one model, ``of``, have one colour.
+    If rows are models in engines, all rows of one model, ``of``, have one colour.
     """
     of = models["of"] if "of" in models else models["model"]
     drawn = dict(zip(of.unique(), cycle(COLOURS), strict=False))
@@ -88,17 +88,17 @@ def palette(models: pd.DataFrame) -> Palette:
 
 
 def name(model: object, colours: dict[str, Any]) -> str:
-    """A model's label as charts write it; between two dollars matplotlib would read a formula."""
+    """A model's label as charts write it; dollars are escaped, or matplotlib would read a formula between them."""
     written = colours.names.get(str(model), str(model)) if isinstance(colours, Palette) else str(model)
     return written.replace("$", r"\$")
 
 
 def tradeoff(models: pd.DataFrame, xlabel: str, colours: dict[str, Any], ylabel: str = _F1) -> Figure:
-    """A labelled point per model, F1 against x, with its intervals in both; x from zero, or logarithmic (``scale``).
+    """F1 against x: a labelled point per model, with intervals in both; x from zero, or logarithmic (``scale``).
 
-    ``models`` has ``f1`` and ``x``, each with ``_low`` and ``_high``, and ``standing`` where some are dominated, or
-    ``published``, which is hollow. Where it has several of ``engine``, each has its marker, a thin line joins the
-    points of a model, which has one label, and a legend names the engines.
+    Columns of ``models``: ``f1`` and ``x``, each with ``_low`` and ``_high``, and optionally ``standing``, a key of
+    _STANDINGS. With several values of ``engine``, each engine has its marker, a thin line joins the points of a model,
+    which has one label, and a legend names the engines.
     """
     figure, axes = subplots(3.8)
     several = "engine" in models and models["engine"].nunique() > 1
@@ -133,7 +133,7 @@ def _join_engines(axes: Axes, models: pd.DataFrame, colours: dict[str, Any]) -> 
 
 
 def engine_legend(figure: Any, engines: Iterable[str], colours: Mapping[str, Any] | None = None) -> None:
-    """Below the axes, the line of each model of ``colours``, by its name, and the marker of each engine."""
+    """A legend below the axes: the line of each model of ``colours``, by its name, and the marker of each engine."""
     handles = [Line2D([], [], color=colour, label=label) for label, colour in (colours or {}).items()]
     handles += [
         Line2D([], [], color=_SOFT, linestyle="", marker=MARKERS[engine], label=LABELS[engine]) for engine in engines
@@ -142,9 +142,9 @@ def engine_legend(figure: Any, engines: Iterable[str], colours: Mapping[str, Any
 
 
 def scale(axes: Axes, axis: str, low: float, high: float) -> None:
-    """Have the ``axis``, 'x' or 'y', hold the values from ``low`` to ``high``: logarithmic from eightfold on.
+    """Scale the ``axis``, 'x' or 'y', to hold the values from ``low`` to ``high``.
 
-    Else it begins at zero.
+    It is logarithmic if ``high`` is at least 8 times ``low``, and otherwise begins at zero.
     """
     if low > 0 and high >= _LOGARITHMIC * low:
         logarithmic(axes, axis, low, high)
@@ -153,7 +153,7 @@ def scale(axes: Axes, axis: str, low: float, high: float) -> None:
 
 
 def logarithmic(axes: Axes, axis: str, low: float, high: float) -> None:
-    """Make the ``axis`` logarithmic, from below ``low`` to above ``high``; with ticks at 1, 2 and 5 where they fit."""
+    """Make the ``axis`` logarithmic, from below ``low`` to above ``high``; with ticks at 1, 2 and 5 if they fit."""
     axes.set(**{f"{axis}scale": "log", f"{axis}lim": (low / 1.3, high * 1.3)})
     of_axis: Any = axes.xaxis if axis == "x" else axes.yaxis
     of_axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
@@ -168,7 +168,7 @@ def subplots(height: float, rows: int = 1, columns: int = 1, **settings: Any) ->
 
 
 def panels(table: pd.DataFrame, by: str) -> tuple[Figure, list[tuple[Axes, Any, pd.DataFrame]]]:
-    """A figure with a panel for each value of a column, side by side on one scale: its axes, the value, its rows."""
+    """A figure with a panel for each value of a column, side by side on one scale, and its axes, value and rows."""
     values = sorted(table[by].unique())
     figure, axes = subplots(3.4, columns=len(values), sharey=True, squeeze=False)
     return figure, [(axes, v, table[table[by] == v]) for axes, v in zip(axes[0], values, strict=True)]

@@ -10,7 +10,7 @@ from qa_tradeoffs.core.words import counted, listed, plain, points, seconds, sig
 from qa_tradeoffs.metrics.pareto import SIGNIFICANT, Contest, Gap
 from qa_tradeoffs.report import charts, display
 
-# What a model may need less of than another one, beside time: its column, and below which share it counts as less.
+# What a model may save over another, besides time: the column, and the share of the other's below which it counts.
 _SAVINGS = {
     "smaller weights": ("bytes", 0.9),
     "cheaper fine-tuning": ("train_usd_low", 0.9),
@@ -23,10 +23,10 @@ _F1 = {
 }
 _OVER_QUESTIONS = {"better": "significantly higher over questions", "worse": "significantly lower over questions"}
 _TIME = {"better": "it is significantly faster", "not significant": "its time is not significantly different"}
-_NAMED = 4  # models at most that a sentence names
+_NAMED = 4  # a sentence names at most this many models
 _CAPTION = "F1 against the time of one question, both of the networks that were scored"
 _BY_ENGINE = ": a colour for each model, a shape for each engine"
-# How a point is drawn with one engine and with several, and what that says.
+# How a point is drawn with one engine and with several, and what that means.
 _STANDINGS = {
     "front": ("Filled", "Filled and large", "on the Pareto front; the grey line joins these points"),
     "unclear": ("Hollow", "Hollow", "may be on the front, the differences are not significant"),
@@ -38,8 +38,9 @@ _STANDINGS = {
 def answer(choices: pd.DataFrame, contest: Contest, baseline: dict[str, float], n: int) -> list[str]:
     """Three sentences at most: the most accurate model, the fastest and what it gives up, and what else matters most.
 
-    That is a model that has not learned the task, else one that is good in both, else which are dominated. ``choices``
-    and ``contest`` are those of the analysis, ``baseline`` is lexical overlap, n the number of questions.
+    The last is about models that have not learned the task, or else about one that leads in both, or else about
+    dominated ones. ``choices`` and ``contest`` are as in the analysis, ``baseline`` is lexical overlap, n the number of
+    questions.
     """
     rows = choices.set_index("model", drop=False)
     learned, others = rows[rows["learned"]], rows[~rows["learned"]]
@@ -50,7 +51,7 @@ def answer(choices: pd.DataFrame, contest: Contest, baseline: dict[str, float], 
 
 
 def limits(choices: pd.DataFrame) -> list[str]:
-    """What a reader could take the answer for, and must not."""
+    """What the answer must not be taken for: a ranking over training runs, if a model was trained only once."""
     runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
     if runs != 1:
         return []
@@ -61,10 +62,10 @@ def limits(choices: pd.DataFrame) -> list[str]:
 
 
 def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
-    """When to choose which model: one row per model, first those to choose, last those that are dominated."""
+    """When to choose which model: one row per model, the models to choose first, dominated ones last."""
     rows = choices.assign(rank=[_rank(row, contest) for _, row in choices.iterrows()])
     rows = rows.sort_values("rank", kind="stable").set_index("model", drop=False)
-    rows = rows.fillna({"train_usd_low": 0.0})  # one that came fine-tuned cost nothing to train here
+    rows = rows.fillna({"train_usd_low": 0.0})  # a model that came fine-tuned cost nothing to train here
     trained = choices.set_index("model").loc[rows.index]
     columns = {
         "model": rows["model"].tolist(),
@@ -85,7 +86,7 @@ def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
 def chart(choices: pd.DataFrame) -> display.Picture:
     """F1 (points) against the time of one question (milliseconds), with the Pareto front as stairs.
 
-    A model on the front is a filled point, one that may be on it a hollow one, one that is not a cross.
+    Models on the front are filled points, models that may be on it hollow points, dominated models crosses.
     """
     drawn = choices.assign(**{f"x{end}": 1e3 * choices[f"question{end}"] for end in ("", "_low", "_high")})
     label = "one question (ms, 95 % interval over passes)"
@@ -99,7 +100,7 @@ def chart(choices: pd.DataFrame) -> display.Picture:
             [times[0], *times], [*scores, scores[-1]], where="post", color="0.6", linewidth=1.2, zorder=1,
             label="Pareto front",
         )  # fmt: skip
-    where = {"front": "on the Pareto front", "unclear": "perhaps on the Pareto front"}  # all else as it is called
+    where = {"front": "on the Pareto front", "unclear": "perhaps on the Pareto front"}  # others keep their names
     named = [
         f"{row.model} at {seconds(row.question)} and F1 {row.f1:.1f}, {where.get(row.standing, row.standing)}"
         for row in choices.itertuples()
@@ -114,7 +115,7 @@ def chart(choices: pd.DataFrame) -> display.Picture:
 
 
 def _caption(standings: set[str], *, several: bool) -> str:
-    """What the chart shows, and what its marks mean, of those that it has."""
+    """What the chart shows, and the meaning of each kind of mark in it."""
     marks = [
         f"{with_engines if several else alone}: {meaning}."
         for name, (alone, with_engines, meaning) in _STANDINGS.items()
@@ -125,7 +126,7 @@ def _caption(standings: set[str], *, several: bool) -> str:
 
 
 def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
-    """The most accurate and the fastest of the models that have learned the task; nothing where there is none."""
+    """The most accurate and the fastest of the models that have learned the task; nothing if there are none."""
     if rows.empty:
         return []
     best = _preferred(contest.models, rows)
@@ -136,7 +137,7 @@ def _comparison(rows: pd.DataFrame, contest: Contest, n: int) -> list[str]:
 
 
 def _both(rows: pd.DataFrame, contest: Contest) -> list[str]:
-    """The models that none beats in either; nothing if there is none, or if one has the best of both."""
+    """The models that none beats in accuracy or time; nothing if there are none, or if one is first in both."""
     leading = [model for model in contest.most_accurate() if model in contest.fastest()]
     if len(rows) < 2 or not leading or rows["f1"].idxmax() == rows["question"].idxmin():
         return []
@@ -148,7 +149,7 @@ def _both(rows: pd.DataFrame, contest: Contest) -> list[str]:
 
 
 def _dominated(contest: Contest) -> list[str]:
-    """Which models are dominated; nothing where none is."""
+    """Which models are dominated; nothing if none is."""
     models = [model for model in contest.models if contest.dominators(model)]
     if not models:
         return []
@@ -200,7 +201,7 @@ def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
 
 
 def _rank(row: Any, contest: Contest) -> int:
-    """0 of a model to choose, 1 where another is preferable, 2 where it is dominated, 3 where it has not learned."""
+    """0: a model to choose, 1: another is preferable, 2: dominated, 3: it has not learned the task."""
     if not row["learned"]:
         return 3
     return 2 if contest.dominators(row["model"]) else 1 if contest.rivals(row["model"]) else 0
@@ -243,7 +244,7 @@ def _gives_up(other: str, model: str, contest: Contest) -> bool:
 
 
 def _higher(model: str, contest: Contest) -> list[str]:
-    """'significantly higher than A and B': which models it is more accurate than, by what is known of each."""
+    """'significantly higher than A and B': the models that it beats in accuracy, by the words for each."""
     words: dict[str, list[str]] = {}
     for other in contest.others(model):
         if contest.accuracy(model, other) == "better":
@@ -252,16 +253,16 @@ def _higher(model: str, contest: Contest) -> list[str]:
 
 
 def _some(models: Sequence[str]) -> str:
-    """The models by name, or how many where a sentence would be too long; the table names all."""
+    """The models by name, or their number if a sentence would be too long; the table names all."""
     return listed(models) if len(models) <= _NAMED else f"{len(models)} others"
 
 
 def _f1(gap: Gap) -> str:
-    """How the F1 of the first model of a gap compares; weaker words where nothing is known of other training runs."""
+    """How the F1 of the first model of a gap compares; weaker words if the verdict is over questions only."""
     words = _F1 | _OVER_QUESTIONS if gap.over == "questions" else _F1
     return words[gap.verdict]
 
 
 def _preferred(names: Sequence[str], rows: pd.DataFrame) -> Any:
-    """Of these models the one with the highest F1; of equals the fastest."""
+    """The model with the highest F1; the fastest wins ties."""
     return rows.loc[list(names)].sort_values(["f1", "question"], ascending=[False, True]).iloc[0]

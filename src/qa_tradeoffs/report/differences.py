@@ -1,4 +1,4 @@
-"""Where the models differ: scores by kind of question, agreement of every two models, and questions to read."""
+"""Where the models differ: scores by kind of question, agreement of all pairs of models, and questions to read."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -83,7 +83,7 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
 
 
 def agreement_table(table: pd.DataFrame) -> display.Html:
-    """How often every two models are right together, and what an ideal choice between them would gain."""
+    """How often both models of each pair are right, and what an ideal choice between them would gain."""
     if table.empty:
         return display.none(_ONE_MODEL)
     shares = {
@@ -100,7 +100,7 @@ def agreement_table(table: pd.DataFrame) -> display.Html:
 
 
 def examples(splits: Sequence[Split]) -> display.Html:
-    """For every ordered two models some questions to read, folded."""
+    """Some questions to read for every ordered pair of models, folded."""
     if not splits:
         return display.none(_ONE_MODEL)
     folds = []

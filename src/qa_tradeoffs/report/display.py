@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LONGEST_FILE_NAME = 60  # characters, without the ending
-# A spreadsheet runs a cell that begins so as a formula: https://owasp.org/www-community/attacks/CSV_Injection
+# A spreadsheet runs a cell with such a beginning as a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?")
 # The metadata of an output whose markup was made here. The report has no other markup.
 MADE_HERE = {"made_by": __name__}
-# The class of what holds text of the data set, and what stands in its place where that may not be published.
+# The class of elements with text of the data set, and the sentence in their place if it may not be published.
 OF_DATA = "of-data"
 LEFT_OUT = (
     "Left out: questions, contexts and answers of the data set. To publish them, say publish_texts: true in the study "
@@ -38,7 +38,7 @@ LEFT_OUT = (
 
 
 def _plain(value: Any) -> Any:
-    """A value as the text that is to be escaped; markup that was made here as it is."""
+    """A value as text to be escaped; markup that was made here stays as it is."""
     if isinstance(value, Markup):
         return value
     return without_machine(f"{value:.4g}" if isinstance(value, float) else str(value))
@@ -51,7 +51,7 @@ _PARTS = TEMPLATES.get_template("parts.html").module
 
 
 def _filled(part: str, *values: Any) -> str:
-    """A macro of the template with these values."""
+    """The template's macro ``part`` with these values."""
     return str(getattr(_PARTS, part)(*values))
 
 
@@ -62,7 +62,7 @@ class Html:
     markup: str
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
-        """The output that a notebook stores, and that it was made here."""
+        """The output that a notebook stores, with metadata that it was made here."""
         return {"text/html": self.markup, "text/plain": "displayed as HTML"}, {"text/html": MADE_HERE}
 
 
@@ -75,7 +75,7 @@ class Table(Html):
 
 @dataclass(frozen=True)
 class Picture(Html):
-    """A displayed figure, with what it is made of; ``alt`` says what it shows."""
+    """A displayed figure and its parts; ``alt`` says what it shows."""
 
     figure: "Figure" = field(compare=False, repr=False)
     svg: bytes = field(repr=False)
@@ -86,7 +86,7 @@ class Picture(Html):
 def table(columns: Mapping[str, Any] | pd.DataFrame, caption: str, data: pd.DataFrame | None = None) -> Table:
     """The columns as a table with header cells, numbers on the right; 'none' for no rows.
 
-    The link below it saves ``data``, the unrounded numbers behind the cells, where given, else the cells.
+    The link below it saves ``data``, the unrounded numbers behind the cells, or the cells if there is no ``data``.
     """
     cells = pd.DataFrame(columns)
     if cells.empty:
@@ -108,9 +108,9 @@ def text(content: str, caption: str) -> Html:
 
 
 def figure(drawn: "Figure", what: str, values: Iterable[str], caption: str, points: Sequence["Point"] = ()) -> Picture:
-    """The figure as an embedded vector picture with a text of what it shows and its values; it is closed afterwards.
+    """The figure as an embedded vector picture, described by ``what`` it shows and its ``values``; it is then closed.
 
-    Each of the ``points`` shows its own figures to the mouse.
+    Each of the ``points`` shows its own figures under the mouse.
     """
     from matplotlib import pyplot
 
@@ -135,13 +135,13 @@ class Point:
 
 
 def _places(drawn: "Figure", points: Sequence[Point]) -> list[tuple[str, str, str]]:
-    """Where each point is in the saved picture, in per cent from its left and from its top, with its figures."""
+    """The place of each point in the saved picture, in per cent from the left and from the top, with its figures."""
     from matplotlib import rcParams
 
     if not points:
         return []
     drawn.draw_without_rendering()
-    box = drawn.get_tightbbox().padded(rcParams["savefig.pad_inches"])  # what is saved of the figure, in inches
+    box = drawn.get_tightbbox().padded(rcParams["savefig.pad_inches"])  # the saved part of the figure, in inches
     found = []
     for point in points:
         x, y = point.axes.transData.transform((point.x, point.y)) / drawn.dpi
@@ -151,7 +151,7 @@ def _places(drawn: "Figure", points: Sequence[Point]) -> list[tuple[str, str, st
 
 
 def paragraphs(sentences: Sequence[str], kind: str = "") -> Html:
-    """Each sentence a paragraph, with code in backticks; nothing for none; ``kind``: a style class such as 'notice'."""
+    """A paragraph for each sentence, with code in backticks; ``kind``: a style class such as 'notice'."""
     return Html(_filled("paragraphs", [_with_code(sentence) for sentence in sentences], kind))
 
 
@@ -160,7 +160,7 @@ def _with_code(sentence: str) -> Markup:
 
 
 def none(why: str) -> Html:
-    """In place of a table or a chart the reason why there is none."""
+    """The reason why there is no table or chart, in its place."""
     return paragraphs([f"None: {why}."])
 
 
@@ -180,7 +180,7 @@ def fold(title: str, *parts: Html) -> Html:
 
 
 def of_data(*parts: Html) -> Html:
-    """The parts, marked as text of the data set: published only where the study allows it. Passages are marked."""
+    """The parts, marked as text of the data set: published only if the study allows it. ``passage`` marks its own."""
     return Html(_filled("of_data", Markup(together(*parts).markup)))
 
 
@@ -206,7 +206,7 @@ def questions(clusters: Clusters) -> str:
 
 
 def timed(rows: pd.DataFrame) -> list[str]:
-    """'1.4 ms' of each row: seconds of a ``question``, marked where passes were ``contended``."""
+    """'1.4 ms' of each row: seconds of a ``question``, marked if passes were ``contended``."""
     return [f"{seconds(r.question)}{' (contended)' if r.contended else ''}" for r in rows.itertuples()]
 
 
@@ -216,7 +216,7 @@ def signed_interval(values: Iterable[float], low: Iterable[float], high: Iterabl
 
 
 def column_per_model(rows: pd.DataFrame, index: list[str], cells: Iterable[str]) -> pd.DataFrame:
-    """One cell per row of ``rows`` set out by its model and by ``index``, both in their order."""
+    """The ``cells``, one per row of ``rows``, with a row for each ``index`` and a column per model, in their order."""
     wide = rows.assign(cell=list(cells))
     wide = wide.pivot_table(index=index, columns="model", values="cell", aggfunc="first", sort=False)
     wide = wide[list(rows["model"].unique())].reset_index()
@@ -224,18 +224,18 @@ def column_per_model(rows: pd.DataFrame, index: list[str], cells: Iterable[str])
 
 
 def span(values: Sequence[float], digits: int) -> str:
-    """'2.9 to 3.1', or one figure where both ends read the same."""
+    """'2.9 to 3.1', or one figure if both ends read the same."""
     low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
     return low if low == high else f"{low} to {high}"
 
 
 def known(values: Iterable[Any], words: Callable[[Any], str], missing: str) -> list[str]:
-    """Each value in words; ``missing`` for one that is not known."""
+    """Each value in words; ``missing`` for an unknown one."""
     return [missing if pd.isna(value) else words(value) for value in values]
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """The frame as CSV (RFC 4180): numbers in full, nothing for a missing one.
+    """The frame as CSV (RFC 4180): numbers in full, empty cells for missing ones.
 
     A text that a spreadsheet would run as a formula gets a leading apostrophe, and stays a text.
     """
@@ -251,7 +251,7 @@ def _saved(frame: pd.DataFrame, caption: str) -> tuple[str, Markup]:
 
 
 def _harmless(value: Any) -> Any:
-    """A text that neither names this machine nor can be run; anything else as it is."""
+    """A text without names of this machine that no spreadsheet runs; any other value stays as it is."""
     if not isinstance(value, str):
         return value
     content = without_machine(value)

@@ -1,4 +1,4 @@
-"""What each engine makes of each model, as a table."""
+"""The effect of each engine on each model, as a table."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,8 +12,8 @@ from qa_tradeoffs.report import display
 def table(served: pd.DataFrame, keeps: float, device: Mapping[str, Any]) -> display.Html:
     """Each model in each engine, against itself in torch.
 
-    ``keeps``: the share of the F1 that is asked for. ``device``: the machine, with the instruction sets that ratios
-    hang on.
+    ``keeps``: the required share of the F1. ``device``: the machine, with the instruction sets on which ratios
+    depend.
     """
     if served.empty:
         return display.none("the only engine of this study is torch")
@@ -40,7 +40,7 @@ def table(served: pd.DataFrame, keeps: float, device: Mapping[str, Any]) -> disp
 
 
 def _cells(served: pd.DataFrame, column: str, words: Callable[[Any], str]) -> list[str]:
-    """A row's figure in words; nothing where it has none."""
+    """Each row's figure in words; '' if it has none."""
     if column not in served:
         return [""] * len(served)
     return ["" if pd.isna(getattr(row, column)) else words(row) for row in served.itertuples()]
@@ -52,6 +52,6 @@ def _gap(row: Any) -> str:
 
 
 def _times(row: Any, column: str) -> str:
-    """'2.10 (2.00 to 2.20)', or that it is not significant."""
+    """'2.10 (2.00 to 2.20)', or 'not significant'."""
     value, low, high, pace = (getattr(row, f"{column}{end}") for end in ("", "_low", "_high", "_pace"))
     return pace if pace == "not significant" else f"{plain(value)} ({plain(low)} to {plain(high)})"

@@ -1,4 +1,4 @@
-"""A notebook's cells as HTML that asks for nothing: prose cleaned, only markup that was made here, no machine named."""
+"""A notebook's cells as HTML that loads nothing: prose cleaned, only markup that was made here, no machine named."""
 
 import re
 from typing import Any, Literal
@@ -15,9 +15,9 @@ from qa_tradeoffs.report.display import LEFT_OUT, MADE_HERE, OF_DATA
 
 Code = Literal["hidden", "folded", "shown"]
 
-# The kinds of output that a page has, best first: none needs a script. The first only where display.py made it.
+# The kinds of output that a page shows, best first; none needs a script. HTML is shown only if display.py made it.
 _KINDS = ["text/html", "image/png", "image/jpeg", "text/plain"]
-# What prose may be marked up with. A picture is one that the cell carries in itself, a link leads to a page.
+# The markup allowed in prose. Pictures must be embedded in the cell, and links must lead to a page.
 _PROSE = set("h1 h2 h3 h4 p em strong del code pre blockquote ul ol li a br hr table thead tbody tr th td img div span"
              .split())  # fmt: skip
 _ADDRESS = {
@@ -27,7 +27,7 @@ _ADDRESS = {
 
 
 def body(notebook: nbformat.NotebookNode, code: Code, *, texts: bool = True) -> BeautifulSoup:
-    """What a page shows of the notebook; without ``texts``, nothing that may hold text of the data set."""
+    """The part of the notebook that a page shows; without ``texts``, nothing that may hold text of the data set."""
     exporter: Any = _Exporter(
         template_name="basic",
         exclude_input=code == "hidden",
@@ -39,7 +39,7 @@ def body(notebook: nbformat.NotebookNode, code: Code, *, texts: bool = True) -> 
     )
     made, _ = exporter.from_notebook_node(_stripped(notebook, texts=texts))
     soup = BeautifulSoup(made, "html.parser")
-    for picture in soup.select("img:not([src])"):  # it was not in the notebook
+    for picture in soup.select("img:not([src])"):  # it was not embedded in the notebook
         picture.decompose()
     if not texts:
         for part in soup.select(f".{OF_DATA}"):
@@ -51,7 +51,7 @@ def body(notebook: nbformat.NotebookNode, code: Code, *, texts: bool = True) -> 
 
 
 class _Exporter(HTMLExporter):  # type: ignore[misc]
-    """nbconvert's basic page, with no more markup from prose than prose needs."""
+    """nbconvert's basic page, with only the markup that prose needs."""
 
     @jinja2.pass_context
     def markdown2html(self, context: Any, source: str) -> str:
@@ -69,7 +69,7 @@ def _is_harmless(tag: str, name: str, value: str) -> bool:
 def _stripped(notebook: nbformat.NotebookNode, *, texts: bool) -> nbformat.NotebookNode:
     """The notebook without metadata, names of this machine, and markup that display.py did not make.
 
-    Without ``texts``, outputs that display.py did not make are left out: nothing is known of what they hold.
+    Without ``texts``, outputs that display.py did not make are left out, since they may hold anything.
     """
     notebook.metadata = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
     for number, cell in enumerate(notebook.cells):
@@ -92,7 +92,7 @@ def _made_here(output: nbformat.NotebookNode) -> bool:
 
 
 def _shown(output: nbformat.NotebookNode) -> dict[str, str]:
-    """What a page has of an output, by kind."""
+    """The data of an output that a page shows, by kind."""
     allowed = _KINDS if _made_here(output) else _KINDS[1:]
     data = {kind: output.data[kind] for kind in allowed if kind in output.data}
     if not data or "text/plain" in data:

@@ -1,4 +1,4 @@
-"""Names that stand in a chart beside what they name: none covers another one or a point, and none leaves the axes."""
+"""Names in a chart beside what they name: none covers another name or a point, and none leaves the axes."""
 
 import colorsys
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ _LINE = 16  # a line of text, in pixels
 _DISTANCES, _FAR = (7, 16, 28, 42, 58, 76, 96), 28
 _ACROSS, _UP = {1: "left", 0: "center", -1: "right"}, {1: "bottom", 0: "center", -1: "top"}
 _SIDES = [side for side in product((1, -1, 0), (1, -1, 0)) if any(side)]
-_OVER_A_BAR = 20  # typographic points that a name would rather be further away than lie over an error bar
+_OVER_A_BAR = 20  # what lying over an error bar costs a name, as distance in typographic points
 
 
 @dataclass(frozen=True, eq=False)
 class Named:
-    """A text, its colour, and the point or points (n, 2) in data coordinates of which one gets it."""
+    """A text, its colour, and the points (n, 2) in data coordinates, one of which gets the text."""
 
     text: str
     colour: Any
@@ -34,15 +34,15 @@ class Named:
 
 
 def legible(colour: Any) -> Any:
-    """The colour, so dark that a text on white can be read: a contrast of 4.5 (WCAG 2.2, 1.4.3)."""
+    """The colour, dark enough for legible text on white: a contrast of at least 4.5 (WCAG 2.2, 1.4.3)."""
     hue, lightness, saturation = colorsys.rgb_to_hls(*to_rgb(colour))
     return colorsys.hls_to_rgb(hue, min(lightness, 0.25), saturation)
 
 
 def name_points(axes: Axes, named: Sequence[Named]) -> None:
-    """Write each name beside one of its points, covering no point drawn with error bars, and rather no bar.
+    """Write each name beside one of its points, covering no point drawn with error bars and, if possible, no bar.
 
-    Names for which there is no such place stand in a legend below the axes.
+    Names without such a place are in a legend below the axes.
     """
     figure: Any = axes.figure
     legends = list(figure.legends)
@@ -59,7 +59,7 @@ def name_points(axes: Axes, named: Sequence[Named]) -> None:
 def name_lines(panels: Sequence[Axes]) -> None:
     """Write each label at the end of its line in the last panel, apart from the others; a thin line leads back to it.
 
-    Where a line has no end, or there are more labels than fit, a legend in the first panel has them all.
+    If a line has no end, or if the labels do not fit, a legend in the first panel has them all.
     """
     last = panels[-1]
     last.figure.draw_without_rendering()  # type: ignore[union-attr]
@@ -67,7 +67,7 @@ def name_lines(panels: Sequence[Axes]) -> None:
     lines: list[Any] = [handle[0] if isinstance(handle, ErrorbarContainer) else handle for handle in handles]
     ends = np.array([line.get_xydata()[-1] for line in lines]).reshape(-1, 2)
     frame = last.get_window_extent()
-    if np.isnan(ends).any() or len(ends) * _LINE > frame.height:  # one that ran out of memory has no end
+    if np.isnan(ends).any() or len(ends) * _LINE > frame.height:  # a line that ran out of memory has no end
         panels[0].legend(title=None)
         return
     at = last.transData.transform(ends)
@@ -86,8 +86,8 @@ def name_lines(panels: Sequence[Axes]) -> None:
 def spread(heights: ArrayLike, gap: float, low: float, high: float) -> NDArray[np.float64]:
     """The heights (n,), moved as little as it takes to lie ``gap`` apart, in their order and from ``low`` to ``high``.
 
-    "As little" is by the sum of squares, before what would leave the bounds is pushed back: isotonic regression by
-    pooling adjacent violators (Barlow et al. 1972).
+    The sum of squared moves is minimal before heights beyond the bounds are pushed back: isotonic regression by pooling
+    adjacent violators (Barlow et al. 1972).
     """
     heights = np.asarray(heights, dtype=np.float64)
     order, steps = np.argsort(heights, kind="stable"), gap * np.arange(len(heights))
@@ -104,7 +104,7 @@ def spread(heights: ArrayLike, gap: float, low: float, high: float) -> NDArray[n
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A place of a name: from which point, how far and on which side, both as an ``offset``, and its box in pixels."""
+    """A place for a name: its point, distance and side, these two as an ``offset``, and the name's box in pixels."""
 
     point: NDArray[np.float64]
     distance: int
@@ -114,7 +114,7 @@ class _Place:
 
 
 def _place(axes: Axes, named: Sequence[Named]) -> list[Named]:
-    """Write the names; where some have no place, write none and return those."""
+    """Write the names; if some have no place, write none and return these."""
     figure: Any = axes.figure
     figure.draw_without_rendering()
     drawn: list[Any] = [one for one in axes.containers if isinstance(one, ErrorbarContainer)]
@@ -124,7 +124,7 @@ def _place(axes: Axes, named: Sequence[Named]) -> list[Named]:
     avoided = [Bbox(axes.transData.transform(bar)).padded(1) for bar in bars]
     free = [[place for place in _places(axes, one) if not place.box.count_overlaps(taken)] for one in named]
     chosen: dict[int, _Place] = {}
-    # First the name that has the fewest places, or it would be left without one.
+    # The name with the fewest places goes first, or others could take them all.
     for i in sorted(range(len(named)), key=lambda i: len(free[i])):
         left = [place for place in free[i] if not place.box.count_overlaps([other.box for other in chosen.values()])]
         if left:
@@ -137,7 +137,7 @@ def _place(axes: Axes, named: Sequence[Named]) -> list[Named]:
 
 
 def _places(axes: Axes, one: Named) -> list[_Place]:
-    """Every place around its points where the name is within the axes."""
+    """Every place around its points at which the name is within the axes."""
     inside, scale = axes.get_window_extent(), axes.figure.dpi / 72
     text = axes.text(0, 0, one.text)
     size = np.array(text.get_window_extent().size)
@@ -146,7 +146,7 @@ def _places(axes: Axes, one: Named) -> list[_Place]:
     for point, distance, side in product(np.atleast_2d(np.asarray(one.points, np.float64)), _DISTANCES, _SIDES):
         towards = np.array(side)
         offset = distance * towards / np.hypot(*side)
-        # The lower left corner: where the name is on the left, its width is between that and the point.
+        # The lower left corner: a name on the left ends at the point, so it begins its width further left.
         corner = axes.transData.transform(point) + scale * offset + size * (towards - 1) / 2
         box = Bbox([corner, corner + size])
         if inside.contains(*box.min) and inside.contains(*box.max):
@@ -155,7 +155,7 @@ def _places(axes: Axes, one: Named) -> list[_Place]:
 
 
 def _write(axes: Axes, one: Named, place: _Place) -> None:
-    """Write the name at its place, with a line to its point where that is far."""
+    """Write the name at its place, with a line to its point if that is far."""
     arrow = {"arrowstyle": "-", "color": one.colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}
     axes.annotate(
         one.text, tuple(place.point), xytext=tuple(place.offset), textcoords="offset points", zorder=5,

@@ -11,13 +11,13 @@ _LONGEST = 40  # characters that have room beside a point or in a legend
 
 
 def of(labels: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Families of fonts to write the ``labels`` of models in, and what charts write for each; labels are by slug."""
+    """The font families that models' ``labels``, by slug, need, and what charts write for each label."""
     families: dict[str, None] = {OWN: None}
     names = {}
     for i, (slug, label) in enumerate(labels.items(), 1):
         missing = _missing(label)
         family = _family(missing) if missing else OWN
-        # matplotlib leaves out what begins with '_'.
+        # matplotlib's legends leave out labels that begin with '_'.
         fits = label.isprintable() and label.strip() and len(label) <= _LONGEST and not label.startswith("_")
         if family is not None and fits:
             families[family] = None
@@ -28,7 +28,7 @@ def of(labels: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
 
 
 def _missing(label: str) -> frozenset[str]:
-    """The characters of a label that the charts' own font has not."""
+    """The characters of a label that the charts' own font lacks."""
     has = _characters(findfont(FontProperties(family=[OWN])))
     return frozenset(character for character in label if ord(character) not in has and not character.isspace())
 
@@ -41,7 +41,7 @@ def _family(characters: frozenset[str]) -> str | None:
         fontManager.ttflist, key=lambda font: (font.name, font.style != "normal", font.weight != 400)
     )
     for entry in upright_first:
-        # Those of last resort have a box for every character; pictures of characters cannot be drawn as outlines.
+        # Fonts of last resort have a box for every character.
         if not entry.name.startswith("Last Resort") and wanted <= _characters(entry.fname):
             return entry.name
     return None
@@ -49,7 +49,7 @@ def _family(characters: frozenset[str]) -> str | None:
 
 @cache
 def _characters(path: str) -> frozenset[int]:
-    """The code points that a font file has outlines for; none where it cannot be read."""
+    """The code points for which a font file has outlines; none if it has only bitmaps or cannot be read."""
     try:
         font = get_font(path)
     except (OSError, RuntimeError):

@@ -15,7 +15,7 @@ def table(peaks: pd.DataFrame) -> display.Table:
 
 
 def chart(peaks: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
-    """Peak memory (MiB) against batch size, a panel per number of tokens per row; a cross where it did not suffice.
+    """Peak memory (MiB) against batch size, a panel per number of tokens per row; a cross if memory ran out.
 
     ``peaks`` are those of the full-size networks.
     """
@@ -32,7 +32,7 @@ def chart(peaks: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         crosses = " (×: out of memory)" if chosen["mib"].isna().any() else ""
         axes.set(title=f"{length} tokens per row", xlabel=f"batch size{crosses}")
         axes.set_xticks(chosen["batch_size"].unique())
-    figure.axes[0].set(ylabel="peak memory (MiB)", ylim=(0, None))  # last, as it ends the scaling that panels share
+    figure.axes[0].set(ylabel="peak memory (MiB)", ylim=(0, None))  # last, since it fixes the scale that panels share
     charts.name_lines(figure.axes)
     largest = peaks["batch_size"].max()
     named = [

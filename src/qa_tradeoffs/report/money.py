@@ -15,7 +15,7 @@ from qa_tradeoffs.study.prices import Price
 
 
 def price(price: Price) -> display.Html:
-    """The price that costs are computed with and its source as a notice, with a warning where it is out of date."""
+    """The price that costs are computed with and its source as a notice, with a warning if it is out of date."""
     low, high = price.range_usd_per_hour
     rate = f"{low:g}" if low == high else f"{low:g} to {high:g}"
     source = "; ".join(filter(None, [price.source, price.note]))
@@ -24,7 +24,7 @@ def price(price: Price) -> display.Html:
 
 
 def table(costs: pd.DataFrame) -> display.Table:
-    """What each model of the study costs: a range where the price is one."""
+    """The costs of each model of the study: ranges if the price is a range."""
 
     def at_prices(column: str, words: Callable[[float, float], str] = usd) -> list[str]:
         return list(map(words, costs[column] * costs["cheapest"], costs[column] * costs["dearest"]))
@@ -48,7 +48,7 @@ def utilisation(shares: pd.DataFrame) -> display.Table:
 
 
 def break_even(even: pd.DataFrame) -> display.Table:
-    """After how many questions the model that is cheaper to serve has paid back its training."""
+    """The number of questions after which the model that is cheaper to serve has paid back its training."""
     cells = even[["cheaper to serve", "than"]].assign(
         questions=list(map(_questions, even["questions_low"], even["questions_high"]))
     )
@@ -57,7 +57,7 @@ def break_even(even: pd.DataFrame) -> display.Table:
 
 
 def training_chart(models: pd.DataFrame) -> display.Html:
-    """F1 (points) against what fine-tuning cost (USD or cents; a bar where the price is a range)."""
+    """F1 (points) against what fine-tuning cost (USD or cents; a bar if the price is a range)."""
     trained = models[models["train_seconds"].notna()]
     if trained.empty:
         return display.none("no model was fine-tuned in this study")
@@ -98,7 +98,7 @@ def _per_point(low: float, high: float) -> str:
 
 
 def _questions(low: float, high: float) -> str:
-    """A range in words: one figure where both ends read the same."""
+    """A range in words: one figure if both ends read the same."""
     if pd.isna(low):
         return "neither is significantly faster"
     if high == 0:

@@ -13,7 +13,7 @@ from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.report import display
 from qa_tradeoffs.report.charts import WIDTH, name
 
-# How the points of a curve are drawn, and their entries in the legend. Two may coincide: only the one used is filled.
+# The marks on a curve and their entries in the legend. Marks may coincide, so only the threshold used is filled.
 _MARKS: dict[str, dict[str, Any]] = {
     "used": {"marker": "o", "markersize": 6, "label": "the threshold used"},
     "at 0": {"marker": "s", "markersize": 10, "markerfacecolor": "none", "label": "threshold 0"},
@@ -25,7 +25,7 @@ _MARKS: dict[str, dict[str, Any]] = {
 
 
 def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
-    """The table and the two charts of the no-answer trade-off; a sentence where every question has an answer."""
+    """The table and the two charts of the no-answer trade-off; a sentence if all questions, or none, have an answer."""
     if not collected.study.data.v2:
         return display.none("every question of this study has an answer in its passage")
     has_answer = analysis.has_answer(collected)
@@ -42,7 +42,7 @@ def section(collected: Collected, colours: dict[str, Any]) -> display.Html:
 
 
 def table(models: pd.DataFrame, has_answer: "pd.Series[bool]") -> display.Table:
-    """The thresholds of each model and what they give; ``has_answer`` says it of each question."""
+    """The thresholds of each model and their results; ``has_answer``: whether each question has an answer."""
     columns = {
         "model": models["model"],
         "threshold, of all seeds": [display.span(values, 2) for values in models["thresholds"]],
@@ -99,13 +99,13 @@ def f1_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, An
 
 
 def _draw(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, Any], labels: dict[str, str]) -> Figure:
-    """A line per curve, thin for further seeds, and its marked points; ``labels`` are those of two columns, x and y."""
+    """A line per curve, thin for further seeds, and its marked points; ``labels``: column → label, x then y."""
     x, y = labels
     figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
     models = dict(zip(marks["slug"], marks["model"], strict=True))
     for (slug, seed), curve in curves.items():
         across = curve.thresholds if x == "threshold" else curve.no_f1
-        finite = np.isfinite(across)  # a question that has no span has an infinite score
+        finite = np.isfinite(across)  # a question without a span has an infinite score
         width = 1.8 if seed == marks["seed"].min() else 0.8
         axes.plot(across[finite], getattr(curve, y)[finite], color=colours[models[slug]], linewidth=width)
     for row in marks.to_dict("records"):

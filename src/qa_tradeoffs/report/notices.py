@@ -1,4 +1,4 @@
-"""What a reader must know: before the first number the kind of study and what failed, after the last the warnings."""
+"""What a reader must know: at the top the kind of study and failed runs, at the end further warnings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,9 +14,9 @@ from qa_tradeoffs.study import config
 
 
 def first(collected: Collected, run: RunPaths) -> display.Html:
-    """What stands at the top of the report: which figures not to trust, and what was studied."""
+    """The top of the report: which figures not to trust, and what was studied."""
     study, passes = collected.study, sum(len(one.passes) for one in collected.comparison.works)
-    stopped = health.stopped(collected, run)  # with the error, which may quote the data
+    stopped = health.stopped(collected, run)  # quotes the error, which may quote the data
     sentences = [
         *contended(side_by_side.contended(collected), passes),
         *health.notices(collected),
@@ -43,7 +43,7 @@ def warnings(collected: Collected, choices: pd.DataFrame) -> display.Html:
 
 
 def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
-    """What was studied of these models, so that nobody takes a demonstration for a result."""
+    """The kinds of data and weights, so that nobody takes a demonstration for a result."""
     generated = isinstance(study.data, config.GeneratedData)
     source = f" ({study.data.name})" if isinstance(study.data, config.HubData) else ""
     parts = ["generated text" if generated else f"real text{source}"]
@@ -54,12 +54,12 @@ def kind_of_study(study: config.Study, slugs: Sequence[str]) -> str:
 
 
 def defaults(study: config.Study) -> list[str]:
-    """What stands for the keys that the study file leaves out; nothing where it gives them all."""
+    """The defaults of the keys that the study file leaves out; nothing if it gives them all."""
     return [f"Not set in the study file, so defaults apply: {stands}."] if (stands := study.defaults()) else []
 
 
 def contended(found: pd.DataFrame, passes: int) -> list[str]:
-    """That the machine was busy while the models were timed, and what to do; nothing where it was not.
+    """That the machine was busy while the models were timed, and what to do; nothing if it was not.
 
     ``found``: a row per kind of work with contended passes, of ``passes`` in all.
     """
@@ -75,20 +75,20 @@ def contended(found: pd.DataFrame, passes: int) -> list[str]:
 
 
 def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) -> list[str]:
-    """Which models and seeds of the study a report is not about; nothing where it is about all."""
+    """The models and seeds of the study that the report leaves out; nothing if it has all."""
     models = [model.label for slug, model in study.models.items() if slug not in slugs]
     parts = [*models, *(f"seed {seed}" for seed in study.seeds if seed not in seeds)]
     return [f"Part of the study is left out of this report: {listed(parts)}."] if parts else []
 
 
 def names_in_charts(labels: Mapping[str, str]) -> list[str]:
-    """What charts write in place of labels, given by slug, that they cannot write; nothing where there is none."""
+    """What charts write in place of labels (by slug) that they cannot write; nothing if they can write all."""
     pairs = [f"{name} for {label}" for label, name in lettering.of(labels)[1].items() if name != label]
     return [f"Charts write {listed(pairs)}: a label is too long, or no font has its characters."] if pairs else []
 
 
 def own_recipes(collected: Collected) -> list[str]:
-    """Which models were not trained as the others were, by the study's word or by what their networks can do."""
+    """Models trained differently from the others, by their recipes or by the precisions that their networks support."""
     recipes, precisions = provenance.own_recipes(collected), provenance.trained_in(collected)
     parts = [f"{label} with {recipe}" for label, recipe in recipes.items()]
     found = [f"Not all models were trained alike: {'; '.join(parts)}."] if parts else []
@@ -99,13 +99,13 @@ def own_recipes(collected: Collected) -> list[str]:
 
 
 def data_notes(collected: Collected) -> list[str]:
-    """What was mended, left out or noticed while the questions were read, each once."""
+    """What was corrected, left out or noticed while the questions were read, each once."""
     notes = dict.fromkeys(note for file in collected.evaluations.values() for note in file.notes)
     return [f"{note}." for note in notes]
 
 
 def _weights(models: list[config.Model]) -> str:
-    """'published checkpoints fine-tuned here', with the models' names where there are several kinds."""
+    """'published checkpoints fine-tuned here', with the models' names if there are several kinds."""
     kinds: dict[str, list[str]] = {}
     for model in models:
         where = "checkpoints from disk" if model.path else "published checkpoints"

@@ -1,6 +1,6 @@
 """Executed notebooks → a folder of self-contained pages: an index, a page for each further question, and the code.
 
-No page asks for anything. The one script, which sorts tables, is in the page, and its policy allows no other.
+No page loads anything. The one script, which sorts tables, is in the page, and its policy allows no other.
 
 python -m qa_tradeoffs.report.pages studies/demo.yaml runs/demo reports/demo runs/demo/bert/3-profile.ipynb ...
 """
@@ -28,14 +28,14 @@ from qa_tradeoffs.study import config
 
 ANALYSIS = "5-analysis.ipynb"
 _SCRIPT = (Path(__file__).parent / "templates" / "page.js").read_text(encoding="utf-8")
-MOST_BYTES = 3_000_000  # of index.html: what a mail program takes and a phone opens at once
+MOST_BYTES = 3_000_000  # of index.html: mail programs accept that, and phones open it at once
 
 
 def render(run: RunPaths, pages: Path, title: str, notebooks: Sequence[Path], *, texts: bool = True) -> Path:
-    """Write index.html and a page for each question that the analysis and the excursions answer.
+    """Write index.html and a page for each further question of the analysis and for each excursion.
 
-    And a page with its code for the analysis and for each of the ``notebooks``. Without ``texts``, no page has text of
-    the data set. Returns the path of index.html, which is written last: where it is there, its links lead somewhere.
+    The analysis and each of the ``notebooks`` also get a page with their code. Without ``texts``, no page has text of
+    the data set. Returns the path of index.html, which is written last, so that its links always work.
     Raises StudyError for a notebook that is not of this run, is missing or cannot be read.
     """
     index, further = chapters.split(_read(run.folder / ANALYSIS))
@@ -56,9 +56,9 @@ def render(run: RunPaths, pages: Path, title: str, notebooks: Sequence[Path], *,
 
 
 def _page(body: BeautifulSoup, title: str, study: str, here: str, menu: Sequence[Chapter] = ()) -> str:
-    """A page: ``study`` stands above its own title; its sections are listed, then the pages of the ``menu``.
+    """A page: the title of the ``study`` above its own, the list of its sections, then the pages of the ``menu``.
 
-    ``here``: its own address, '' of the index.
+    ``here``: its own address; '' for the index.
     """
     digest = hashlib.sha256(_SCRIPT.encode()).digest()
     return TEMPLATES.get_template("page.html").render(
@@ -79,7 +79,7 @@ def _is_excursion(chapter: Chapter) -> bool:
 
 
 def _contents(soup: BeautifulSoup) -> list[tuple[str, str]]:
-    """Give every section an id made of its title, to be linked to; return (id, title) of each."""
+    """Give every section an id made of its title, for links; return (id, title) of each."""
     contents: dict[str, str] = {}
     for heading in soup.find_all("h2"):
         title = heading.get_text()
@@ -94,7 +94,7 @@ def _read(path: Path) -> nbformat.NotebookNode:
     content = read_bytes(path, "is missing; run the stage that writes it (make all does)").decode(errors="replace")
     try:
         return nbformat.reads(content, as_version=4)
-    except Exception as error:  # nbformat has several types for a file that is no notebook
+    except Exception as error:  # nbformat has several types for a file that is not a notebook
         raise StudyError(f"{path}: is no notebook ({type(error).__name__}); run the stage again") from None
 
 

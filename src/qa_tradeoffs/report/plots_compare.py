@@ -1,4 +1,4 @@
-"""What notebook 4 shows: how many times as long each model takes as the first one, in every kind of work."""
+"""What notebook 4 shows: each model's time relative to the first model's, in every kind of work."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from qa_tradeoffs.study import engines
 from qa_tradeoffs.study.config import Study
 
 _APART = 0.25  # engines of one model, in rows
-_LOGARITHMIC = 3  # highest ratio over the lowest, from which their axis is
+_LOGARITHMIC = 3  # highest ratio over the lowest, from which the axis is logarithmic
 
 
 def ratios(measured: Sequence[Measured], network: str, study: Study) -> display.Html:
@@ -58,11 +58,11 @@ def ratios(measured: Sequence[Measured], network: str, study: Study) -> display.
 
 
 def _over_the_first(one: SideBySide, study: Study) -> pd.DataFrame:
-    """A row per model and engine: its time over the first one's, 1 for itself; no row for a control."""
+    """A row per model and engine, without controls: its time over the first model's, 1 for the first itself."""
     first, *_ = one.models
     rows = []
     for point in one.models:
-        if (name := engines.engine(point)) not in engines.LABELS:  # eager attention
+        if (name := engines.engine(point)) not in engines.LABELS:  # a control with eager attention
             continue
         label = study.models[engines.model(point)].label
         value, low, high = (1.0,) * 3 if point == first else timing.ratio(one.seconds(point), one.seconds(first))[:3]

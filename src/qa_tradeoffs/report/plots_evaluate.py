@@ -1,4 +1,4 @@
-"""What notebook 2 shows: the scores between a baseline and a perfect model's, and the confidence of answers."""
+"""What notebook 2 shows: the model's scores between a baseline's and a perfect model's, and its confidence."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.report import charts, display
 
 _ROWS = {"exact_match": "EM", "f1": "F1"}
-_KINDS = {  # by the beginning of a metric's name: what it is of, and its colour and marker
+_KINDS = {  # by the prefix of a metric: whose score it is, its colour and marker
     "baseline_": ("lexical overlap", "#57606a", "s"),
     "": ("this model", charts.COLOURS[0], "o"),
     "ceiling_": ("a perfect model", "#1c2128", "D"),
@@ -22,7 +22,7 @@ _NO_ANSWER = "(no answer)"
 
 
 def scores(records: Sequence[Record]) -> display.Picture:
-    """EM and F1 (points, 95 % intervals) of the model, between those of lexical overlap and of a perfect model."""
+    """EM and F1 (points, 95 % intervals) of the model, of lexical overlap and of a perfect model."""
     by_metric = {record.metric: record for record in records}
     figure, panels = charts.subplots(2.9, rows=2, sharex=True)
     values = []

@@ -12,14 +12,14 @@ from qa_tradeoffs.report import charts, display
 
 _WORKS = {"forward": "forward pass", "training_step": "training step"}
 _DASHES = ("-", "--", ":", "-.")
-# The first is all that was measured, the second a part of it; on a CPU, or on a GPU.
+# The whole and the part that is drawn inside it: on a CPU, then on a GPU.
 _MEASURES = (("resident_above_baseline", "resident_above_network"), ("reserved", "allocated"))
 
 
 def latency(timings: Sequence[Timing]) -> display.Html:
     """Time of a call against tokens per row with 95 % intervals over passes, a panel per work, a line per batch size.
 
-    Of the first number format that was measured. Points rather than bars: times differ too much for an axis from zero.
+    Only the precision measured first. Points rather than bars: times differ too much for an axis from zero.
     """
     own = timings[0].conditions["precision"] if timings else ""
     drawn = [t for t in timings if t.work in _WORKS and t.seconds.size and t.conditions["precision"] == own]

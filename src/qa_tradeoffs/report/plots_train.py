@@ -1,4 +1,4 @@
-"""What notebook 1 shows: questions with their answers marked, the lengths of windows, the loss as it falls."""
+"""What notebook 1 shows: questions with their answers marked, the lengths of windows, the training loss."""
 
 from collections.abc import Sequence
 
@@ -16,13 +16,13 @@ _BINS = 30
 
 
 def questions(examples: Sequence[Example], n: int = 3) -> display.Html:
-    """``n`` questions from all over the data, each with its passage, in which the reference answers are marked."""
+    """``n`` questions spread over the data, each with its passage, in which the reference answers are marked."""
     rows = np.linspace(0, len(examples) - 1, min(n, len(examples))).round().astype(int)
     return display.of_data(*(_question(examples[row]) for row in rows))
 
 
 def lengths(windows: Windows, longest: int) -> display.Picture:
-    """How many windows there are of which length in tokens; none may have more than ``longest``."""
+    """A histogram of the lengths of windows in tokens, at most ``longest``."""
     figure, axes = charts.subplots(2.8)
     axes.hist(windows.lengths, bins=_BINS, range=(0, longest), color=charts.COLOURS[0])
     axes.axvline(longest, color="0.4", linestyle="--", linewidth=1)
@@ -38,7 +38,7 @@ def lengths(windows: Windows, longest: int) -> display.Picture:
 
 
 def losses(fitted: Fitted, before: Untrained) -> display.Picture:
-    """Training loss (nats) against updates, beginning with the untrained network, and what a blind guess costs."""
+    """Training loss (nats) against updates, beginning with the untrained network, and the loss of a blind guess."""
     steps = [0, *(int(row["step"]) for row in fitted.history)]
     values = [before.loss, *(row["loss"] for row in fitted.history)]
     figure, axes = charts.subplots(3.2)

@@ -24,7 +24,7 @@ def details(collected: Collected, run: RunPaths, study: str) -> display.Html:
 
 
 def total(durations: pd.DataFrame) -> dict[str, str]:
-    """When the first notebook started, and how long all but this one ran together."""
+    """When the first notebook started, and the total run time of all notebooks but this one."""
     known = durations.dropna(subset=["started", "seconds"])
     return {
         "first notebook started, UTC": _UNKNOWN if known.empty else provenance.minute(min(known["started"])),

@@ -97,7 +97,7 @@ def chart(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
 
 
 def _flagged(model: str, over_bert: float, impossible: bool) -> str:
-    """A published time over BERT's, which is never shown without what is wrong with it."""
+    """A published time over BERT's, always with what is wrong with it."""
     if pd.isna(over_bert):
         return "did not exist"
     return f"{over_bert:.2f}: {'impossible' if impossible else 'too short'}"

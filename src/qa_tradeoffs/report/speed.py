@@ -17,7 +17,7 @@ _DECADE = 10  # highest over lowest, from which an axis is logarithmic
 
 
 def table(models: pd.DataFrame, savings: pd.DataFrame) -> display.Table:
-    """Size and times of every model, and how many times as fast as the largest one it is where that is significant.
+    """Size and times of every model, and its speed-up over the largest model if that is significant.
 
     ``savings``: a row for each model but the largest.
     """
@@ -50,7 +50,7 @@ def table(models: pd.DataFrame, savings: pd.DataFrame) -> display.Table:
 
 
 def questions_chart(networks: Mapping[str, pd.DataFrame], colours: dict[str, Any]) -> display.Picture:
-    """The time of one question of each model with its interval, a panel for each kind of networks."""
+    """The time of one question of each model with its interval, a panel for each kind of network."""
     n = len(next(iter(networks.values())))
     size = (charts.WIDTH + 1.6 * (len(networks) - 1), 1.1 + 0.36 * n)
     figure, panels = plt.subplots(1, len(networks), figsize=size, sharey=True, squeeze=False)
@@ -99,7 +99,7 @@ def training(trained: pd.DataFrame) -> display.Html:
 
 
 def invalid(measured: Sequence[tuple[str, Record]]) -> list[str]:
-    """A sentence for each measurement, with its model, that would need more than the machine's peak."""
+    """A sentence for each measurement above the machine's peak, with its model."""
     return [
         f"Invalid measurement: {label}, {at['network']} network, {work}, {at['batch_size']} × {at['length']} tokens in "
         f"{at['precision']}: would need {at['share_of_peak']:.2f} of the machine's peak."
@@ -157,7 +157,7 @@ def chart(full_rows: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
 
 
 def scenarios(served: pd.DataFrame, network: str) -> display.Table:
-    """SingleStream and Offline of one kind of networks, named in words; energy only where it was metered."""
+    """SingleStream and Offline of one kind of network, named in words; energy only if it was metered."""
     columns = {
         "model": served["model"],
         "SingleStream": map(_timed, served["question"], served["question_low"], served["question_high"]),
@@ -194,7 +194,7 @@ def passes(n: int, contended: int) -> str:
 
 
 def _times(row: Any, name: str) -> str:
-    """'1.80 (1.72 to 1.88)', or that it is not significant; nothing where there was no training."""
+    """'1.80 (1.72 to 1.88)', 'not significant', or '' without a training."""
     if row[f"{name}_verdict"] in ("", "not significant"):
         return str(row[f"{name}_verdict"])
     value, low, high = (plain(row[f"{name}_times{end}"]) for end in ("", "_low", "_high"))
@@ -207,7 +207,7 @@ def _timed(value: float, low: float, high: float) -> str:
 
 
 def _row(network: speed.FullSize) -> dict[str, str]:
-    """A full-size network as a row; columns that name the point they were measured at."""
+    """A full-size network as a row, whose columns name the point at which they were measured."""
     row, at = {"model": network.model, "parameters": parameters(network.parameters)}, network.at
     if network.forward:
         row["precision"] = str(at["precision"])
