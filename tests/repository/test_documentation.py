@@ -70,8 +70,9 @@ def test_python_commands_take_these_arguments(command, monkeypatch, tmp_path):
         return
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [module, *arguments])
-    files = "|".join(re.escape(argument) for argument in arguments if re.search(r"[./]", argument))
-    with pytest.raises(StudyError, match=files):
+    files = [re.escape(argument) for argument in arguments if re.search(r"[./]", argument)]
+    assert files
+    with pytest.raises(StudyError, match="|".join(files)):
         main()
 
 

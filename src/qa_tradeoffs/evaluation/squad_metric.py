@@ -63,7 +63,7 @@ class SquadMetric(evaluate.Metric):  # type: ignore[misc]
 
 
 def _without_repeats(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    question_id, count = Counter(row["id"] for row in rows).most_common(1)[0]
-    if count > 1:
-        raise StudyError(f"{name} have the id {question_id!r} {count} times; ids must be unique")
+    for question_id, count in Counter(row["id"] for row in rows).items():
+        if count > 1:
+            raise StudyError(f"{name} have the id {question_id!r} {count} times; ids must be unique")
     return rows

@@ -11,7 +11,7 @@ from qa_tradeoffs.core.documents import Strict
 from qa_tradeoffs.metrics import estimates, timing
 
 Condition = str | int | float | bool | None
-Over = Literal["questions", "seeds", "passes"]
+Over = Literal[estimates.Over, "passes"]
 
 
 class Interval(Strict):

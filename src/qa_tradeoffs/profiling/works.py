@@ -3,8 +3,8 @@
 The scenarios follow MLPerf inference (Reddi et al. 2020, arXiv 1911.02549, section 3): SingleStream sends each question
 after the previous answer, Offline sends all of them at once. MLPerf's own runs last at least a minute with at least
 1,024 queries, report the 90th percentile of SingleStream, and use a checked load generator and target accuracy; here a
-sample of questions is repeated, and medians are compared. A query is a question with all windows of its passage, which
-are on the device before the clock starts.
+sample of questions is repeated, and medians are compared. A query is a question with all windows of its passage. Before
+the clock starts they are on the device for torch, and in main memory for other engines, which copy them to a GPU.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

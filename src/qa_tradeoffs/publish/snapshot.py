@@ -22,7 +22,7 @@ from qa_tradeoffs.core.documents import Strict, read_json, validated
 from qa_tradeoffs.core.errors import StudyError, exit_cleanly
 from qa_tradeoffs.core.files import write_text
 from qa_tradeoffs.metrics.pareto import Contest
-from qa_tradeoffs.metrics.records import Interval, Record
+from qa_tradeoffs.metrics.records import Interval, Over, Record
 from qa_tradeoffs.report import charts, choice
 from qa_tradeoffs.report import pages as report
 from qa_tradeoffs.runs.paths import RunPaths
@@ -107,8 +107,9 @@ def _records(collected: Collected, row: dict[str, Any]) -> list[Record]:
     passes = side_by_side.question(collected, "study").passes
     million = dict(zip(("million_usd_low", "million_usd_high"), row["million_usd"], strict=True))
     seeds, records = {"seeds": row["seeds"]}, []
+    over: Over = "questions" if row["seeds"] == 1 else "questions and training runs"
     for metric in ("exact_match", "f1"):
-        interval = Interval(low=row[f"{metric}_low"], high=row[f"{metric}_high"], over="questions")
+        interval = Interval(low=row[f"{metric}_low"], high=row[f"{metric}_high"], over=over)
         n = collected.n_questions
         records.append(Record.of(metric, row[metric], "points", n, interval=interval, conditions=seeds))
     records += [
