@@ -40,10 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     if "n" in os.environ.get("MAKEFLAGS", "").partition(" ")[0].lstrip("-"):  # make -n only prints its commands
         return _child(chosen, goals)
     folder = chosen.run.folder
-    lock, patience = (
-        folder.with_name(f".{folder.name}.lock"),
-        math.inf if os.environ.get("WAIT") else _SECONDS_TO_NOTICE,
-    )
+    lock = folder.with_name(f".{folder.name}.lock")
+    patience = math.inf if os.environ.get("WAIT") else _SECONDS_TO_NOTICE
     with locked(lock, str(relative(folder)), patience=patience, advice=", or add WAIT=1"):
         for other in others(lock):
             print(f"notice: {other} runs at the same time: each will slow down the other's timings", file=sys.stderr)
