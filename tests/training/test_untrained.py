@@ -53,6 +53,6 @@ def test_the_time_is_three_forward_passes_an_update():
     found = Untrained(loss=np.log(60), guess=4.0, windows=16, seconds=0.5, updates=1200)
     assert found.expected_seconds == 1800
     assert found.summary() == {
-        "loss of the untrained network": "4.09 nats, the mean of 16 windows", "mean ln of their lengths": "4.00 nats",
-        "updates to make": "1,200", "expected minutes": "30.0 (30.0 min)",
+        "loss of the untrained network": "4.09 nats, the mean of 16 windows", "loss of a blind guess": "4.00 nats",
+        "updates to make": "1,200", "expected time": "30.0 min",
     }  # fmt: skip

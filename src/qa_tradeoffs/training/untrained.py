@@ -39,9 +39,9 @@ class Untrained:
         """For a reader."""
         return {
             "loss of the untrained network": f"{self.loss:.2f} nats, the mean of {counted(self.windows, 'window')}",
-            "mean ln of their lengths": f"{self.guess:.2f} nats",
+            "loss of a blind guess": f"{self.guess:.2f} nats",
             "updates to make": f"{self.updates:,}",
-            "expected minutes": f"{self.expected_seconds / 60:.1f} ({seconds(self.expected_seconds)})",
+            "expected time": seconds(self.expected_seconds),
         }
 
 
