@@ -34,7 +34,9 @@ def lengths(windows: Windows, longest: int) -> display.Picture:
     median, most = np.percentile(windows.lengths, [50, 95])
     values = [f"median {median:.0f}", f"95 % have at most {most:.0f}", f"the longest {windows.lengths.max()} tokens"]
     what = f"Histogram of the lengths of {counted(len(windows.lengths), 'window')}"
-    return display.figure(figure, what, values, "How long the windows are. Padding fills a batch up to its longest.")
+    return display.figure(
+        figure, what, values, "Lengths of the windows. Padding fills the windows of a batch up to the longest."
+    )
 
 
 def losses(fitted: Fitted, before: Untrained) -> display.Picture:
@@ -52,7 +54,7 @@ def losses(fitted: Fitted, before: Untrained) -> display.Picture:
     highest = max(*values, before.guess)
     axes.set(xlabel="updates", ylabel="training loss (nats)", xlim=(0, None), ylim=(0, 1.1 * highest))
     named = [f"untrained {values[0]:.2f}", f"at the end {values[-1]:.2f}", f"a blind guess {before.guess:.2f}"]
-    caption = "Training loss, each point the mean since the one before. Hollow: the untrained network."
+    caption = "Training loss; each point is the mean since the point before. Hollow: the untrained network."
     what = f"Line chart of the training loss over {counted(steps[-1], 'update')}"
     return display.figure(figure, what, named, caption)
 
