@@ -200,9 +200,9 @@ def with_interval(rows: pd.DataFrame, column: str) -> list[str]:
 
 
 def questions(clusters: Clusters) -> str:
-    """'600 questions of 150 passages': how many there are, and how many articles or passages they are about."""
+    """'600 questions about 150 passages': how many there are, and how many articles or passages they are about."""
     number = counted(len(clusters.codes), "question")
-    return number if clusters.unit == "questions" else f"{number} of {len(clusters.sizes):,} {clusters.unit}"
+    return number if clusters.unit == "questions" else f"{number} about {len(clusters.sizes):,} {clusters.unit}"
 
 
 def timed(rows: pd.DataFrame) -> list[str]:
