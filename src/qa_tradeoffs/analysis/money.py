@@ -6,6 +6,7 @@ measured once includes whatever else the machine did.
 """
 
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,7 +77,7 @@ def break_even(collected: Collected, contest: Contest) -> pd.DataFrame:
     trained = {collected.label(slug): side_by_side.training_seconds(collected, slug) for slug in collected.slugs}
     in_all = {collected.label(slug): _with_teacher(collected, slug) for slug in collected.slugs}
     students = {collected.label(slug) for slug in collected.slugs if collected.study.models[slug].teacher}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for one, other in permutations(seconds, 2):
         pace, taught = contest.speed(one, other), bool(students & {one, other})
         if pace == "better":
@@ -90,7 +91,7 @@ def break_even(collected: Collected, contest: Contest) -> pd.DataFrame:
 
 
 def training(collected: Collected, slug: str) -> dict[str, float]:
-    """Seconds to fine-tune a model, and their cost; NaN if it came fine-tuned.
+    """Seconds to train a model, and their cost; NaN if it came fine-tuned.
 
     ``train_seconds``: the mean over seeds of the measured total; ``train_by_step``: step × updates, with its interval
     over passes; ``train_paid_seconds``: the latter, or, if no step was timed, the total times the number of devices.
@@ -131,7 +132,8 @@ def _with_teacher(collected: Collected, slug: str) -> Floats | None:
         for name in ("logits", "train")
     )
     theirs = _with_teacher(collected, teacher) if teacher in collected.slugs else None
-    return own + logits + (measured if theirs is None else theirs)
+    taught: Floats = own + logits
+    return taught + measured if theirs is None else taught + theirs
 
 
 def _extra(one: Floats | None, other: Floats | None) -> tuple[float, float]:
