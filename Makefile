@@ -92,13 +92,13 @@ endif
 
 all: $(READY)       ## run the study and render its report
 	+$(STUDY_MAKE) all
-train: $(READY)     ## fine-tune the models
+train: $(READY)     ## train the models
 	+$(STUDY_MAKE) train
-evaluate: $(READY)  ## fine-tune and score them
+evaluate: $(READY)  ## train and score them
 	+$(STUDY_MAKE) evaluate
 profile: $(READY)   ## measure the time and size of each model alone
 	+$(STUDY_MAKE) profile
-side-by-side: $(READY) ## fine-tune the models and time them side by side
+side-by-side: $(READY) ## train the models and time them side by side
 	+$(STUDY_MAKE) compare
 report: all         ## the same as all
 publish: $(READY)   ## copy the report to where it is committed, and its main figures into the README

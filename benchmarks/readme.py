@@ -15,7 +15,7 @@ from benchmarks.__main__ import ENGINES, GROWTH, ROWS
 from qa_tradeoffs.analysis.anomaly import explanation
 from qa_tradeoffs.core.errors import exit_cleanly
 from qa_tradeoffs.core.files import ROOT, write_text
-from qa_tradeoffs.core.words import parameters, points, seconds, usd
+from qa_tradeoffs.core.words import listed, parameters, points, seconds, usd
 from qa_tradeoffs.publish import snapshot
 from qa_tradeoffs.report import anomaly
 from qa_tradeoffs.runs import forecast, plan
@@ -28,10 +28,7 @@ PUBLISHED = ROOT / "reports" / "published"
 # P100: from BERT's training hours in 2021, which is 56 % of its peak in fp32; other GPUs: 56 % of their peaks.
 _TFLOPS = {"gcp-p100": 5.2, "gcp-t4": 4.5, "h100-specialist": 37.0}
 _NOT_YET = "No run of this version is committed yet."
-_HOW_TO_READ = (
-    "Each cell: F1 with its 95 % interval over questions, then the time of one question. "
-    "An empty cell: the model was not run in that engine."
-)
+_EMPTY = "An empty cell: the model was not run in that engine, or differs from an exported one only in how torch computes it."
 
 
 def filled(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
@@ -53,7 +50,14 @@ def _snapshot(name: str, summary: snapshot.Summary) -> str:
     where = f"{machine['name']}, {machine['threads']} threads; price: {summary.price}"
     link = f"**[{summary.title}]({folder}/index.html)** ({where})"
     chart = f"![F1 against the time of one question; the table below has the figures]({folder}/{snapshot.CHART})"
-    return "\n\n".join([link, *summary.answer, chart, _markdown(_models(summary.models)), _HOW_TO_READ])
+    over = listed(list(dict.fromkeys(_over(model) for model in summary.models)))
+    how_to_read = f"Each cell: F1 with its 95 % interval over {over}, then the time of one question. {_EMPTY}"
+    return "\n\n".join([link, *summary.answer, chart, _markdown(_models(summary.models)), how_to_read])
+
+
+def _over(model: snapshot.Model) -> str:
+    (f1,) = model.find("f1")
+    return f1.interval.over if f1.interval else "nothing"
 
 
 def _models(models: Sequence[snapshot.Model]) -> pd.DataFrame:

@@ -24,9 +24,7 @@ def with_losses(collected: Collected, key: tuple[str, int], *losses: float) -> C
 
 def reasons(collected: Collected) -> dict[str, list[str]]:
     """Run → why it failed."""
-    split = [
-        notice.removesuffix(". Its figures are in the tables all the same.") for notice in health.notices(collected)
-    ]
+    split = [notice.removesuffix(". Its figures are still in the tables.") for notice in health.notices(collected)]
     return {run: why.split("; ") for run, why in (sentence.split(": ") for sentence in split)}
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from qa_tradeoffs.analysis import money
 from qa_tradeoffs.metrics.pareto import Contest, Gap
+from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.metrics.timing import Ratio
 from tests.analysis.conftest import compared, models, sized
-from tests.conftest import in_turn
+from tests.conftest import MODELS, in_turn
 
 BETTER, WORSE, NEAR = Gap(4, 3, 5, 0.01), Gap(-4, -5, -3, 0.01), Gap(4, -1, 9, 0.2)
 SLOWER, UNTOLD = Ratio(2.0, 1.9, 2.1, 0.001), Ratio(1.1, 0.9, 1.3, 0.2)
@@ -33,7 +34,7 @@ def test_costs_are_at_the_middle_of_the_price(collected):
     assert row["question_usd"] == pytest.approx(2e-4)
     assert (row["question_low"], row["question_high"]) == pytest.approx((1.8e-4, 2.2e-4))
     assert row["usd_per_point"] == pytest.approx(0.25)  # USD 1 more for 4 points
-    assert (row["cheapest"], row["dearest"]) == (0.5, 1.5)
+    assert (row["cheapest"], row["dearest"], row["smallest"]) == (0.5, 1.5, False)
 
 
 @pytest.mark.parametrize(("gap", "usd"), [(BETTER, 0.25), (WORSE, math.nan), (NEAR, math.nan)])
@@ -68,16 +69,32 @@ def test_the_cheaper_to_serve_pays_back_within_a_range_by_both_intervals(collect
     )
     half = 4.3027 * 0.01 / math.sqrt(3)  # of the interval of a mean of three, 10 ms apart
     (row,) = money.break_even(found, contest()).to_numpy().tolist()
-    assert row == ["DistilBERT", "BERT", pytest.approx(90 / (0.1 + half), 1e-4), pytest.approx(90 / (0.1 - half), 1e-4)]
+    range_ = [pytest.approx(90 / (0.1 + half), 1e-4), pytest.approx(90 / (0.1 - half), 1e-4)]
+    assert row == ["DistilBERT", "BERT", *range_, *range_, False]
 
 
 def test_a_model_that_also_costs_less_to_train_breaks_even_immediately(collected):
-    assert money.break_even(collected, contest()).to_numpy().tolist() == [["DistilBERT", "BERT", 0, 0]]
+    even = money.break_even(collected, contest())
+    assert even.to_numpy().tolist() == [["DistilBERT", "BERT", 0, 0, 0, 0, False]]
+
+
+def test_a_teacher_s_training_is_paid_for_its_student_in_figures_of_its_own(profiled):
+    student = MODELS["distilbert"] | {"teacher": "bert", "distillation": {"weight": 0.5}}
+    found = profiled({"bert": sized(1), "distilbert": sized(1)}, models=MODELS | {"distilbert": student})
+    file = found.trainings["distilbert", 0]
+    lesson = (Record.of("teacher_logits_seconds", 90, "s"), Record.of("teacher_train_seconds", 1, "s"))
+    found.trainings["distilbert", 0] = file.model_copy(update={"records": (*file.records, *lesson)})
+    question = in_turn("single_stream", {"bert": [0.2] * 3, "distilbert": [0.1] * 3})
+    step = in_turn("training_step", {"bert": [0.4] * 3, "distilbert": [0.2] * 3})
+    (row,) = money.break_even(compared(found, question, step), contest()).to_dict("records")
+    assert (row["questions_low"], row["questions_high"], row["taught"]) == (0, 0, True)
+    # 4,500 steps of its own, 90 s for the logits, and BERT's training, which BERT needs too: 990 s more.
+    assert [row["all_questions_low"], row["all_questions_high"]] == pytest.approx([9900, 9900])
 
 
 def test_break_even_is_undefined_if_neither_is_significantly_faster(collected):
     even = money.break_even(collected, contest(ratio=UNTOLD))
-    assert even[["questions_low", "questions_high"]].isna().to_numpy().tolist() == [[True, True]]
+    assert even.filter(like="questions").isna().to_numpy().tolist() == [[True] * 4]
 
 
 def test_a_training_by_several_devices_is_paid_for_each_of_them(collected_of):

@@ -208,7 +208,7 @@ CHANGES: dict[str, tuple[Callable[[Checkout], None], set[str]]] = {
     "other code in a notebook": (
         replaced("notebooks/1-train.ipynb", "job.summary()", "{}"), TRAINED | EVALUATED | COMPARED
     ),
-    "prose of a training": (replaced("notebooks/1-train.ipynb", "Fine-tune one", "Train one"), set()),
+    "prose of a training": (replaced("notebooks/1-train.ipynb", "Train one", "Fit one"), set()),
     "prose of the report": (replaced("notebooks/5-analysis.ipynb", "## The answer", "## An answer"), {"5-analysis"}),
     "a comment in the study": (edited("studies/tiny.yaml", "# a comment\n"), set()),
     "the report's pages": (edited("src/qa_tradeoffs/report/pages.py"), set()),

@@ -109,7 +109,7 @@ def test_the_table_names_the_first_question_of_each_cause(words):
     examples = [asked(0, "w1 w2 w3"), asked(1, "w3 w4 w5"), asked(2, "w1")]
     table = ceiling.table(of(words, *examples, max_answer_tokens=2))
     assert table["questions"].tolist() == [2]
-    assert table.loc[0, ["reference", "best"]].tolist() == ["w1 w2 w3", "w1 w2"]
+    assert table.loc[0, ["reference", "best possible answer"]].tolist() == ["w1 w2 w3", "w1 w2"]
     assert ceiling.table(of(words, examples[2])).empty
 
 

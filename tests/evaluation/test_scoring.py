@@ -189,12 +189,13 @@ def test_the_baseline_answers_from_the_passage_alone(scored):
 
 def test_the_summary_shows_points_with_their_interval(scored):
     table = scoring.summary(scoring.records(scored, ANSWERABLE, v2=False))
-    assert table.iloc[1].tolist() == ["f1", "60.00", "0.00 to 100.00", 3]
+    assert table.iloc[1].tolist() == ["F1", "60.00", "0.00 to 100.00", 3]
 
 
 def test_the_rules_name_how_questions_are_read_and_scored():
     rules = scoring.rules(Reading(max_length=192, max_answer_tokens=12), "de")
-    assert (rules["max_length"], rules["max_answer_tokens"], rules["v2"]) == (192, 12, False)
+    assert (rules["max_length"], rules["max_answer_tokens"]) == (192, 12)
+    assert (rules["batch_tokens"], rules["questions without an answer"]) == ("chosen for the engine", "none")
     assert "German" in rules["EM and F1 by"]
 
 

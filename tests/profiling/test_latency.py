@@ -114,7 +114,7 @@ def test_running_out_of_memory_is_a_result(error, own, clocked):
     assert [(r.conditions["work"], r.conditions["batch_size"]) for r in found if r.metric == "out_of_memory"] == [
         ("forward", 1), ("forward", 2), ("training_step", 1), ("training_step", 2)
     ]  # fmt: skip
-    assert tables.grid(timings, peaks)["p50 (s)"].tolist() == ["out of memory"] * 4
+    assert tables.grid(timings, peaks)["median"].tolist() == ["out of memory"] * 4
     assert tables.grid(timings, peaks)["share of peak"].tolist() == [""] * 4
 
 
@@ -177,6 +177,11 @@ def test_a_share_above_the_peak_is_flagged():
     flagged = latency.records([right, wrong], PEAKS)
     assert [r.conditions["valid"] for r in flagged if r.metric == "forward_seconds"] == [True, False]
     assert tables.grid([right, wrong], PEAKS)["share of peak"].tolist() == ["100 %", "125 % INVALID"]
+
+
+def test_the_table_of_the_grid_has_the_median_with_its_interval_and_the_longest_call():
+    (row,) = tables.grid([Timing("forward", np.array([[1.0, 1.0, 9.0]] * 2), AT)], PEAKS).to_dict("records")
+    assert (row["median"], row["longest call"], row["repeats"]) == ("1.00 s (1.00 s to 1.00 s)", "9.00 s", 6)
 
 
 def test_without_counted_operations_there_is_no_share():

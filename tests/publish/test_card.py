@@ -48,8 +48,8 @@ def test_scores_times_and_costs_are_those_of_the_result_files(rendered):
     assert line(text, "lexical overlap, without training") == ["10.0 (9.0–11.0)", "20.0 (18.0–22.0)"]
     assert line(text, "forward | 1 | 128") == ["1", "128", "200 ms (180 ms to 220 ms)", "12"]
     assert line(text, "training step | 8 | 32")[2] == "1.20 s (1.08 s to 1.32 s)"
-    assert line(text, "fine-tuning") == ["60.0 min", "this seed, on some processor, 2 threads"]
-    assert line(text, "fine-tuning, USD")[0] == "1.55"
+    assert line(text, "training") == ["60.0 min", "this seed, on some processor, 2 threads"]
+    assert line(text, "training, USD")[0] == "1.55"
     # 10⁶ questions of 0.2 s, 1.55 USD an hour
     assert line(text, "a million questions, USD")[0] == "86.1"
 
@@ -111,8 +111,8 @@ def test_a_training_in_several_processes_is_reproduced_in_as_many_and_costs_each
     )
     text = card.render(collected, "bert", 0, "me/some-bert-seed-0", "bert")
     assert 'MODELS="bert" SEEDS="0" NPROC=8\n' in text
-    assert line(text, "fine-tuning") == ["60.0 min", "this seed, on some processor, 2 threads; 8 of these"]
-    assert line(text, "fine-tuning, USD")[0] == "12.4"  # 8 × 1.55
+    assert line(text, "training") == ["60.0 min", "this seed, on some processor, 2 threads; 8 of these"]
+    assert line(text, "training, USD")[0] == "12.4"  # 8 × 1.55
     settings = [line(text, name)[0] for name in ("dropout", "fast dropout", "epochs")]
     assert settings == ["the network's own", "no", "3.0"]
     assert "save minutes" not in text

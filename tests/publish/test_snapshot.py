@@ -60,8 +60,8 @@ def test_the_summary_answers_as_the_report_does(collected_of):
     summary = snapshot.summary(collected_of(SCORES))
     for text in (
         "75.0 (66.9–83.1) over 40 questions",
-        "100 ms a question, 2.00 times as fast as BERT",
-        "significantly lower over questions (-25.0 points",
+        "100 ms a question: it is 2.00 times as fast as BERT",
+        "significantly lower (over questions), -25.0 points",
     ):
         assert text in " ".join(summary.answer)
 

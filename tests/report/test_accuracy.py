@@ -23,8 +23,8 @@ def test_the_table_of_models_has_units(collected_of):
         "F1": "87.5 (0.0–100.0)",
         "F1, lowest and highest seed": "75.0–100.0 (2)",
         "keeps 99 % of the best F1": "the best",
-        "against lexical overlap, F1 20.0": "not significant",
-        "a perfect model, EM and F1": "100.0 and 100.0",
+        "F1 compared with lexical overlap's 20.0": "not significant",
+        "EM and F1 of a perfect model": "100.0 and 100.0",
     }
 
 
@@ -33,7 +33,7 @@ def test_a_model_keeps_the_best_f1_or_not_or_is_another_one_computed_differently
     models = MODELS | {"s": squeezebert, "r": squeezebert | {"label": "R", "grouped_matmul": True}}
     scores = {"bert": [[1.0, 0.5] * 50], "s": [[0.1] * 100], "r": [[0.1] * 100]}
     kept = cells(collected_of(scores, models=models)).set_index("model")["keeps 99 % of the best F1"]
-    assert kept.to_dict() == {"BERT": "the best", "S": "no", "R": "as S"}
+    assert kept.to_dict() == {"BERT": "the best", "S": "no", "R": "see S"}
 
 
 def test_the_chart_has_f1_filled_em_hollow_and_the_line_of_lexical_overlap(collected_of):
@@ -50,7 +50,7 @@ def test_the_chart_has_f1_filled_em_hollow_and_the_line_of_lexical_overlap(colle
 def test_f1_is_higher_or_lower_than_the_baseline_if_intervals_do_not_overlap(collected_of, right, verdict):
     # Of 100 questions, so to within some 8 points; lexical overlap reaches 18 to 22.
     table = cells(collected_of({"bert": [[1.0] * right + [0.0] * (100 - right)]}))
-    assert table["against lexical overlap, F1 20.0"].tolist() == [verdict]
+    assert table["F1 compared with lexical overlap's 20.0"].tolist() == [verdict]
 
 
 def test_differences_have_their_sign_and_their_verdict():
@@ -104,7 +104,7 @@ def test_losses_have_a_line_per_run_in_the_colour_of_the_model():
 
 
 def test_without_any_training_there_is_no_curve():
-    assert accuracy.loss_chart(pd.DataFrame(columns=LOSSES), {}).markup.startswith("<p>None: no model was fine-tuned")
+    assert accuracy.loss_chart(pd.DataFrame(columns=LOSSES), {}).markup.startswith("<p>None: no model was trained")
 
 
 def test_a_students_gain_and_cost_are_in_a_row_which_says_what_is_unknown():

@@ -24,16 +24,17 @@ def test_the_verdict_has_the_size_of_the_gap_if_it_is_significant(confidence, ve
     row = calibration.table(of_one(np.full(200, confidence), [1, 0] * 100)).cells.iloc[0]
     assert row["verdict"] == verdict
     gap = 100 * confidence - 50
-    assert row["confidence less EM"].startswith(f"{gap:+.1f} (" if gap else "0.0 (")
-    assert row["gain, verdict"] == "not significant"
+    assert row["confidence minus EM"].startswith(f"{gap:+.1f} (" if gap else "0.0 (")
+    assert row["verdict on the gain"] == "not significant"
 
 
 def test_a_gain_by_leaving_out_is_shown_with_its_interval():
     found = of_one(np.linspace(0.01, 1, 100), [0] * 40 + [1] * 60)
     row = calibration.table(found).cells.iloc[0]
     assert row["EM"] == "60.0"
-    assert row["EM, 80 % answered"].startswith("75.0 (") and row["EM, 50 % answered"].startswith("100.0 (9")
-    assert row["gain, 80 % answered"].startswith("+15.0 (+") and row["gain, verdict"] == "significant"
+    assert row["EM if 80 % are answered"].startswith("75.0 (")
+    assert row["EM if 50 % are answered"].startswith("100.0 (9")
+    assert row["gain if 80 % are answered"].startswith("+15.0 (+") and row["verdict on the gain"] == "significant"
     assert row["AURC, ideal to random"].endswith(" to 40.0")
     assert calibration.coverage_chart(found, {"A": "C0"}).alt.endswith(
         "A from 60.0 with all to 100.0 with the most confident tenth."

@@ -27,8 +27,8 @@ def test_below_99_and_a_half_the_causes_are_counted(scores):
     (sentence,) = ceilings.sentences(limits(*scores, **{LONG: 4, QUESTION: 2}))
     assert f"EM {scores[0]:.1f} and F1 {scores[1]:.1f}" in sentence
     assert "1,000 questions" in sentence
-    assert "4 answered only by more than 30 tokens (evaluation.max_answer_tokens)" in sentence
-    assert "2 that cut" in sentence
+    assert "4 whose answer has more than 30 tokens (evaluation.max_answer_tokens)" in sentence
+    assert "2 that equal another question once cut to 30 tokens" in sentence
     assert "window" not in sentence
 
 

@@ -41,7 +41,7 @@ def test_a_model_that_became_slower_beside_the_first_is_named_and_the_exit_statu
     assert changes.main([folder("x"), folder("y", works=slower)]) == 1
     last = capsys.readouterr().out.strip().split("\n\n")[-1]
     assert last == (
-        "worse: beside bert, distilbert takes 1.20 (1.20 to 1.20) times as long as it did in single stream, study"
+        "worse: relative to bert, distilbert takes 1.20 (1.20 to 1.20) times as long as it did in single stream, study"
     )
     assert changes.main([folder("x"), folder("y", works=slower), "--slower", "1.3"]) == 0
 
@@ -77,9 +77,9 @@ def test_another_machine_has_a_notice(folder, capsys):
     ("arguments", "message"),
     [
         (["", "y"], "compare: needs the folders of two runs, as in make compare A=runs/demo B=runs/another"),
-        (["x", "y", "--drop", "two"], "drop: 'two' is no number from 0 on"),
-        (["x", "y", "--drop", "-1"], "drop: '-1' is no number from 0 on"),
-        (["x", "y", "--slower", "nan"], "slower: 'nan' is no number from 1 on"),
+        (["x", "y", "--drop", "two"], "drop: 'two' is not a number of at least 0"),
+        (["x", "y", "--drop", "-1"], "drop: '-1' is not a number of at least 0"),
+        (["x", "y", "--slower", "nan"], "slower: 'nan' is not a number of at least 1"),
         (["x", "z"], "z: is not a run's folder with evaluated models, such as runs/demo"),
     ],
 )

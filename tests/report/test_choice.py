@@ -30,6 +30,7 @@ class Case:
         self.contest = Contest(tuple(names), {(a, b): gap for (a, b), gap in gaps.items()}, ratios)
         table = {
             "model": names,
+            "of": names,
             "f1": f1,
             "f1_low": [value - 1 for value in f1],
             "f1_high": [value + 1 for value in f1],
@@ -65,18 +66,18 @@ def test_the_answer_in_full():
     once = replace(AHEAD, over="questions")
     case = Case([80, 78, 76], [200, 100, 150], {"AB": once, "AC": once, "BC": once}, seeds=1)
     assert case.answer() == [
-        "A has the highest F1, 80.0 (79.0–81.0) over 1,000 questions: significantly higher over questions than B and "
-        "C.",
-        "B takes the least time, 100 ms a question, 2.00 times as fast as A (1.80 to 2.20); compared with A, its F1 is "
-        "significantly lower over questions (-2.0 points, -3.0 to -1.0).",
-        "1 of 3 models is dominated: for C another one is significantly faster, and its F1 is significantly higher or "
+        "A has the highest F1, 80.0 (79.0–81.0) over 1,000 questions: it is significantly more accurate (over "
+        "questions) than B and C.",
+        "B takes the least time, 100 ms a question: it is 2.00 times as fast as A (1.80 to 2.20); compared with A, its "
+        "F1 is significantly lower (over questions), -2.0 points (-3.0 to -1.0).",
+        "1 of 3 models is dominated (C): another one is significantly faster and has a significantly higher F1, or "
         "the same on every question.",
     ]
     assert case.conditions() == [
-        "Choose it for accuracy: its F1 is significantly higher over questions than B and C.",
-        "Choose it for time: its F1 is significantly higher over questions than C, and it is significantly faster than "
+        "Choose it for accuracy: it is significantly more accurate (over questions) than B and C.",
+        "Choose it for time: it is significantly more accurate (over questions) than C, and significantly faster than "
         "A and C.",
-        "Dominated by B: its F1 is significantly higher over questions, and it is significantly faster.",
+        "Dominated by B: its F1 is significantly higher (over questions), and it is significantly faster.",
     ]
     assert case.cells()["model"].tolist() == ["A", "B", "C"]
     assert Case([76, 80], [200, 100], {"AB": AHEAD.reversed()}).cells()["model"].tolist() == ["B", "A"]
@@ -86,8 +87,8 @@ def test_the_answer_in_full():
     ("f1", "ms", "gaps", "named"),
     [
         ([80.5, 80, 79], [200, 100, 50], {"AB": NEAR, "AC": AHEAD, "BC": AHEAD}, None),  # C is faster than B
-        ([80.5, 80, 79], [200, 100, 95], {"AB": NEAR, "AC": AHEAD, "BC": AHEAD}, "B is good in both"),
-        ([80, 78], [105, 100], {"AB": AHEAD}, "A is good in both"),
+        ([80.5, 80, 79], [200, 100, 95], {"AB": NEAR, "AC": AHEAD, "BC": AHEAD}, "B is good in both accuracy and time"),
+        ([80, 78], [105, 100], {"AB": AHEAD}, "A is good in both accuracy and time"),
         ([80, 78], [100, 200], {"AB": AHEAD}, None),  # A is named already, as the best and the fastest
     ],
 )
@@ -106,9 +107,9 @@ def test_an_answer_never_has_more_than_three_sentences(learned):
 @pytest.mark.parametrize(
     ("gap", "verdict", "figures"),
     [
-        (NEAR, "indistinguishable from B.", "not significantly different (-0.5 points, -2.0 to +1.0)"),
-        (ALIKE, "indistinguishable from A.", ""),
-        (Gap(2.0, 0.5, 3.5, 0.2), "indistinguishable from B.", "(-2.0 points, -3.5 to -0.5)."),
+        (NEAR, "indistinguishable in F1 from B.", "not significantly different, -0.5 points (-2.0 to +1.0)."),
+        (ALIKE, "indistinguishable in F1 from A.", ""),
+        (Gap(2.0, 0.5, 3.5, 0.2), "indistinguishable in F1 from B.", "-2.0 points (-3.5 to -0.5)."),
     ],
 )
 def test_a_lead_that_is_not_significant_is_named_so_with_its_interval(gap, verdict, figures):
@@ -119,7 +120,7 @@ def test_a_lead_that_is_not_significant_is_named_so_with_its_interval(gap, verdi
 
 def test_a_lead_over_the_third_is_not_a_lead_over_the_second():
     best = Case([80, 79, 78], [300, 200, 100], {"AB": NEAR, "BC": NEAR, "AC": AHEAD}).answer()[0]
-    assert best.endswith("significantly higher than C and statistically indistinguishable from B.")
+    assert best.endswith("significantly more accurate than C, and statistically indistinguishable in F1 from B.")
 
 
 def test_a_time_that_is_not_significantly_less_has_no_ratio():
@@ -156,8 +157,8 @@ def test_when_to_choose_which_follows_from_what_is_significant(f1, ms, gaps, lea
 @pytest.mark.parametrize(
     ("columns", "reasons"),
     [
-        ({"bytes": [2**21, 2**20], "train_usd_low": [2.0, 1.0]}, "only for smaller weights and cheaper fine-tuning."),
-        ({"train_usd_low": [2.0, None]}, "only for cheaper fine-tuning."),  # it came fine-tuned
+        ({"bytes": [2**21, 2**20], "train_usd_low": [2.0, 1.0]}, "only for smaller weights and cheaper training."),
+        ({"train_usd_low": [2.0, None]}, "only for cheaper training."),  # it came fine-tuned
         ({"bytes": [1000, 995], "train_usd_low": [2.0, 1.9]}, "it is significantly faster."),  # within the error
     ],
 )
@@ -169,6 +170,7 @@ def test_the_remaining_advantages_of_a_dominated_model_are_named(columns, reason
     ("columns", "limit"),
     [
         ({"seeds": 1}, "Each model was trained once"),
+        ({"seeds": [1, 3]}, "A was trained once"),
         ({"seeds": 2}, None),
         ({"seeds": 1, "train_seconds": None}, None),  # all came fine-tuned
     ],

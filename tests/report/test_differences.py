@@ -32,7 +32,7 @@ COLOURS = {"A": "C0", "B": "C1"}
 def test_the_verdict_of_a_slice_names_who_is_significantly_higher_and_by_how_much(a, b, expected):
     answers = answers_of(WHO_AND_WHAT[: len(a[0])], {"A": a, "B": b})
     table = differences.f1_by_slice(slices.scores(answers), slices.differences(answers)).cells
-    found = dict(zip(table["slice"], table["verdict"], strict=True))
+    found = dict(zip(table["group"], table["verdict"], strict=True))
     assert all(found[name].startswith(verdict) for name, verdict in expected.items()), found
 
 
@@ -40,16 +40,18 @@ def test_the_table_of_slices_counts_its_significant_differences():
     answers = answers_of(WHO_AND_WHAT, {"A": [[1.0] * 90 + [0.0] * 30], "B": [[1.0] * 120]})
     # Two question words, one answer length, one context length, one position; all but 'what' differ.
     table = differences.f1_by_slice(slices.scores(answers), slices.differences(answers))
-    assert "4 of 5 differences significant" in table.markup and len(table.cells) == 5
+    assert "4 of 5 differences significant (Holm), over questions" in table.markup and len(table.cells) == 5
 
 
 def test_models_keep_their_order_and_one_alone_has_no_verdict():
     answers = answers_of(WHO_AND_WHAT, {"Z": [[1.0] * 120], "A": [[0.0] * 120]})
     scores = slices.scores(answers)
     shown = differences.f1_by_slice(scores, slices.differences(answers)).cells
-    assert shown.columns.tolist() == ["by", "slice", "questions", "Z", "A", "verdict"]
+    assert shown.columns.tolist() == ["grouped by", "group", "questions", "Z", "A", "verdict"]
     assert shown.iloc[0].tolist()[:5] == ["question word", "what", 60, "100.0 (100.0–100.0)", "0.0 (0.0–0.0)"]
-    assert shown["by"].tolist() == ["question word"] * 2 + ["answer length", "context length", "answer position"]
+    assert shown["grouped by"].tolist() == ["question word"] * 2 + [
+        "answer length", "context length", "answer position"
+    ]  # fmt: skip
     assert differences.em_by_slice(scores).markup.startswith("<details>")
     alone = answers_of(WHO_AND_WHAT, {"A": [[0.0] * 120]})
     table = differences.f1_by_slice(slices.scores(alone), slices.differences(alone)).cells
@@ -72,7 +74,7 @@ def test_the_chart_of_slices_is_small_and_described_and_missing_if_all_slices_ar
         scores = slices.scores(answers_of(WHO_AND_WHAT[:n], {"A": [[0.5] * n], "B": [[0.01] * n]}))
         return differences.slice_chart(scores, COLOURS)
 
-    assert chart(24).markup == "<p>None: no slice has 50 questions.</p>"
+    assert chart(24).markup == "<p>None: no group has 50 questions.</p>"
     assert "; B from 1.0 (" in chart(120).alt
     assert len(chart(120).markup) < 200_000
 

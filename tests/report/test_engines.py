@@ -32,6 +32,8 @@ def test_each_engine_is_a_row_with_its_figures_or_its_reason():
     assert (torch["memory"], torch["F1 minus torch's"]) == ("8.0 MiB", "")
     assert (bf16["F1"], bf16["not used"]) == ("", ROWS[2]["reason"])
     assert "on Some processor (avx2 vnni)" in shown.markup
+    small = engines.table(pd.DataFrame(ROWS).assign(full_size_times=NAN), 0.99, DEVICE).cells
+    assert "memory at full size" in small and "memory" not in small
 
 
 def test_a_study_with_torch_alone_says_so():

@@ -28,7 +28,7 @@ def models_of(collected: loading.Collected) -> pd.DataFrame:
 
 def test_the_section_is_a_table_with_verdicts_and_two_described_charts(collected):
     shown = no_answer.table(models_of(collected), analysis.has_answer(collected)).cells
-    assert shown["threshold, of all seeds"].tolist() == ["-2.00", "1.00 to 2.00"]
+    assert shown["threshold, range over seeds"].tolist() == ["-2.00", "1.00 to 2.00"]
     assert shown["rightly unanswered"].tolist() == ["100.0 (100.0–100.0)", "25.0 (0.0–100.0)"]
     assert [verdict.split()[0] for verdict in shown["verdict"]] == ["0.0", "20.0"]
     markup = no_answer.section(collected, COLOURS).markup

@@ -18,19 +18,19 @@ def test_the_table_says_where_the_published_score_lies():
     columns = ["model", "f1", "f1_low", "f1_high", "published", "source", "verdict"]
     table = published.scores(pd.DataFrame([("BERT", 88.0, 87.4, 88.5, 88.13, "2021", "within")], columns=columns)).cells
     assert table.iloc[0].tolist() == ["BERT", "88.0 (87.4–88.5)", "88.13", "2021", "within the interval"]
-    assert published.scores(pd.DataFrame(columns=columns)).cells.empty
+    assert published.scores(pd.DataFrame(columns=columns)).markup == "<p>None: this study has no such model.</p>"
 
 
 def test_every_published_time_is_shown_with_what_is_wrong_with_it():
     rows = [
         ("BERT", 88.13, 200, 100, 300, 1.0, 1.0, 1.0, False, False, 1.0, 1.0),
         ("DistilBERT", 85.31, 100, 50, 150, 0.5, 0.33, 0.34, True, False, 0.52, 0.55),
-        ("rewritten", 85.57, 75, 75, 75, math.nan, math.nan, math.nan, False, False, math.nan, math.nan),
+        ("SqueezeBERT", 85.57, 75, 75, 75, math.nan, 0.75, 0.79, False, False, 0.66, 0.96),
     ]
     assert published.table(pd.DataFrame(rows, columns=COLUMNS)).cells.to_numpy().tolist() == [
         ["BERT", "88.13", "1.00: too short", "1.00: too short", "1.00", "1.00", "100 to 300"],
         ["DistilBERT", "85.31", "0.33: impossible", "0.34: too short", "0.52 to 0.55", "0.50", "50.0 to 150"],
-        ["rewritten", "85.57", *["did not exist"] * 3, "BERT was not measured", "75.0"],
+        ["SqueezeBERT", "85.57", "0.75: too short", "0.79: too short", "0.66 to 0.96", "BERT was not measured", "75.0"],
     ]
 
 
@@ -48,6 +48,7 @@ def test_ours_are_filled_and_published_ones_hollow_on_one_line():
     assert chart.alt == "Dot chart of F1 here and as published: BERT 88.0 here; Pruned 86.1."
     assert published.sources(points).cells.to_numpy().tolist() == [["Pruned", "86.06", "a card"]]
     assert published.scores_chart(points[:0], COLOURS).markup.startswith("<p>None: this study was not scored")
+    assert published.sources(points[:0]).markup.startswith("<p>None: ")
 
 
 def test_a_chart_has_a_point_and_its_price_range_for_every_model():
@@ -62,5 +63,5 @@ def test_a_chart_has_a_point_and_its_price_range_for_every_model():
 
 def test_a_study_of_other_models_has_no_published_figures():
     table = pd.DataFrame(columns=COLUMNS)
-    assert published.chart(table, {}).markup.startswith("<p>None: no model of this study has published figures")
-    assert published.table(table).cells.empty
+    assert published.chart(table, {}).markup.startswith("<p>None: no model of this study was in the study of 2021")
+    assert published.table(table).markup == published.chart(table, {}).markup

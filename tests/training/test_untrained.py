@@ -54,5 +54,5 @@ def test_the_time_is_three_forward_passes_an_update():
     assert found.expected_seconds == 1800
     assert found.summary() == {
         "loss of the untrained network": "4.09 nats, the mean of 16 windows", "loss of a uniform guess": "4.00 nats",
-        "updates to make": "1,200", "expected minutes": "30.0 (30.0 min)",
+        "updates to make": "1,200", "expected time": "30.0 min",
     }  # fmt: skip

@@ -21,7 +21,7 @@ from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.study import engines
 from qa_tradeoffs.study.config import Traffic
 
-CHEAPEST, NOT_LEARNED = "cheapest", "has not learned the task"
+CHEAPEST, AS_CHEAP, NOT_LEARNED = "cheapest", "as many machines, F1 not higher", "has not learned the task"
 _CALLS = ["work", "network", "counts", "model", "call", "seconds"]
 _LOADS = np.linspace(0.05, 0.95, 19)  # of the chart, as shares of the saturation rate
 
@@ -87,14 +87,14 @@ def _verdicts(machines: pd.DataFrame, contest: Contest) -> list[str]:
     verdicts = []
     for row in machines.itertuples():
         if math.isinf(row.machines):
-            verdicts.append("does not meet it")
+            verdicts.append("does not meet the limit")
         elif row.model not in contest.models:
             verdicts.append(NOT_LEARNED)
         elif row.Index in cheapest.index:
             verdicts.append(CHEAPEST)
         elif row.machines == cheapest["machines"].iloc[0]:
-            verdicts.append("as many machines, F1 not higher")
+            verdicts.append(AS_CHEAP)
         else:
             slower = contest.speed(row.model, cheapest["model"].iloc[0]) == "worse"
-            verdicts.append("more expensive" if slower else "not significantly slower")
+            verdicts.append("more expensive" if slower else "more machines, but not significantly slower")
     return verdicts

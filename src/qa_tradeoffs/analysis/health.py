@@ -20,7 +20,7 @@ def notices(collected: Collected) -> list[str]:
         model = collected.study.models[slug]
         if reasons := [*_of_loss(collected, slug, seed), *_of_answers(collected, slug, seed)]:
             run = f"{model.label} fails" if model.fine_tuned else f"{model.label}, seed {seed}, did not learn"
-            sentences.append(f"{run}: {'; '.join(reasons)}. Its figures are in the tables all the same.")
+            sentences.append(f"{run}: {'; '.join(reasons)}. Its figures are still in the tables.")
     return sentences
 
 

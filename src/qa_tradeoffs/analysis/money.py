@@ -1,11 +1,12 @@
-"""The cost of fine-tuning and serving at the study's price, and break-even points.
+"""The cost of training and serving at the study's price, and break-even points.
 
 A million questions cost 10⁶ times the time of one question in SingleStream, on a machine that is paid only while it
-answers. Fine-tuning costs the interleaved time of a training step times the number of updates, since a total that is
+answers. Training costs the interleaved time of a training step times the number of updates, since a total that is
 measured once includes whatever else the machine did.
 """
 
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,12 +22,13 @@ UTILISATIONS = (1.0, 0.5, 0.1)  # shares of the paid time in which the machine a
 
 
 def costs_of(collected: Collected, models: pd.DataFrame, contest: Contest) -> pd.DataFrame:
-    """One row per model, for the study's own networks: costs of fine-tuning, per question and per point of F1.
+    """One row per model, for the study's own networks: costs of training, per question and per point of F1.
 
     Columns, in USD at the middle of the price range: model, f1; training_usd (NaN if a model came fine-tuned: its cost
     is unknown, and nothing was paid here); question_usd, with question_low and question_high from the interval of its
-    time; million_usd; usd_per_point, the additional cost of fine-tuning per point of F1 over the smallest model (NaN if
-    its F1 is not significantly higher). cheapest and dearest: factors for the lowest and the highest price.
+    time; million_usd; usd_per_point, the additional cost of training per point of F1 above the smallest model (NaN if
+    its F1 is not significantly higher); smallest, whether it is that model. cheapest and dearest: factors for the
+    lowest and the highest price.
     """
     low, high = collected.price.range_usd_per_hour
     price = (low + high) / 2
@@ -42,6 +44,7 @@ def costs_of(collected: Collected, models: pd.DataFrame, contest: Contest) -> pd
         question_high=costs.usd(models["question_high"], price),
         million_usd=costs.usd(models["question"] * costs.MILLION, price),
         usd_per_point=(extra / gained).where(better),
+        smallest=table["model"] == other,
         cheapest=low / price if price else 1.0,
         dearest=high / price if price else 1.0,
     )
@@ -65,24 +68,30 @@ def break_even(collected: Collected, contest: Contest) -> pd.DataFrame:
 
     Columns: cheaper to serve, than; questions_low and questions_high, from the 95 % intervals over passes of the time
     saved per question and of the additional training time; 0: immediately; infinity: never; NaN: neither is
-    significantly faster. A model that came fine-tuned has no training to pay for. The price cancels out.
+    significantly faster. all_questions_low and all_questions_high: the same if the training of a teacher, and the time
+    to compute its probabilities, are paid for its students; ``taught``: whether either model has a teacher. A model
+    that came fine-tuned has no training to pay for. The price cancels out.
     """
     single = side_by_side.question(collected, "study")
     seconds = {collected.label(slug): single.seconds(slug) for slug in collected.slugs}
     trained = {collected.label(slug): side_by_side.training_seconds(collected, slug) for slug in collected.slugs}
-    rows = []
+    in_all = {collected.label(slug): _with_teacher(collected, slug) for slug in collected.slugs}
+    students = {collected.label(slug) for slug in collected.slugs if collected.study.models[slug].teacher}
+    rows: list[tuple[Any, ...]] = []
     for one, other in permutations(seconds, 2):
-        pace = contest.speed(one, other)
+        pace, taught = contest.speed(one, other), bool(students & {one, other})
         if pace == "better":
             saved = intervals.t_interval(seconds[other] - seconds[one])
-            rows.append((one, other, *_questions(saved, _extra(trained[one], trained[other]))))
+            own, every = (_questions(saved, _extra(spent[one], spent[other])) for spent in (trained, in_all))
+            rows.append((one, other, *own, *every, taught))
         elif pace == "not significant" and (one, other) in contest.ratios:
-            rows.append((one, other, np.nan, np.nan))
-    return pd.DataFrame(rows, columns=["cheaper to serve", "than", "questions_low", "questions_high"])
+            rows.append((one, other, *[np.nan] * 4, taught))
+    bounds = [f"{kind}questions_{end}" for kind in ("", "all_") for end in ("low", "high")]
+    return pd.DataFrame(rows, columns=["cheaper to serve", "than", *bounds, "taught"])
 
 
 def training(collected: Collected, slug: str) -> dict[str, float]:
-    """Seconds to fine-tune a model, and their cost; NaN if it came fine-tuned.
+    """Seconds to train a model, and their cost; NaN if it came fine-tuned.
 
     ``train_seconds``: the mean over seeds of the measured total; ``train_by_step``: step × updates, with its interval
     over passes; ``train_paid_seconds``: step × updates, or, if no step was timed, the total × the number of devices.
@@ -110,6 +119,21 @@ def training(collected: Collected, slug: str) -> dict[str, float]:
 def paid_seconds(training: Record) -> float:
     """Device seconds of a training, from its record of seconds: multiplied by the number of devices."""
     return float(training.conditions.get("devices") or 1) * training.value
+
+
+def _with_teacher(collected: Collected, slug: str) -> Floats | None:
+    """Seconds of a model's training with its teacher's, one value per pass; None if it was not trained here."""
+    own, teacher = side_by_side.training_seconds(collected, slug), collected.study.models[slug].teacher
+    if own is None or teacher is None:
+        return own
+    files = of_model(slug, collected.trainings)
+    logits, measured = (
+        sum(record.value for file in files for record in file.all(f"teacher_{name}_seconds")) / len(files)
+        for name in ("logits", "train")
+    )
+    theirs = _with_teacher(collected, teacher) if teacher in collected.slugs else None
+    taught: Floats = own + logits
+    return taught + measured if theirs is None else taught + theirs
 
 
 def _extra(one: Floats | None, other: Floats | None) -> tuple[float, float]:

@@ -38,8 +38,9 @@ def facts(collected: Collected, study: str) -> dict[str, str]:
         }
         for o in origins
     )
-    recipes = {f"recipe of {label}": recipe for label, recipe in own_recipes(collected).items()}
-    return {name: "; ".join(table[name].unique()) for name in table} | {"trained in": _precisions(collected)} | recipes
+    of_training = {"precision of training": _precisions(collected)}
+    of_training |= {f"recipe of {label}": recipe for label, recipe in own_recipes(collected).items()}
+    return {name: "; ".join(table[name].unique()) for name in table} | of_training
 
 
 def trained_in(collected: Collected) -> dict[str, list[str]]:

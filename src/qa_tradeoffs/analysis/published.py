@@ -18,7 +18,7 @@ def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd
     """Each model's F1 beside every published one: model, f1, f1_low, f1_high, published, source, verdict.
 
     The verdict says whether the published F1 is 'below', 'within' or 'above' the interval. Only for published
-    checkpoints that were fine-tuned here and scored on the original study's questions.
+    checkpoints that were fine-tuned here without a teacher, and scored on the original study's questions.
     """
     columns = ["model", "f1", "f1_low", "f1_high"]
     rows = [
@@ -27,6 +27,7 @@ def scores(collected: Collected, models: pd.DataFrame, figures: Published) -> pd
         if _on_squad(collected, figures)
         and (spec := collected.study.models[row["slug"]]).hub is not None
         and not spec.fine_tuned
+        and not spec.teacher
         for f1, source in _published(figures, architecture(collected, row["slug"]))
     ]
     return pd.DataFrame(rows, columns=[*columns, "published", "source", "verdict"])
@@ -50,32 +51,38 @@ def points(collected: Collected, models: pd.DataFrame, figures: Published) -> pd
 
 
 def tradeoff(collected: Collected, published: Published) -> pd.DataFrame:
-    """One row per model of a published architecture: its published F1, our measured cost of a million questions.
+    """One row per model that the original study had: its published F1, our measured cost of a million questions.
 
-    Columns: model, f1 (points, of the original study), usd (SingleStream, middle of the price range) with usd_low and
-    usd_high, relative (our time per question over that of the first BERT, interleaved; NaN without BERT), p100 and k80
-    (the same as published by the original, mean over lengths; NaN for the rewritten SqueezeBERT, which it did not
-    have), p100_impossible and k80_impossible (whether that exceeds the GPU's peak), corrected_low and corrected_high
+    It had no model with a teacher and no rewritten one. Columns: model, f1 (points, of the original study), usd
+    (SingleStream, middle of the price range) with usd_low and usd_high, relative (our time per question relative to the
+    first BERT's, interleaved; NaN without BERT), p100 and k80 (the same as published by the original, mean over
+    lengths), p100_impossible and k80_impossible (whether that exceeds the GPU's peak), corrected_low and corrected_high
     (the range over both GPUs and ways of counting launches, after correction).
     """
     served = serving.scenarios(collected, collected.full_size).set_index("model")
     found = side_by_side.ratios(collected, side_by_side.question(collected, collected.full_size))
-    known = {slug: name for slug in collected.slugs if (name := architecture(collected, slug))}
+    known = {slug: name for slug in collected.slugs if (name := _counterpart(collected, slug))}
     bert = next((collected.label(slug) for slug, name in known.items() if name == "bert"), None)
     rows = []
     for slug, name in known.items():
-        label, rewritten = collected.label(slug), collected.study.models[slug].grouped_matmul
+        label = collected.label(slug)
         low, high = served["million_usd"][label]
         relative = 1.0 if label == bert else side_by_side.ratio(found, label, bert).value if bert else math.nan
         as_published, corrected = audit.rates(published), audit.corrected(published)
-        theirs = [math.nan if rewritten else _over_bert(as_published, machine, name) for machine in MACHINES]
+        theirs = [_over_bert(as_published, machine, name) for machine in MACHINES]
         flags = [audit.impossible(published, machine, name) for machine in MACHINES]
-        over = [math.nan] if rewritten else [1 / rate.bert_over_model for rate in corrected if rate.model == name]
+        over = [1 / rate.bert_over_model for rate in corrected if rate.model == name]
         f1 = published.original.scores.by_model.of(name).f1
         rows.append((label, f1, (low + high) / 2, low, high, relative, *theirs, *flags, min(over), max(over)))
     flagged = [f"{machine}_impossible" for machine in MACHINES]
     columns = ["model", "f1", "usd", "usd_low", "usd_high", "relative", *MACHINES, *flagged]
     return pd.DataFrame(rows, columns=[*columns, "corrected_low", "corrected_high"])
+
+
+def _counterpart(collected: Collected, slug: str) -> ModelName | None:
+    """The original study's model of this architecture, which was trained and computed as this one; None for none."""
+    spec = collected.study.models[slug]
+    return None if spec.teacher or spec.grouped_matmul else architecture(collected, slug)
 
 
 def architecture(collected: Collected, slug: str) -> ModelName | None:
@@ -109,7 +116,7 @@ def _source(score: PaperScore) -> str:
 
 
 def _over_bert(rates: list[audit.Rate], machine: MachineName, model: ModelName) -> float:
-    """A model's inference time over BERT's, mean over its lengths."""
+    """A model's inference time relative to BERT's, mean over its lengths."""
     return statistics.fmean(
         1 / rate.bert_over_model for rate in rates if (rate.machine, rate.model) == (machine, model)
     )

@@ -37,7 +37,7 @@ def on_both_sides(train: Sequence[Example], validation: Sequence[Example]) -> st
     named = ", ".join(f"'{one_line(example.context, 40)}' ({one_line(example.title, 40)})" for example in shared[:3])
     return (
         f"data: {len(shared):,} of {counted(len(scored), 'validation passage')} also {occur} on the training side, "
-        f"first {named}; scores on these say nothing about unseen text"
+        f"such as {named}; scores on them say nothing about unseen text"
     )
 
 

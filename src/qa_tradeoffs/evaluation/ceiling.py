@@ -97,11 +97,11 @@ def table(ceiling: pd.DataFrame) -> pd.DataFrame:
     missed = ceiling[ceiling["cause"] != ""]
     first = missed.drop_duplicates("cause").set_index("cause")
     columns = {
-        "no exact match, since": first.index.map(CAUSES),
+        "why no exact match is possible": first.index.map(CAUSES),
         "questions": missed["cause"].value_counts(sort=False),
-        "first of them": first["question"],
+        "first question": first["question"],
         "reference": first["reference"],
-        "best": first["best"],
+        "best possible answer": first["best"],
     }
     return pd.DataFrame(columns, index=first.index).reset_index(drop=True)
 

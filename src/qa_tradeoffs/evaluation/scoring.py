@@ -20,6 +20,16 @@ from qa_tradeoffs.metrics.no_answer import Threshold
 from qa_tradeoffs.metrics.records import Record
 from qa_tradeoffs.study.config import Study
 
+# What a reader sees of a score's metric, and of whose score it is.
+_METRICS = {"exact_match": "EM", "f1": "F1"}
+_OF = {
+    "": "",
+    "baseline_": " of lexical overlap",
+    "HasAns_": " where there is an answer",
+    "NoAns_": " where there is no answer",
+}
+_NAMES = {prefix + metric: name + of for prefix, of in _OF.items() for metric, name in _METRICS.items()}
+
 
 def language(study: Study, examples: Sequence[Example]) -> str:
     """The language whose rules split words: the study's, or the one detected from the references' script."""
@@ -28,7 +38,12 @@ def language(study: Study, examples: Sequence[Example]) -> str:
 
 def rules(reading: Reading, language: str) -> dict[str, Any]:
     """How questions are read, answers chosen and scored, for a reader."""
-    return asdict(reading) | {"EM and F1 by": languages.in_words(language)}
+    settings = {key: value for key, value in asdict(reading).items() if key != "v2"}
+    return settings | {
+        "batch_tokens": reading.batch_tokens or "chosen for the engine",
+        "questions without an answer": "possible" if reading.v2 else "none",
+        "EM and F1 by": languages.in_words(language),
+    }
 
 
 def score(
@@ -138,7 +153,7 @@ def summary(records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "metric": record.metric,
+                "metric": _NAMES[record.metric],
                 "points": f"{record.value:.2f}",
                 "95 % interval over questions": "{:.2f} to {:.2f}".format(*record.bounds),
                 "questions": record.n,

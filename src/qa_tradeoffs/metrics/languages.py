@@ -98,15 +98,16 @@ def detect(texts: Iterable[str]) -> str:
 
 
 def in_words(language: str) -> str:
-    """The rules of a language in words, such as 'MLQA's rules for Chinese: each character counts as a word'."""
+    """The rules of a language in words, such as 'MLQA's rules for Chinese (each character counts as a word)'."""
     name = LANGUAGES[language]
     if language == OFFICIAL:
-        return "the official rules of SQuAD, for English: words without a, an, the"
+        return "the official rules of SQuAD for English (articles ignored: a, an, the)"
     origin = f"MLQA's rules for {name}" if language in _MLQA else f"MLQA's rules, extended to {name}"
     articles = [f"{article}'" for article in _ELIDED.get(language, "").split()]
     articles += [_ARABIC_ARTICLE] if language == "ar" else _ARTICLES.get(language, "").split()
-    counted = "each character counts as a word" if language in _CHARACTERS else "words"
-    return f"{origin}: {counted}" + (f" without {', '.join(articles)}" if articles else "")
+    rules = ["each character counts as a word"] if language in _CHARACTERS else []
+    rules += [f"articles ignored: {', '.join(articles)}"] if articles else []
+    return f"{origin} ({'; '.join(rules)})" if rules else origin
 
 
 def _any_of(words: str) -> str:

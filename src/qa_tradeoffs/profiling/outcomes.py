@@ -91,7 +91,7 @@ def surroundings(measured: Sequence[Measured]) -> pd.DataFrame:
                 "still contended": one.contended,
                 "why": ", ".join(reasons),
                 "other programs": words.percent(float(np.mean([s.foreign for s in found] or [0]))),
-                "steal": words.percent(float(np.mean([s.steal for s in found] or [0]))),
+                "other virtual machines": words.percent(float(np.mean([s.steal for s in found] or [0]))),
             }
         )
     return pd.DataFrame(rows)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from qa_tradeoffs.core import words
 from qa_tradeoffs.metrics.records import Record
+from qa_tradeoffs.metrics.timing import typical
 from qa_tradeoffs.models import networks
 from qa_tradeoffs.profiling.latency import Timing
 from qa_tradeoffs.profiling.workloads import Subject
@@ -35,7 +36,7 @@ def memory(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def grid(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
-    """Percentiles of each timing on the grid, and its share of the peak."""
+    """Median and longest call of each timing on the grid, and its share of the peak."""
     rows = []
     for timing in timings:
         if "length" in timing.conditions:
@@ -44,8 +45,8 @@ def grid(timings: Sequence[Timing], peaks: dict[str, float]) -> pd.DataFrame:
             flagged = f"{of_peak} INVALID" if share is not None and share > 1 else of_peak
             peak = round(peaks[str(timing.conditions["precision"])] / 1e9)
             columns = {"work": timing.work.replace("_", " "), "repeats": timing.seconds.size, "share of peak": flagged}
-            rows.append(timing.conditions | _percentiles(timing, "s", 1) | columns | {"peak (GFLOP/s)": peak})
-    columns_of_time = ("p50 (s)", "p90 (s)", "p99 (s)", "repeats", "share of peak", "peak (GFLOP/s)")
+            rows.append(timing.conditions | _times(timing) | columns | {"peak (GFLOP/s)": peak})
+    columns_of_time = ("median", "longest call", "repeats", "share of peak", "peak (GFLOP/s)")
     return _table(rows, "network", "precision", "work", "batch_size", "length", *columns_of_time)
 
 
@@ -68,11 +69,9 @@ def _table(rows: Iterable[dict[str, Any]], *columns: str) -> pd.DataFrame:
     return pd.DataFrame(named, columns=columns).rename(columns=_NAMES)
 
 
-def _percentiles(timing: Timing, unit: str, units_in_a_second: int) -> dict[str, Any]:
-    """Columns for the 50th, 90th and 99th percentile of a call."""
-    return {
-        f"p{q} ({unit})": units_in_a_second * np.percentile(timing.seconds, q)
-        if timing.seconds.size
-        else _OUT_OF_MEMORY
-        for q in (50, 90, 99)
-    }
+def _times(timing: Timing) -> dict[str, str]:
+    """Columns for the median of a call, with its interval over passes, and for the longest call."""
+    if not timing.seconds.size:
+        return dict.fromkeys(("median", "longest call"), _OUT_OF_MEMORY)
+    value, low, high = map(words.seconds, typical(np.median(timing.seconds, axis=1)))
+    return {"median": f"{value} ({low} to {high})", "longest call": words.seconds(float(timing.seconds.max()))}

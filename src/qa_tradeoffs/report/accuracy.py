@@ -15,11 +15,13 @@ from qa_tradeoffs.report import charts, display
 
 def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]) -> display.Table:
     """Scores of all models, against the best one, lexical overlap (``baseline``) and a perfect model."""
+    over = display.covered(display.questions(collected.clusters), models["seeds"])
     caption = (
-        f"Models of the study: EM and F1 in points, with 95 % intervals over {display.questions(collected.clusters)}. "
-        f"Words are counted by {languages.in_words(collected.language)}."
+        f"Models of the study: EM and F1 in points, with 95 % intervals over {over}. "
+        f"Scored by {languages.in_words(collected.language)}."
     )
     beyond = [models["f1_low"] > baseline["f1_high"], models["f1_high"] < baseline["f1_low"]]
+    compared = np.select(beyond, ["higher", "lower"], "not significant")
     columns = {
         "model": models["model"],
         "EM": display.with_interval(models, "exact_match"),
@@ -29,8 +31,8 @@ def table(collected: Collected, models: pd.DataFrame, baseline: dict[str, float]
             for row in models.itertuples()
         ],
         f"keeps {100 * collected.study.analysis.keeps:g} % of the best F1": _kept(collected, models),
-        f"against lexical overlap, F1 {baseline['f1']:.1f}": np.select(beyond, ["higher", "lower"], "not significant"),
-        "a perfect model, EM and F1": map(
+        f"F1 compared with lexical overlap's {baseline['f1']:.1f}": compared,
+        "EM and F1 of a perfect model": map(
             "{:.1f} and {:.1f}".format, models["ceiling_exact_match"], models["ceiling_f1"]
         ),
     }
@@ -43,7 +45,7 @@ def _kept(collected: Collected, models: pd.DataFrame) -> list[str]:
     """'yes', 'no' or 'inconclusive' per model; 'the best' for the best; 'as X' if it is X, computed in another way."""
     kept = analysis.kept(collected).set_index("model")["verdict"].to_dict()
     same = {collected.label(slug): collected.label(first) for slug, first in collected.same.items()}
-    return [kept.get(model, "the best" if same[model] == model else f"as {same[model]}") for model in models["model"]]
+    return [kept.get(model, "the best" if same[model] == model else f"see {same[model]}") for model in models["model"]]
 
 
 def chart(models: pd.DataFrame, baseline: dict[str, float], colours: dict[str, Any]) -> display.Picture:
@@ -62,7 +64,7 @@ def chart(models: pd.DataFrame, baseline: dict[str, float], colours: dict[str, A
         fontsize="small",
     )  # fmt: skip
     axes.set_yticks(range(n), labels=[charts.name(model, colours) for model in models["model"]])
-    axes.set(xlabel="points (95 % interval over questions)", xlim=(0, 100), ylim=(n - 0.5, -0.5))
+    axes.set(xlabel="points (95 % interval)", xlim=(0, 100), ylim=(n - 0.5, -0.5))
     axes.grid(axis="y", visible=False)
     named = [f"{row.model} F1 {row.f1:.1f}, EM {row.exact_match:.1f}" for row in models.itertuples()]
     named.append(f"lexical overlap F1 {baseline['f1']:.1f}")
@@ -72,7 +74,7 @@ def chart(models: pd.DataFrame, baseline: dict[str, float], colours: dict[str, A
 
 def differences(f1: pd.DataFrame, exact_match: pd.DataFrame) -> display.Table:
     """All pairs of models compared question by question, in both metrics, with the smallest detectable difference."""
-    columns = {"model": f1["model"], "against": f1["other"]}
+    columns = {"model": f1["model"], "compared with": f1["other"]}
     for name, metric, gaps in (("F1", "f1", f1), ("EM", "exact_match", exact_match)):
         gap = gaps[f"{metric}_difference"]
         columns[f"{name} difference"] = display.signed_interval(gap, gaps["low"], gaps["high"])
@@ -93,7 +95,7 @@ def kept(kept: pd.DataFrame, keeps: float) -> display.Html:
         f"F1, per cent of {best}'s": [f"{row.share:.1f} ({row.low:.1f}–{row.high:.1f})" for row in kept.itertuples()],
         f"keeps at least {100 * keeps:g} %": kept["verdict"],
     }
-    caption = f"Share of the F1 of {best}; the intervals hold for all rows together at 95 %"
+    caption = f"Share of the F1 of {best}; the intervals hold at 95 % for all rows together"
     return display.table(columns | _over(kept), caption, kept)
 
 
@@ -104,7 +106,7 @@ def variants(variants: pd.DataFrame) -> display.Html:
     columns = {
         "model": variants["model"],
         "same model as": variants["of"],
-        "answers of each": variants["answers"],
+        "answers compared": variants["answers"],
         "verdict": variants["verdict"],
         "F1 difference": display.signed_interval(variants["f1_difference"], variants["low"], variants["high"]),
     }
@@ -121,17 +123,17 @@ def students(students: pd.DataFrame) -> display.Html:
     columns = {
         "model": students["model"],
         "teacher": students["teacher"],
-        "fine-tuning, USD, if the teacher exists": map(usd, students["there_usd_low"], students["there_usd_high"]),
-        "including the teacher's training": [
+        "training, USD, if the teacher exists anyway": map(usd, students["there_usd_low"], students["there_usd_high"]),
+        "training, USD, the teacher's included": [
             "the teacher came fine-tuned" if pd.isna(row.once_usd_low) else usd(row.once_usd_low, row.once_usd_high)
             for row in students.itertuples()
         ],
-        "F1 less that without a teacher": [
+        "F1 minus F1 without a teacher": [
             gain if alone else missing for gain, alone in zip(gains, students["alone"], strict=True)
         ],
         "verdict": students["verdict"],
     }
-    caption = "Models with a teacher: F1 in points, paired by question, with 95 % intervals; p values after Holm"
+    caption = "Models with a teacher: F1 in points, paired by question, with 95 % intervals; verdicts corrected (Holm)"
     return display.table(columns | _over(students), caption, students)
 
 
@@ -159,7 +161,7 @@ def _over(rows: pd.DataFrame) -> dict[str, Any]:
 def loss_chart(losses: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     """Training loss against epoch, a line per model, thin lines for further seeds."""
     if losses.empty:
-        return display.none("no model was fine-tuned in this study")
+        return display.none("no model was trained in this study")
     figure, axes = plt.subplots(figsize=(charts.WIDTH, 3.6))
     for (model, seed), rows in losses.groupby(["model", "seed"], sort=False):
         style = (

@@ -27,19 +27,21 @@ def answer(explained: Explanation, engines: Quantised | None, published: Publish
     (squeezebert, bert), spent = variants.loc[[PUBLISHED, BERT], "seconds"], published.original.fine_tuning.by_model
     over = variants.loc[BERT]
     sentences = [
-        f"On the machine measured, a training step of SqueezeBERT takes {seconds(squeezebert)} and one of BERT "
-        f"{seconds(bert)}: {1 / over['ratio']:.2f} times as long ({1 / over['high']:.2f} to {1 / over['low']:.2f}). In "
-        f"2021, fine-tuning SqueezeBERT took {spent.squeezebert.hours / spent.bert.hours:.2f} times as long as BERT.",
+        f"On the machine measured, a training step of SqueezeBERT takes {seconds(squeezebert)}, and one of BERT "
+        f"{seconds(bert)}. So SqueezeBERT takes {1 / over['ratio']:.2f} times as long ({1 / over['high']:.2f} to "
+        f"{1 / over['low']:.2f}). In 2021, its fine-tuning took {spent.squeezebert.hours / spent.bert.hours:.2f} times "
+        "as long as BERT's.",
     ]
-    masks = [f"faster dropout masks save {_saved(variants.loc[FAST_MASKS])}"] if FAST_MASKS in variants.index else []
-    sentences.append(f"{' and '.join([f'The rewriting saves {_saved(variants.loc[REWRITTEN])} of a step', *masks])}.")
+    masks = f" Faster dropout masks save {_saved(variants.loc[FAST_MASKS])}." if FAST_MASKS in variants.index else ""
+    rewritten = "Rewriting SqueezeBERT's convolutions as matrix products, with fused attention, saves"
+    sentences.append(f"{rewritten} {_saved(variants.loc[REWRITTEN])} of a step.{masks}")
     times = engines.times.set_index(["model", "engine"])["seconds"] if engines else pd.Series(dtype=float)
     keys = [(model, "int8") for model in ("SqueezeBERT rewritten", "SqueezeBERT")]
     if all(key in times.index for key in keys):
-        rewritten, stock = times.loc[keys]
+        fast, stock = times.loc[keys]
         sentences.append(
-            f"In int8 a forward pass takes {seconds(rewritten)} if rewritten. As published it takes {seconds(stock)}, "
-            f"{plain(stock / rewritten)} times as long."
+            f"In int8, a forward pass of the rewritten network takes {seconds(fast)}. As published it takes "
+            f"{seconds(stock)}, {plain(stock / fast)} times as long."
         )
     return sentences
 
@@ -88,7 +90,7 @@ def operators_chart(operators: pd.DataFrame, work: str) -> display.Picture:
         top = rows.nlargest(3, "seconds")
         shares = ", ".join(f"{row.operations} {percent(row.share)}" for row in top.itertuples())
         parts.append(f"{model}: {rows['seconds'].sum():.2f} s, of it {shares}")
-    caption = f"Where a {work}'s seconds go, and the operations computed in them; full size, random weights."
+    caption = f"Seconds of a {work}, and its GFLOP, by class of operation; full size, random weights."
     return display.figure(figure, f"Seconds of a {work} by class of operation", parts, caption)
 
 
@@ -129,9 +131,9 @@ def steps_table(steps: pd.DataFrame) -> display.Table:
 
 def variants_table(variants: pd.DataFrame) -> display.Table:
     """Each variant against SqueezeBERT as published, and whether it is a single change."""
-    columns = _timed(variants, "variant", "ratio to as published")
-    columns["one change alone"] = np.where(variants["alone"], "yes", "no")
-    return display.table(columns, "Variants, and their ratio to SqueezeBERT as published", data=variants)
+    columns = _timed(variants, "variant", "ratio to SqueezeBERT as published")
+    columns["a single change"] = np.where(variants["alone"], "yes", "no")
+    return display.table(columns, "Every variant, compared with SqueezeBERT as published", data=variants)
 
 
 def aims_table(aims: pd.DataFrame) -> display.Table:
@@ -152,30 +154,30 @@ def aims_table(aims: pd.DataFrame) -> display.Table:
 def quantised_table(found: Quantised | None) -> display.Html:
     """Each network's time in each engine, and its speed-up over itself and over BERT in torch."""
     if found is None:
-        return display.none("no run of the benchmark of engines comes with this version")
+        return display.none("no benchmark of engines is committed with this version")
     rows, device = found.times, found.origin.device
     columns = {
         "network": rows["model"],
         "engine": rows["engine"],
         "forward pass": rows["seconds"].map(seconds),
         "times as fast as in torch": [_times(row, "torch") for _, row in rows.iterrows()],
-        "as BERT in torch": [_times(row, "bert") for _, row in rows.iterrows()],
+        "times as fast as BERT in torch": [_times(row, "bert") for _, row in rows.iterrows()],
     }
     caption = (
-        f"Published sizes in every engine, random weights, {found.point}, in turn on {device['name']} "
-        f"({device['software']}); torch in fp32"
+        f"Networks of published size with random weights, in every engine: {found.point}, timed in turn on "
+        f"{device['name']} ({device['software']}); torch in fp32"
     )
     return display.table(columns, caption, data=rows)
 
 
 def beside_original(explained: Explanation, published: Published) -> display.Html:
-    """SqueezeBERT's time over BERT's in the original study and here, and the original's hours and USD."""
+    """SqueezeBERT's time relative to BERT's in the original study and here, and the original's hours and USD."""
     spent, times = published.original.fine_tuning.by_model, explained.steps["seconds"]
     hours, usd = spent.squeezebert.hours, spent.squeezebert.usd
     figures = {
-        "SqueezeBERT's time over BERT's, original, fine-tuning": f"{hours / spent.bert.hours:.2f}",
-        "SqueezeBERT's time over BERT's, here, a training step": f"{times.iloc[0] / times.iloc[-1]:.2f}",
-        "original, fine-tuning of SqueezeBERT": f"{hours:g} h, USD {usd:.2f}",
+        "SqueezeBERT's time relative to BERT's, fine-tuning in 2021": f"{hours / spent.bert.hours:.2f}",
+        "SqueezeBERT's time relative to BERT's, measured training step": f"{times.iloc[0] / times.iloc[-1]:.2f}",
+        "fine-tuning of SqueezeBERT in 2021": f"{hours:g} h, USD {usd:.2f}",
     }
     return display.facts(figures, "Beside the original study")
 

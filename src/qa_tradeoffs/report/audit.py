@@ -33,15 +33,15 @@ def corrections(published: Published) -> display.Table:
             "batch × tokens": f"{rate.batch_size} × {rate.length}",
             "launches": span(queue.launches.of(rate.model), 0),
             "published": f"{rate.seconds:.4f} s",
-            "of the peak": _percents([rate.peak_share]),
-            "as it stands": "too short" if rate.possible else "impossible",
+            "share of the peak": _percents([rate.peak_share]),
+            "verdict": "too short" if rate.possible else "impossible",
             "corrected": f"{span([other.seconds for other in corrected], 3)} s",
-            "of the peak, corrected": _percents([other.peak_share for other in corrected]),
-            "BERT's over it": f"{rate.bert_over_model:.2f}",
-            "BERT's over it, corrected": span([other.bert_over_model for other in corrected], 2),
+            "share of the peak, corrected": _percents([other.peak_share for other in corrected]),
+            "times as fast as BERT": f"{rate.bert_over_model:.2f}",
+            "times as fast as BERT, corrected": span([other.bert_over_model for other in corrected], 2),
         }
         rows.append(row)
-    return display.table(pd.DataFrame(rows), "Published inference times, corrected for what the queue left out")
+    return display.table(pd.DataFrame(rows), "Published inference times, and corrected for what the clock left out")
 
 
 def _peaks(published: Published) -> Iterator[Finding]:
@@ -58,8 +58,8 @@ def _peaks(published: Published) -> Iterator[Finding]:
                 f"{LABELS[model]}'s times, {machine.upper()}",
                 f"{span(seconds, 4)} s for {rows[0].batch_size} rows of {span(lengths, 0)} tokens",
                 f"{span([row.tflops for row in rows], 1)} TFLOP/s, {_percents([row.peak_share for row in rows])} of "
-                f"the {published.machines.of(machine).fp32_tflops:g} of the data sheet; "
-                f"{_percents([row.peak_share for row in longer])} with what the queue left out",
+                f"the {published.machines.of(machine).fp32_tflops:g} of the data sheet; corrected: "
+                f"{_percents([row.peak_share for row in longer])}",
                 "too short" if all(row.possible for row in rows) else "impossible in fp32",
                 published.original.inference.source,
             )
@@ -75,19 +75,19 @@ def _ratios(published: Published) -> Iterator[Finding]:
     queue, hours = original.queue, original.fine_tuning.by_model
     equal = [implied.equal_launches_ratio(queue, count) for count in range(len(queue.launches.bert))]
     yield (
-        "BERT's time over DistilBERT's",
+        "BERT's time relative to DistilBERT's",
         f"{span(distilbert, 1)} on both GPUs at all lengths",
         f"{implied.LAYERS_RATIO:.1f} by the layers, {hours.bert.hours / hours.distilbert.hours:.1f} by the hours of "
-        f"fine-tuning; {span(corrected['distilbert'], 1)} with what the queue left out, and the queue alone would show "
-        f"{span(equal, 1)}",
-        "more than the layers explain" if min(distilbert) > implied.LAYERS_RATIO else "as the layers say",
+        f"fine-tuning; corrected: {span(corrected['distilbert'], 1)}. If all launches took equally long, this clock "
+        f"would show {span(equal, 1)}",
+        "more than the layers explain" if min(distilbert) > implied.LAYERS_RATIO else "as the layers suggest",
         original.inference.source,
     )
     less, more = original.distilbert_faster, papers.distilbert_faster
     saved, gained = implied.times_from_less_time(less.percent), implied.times_from_faster(more.percent)
     yield (
         "DistilBERT faster than BERT",
-        f"{less.percent:g} %, set beside {more.percent:g} %",
+        f"{less.percent:g} % in 2021, compared with {more.percent:g} % in the paper",
         f"{less.percent:g} % less time: {saved:.1f} times as fast; {more.percent:g} % faster: {gained:.1f} times",
         "different measures, which agree" if round(saved, 1) == round(gained, 1) else "different measures and results",
         f"{less.source}; {more.source}",
@@ -97,8 +97,8 @@ def _ratios(published: Published) -> Iterator[Finding]:
     yield (
         "SqueezeBERT faster than BERT",
         f"{claim.times:g} times as fast on a {claim.machine}",
-        f"{span(squeezebert, 1)} times as fast on the two GPUs, {span(corrected['squeezebert'], 1)} with what the "
-        f"queue left out; {span(fewer, 1)} times fewer FLOP",
+        f"{span(squeezebert, 1)} times as fast on the two GPUs; corrected: {span(corrected['squeezebert'], 1)}. BERT "
+        f"needs {span(fewer, 1)} times as many FLOP",
         "not on these GPUs" if max(squeezebert) < claim.times else "on these GPUs too",
         f"{claim.source}; {original.inference.source}",
     )
@@ -139,15 +139,15 @@ def _training_and_scores(published: Published) -> Iterator[Finding]:
         f"a training step {slower:.1f} times as long ({ours.seconds:.2f} s, BERT {berts.seconds:.2f} s) with "
         f"{_percents([work])} of the FLOP, at {_percents([ours.peak_share])} of the peak (BERT "
         f"{_percents([berts.peak_share])})",
-        "SqueezeBERT used the GPU poorly" if slower > work else "as the FLOP say",
+        "SqueezeBERT used the GPU poorly" if slower > work else "as the FLOP suggest",
         f"{recipe.source}; updates: {recipe.updates_source}",
     )
     yield (
-        "A training step less its forward pass",
-        f"{recipe.batch_size} rows of {recipe.length} tokens, forward by the corrected times: SqueezeBERT "
+        "A training step minus its forward pass",
+        f"{recipe.batch_size} rows of {recipe.length} tokens; forward pass by the corrected times: SqueezeBERT "
         f"{span(ours.forward, 2)} s, BERT {span(berts.forward, 2)} s",
         f"backward pass and update take {span(ours.rest, 2)} s, {span(ours.rest_over_forward, 1)} times the forward "
-        f"pass; BERT's {span(berts.rest, 2)} s, {span(berts.rest_over_forward, 1)} times; by operations it would be 2",
+        f"pass; BERT's {span(berts.rest, 2)} s, {span(berts.rest_over_forward, 1)} times; by FLOP, it would be 2 times",
         "slow in the backward pass"
         if max(ours.forward) < min(berts.forward) and min(ours.rest) > max(berts.rest)
         else "slow in the forward pass too",

@@ -20,20 +20,24 @@ def table(calibration: Calibration) -> display.Html:
     at_80, at_50 = (calibration.coverage.loc[lambda rows, at=at: rows["coverage"].round() == at] for at in (80, 50))
     columns = {
         "model": models["model"],
-        "confidence, mean": models["confidence"].map("{:.1f}".format),
+        "mean confidence": models["confidence"].map("{:.1f}".format),
         "EM": models["accuracy"].map("{:.1f}".format),
-        "confidence less EM": display.signed_interval(models["gap"], models["gap_low"], models["gap_high"]),
+        "confidence minus EM": display.signed_interval(models["gap"], models["gap_low"], models["gap_high"]),
         "verdict": models["verdict"],
         "ECE": models["ece"].map("{:.1f}".format),
         "ECE by chance": models["ece_chance"].map("up to {:.1f}".format),
         "AURC": display.with_interval(models, "aurc"),
         "AURC, ideal to random": map("{:.1f} to {:.1f}".format, models["aurc_best"], models["aurc_random"]),
-        "EM, 80 % answered": display.with_interval(at_80, "em"),
-        "gain, 80 % answered": display.signed_interval(at_80["gain"], at_80["gain_low"], at_80["gain_high"]),
-        "gain, verdict": np.where(at_80["gain_low"] > 0, "significant", "not significant"),
-        "EM, 50 % answered": display.with_interval(at_50, "em"),
+        "EM if 80 % are answered": display.with_interval(at_80, "em"),
+        "gain if 80 % are answered": display.signed_interval(at_80["gain"], at_80["gain_low"], at_80["gain_high"]),
+        "verdict on the gain": np.where(at_80["gain_low"] > 0, "significant", "not significant"),
+        "EM if 50 % are answered": display.with_interval(at_50, "em"),
     }
-    return display.table(columns, "Confidence, in points, with 95 % intervals", data=models)
+    caption = (
+        "Confidence, in points, with 95 % intervals. Those of confidence minus EM and of the gain are wider: they are "
+        "corrected for the number of models and tests."
+    )
+    return display.table(columns, caption, data=models)
 
 
 def reliability_chart(calibration: Calibration, colours: dict[str, Any]) -> display.Html:
@@ -63,7 +67,7 @@ def reliability_chart(calibration: Calibration, colours: dict[str, Any]) -> disp
     figure.supxlabel("confidence (%, mean of a tenth of the questions)", fontsize="medium")
     figure.supylabel("right (%, 95 % interval)", fontsize="medium")
     what = f"Reliability diagram, accuracy against confidence in {BINS} bins of equal size"
-    return display.figure(figure, what, ends, "Share of right answers, by confidence.")
+    return display.figure(figure, what, ends, "Share of right answers by confidence, with 95 % intervals.")
 
 
 def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display.Html:
@@ -85,4 +89,5 @@ def coverage_chart(calibration: Calibration, colours: dict[str, Any]) -> display
     )
     axes.legend(title=None)
     what = "Line chart of EM against the share of questions answered, the most confident first"
-    return display.figure(figure, what, ends, "EM of the answers given, if the least confident ones are withheld.")
+    caption = "EM of the answers given if the least confident ones are withheld; bands are 95 % intervals."
+    return display.figure(figure, what, ends, caption)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from qa_tradeoffs.analysis.capacity import CHEAPEST, NOT_LEARNED, Capacity
+from qa_tradeoffs.analysis.capacity import AS_CHEAP, CHEAPEST, NOT_LEARNED, Capacity
 from qa_tradeoffs.core.words import counted, percent, plain, seconds, usd
 from qa_tradeoffs.metrics.timing import supports_percentile
 from qa_tradeoffs.report import charts, display
@@ -25,17 +25,24 @@ def answer(capacity: Capacity) -> list[str]:
     if (rows["verdict"] == CHEAPEST).any():
         best = rows[rows["verdict"] == CHEAPEST].iloc[0]
         cost = f"{_machines(best)}, USD {_usd(best)} a month, F1 {best['f1']:.1f}"
-        sentence = f"For {load}, {best['model']} is the cheapest: {cost} (simulated)."
+        sentence = f"For {load}, {best['model']} is the cheapest: {cost} (simulated).{_alike(rows)}"
     elif rows["rate"].any():
         sentence = f"No model that has learned the task is fast enough for {load} (simulated)."
     else:
-        shortest = f"even without waits {nearest['model']}, the nearest to it, needs {seconds(nearest['alone'])}"
+        shortest = f"even without waiting, the best p99 is {seconds(nearest['alone'])} ({nearest['model']})"
         sentence = f"No model is fast enough for {load}: {shortest}."
     few = (
-        f"The service times are those of {counted(capacity.questions, 'question')}, which is too few for a p99: it "
-        "rests on the longest of them. `compare: {questions: 500}` in the study file measures enough."
+        f"The service times are those of {counted(capacity.questions, 'question')}, too few for a p99, which rests on "
+        "the longest of them. To time enough questions, set `compare: {questions: 500}` in the study file."
     )
     return [sentence, *_any_will_do(rows), *([] if supports_percentile(99, capacity.questions) else [few])]
+
+
+def _alike(rows: pd.DataFrame) -> str:
+    """How many other models cost as much as the cheapest; nothing for none."""
+    n = int((rows["verdict"] == AS_CHEAP).sum())
+    need = "needs as many machines and has" if n == 1 else "need as many machines and have"
+    return f" {counted(n, 'other model')} {need} no higher F1." if n else ""
 
 
 def _any_will_do(rows: pd.DataFrame) -> list[str]:
@@ -46,8 +53,8 @@ def _any_will_do(rows: pd.DataFrame) -> list[str]:
     slowest = learned.loc[learned["rate"].idxmin()]
     month = usd(*(slowest[f"month_usd_{end}"] / slowest["machines"] for end in ("low", "high")))
     return [
-        f"Up to {plain(slowest['rate'])} questions a second, one machine carries any of the models, at USD {month} a "
-        "month: then choose by F1 and time."
+        f"Up to {plain(slowest['rate'])} questions a second, one machine is enough for any of the models, at USD "
+        f"{month} a month: then choose by F1 and time."
     ]
 
 
@@ -57,12 +64,12 @@ def table(capacity: Capacity) -> display.Table:
     columns = {
         "model": rows["model"],
         "F1": rows["f1"].map("{:.1f}".format),
-        "p99 without waits": rows["alone"].map(seconds),
-        "one machine carries, questions/s": [
+        "p99 without waiting": rows["alone"].map(seconds),
+        "questions/s that one machine carries": [
             f"{plain(r.rate)} ({plain(r.rate_low)} to {plain(r.rate_high)})" for r in rows.itertuples()
         ],
-        "utilisation": rows["utilisation"].map(percent),
-        "needed": [_machines(row) for row in rows.itertuples()],
+        "utilisation at that rate": rows["utilisation"].map(percent),
+        "machines needed": [_machines(row) for row in rows.itertuples()],
         "USD a month": [_usd(row) for row in rows.itertuples()],
         "verdict": rows["verdict"],
     }
@@ -83,7 +90,7 @@ def chart(capacity: Capacity, colours: dict[str, Any]) -> display.Picture:
         charts.scale(axes, axis, loads[column].min(), loads[column].max())
     models = {charts.name(row.of, colours): colours[row.model] for row in loads.drop_duplicates("of").itertuples()}
     charts.engine_legend(figure, loads["engine"].unique(), models)
-    named = [f"{row.model} holds {plain(row.rate)} questions a second" for row in capacity.machines.itertuples()]
+    named = [f"{row.model} carries {plain(row.rate)} questions a second" for row in capacity.machines.itertuples()]
     what = f"Line chart of p99 against load, simulated; within {_limit(capacity)}"
     caption = (
         "Simulated from measured service times: the time within which 99 % of the questions are answered, waiting "
@@ -105,9 +112,10 @@ def _usd(row: Any) -> str:
 
 
 def _machines(row: Any) -> str:
-    """'3 machines (3 to 4)'."""
+    """'3 machines (3 to 4)', '3 machines' if both ends of the range are 3, '3 machines (at least 3)' if it has none."""
     if math.isinf(row.machines):
         return "no number suffices"
-    bounds = (row.machines_low, row.machines_high)
-    low, high = (f"{value:,.0f}" if math.isfinite(value) else "no number" for value in bounds)
-    return f"{counted(int(row.machines), 'machine')} ({low} to {high})"
+    low, high, needed = row.machines_low, row.machines_high, counted(int(row.machines), "machine")
+    if low == high:
+        return needed
+    return f"{needed} (at least {low:,.0f})" if math.isinf(high) else f"{needed} ({low:,.0f} to {high:,.0f})"

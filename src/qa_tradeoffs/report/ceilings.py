@@ -9,10 +9,10 @@ from qa_tradeoffs.metrics.records import Record
 
 WORTH_A_NOTICE = 99.5  # points: below it, the gap to 100 shows in more than the last digit
 _CAUSES = {
-    LONG: "{n} answered only by more than {limit} tokens (evaluation.max_answer_tokens)",
-    WINDOW: "{n} with answers whole in no window of {limit} tokens (training.max_length; or a larger stride)",
-    OFFSETS: "{n} with answers that do not begin and end where tokens do",
-    QUESTION: "{n} that cut to {limit} tokens are the same as another question (training.max_question_tokens)",
+    LONG: "{n} whose answer has more than {limit} tokens (evaluation.max_answer_tokens)",
+    WINDOW: "{n} whose answer is whole in no window of {limit} tokens (training.max_length, or a larger stride)",
+    OFFSETS: "{n} whose answer does not begin and end where tokens do",
+    QUESTION: "{n} that equal another question once cut to {limit} tokens (training.max_question_tokens)",
 }
 
 
@@ -34,13 +34,13 @@ def sentences(records: Sequence[Record]) -> list[str]:
         causes = [_cause(r) for r in records if r.metric == "out_of_reach" and r.value]
         found.append(
             f"even a perfect model would reach only EM {exact.value:.1f} and F1 {f1.value:.1f} within this study's "
-            f"limits. Out of reach of an exact match, of {counted(exact.n, 'question')}: {listed(causes)}."
+            f"limits. Of {counted(exact.n, 'question')}, it cannot match exactly {listed(causes)}."
         )
     if 100 * cut.value > (100 - WORTH_A_NOTICE) * cut.n:
         limit, longest = (cut.conditions[name] for name in ("limit", "longest"))
         found.append(
-            f"{cut.value:,.0f} of {counted(cut.n, 'question')} ({percent(cut.value / cut.n)}) cut to the first {limit} "
-            f"tokens (training.max_question_tokens); the longest has {longest}."
+            f"{cut.value:,.0f} of {counted(cut.n, 'question')} ({percent(cut.value / cut.n)}) are cut to their first "
+            f"{limit} tokens (training.max_question_tokens); the longest has {longest}."
         )
     return found
 

@@ -3,7 +3,7 @@
 python -m qa_tradeoffs.report.changes runs/x runs/y [--drop POINTS] [--slower TIMES] [--json]
 
 Exit status 1: the F1 of a model fell significantly or by more than POINTS; or its time relative to the first model's
-grew to more than TIMES what it was, by the whole interval.
+grew by more than a factor of TIMES, by the whole interval.
 """
 
 import argparse
@@ -27,9 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line of this module; returns 1 if the second run is worse. StudyError if they cannot be compared."""
     parser = argparse.ArgumentParser(description="Compare two runs; exit status 1 where the second is worse.")
     parser.add_argument("before", help="the folder of a run, such as runs/demo")
-    parser.add_argument("after", help="the folder of the run that is held to it")
-    parser.add_argument("--drop", default="1", help="points of F1 that a model may lose without significance (1)")
-    parser.add_argument("--slower", default="1.1", help="times as long that it may take beside the first model (1.1)")
+    parser.add_argument("after", help="the folder of the run to compare with it")
+    parser.add_argument("--drop", default="1", help="points of F1 that a model may lose if that is not significant (1)")
+    factor = "by which factor its time relative to the first model's may grow (1.1)"
+    parser.add_argument("--slower", default="1.1", help=factor)
     parser.add_argument("--json", action="store_true", help="all figures as JSON")
     args = parser.parse_args(arguments)
     if not args.before or not args.after:
@@ -97,7 +98,7 @@ def failures(scores: pd.DataFrame, speed: pd.DataFrame) -> Iterator[str]:
         change = f"{signed(row.change)} points, {signed(row.low)} to {signed(row.high)} over {row.over}"
         yield f"F1 of {row.model} fell from {row.before:.1f} to {row.after:.1f}, {how} ({change})"
     for row in speed[speed["failed"]].itertuples() if len(speed) else ():
-        yield f"beside {row.other}, {row.model} takes {_times(row)} times as long as it did in {_work(row)}"
+        yield f"relative to {row.other}, {row.model} takes {_times(row)} times as long as it did in {_work(row)}"
 
 
 def _times(row: Any) -> str:
@@ -116,7 +117,7 @@ def _number(name: str, given: str, least: float) -> float:
     except ValueError:
         value = math.nan
     if not value >= least:
-        raise StudyError(f"{name}: '{one_line(given)}' is no number from {least} on")
+        raise StudyError(f"{name}: '{one_line(given)}' is not a number of at least {least}")
     return value
 
 

@@ -1,6 +1,5 @@
 """The report's first screen: the answer in a few sentences, the chart behind it, and when to choose which model."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from qa_tradeoffs.report import charts, display
 # What a model may save over another, besides time: the column, and the share of the other's below which it counts.
 _SAVINGS = {
     "smaller weights": ("bytes", 0.9),
-    "cheaper fine-tuning": ("train_usd_low", 0.9),
+    "cheaper training": ("train_usd_low", 0.9),
 }
 _F1 = {
     "better": "significantly higher",
@@ -21,17 +20,17 @@ _F1 = {
     "equal": "equal on every question",
     "not significant": "not significantly different",
 }
-_OVER_QUESTIONS = {"better": "significantly higher over questions", "worse": "significantly lower over questions"}
+_OVER_QUESTIONS = {"better": "significantly higher (over questions)", "worse": "significantly lower (over questions)"}
 _TIME = {"better": "it is significantly faster", "not significant": "its time is not significantly different"}
 _NAMED = 4  # a sentence names at most this many models
-_CAPTION = "F1 against the time of one question, both of the networks that were scored"
+_CAPTION = "F1 against the time of one question, for the networks that were scored"
 _BY_ENGINE = ": a colour for each model, a shape for each engine"
 # How a point is drawn with one engine and with several, and what that means.
 _STANDINGS = {
     "front": ("Filled", "Filled and large", "on the Pareto front; the grey line joins these points"),
-    "unclear": ("Hollow", "Hollow", "may be on the front, the differences are not significant"),
+    "unclear": ("Hollow", "Hollow", "may be on the front; some of its differences are not significant"),
     "dominated": ("Cross", "Small and pale", "dominated"),
-    "not learned": ("Triangle", "Triangle", "not significantly above lexical overlap, so compared with none"),
+    "not learned": ("Triangle", "Triangle", "not significantly above lexical overlap, so not compared"),
 }
 
 
@@ -52,11 +51,16 @@ def answer(choices: pd.DataFrame, contest: Contest, baseline: dict[str, float], 
 
 def limits(choices: pd.DataFrame) -> list[str]:
     """What the answer must not be taken for: a ranking over training runs, if a model was trained only once."""
-    runs = choices[choices["train_seconds"].notna()]["seeds"].min() if len(choices) > 1 else math.nan
-    if runs != 1:
+    trained = choices[choices["train_seconds"].notna()]
+    once = trained[trained["seeds"] == 1]
+    if len(choices) == 1 or once.empty:
         return []
+    models = list(once["of"].unique())
+    named = (
+        "Each model was" if len(once) == len(trained) else f"{listed(models)} {'was' if len(models) == 1 else 'were'}"
+    )
     return [
-        "Each model was trained once, and F1 is compared over questions only: another training run may rank the models "
+        f"{named} trained once, and compared in F1 over questions only: another training run may rank the models "
         "differently."
     ]
 
@@ -73,12 +77,12 @@ def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
         "F1": display.with_interval(rows, "f1"),
         "one question": display.timed(rows),
         "a million questions, USD": [usd(*pair) for pair in rows["million_usd"]],
-        "fine-tuning, USD": map(usd, trained["train_usd_low"], trained["train_usd_high"]),
-        "weights": rows["bytes"].map(size).tolist(),
+        "training, USD": map(usd, trained["train_usd_low"], trained["train_usd_high"]),
+        "on disk": rows["bytes"].map(size).tolist(),
     }
     caption = (
         f"When to choose which model, for this study's data. F1 in points, with 95 % intervals over "
-        f"{counted(n, 'question')}. Time is that of one question, answered alone; all models were timed in turn."
+        f"{display.covered(counted(n, 'question'), choices['seeds'])}. Time: one question, answered alone; all models were timed in turn."
     )
     return display.table(columns, caption)
 
@@ -141,11 +145,12 @@ def _both(rows: pd.DataFrame, contest: Contest) -> list[str]:
     leading = [model for model in contest.most_accurate() if model in contest.fastest()]
     if len(rows) < 2 or not leading or rows["f1"].idxmax() == rows["question"].idxmin():
         return []
+    good = "good in both accuracy and time: no other model is significantly more accurate or faster"
     if len(leading) > 1:
-        return [f"No other model is significantly more accurate or faster than {_some(leading)}."]
+        return [f"{_some(leading, 'models')} are {good}."]
     model = rows.loc[leading[0]]
     figures = f"F1 {model['f1']:.1f}, {seconds(model['question'])} a question"
-    return [f"{model['model']} is good in both: no model is significantly more accurate or faster ({figures})."]
+    return [f"{model['model']} is {good} ({figures})."]
 
 
 def _dominated(contest: Contest) -> list[str]:
@@ -154,8 +159,9 @@ def _dominated(contest: Contest) -> list[str]:
     if not models:
         return []
     are = f"{len(models)} of {len(contest.models)} models {'is' if len(models) == 1 else 'are'} dominated"
-    why = "another one is significantly faster, and its F1 is significantly higher or the same on every question"
-    return [f"{are}: for {_some(models)} {why}."]
+    named = f" ({listed(models)})" if len(models) <= _NAMED else ""
+    why = "another one is significantly faster and has a significantly higher F1, or the same on every question"
+    return [f"{are}{named}: {why}."]
 
 
 def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> str:
@@ -176,27 +182,28 @@ def _not_learned(rows: pd.DataFrame, baseline: dict[str, float]) -> str:
 
 def _most_accurate(best: str, f1: str, contest: Contest) -> str:
     alike = [other for other in contest.others(best) if contest.accuracy(best, other) != "better"]
-    parts = _higher(best, contest)
-    parts += [f"statistically indistinguishable from {_some(alike)}"] if alike else []
-    return f"{best} has the highest F1, {f1}: {' and '.join(parts)}."
+    parts = _more_accurate(best, contest)
+    parts += [f"statistically indistinguishable in F1 from {_some(alike)}"] if alike else []
+    return f"{best} has the highest F1, {f1}: it is {', and '.join(parts)}."
 
 
 def _fastest(best: Any, rows: pd.DataFrame, contest: Contest) -> str:
     """Which model is the fastest, and what it gives up against the one with the highest F1."""
     fastest = rows.loc[rows["question"].idxmin()]
     name, rival = fastest["model"], best["model"]
-    time = [f"{seconds(fastest['question'])} a question"]
+    time, parts = f"the least time, {seconds(fastest['question'])} a question", list[str]()
     if name != rival and contest.speed(name, rival) == "better":
         times = contest.ratio(rival, name)
-        time.append(f"{plain(times.value)} times as fast as {rival} ({plain(times.low)} to {plain(times.high)})")
+        parts.append(f"{plain(times.value)} times as fast as {rival} ({plain(times.low)} to {plain(times.high)})")
     if near := [other for other in contest.others(name) if contest.speed(name, other) == "not significant"]:
-        time.append(f"not significantly faster than {_some(near)}")
+        parts.append(f"not significantly faster than {_some(near)}")
+    compared = f": it is {', and '.join(parts)}" if parts else ""
     if name == rival:
-        return f"{name} also takes the least time, {', '.join(time)}."
+        return f"{name} also takes {time}{compared}."
     gap = contest.gap(name, rival)
     return (
-        f"{name} takes the least time, {', '.join(time)}; compared with {rival}, its F1 is {_f1(gap)} "
-        f"({signed(gap.estimate)} points, {signed(gap.low)} to {signed(gap.high)})."
+        f"{name} takes {time}{compared}; compared with {rival}, its F1 is {_f1(gap)}, "
+        f"{signed(gap.estimate)} points ({signed(gap.low)} to {signed(gap.high)})."
     )
 
 
@@ -228,14 +235,12 @@ def _condition(row: Any, rows: pd.DataFrame, contest: Contest) -> str:
             only = f" Choose this one only for {listed(saved)}." if saved else ""
             return f"{lead} {other['model']}: its F1 is {f1}, and {time}.{only}"
     leading = {"accuracy": contest.most_accurate(), "time": contest.fastest()}
-    goal = (
-        " or ".join(what for what, models in leading.items() if model in models) or "a compromise of accuracy and time"
-    )
+    goals = [what for what, models in leading.items() if model in models]
     faster = [other for other in others if contest.speed(model, other) == "better"]
-    higher = _higher(model, contest)
-    reasons = [f"its F1 is {' and '.join(higher)}"] if higher else []
-    reasons += [f"it is significantly faster than {_some(faster)}"] if faster else []
-    return f"Choose it for {goal}: {', and '.join(reasons) or 'no other model is significantly better in either'}."
+    reasons = _more_accurate(model, contest)
+    reasons += [f"significantly faster than {_some(faster)}"] if faster else []
+    why = f"it is {', and '.join(reasons)}" if reasons else "no other model is significantly better in either"
+    return f"Choose it for {' or '.join(goals) or 'a compromise between accuracy and time'}: {why}."
 
 
 def _gives_up(other: str, model: str, contest: Contest) -> bool:
@@ -243,18 +248,19 @@ def _gives_up(other: str, model: str, contest: Contest) -> bool:
     return "worse" in (contest.accuracy(other, model), contest.speed(other, model))
 
 
-def _higher(model: str, contest: Contest) -> list[str]:
-    """'significantly higher than A and B': the models that it beats in accuracy, by the words for each."""
+def _more_accurate(model: str, contest: Contest) -> list[str]:
+    """'significantly more accurate than A and B': the models that it beats in F1, by the words for each."""
     words: dict[str, list[str]] = {}
     for other in contest.others(model):
         if contest.accuracy(model, other) == "better":
-            words.setdefault(_f1(contest.gap(model, other)), []).append(other)
-    return [f"{higher} than {_some(others)}" for higher, others in words.items()]
+            over = " (over questions)" if contest.gap(model, other).over == "questions" else ""
+            words.setdefault(f"significantly more accurate{over}", []).append(other)
+    return [f"{more} than {_some(others)}" for more, others in words.items()]
 
 
-def _some(models: Sequence[str]) -> str:
+def _some(models: Sequence[str], noun: str = "others") -> str:
     """The models by name, or their number if a sentence would be too long; the table names all."""
-    return listed(models) if len(models) <= _NAMED else f"{len(models)} others"
+    return listed(models) if len(models) <= _NAMED else f"{len(models)} {noun}"
 
 
 def _f1(gap: Gap) -> str:

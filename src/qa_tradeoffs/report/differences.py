@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 
 from qa_tradeoffs.analysis.cases import Case, Split
 from qa_tradeoffs.analysis.slices import FEWEST
-from qa_tradeoffs.core.words import counted, points, signed
+from qa_tradeoffs.core.words import counted, listed, points, signed
 from qa_tradeoffs.report import charts, display
 
 _NONE = "(no answer)"
@@ -21,11 +21,13 @@ def f1_by_slice(scores: pd.DataFrame, differences: pd.DataFrame) -> display.Tabl
     cells = _by_slice(scores, "f1")
     if scores["model"].nunique() > 1:
         verdicts = {key: _verdict(rows) for key, rows in differences.groupby(["slicing", "slice"], sort=False)}
-        keys = zip(cells["by"], cells["slice"], strict=True)
+        keys = zip(cells["grouped by"], cells["group"], strict=True)
         cells = cells.assign(verdict=[verdicts.get(key, "too few questions") for key in keys])
     tested, significant = len(differences), differences["verdict"].isin(["better", "worse"]).sum()
+    over = f", over {listed(list(differences['over'].unique()))}" if tested else ""
     caption = (
-        f"F1 by kind of question: points, 95 % intervals; {significant:,} of {tested:,} differences significant (Holm)"
+        f"F1 by kind of question: points, 95 % intervals; {significant:,} of {tested:,} differences significant "
+        f"(Holm){over}"
     )
     return display.table(cells, caption, data=scores)
 
@@ -43,7 +45,7 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     """
     large = scores.dropna(subset="f1")
     if large.empty:
-        return display.none(f"no slice has {FEWEST} questions")
+        return display.none(f"no group has {FEWEST} questions")
     slicings = dict(list(scores.groupby("slicing", sort=False)))
     heights = [chosen["slice"].nunique() for chosen in slicings.values()]
     row = 0.2 + 0.08 * len(colours)  # inches
@@ -79,7 +81,7 @@ def slice_chart(scores: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
         ]
         ends.append(f"{model} from {lowest} to {highest}")
     what = "Dot chart of F1 with intervals by kind of question; range of the estimates"
-    return display.figure(figure, what, ends, "F1 by kind of question, with the number of questions in brackets.")
+    return display.figure(figure, what, ends, "F1 by kind of question. The number of questions is in brackets.")
 
 
 def agreement_table(table: pd.DataFrame) -> display.Html:
@@ -115,7 +117,7 @@ def _by_slice(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
     """A row per slice, a column per model."""
     cells = pd.Series(display.with_interval(scores, metric)).where(scores[metric].notna(), "too few")
     wide = display.column_per_model(scores, ["slicing", "slice", "n"], cells)
-    return wide.rename(columns={"slicing": "by", "n": "questions"})
+    return wide.rename(columns={"slicing": "grouped by", "slice": "group", "n": "questions"})
 
 
 def _verdict(rows: pd.DataFrame) -> str:

@@ -200,9 +200,16 @@ def with_interval(rows: pd.DataFrame, column: str) -> list[str]:
 
 
 def questions(clusters: Clusters) -> str:
-    """'600 questions of 150 passages': how many there are, and how many articles or passages they are about."""
+    """'600 questions about 150 passages': how many there are, and how many articles or passages they are about."""
     number = counted(len(clusters.codes), "question")
-    return number if clusters.unit == "questions" else f"{number} of {len(clusters.sizes):,} {clusters.unit}"
+    return number if clusters.unit == "questions" else f"{number} about {len(clusters.sizes):,} {clusters.unit}"
+
+
+def covered(sample: str, seeds: "pd.Series[int]") -> str:
+    """What intervals of scores are over: a ``sample`` of questions and, if models have several ``seeds``, their runs."""
+    if seeds.max() == 1:
+        return sample
+    return f"{sample} and{', for models with several seeds,' if seeds.min() == 1 else ''} training runs"
 
 
 def timed(rows: pd.DataFrame) -> list[str]:

@@ -1,26 +1,33 @@
-"""What the models cost to fine-tune and to serve, as tables and charts."""
+"""What the models cost to train and to serve, as tables and charts."""
 
 import datetime
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 
-from qa_tradeoffs.core.words import percent, plain, usd
+from qa_tradeoffs.core.words import counted, percent, plain, usd
 from qa_tradeoffs.report import charts, display
 from qa_tradeoffs.study.prices import Price
 
 
-def price(price: Price) -> display.Html:
-    """The price that costs are computed with and its source as a notice, with a warning if it is out of date."""
+def price(price: Price, device: Mapping[str, Any]) -> display.Html:
+    """The price that costs are computed with, its source, and the ``device`` of the times, as a notice.
+
+    With a warning if the price is out of date.
+    """
     low, high = price.range_usd_per_hour
     rate = f"{low:g}" if low == high else f"{low:g} to {high:g}"
     source = "; ".join(filter(None, [price.source, price.note]))
     costs = f"Costs are at USD {rate} an hour: {price.machine}, {price.provider}, {price.date} ({source})."
-    return display.paragraphs(list(filter(None, [costs, price.age_warning(datetime.date.today())])), "notice")
+    times = (
+        f"The times were measured on {device['name']}, {counted(device['threads'], 'thread')}. On the machine of this "
+        "price they can be longer or shorter, and the costs with them."
+    )
+    return display.paragraphs(list(filter(None, [costs, times, price.age_warning(datetime.date.today())])), "notice")
 
 
 def table(costs: pd.DataFrame) -> display.Table:
@@ -32,9 +39,12 @@ def table(costs: pd.DataFrame) -> display.Table:
     columns = {
         "model": costs["model"],
         "F1": costs["f1"].map("{:.1f}".format),
-        "fine-tuning, USD": at_prices("training_usd"),
+        "training, USD": at_prices("training_usd"),
         "a million questions, USD": at_prices("million_usd"),
-        "USD per point of F1 over the smallest": at_prices("usd_per_point", _per_point),
+        "USD per point of F1 above the smallest model": [
+            "the smallest model" if smallest else cell
+            for smallest, cell in zip(costs["smallest"], at_prices("usd_per_point", _per_point), strict=True)
+        ],
     }
     return display.table(columns, "The study's networks at this price", data=costs)
 
@@ -44,30 +54,38 @@ def utilisation(shares: pd.DataFrame) -> display.Table:
     columns: dict[str, Any] = {"model": shares["model"].unique()}
     for share, rows in shares.groupby("utilisation", sort=False):
         columns[f"{percent(share)} busy, USD"] = map(usd, rows["usd_low"], rows["usd_high"])
-    return display.table(columns, "A million questions one by one at full size, USD, by utilisation", data=shares)
+    return display.table(columns, "Cost of a million questions at full size, one by one, by utilisation", data=shares)
 
 
 def break_even(even: pd.DataFrame) -> display.Table:
-    """The number of questions after which the model that is cheaper to serve has paid back its training."""
-    cells = even[["cheaper to serve", "than"]].assign(
-        questions=list(map(_questions, even["questions_low"], even["questions_high"]))
-    )
+    """The number of questions after which the model that is cheaper to serve has paid back its training.
+
+    If any of the models has a teacher, another column includes the training of teachers.
+    """
+    columns: dict[str, Any] = {name: even[name] for name in ("cheaper to serve", "than")}
+    own = list(map(_questions, even["questions_low"], even["questions_high"]))
+    if even["taught"].any():
+        columns["questions, if teachers exist anyway"] = own
+        taught = map(_questions, even["all_questions_low"], even["all_questions_high"])
+        columns["questions, training of teachers included"] = list(taught)
+    else:
+        columns["questions"] = own
     caption = "Questions until the model that is cheaper to serve has paid back; ranges from 95 % intervals over passes"
-    return display.table(cells, caption, data=even)
+    return display.table(columns, caption, data=even)
 
 
 def training_chart(models: pd.DataFrame) -> display.Html:
-    """F1 (points) against what fine-tuning cost (USD or cents; a bar if the price is a range)."""
+    """F1 (points) against what training cost (USD or cents; a bar if the price is a range)."""
     trained = models[models["train_seconds"].notna()]
     if trained.empty:
-        return display.none("no model was fine-tuned in this study")
+        return display.none("no model was trained in this study")
     scale, unit = (100, "US cents") if models["train_usd_high"].max() < 0.1 else (1, "USD")
     low, high = trained["train_usd_low"] * scale, trained["train_usd_high"] * scale
     drawn = trained.assign(x=(low + high) / 2, x_low=low, x_high=high)
-    figure = charts.tradeoff(drawn, f"fine-tuning once ({unit})", charts.palette(models))
+    figure = charts.tradeoff(drawn, f"one training ({unit})", charts.palette(models))
     named = [f"{row.model} at USD {plain(row.train_usd_low)} and F1 {row.f1:.1f}" for row in trained.itertuples()]
-    what = "Scatter chart of F1 against the cost of fine-tuning"
-    return display.figure(figure, what, named, "F1 against the cost of fine-tuning once.")
+    what = "Scatter chart of F1 against the cost of training"
+    return display.figure(figure, what, named, "F1 against the cost of one training.")
 
 
 def chart(costs: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
@@ -87,9 +105,9 @@ def chart(costs: pd.DataFrame, colours: dict[str, Any]) -> display.Picture:
         named.append(
             f"{row.model} starts at USD {plain(row.training_usd)} and rises by USD {plain(row.million_usd)} a million"
         )
-    axes.set(xscale="log", yscale="log", xlabel="questions answered", ylabel="USD in all, fine-tuning included")
+    axes.set(xscale="log", yscale="log", xlabel="questions answered", ylabel="USD in all, training included")
     charts.name_lines([axes])
-    caption = "What a model has cost in all, by the number of questions it has answered; lines cross at break-even."
+    caption = "What a model has cost in all, by the number of questions answered. Two lines cross at break-even."
     return display.figure(figure, "Line chart of USD in all against questions answered", named, caption)
 
 

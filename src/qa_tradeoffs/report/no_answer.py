@@ -45,14 +45,14 @@ def table(models: pd.DataFrame, has_answer: "pd.Series[bool]") -> display.Table:
     """The thresholds of each model and their results; ``has_answer``: whether each question has an answer."""
     columns = {
         "model": models["model"],
-        "threshold, of all seeds": [display.span(values, 2) for values in models["thresholds"]],
+        "threshold, range over seeds": [display.span(values, 2) for values in models["thresholds"]],
         "chosen on": [f"{n:,} training questions" if n else "given" for n in models["chosen_on"]],
         "rightly unanswered": display.with_interval(models, "no_f1"),
         "EM where there is an answer": display.with_interval(models, "has_exact_match"),
         "F1 where there is an answer": display.with_interval(models, "has_f1"),
-        "F1 of all": display.with_interval(models, "f1"),
-        "F1 of all at threshold 0": models["f1_at_0"].map("{:.1f}".format),
-        "with the best threshold": models["f1_best"].map("{:.1f}".format),
+        "F1 of all questions": display.with_interval(models, "f1"),
+        "F1 of all questions at threshold 0": models["f1_at_0"].map("{:.1f}".format),
+        "F1 of all questions at the best threshold": models["f1_best"].map("{:.1f}".format),
         "verdict": models["lost"].map("{:.1f} points below the best threshold".format),
     }
     caption = (
@@ -76,8 +76,8 @@ def tradeoff_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[s
         "Line chart of F1 on answerable questions against the share of unanswerable ones rightly left unanswered, "
         "as the threshold moves; with the threshold used",
         named,
-        "Answering the answerable against not answering the rest, a line through all thresholds; up and to the "
-        "right is better.",
+        "F1 on answerable questions against the share of the others that is left unanswered. Each line runs through "
+        "all thresholds; up and to the right is better.",
     )
 
 
@@ -93,8 +93,8 @@ def f1_chart(curves: analysis.Curves, marks: pd.DataFrame, colours: dict[str, An
         _draw(curves, marks, colours, axes),
         "Line chart of F1 over all questions against the no-answer threshold",
         named,
-        "F1 over all questions by no-answer threshold: a flat top forgives a threshold that is not quite "
-        "right. Logits of different models are on different scales: compare the heights of their lines only.",
+        "F1 over all questions by no-answer threshold. If the top is flat, a threshold that is not quite right costs "
+        "little. Logits of different models are on different scales: compare the heights of their lines only.",
     )
 
 

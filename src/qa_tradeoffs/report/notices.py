@@ -84,7 +84,7 @@ def left_out(study: config.Study, slugs: Sequence[str], seeds: Sequence[int]) ->
 def names_in_charts(labels: Mapping[str, str]) -> list[str]:
     """What charts write in place of labels (by slug) that they cannot write; nothing if they can write all."""
     pairs = [f"{name} for {label}" for label, name in lettering.of(labels)[1].items() if name != label]
-    return [f"Charts write {listed(pairs)}: a label is too long, or no font has its characters."] if pairs else []
+    return [f"Charts write {listed(pairs)}: the label is too long, or no font has its characters."] if pairs else []
 
 
 def own_recipes(collected: Collected) -> list[str]:
@@ -94,7 +94,7 @@ def own_recipes(collected: Collected) -> list[str]:
     found = [f"Not all models were trained alike: {'; '.join(parts)}."] if parts else []
     if len(precisions) > 1:
         each = listed([f"{listed(labels)} in {one}" for one, labels in precisions.items()])
-        found.append(f"Trained in different precisions: {each}. Differences between models include that.")
+        found.append(f"Trained in different precisions: {each}. Part of any difference may come from that.")
     return found
 
 

@@ -45,7 +45,7 @@ def ratios(measured: Sequence[Measured], network: str, study: Study) -> display.
     low, high = found["ratio_low"].min(), found["ratio_high"].max()
     if high > _LOGARITHMIC * low:
         charts.logarithmic(figure.axes[0], "x", low, high)
-    figure.axes[-1].set_xlabel(f"time over that of {charts.name(found['model'].iloc[0], colours)} (95 % interval)")
+    figure.axes[-1].set_xlabel(f"time relative to {charts.name(found['model'].iloc[0], colours)} (95 % interval)")
     if len(names) > 1:
         charts.engine_legend(figure, names)
     named = [
@@ -53,7 +53,9 @@ def ratios(measured: Sequence[Measured], network: str, study: Study) -> display.
         for one, table in zip(works, tables, strict=True)
         for at in table.iloc[1:].itertuples()
     ]
-    caption = "Times over that of the first model, within passes. Left of the line: faster. Across it: not significant."
+    caption = (
+        "Times relative to the first model's. Left of the line: faster. An interval across the line: not significant."
+    )
     return display.figure(figure, "Forest plot of ratios of times", named, caption)
 
 

@@ -39,7 +39,7 @@ def scores(records: Sequence[Record]) -> display.Picture:
         axes.set(title=label, xlim=(0, 101), ylim=(-0.6, len(_KINDS) - 0.4))
         axes.grid(axis="y", visible=False)
     panels[-1].set_xlabel("points (95 % interval over questions)")
-    caption = "Scores between a baseline without training and a perfect model under the study's limits."
+    caption = "Scores of the model, of a baseline without training, and of a perfect model within the study's limits."
     return display.figure(figure, "Dot chart of scores in points", values, caption)
 
 
@@ -61,7 +61,7 @@ def confidence(scored: pd.DataFrame) -> display.Picture:
           (("right", right.sum(), right), ("wrong", (~right).sum(), ~right)) if n),
         f"{counted(surely_wrong, 'wrong answer')} at 90 % or more",
     ]  # fmt: skip
-    caption = "Confidence of right and wrong answers. What is wrong and far to the right gives no warning."
+    caption = "Confidence of right and wrong answers. Wrong answers far to the right give no warning."
     return display.figure(figure, f"Histogram of the confidence of {counted(len(sure), 'answer')}", values, caption)
 
 

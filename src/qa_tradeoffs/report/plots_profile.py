@@ -47,7 +47,7 @@ def latency(timings: Sequence[Timing]) -> display.Html:
         axes.set(title=_WORKS[work], xlabel="tokens per row")
         charts.name_lines([axes])
     figure.axes[0].set_ylabel("time of a call (ms, 95 % interval)")
-    caption = "Time of a call of the study's own network, by the tokens of a row and the rows of a batch."
+    caption = "Time of a call of the study's own network, by tokens per row and rows per batch."
     return display.figure(figure, "Line chart of the time of a call against tokens per row", named, caption)
 
 
@@ -80,7 +80,7 @@ def memory(records: Sequence[Record]) -> display.Html:
         axes.grid(axis="y", visible=False)
     figure.axes[-1].set_xlabel("peak memory (MiB)")
     inner, outer = (name.replace("_", " ") for name in reversed(names))
-    caption = f"Peak memory of a forward pass, each measured once. Light: {outer}; dark: {inner}."
+    caption = f"Peak memory of a forward pass; each point was measured once. Light: {outer}; dark: {inner}."
     return display.figure(figure, "Bar chart of the peak memory of forward passes", named, caption)
 
 

@@ -34,11 +34,13 @@ def lengths(windows: Windows, longest: int) -> display.Picture:
     median, most = np.percentile(windows.lengths, [50, 95])
     values = [f"median {median:.0f}", f"95 % have at most {most:.0f}", f"the longest {windows.lengths.max()} tokens"]
     what = f"Histogram of the lengths of {counted(len(windows.lengths), 'window')}"
-    return display.figure(figure, what, values, "How long the windows are. Padding fills a batch up to its longest.")
+    return display.figure(
+        figure, what, values, "Lengths of the windows. Padding fills the windows of a batch up to the longest."
+    )
 
 
 def losses(fitted: Fitted, before: Untrained) -> display.Picture:
-    """Training loss (nats) against updates, beginning with the untrained network, and the loss of a blind guess."""
+    """Training loss (nats) against updates, beginning with the untrained network, and the loss of a uniform guess."""
     steps = [0, *(int(row["step"]) for row in fitted.history)]
     values = [before.loss, *(row["loss"] for row in fitted.history)]
     figure, axes = charts.subplots(3.2)
@@ -46,13 +48,13 @@ def losses(fitted: Fitted, before: Untrained) -> display.Picture:
     axes.plot(0, before.loss, "o", color=charts.COLOURS[0], markerfacecolor="white", clip_on=False, zorder=3)
     axes.axhline(before.guess, color="0.4", linestyle="--", linewidth=1)
     axes.annotate(
-        f"a blind guess, {before.guess:.2f}", (1, before.guess), xycoords=("axes fraction", "data"), xytext=(0, 3),
+        f"a uniform guess, {before.guess:.2f}", (1, before.guess), xycoords=("axes fraction", "data"), xytext=(0, 3),
         textcoords="offset points", horizontalalignment="right", verticalalignment="bottom",
     )  # fmt: skip
     highest = max(*values, before.guess)
     axes.set(xlabel="updates", ylabel="training loss (nats)", xlim=(0, None), ylim=(0, 1.1 * highest))
-    named = [f"untrained {values[0]:.2f}", f"at the end {values[-1]:.2f}", f"a blind guess {before.guess:.2f}"]
-    caption = "Training loss, each point the mean since the one before. Hollow: the untrained network."
+    named = [f"untrained {values[0]:.2f}", f"at the end {values[-1]:.2f}", f"a uniform guess {before.guess:.2f}"]
+    caption = "Training loss; each point is the mean since the point before. Hollow: the untrained network."
     what = f"Line chart of the training loss over {counted(steps[-1], 'update')}"
     return display.figure(figure, what, named, caption)
 

@@ -17,7 +17,9 @@ def details(collected: Collected, run: RunPaths, study: str) -> display.Html:
     return display.fold(
         "Code, versions, machine, data, durations and study file",
         display.facts(provenance.facts(collected, study) | total(took), "What made the result files"),
-        display.table(provenance.files(collected), "Result files; code, data and study by the beginnings of hashes"),
+        display.table(
+            provenance.files(collected), "Result files; code, data and study file by the first digits of hashes"
+        ),
         durations_table(took),
         display.text(provenance.study_text(study), "The study file"),
     )
@@ -28,7 +30,7 @@ def total(durations: pd.DataFrame) -> dict[str, str]:
     known = durations.dropna(subset=["started", "seconds"])
     return {
         "first notebook started, UTC": _UNKNOWN if known.empty else provenance.minute(min(known["started"])),
-        "total run time, without this notebook": _UNKNOWN if known.empty else seconds(known["seconds"].sum()),
+        "total run time, without the analysis": _UNKNOWN if known.empty else seconds(known["seconds"].sum()),
     }
 
 

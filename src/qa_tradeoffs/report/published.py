@@ -10,9 +10,13 @@ from qa_tradeoffs.report import charts, display
 from qa_tradeoffs.report.display import span
 from qa_tradeoffs.study.published import MACHINES
 
+_NO_FIGURES = "no model of this study was in the study of 2021"
 
-def scores(beside: pd.DataFrame) -> display.Table:
+
+def scores(beside: pd.DataFrame) -> display.Html:
     """Each model's F1 beside every published one."""
+    if beside.empty:
+        return display.none("this study has no such model")
     columns = {
         "model": beside["model"],
         "F1 here": display.with_interval(beside, "f1"),
@@ -44,25 +48,29 @@ def scores_chart(points: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     axes.grid(axis="y", visible=False)
     told = [f"{row.name} {row.f1:.1f}{' here' if row.ours else ''}" for row in rows[::-1].itertuples(index=False)]
     caption = (
-        "F1 on SQuAD v1.1's development set. Filled: measured here, with 95 % intervals over questions. Hollow: as "
-        "published, each of one training run or of the best of several, by recipes of their own."
+        "F1 on SQuAD v1.1's development set. Filled: measured here, with 95 % intervals over questions and, with several seeds, training runs. Hollow: as "
+        "published, each from one training run or the best of several, with a recipe of its own."
     )
     return display.figure(figure, "Dot chart of F1 here and as published", told, caption)
 
 
-def sources(points: pd.DataFrame) -> display.Table:
+def sources(points: pd.DataFrame) -> display.Html:
     """Where each published F1 of the chart is from."""
+    if points.empty:
+        return display.none("there is no chart")
     others = points[~points["ours"].astype(bool)]
     columns = {"name": others["name"], "F1": others["f1"].map("{:.2f}".format), "source": others["source"]}
     return display.table(columns, "Sources of the published F1")
 
 
-def table(tradeoff: pd.DataFrame) -> display.Table:
-    """The original study's scores and times over BERT's beside this machine's."""
+def table(tradeoff: pd.DataFrame) -> display.Html:
+    """The original study's scores and times relative to BERT's beside this machine's."""
+    if tradeoff.empty:
+        return display.none(_NO_FIGURES)
     number = "{:.2f}".format
     published = {
-        f"time over BERT's, {machine.upper()}, as published": [
-            _flagged(*row) for row in tradeoff[["model", machine, f"{machine}_impossible"]].itertuples(index=False)
+        f"time relative to BERT's, {machine.upper()}, as published": [
+            _flagged(*row) for row in tradeoff[[machine, f"{machine}_impossible"]].itertuples(index=False)
         ]
         for machine in MACHINES
     }
@@ -70,20 +78,19 @@ def table(tradeoff: pd.DataFrame) -> display.Table:
         "model": tradeoff["model"],
         "F1 published in 2021": tradeoff["f1"].map(number),
         **published,
-        "corrected": [
-            "did not exist" if pd.isna(low) else span([low, high], 2)
-            for low, high in zip(tradeoff["corrected_low"], tradeoff["corrected_high"], strict=True)
+        "both GPUs, corrected": [
+            span(bounds, 2) for bounds in zip(tradeoff["corrected_low"], tradeoff["corrected_high"], strict=True)
         ],
-        "time over BERT's, here, measured": display.known(tradeoff["relative"], number, "BERT was not measured"),
-        "million questions here, USD": map(usd, tradeoff["usd_low"], tradeoff["usd_high"]),
+        "measured here": display.known(tradeoff["relative"], number, "BERT was not measured"),
+        "a million questions here, USD": map(usd, tradeoff["usd_low"], tradeoff["usd_high"]),
     }
-    return display.table(columns, "The original's figures beside this machine's", data=tradeoff)
+    return display.table(columns, "The study of 2021 beside this machine; times relative to BERT's", data=tradeoff)
 
 
 def chart(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     """The original study's F1 (points) against our measured cost of a million questions (USD; a bar for a range)."""
     if tradeoff.empty:
-        return display.none("no model of this study has published figures")
+        return display.none(_NO_FIGURES)
     x = {f"x{end}": tradeoff[f"usd{end}"] for end in ("", "_low", "_high")}
     figure = charts.tradeoff(
         tradeoff.assign(f1_low=tradeoff["f1"], f1_high=tradeoff["f1"], standing="published", **x),
@@ -96,8 +103,6 @@ def chart(tradeoff: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     return display.figure(figure, "Scatter chart of published F1 against measured cost", named, caption)
 
 
-def _flagged(model: str, over_bert: float, impossible: bool) -> str:
-    """A published time over BERT's, always with what is wrong with it."""
-    if pd.isna(over_bert):
-        return "did not exist"
+def _flagged(over_bert: float, impossible: bool) -> str:
+    """A published time relative to BERT's, always with what is wrong with it."""
     return f"{over_bert:.2f}: {'impossible' if impossible else 'too short'}"

@@ -27,11 +27,11 @@ def table(models: pd.DataFrame, savings: pd.DataFrame) -> display.Table:
         "on disk": models["bytes"].map(size),
     }
     if savings.empty:
-        columns |= {"one question": display.timed(models), "fine-tuning": models["train_paid_seconds"].map(seconds)}
+        columns |= {"one question": display.timed(models), "training": models["train_paid_seconds"].map(seconds)}
         return display.table(columns, "Times of the model", data=models)
     largest = savings["other"].iloc[0]
     by_model = savings.set_index("model")
-    named = {"question": "one question", "full_size": "full size", "training": "fine-tuning"}
+    named = {"question": "one question", "full_size": "one question at full size", "training": "training"}
     for name, title in named.items():
         if name == "full_size" and savings[name].isna().all():
             continue
@@ -43,8 +43,8 @@ def table(models: pd.DataFrame, savings: pd.DataFrame) -> display.Table:
     if models["contended"].any():
         columns["one question"] = display.timed(models)
     caption = (
-        f"Against the largest model, {largest}: times measured in turn, with 95 % intervals of the ratios over passes. "
-        "Fine-tuning is the time of a step times the number of updates."
+        f"Against the largest model, {largest}: times measured in turn; 95 % intervals of the ratios, over passes. "
+        "Training is the time of a step times the number of updates."
     )
     return display.table(columns, caption, data=savings)
 
@@ -84,18 +84,18 @@ def questions_chart(networks: Mapping[str, pd.DataFrame], colours: dict[str, Any
 
 
 def training(trained: pd.DataFrame) -> display.Html:
-    """Fine-tuning by a step × its updates, beside the total that was measured once."""
+    """Training by a step × its updates, beside the total that was measured once."""
     if trained.empty:
-        return display.none("no model was fine-tuned in this study")
+        return display.none("no model was trained in this study")
     columns = {
         "model": trained["model"],
         "a step × updates": map(
             _timed, trained["train_by_step"], trained["train_by_step_low"], trained["train_by_step_high"]
         ),
         "measured, mean of the runs": trained["train_seconds"].map(seconds),
-        "measured over a step × updates": trained["ratio"].map("{:.2f}".format),
+        "measured, relative to a step × updates": trained["ratio"].map("{:.2f}".format),
     }
-    return display.table(columns, "Time of fine-tuning", data=trained)
+    return display.table(columns, "Time of training, with 95 % intervals over passes", data=trained)
 
 
 def invalid(measured: Sequence[tuple[str, Record]]) -> list[str]:
@@ -112,7 +112,7 @@ def full_size(networks: Sequence[speed.FullSize]) -> display.Table:
     """The full-size networks: a forward pass, its share of the peak, with eager attention, a training step."""
     cells = pd.DataFrame([_row(network) for network in networks]).fillna("not measured")
     return display.table(
-        cells, "Full-size networks, timed in turn, with random or a checkpoint's weights; 95 % intervals over passes"
+        cells, "Full-size networks, timed in turn, with random weights or a checkpoint's; 95 % intervals over passes"
     )
 
 
@@ -121,7 +121,7 @@ def timings(timings: pd.DataFrame) -> display.Html:
     times = map(_timed, timings["seconds"], timings["low"], timings["high"])
     cells = display.column_per_model(timings, ["work", "batch_size", "length"], times)
     cells["work"] = cells["work"].str.replace("_", " ")
-    caption = "Each model by itself, at another time: not for comparing models; 95 % intervals over passes"
+    caption = "Each model's own network, timed by itself: not for comparing models; 95 % intervals over passes"
     return display.fold("The grid of each model", display.table(cells, caption, data=timings))
 
 
@@ -175,7 +175,8 @@ def scenarios(served: pd.DataFrame, network: str) -> display.Table:
         del columns["p99"]
     if served["joules"].notna().any():
         columns["J per question, SingleStream"] = display.known(served["joules"], plain, "not metered")
-    return display.table(columns, f"{network}, on real lengths, timed in turn; 95 % intervals over passes", data=served)
+    caption = f"{network}, on questions of real length, timed in turn; 95 % intervals over passes"
+    return display.table(columns, caption, data=served)
 
 
 def phases(phases: pd.DataFrame) -> display.Table:
@@ -183,7 +184,7 @@ def phases(phases: pd.DataFrame) -> display.Table:
     cells = phases.set_index("model").map(plain).reset_index()
     return display.table(
         cells,
-        "Time per question by phase, in batches, each model timed by itself: not for comparing models; medians",
+        "Median time per question by phase, in batches; each model was timed by itself: not for comparing models",
         data=phases,
     )
 
@@ -211,11 +212,11 @@ def _row(network: speed.FullSize) -> dict[str, str]:
     row, at = {"model": network.model, "parameters": parameters(network.parameters)}, network.at
     if network.forward:
         row["precision"] = str(at["precision"])
-        row[f"forward, {at['batch_size']} × {at['length']}"] = _timed(*network.forward)
+        row[f"forward pass, {at['batch_size']} × {at['length']} tokens"] = _timed(*network.forward)
         row["GFLOP"] = f"{float(at['flops'] or 0) / 1e9:.1f}" if "flops" in at else str(at["flops_missing"])
         row["share of peak"] = "not known" if network.share is None else percent(network.share)
         if network.eager:
-            row["with eager attention"] = "is eager" if at["attention"] == "eager" else _timed(*network.eager)
+            row["with eager attention"] = "always eager" if at["attention"] == "eager" else _timed(*network.eager)
     if network.step:
         row[f"training step, {counted(network.windows or 0, 'window')}"] = _timed(*network.step)
     return row

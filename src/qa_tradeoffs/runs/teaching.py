@@ -6,13 +6,14 @@ The logits of a teacher and seed are in runs/<study>/<teacher>/seed-<seed>/logit
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qa_tradeoffs.core import words
 from qa_tradeoffs.core.files import is_file, write_text
 from qa_tradeoffs.core.locks import locked
 from qa_tradeoffs.data.example import Example
@@ -24,6 +25,12 @@ from qa_tradeoffs.runs.stage import Stage
 from qa_tradeoffs.study import config
 from qa_tradeoffs.training.distillation import Lesson, write_logits, write_targets
 
+# How a reader sees what the records of a lesson say.
+_FACTS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "teacher_logits_seconds": ("time to compute the teacher's logits", words.seconds),
+    "teacher_dropped": ("probability dropped", words.percent),
+    "teacher_train_seconds": ("time to train the teacher", words.seconds),
+}
 _TRAINING = ("train_seconds", "teacher_train_seconds", "teacher_logits_seconds")  # a training's total time
 
 
@@ -38,7 +45,8 @@ class Taught:
         """The lesson, for a reader."""
         if self.lesson is None:
             return {"teacher": "none"}
-        facts = {r.metric.replace("_", " "): f"{r.value:.3g} {r.unit}".removesuffix(" 1") for r in self.records}
+        values = {record.metric: record.value for record in self.records}
+        facts = {name: shown(values[metric]) for metric, (name, shown) in _FACTS.items() if metric in values}
         weight = f"{self.lesson.weight:g} of the loss, at temperature {self.lesson.temperature:g}"
         return {"teacher": self.lesson.teacher, "weight": weight, **facts}
 

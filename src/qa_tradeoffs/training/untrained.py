@@ -41,7 +41,7 @@ class Untrained:
             "loss of the untrained network": f"{self.loss:.2f} nats, the mean of {counted(self.windows, 'window')}",
             "loss of a uniform guess": f"{self.guess:.2f} nats",
             "updates to make": f"{self.updates:,}",
-            "expected minutes": f"{self.expected_seconds / 60:.1f} ({seconds(self.expected_seconds)})",
+            "expected time": seconds(self.expected_seconds),
         }
 
 
