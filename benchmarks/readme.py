@@ -28,7 +28,7 @@ PUBLISHED = ROOT / "reports" / "published"
 # P100: from BERT's training hours in 2021, which is 56 % of its peak in fp32; other GPUs: 56 % of their peaks.
 _TFLOPS = {"gcp-p100": 5.2, "gcp-t4": 4.5, "h100-specialist": 37.0}
 _NOT_YET = "No run of this version is committed yet."
-_EMPTY = "An empty cell: the model was not run in that engine, or differs from an exported one only in how torch computes it."
+_EMPTY = "An empty cell: the model was not run in that engine, or differs from an exported one only in its computation."
 
 
 def filled(text: str, blocks: Mapping[str, Callable[[], str]]) -> str:
