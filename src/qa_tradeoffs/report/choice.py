@@ -56,9 +56,8 @@ def limits(choices: pd.DataFrame) -> list[str]:
     if len(choices) == 1 or once.empty:
         return []
     models = list(once["of"].unique())
-    named = (
-        "Each model was" if len(once) == len(trained) else f"{listed(models)} {'was' if len(models) == 1 else 'were'}"
-    )
+    were = "was" if len(models) == 1 else "were"
+    named = f"{listed(models)} {were}" if len(once) < len(trained) else "Each model was"
     return [
         f"{named} trained once, and compared in F1 over questions only: another training run may rank the models "
         "differently."
@@ -80,9 +79,10 @@ def table(choices: pd.DataFrame, contest: Contest, n: int) -> display.Table:
         "training, USD": map(usd, trained["train_usd_low"], trained["train_usd_high"]),
         "on disk": rows["bytes"].map(size).tolist(),
     }
+    over = display.covered(counted(n, "question"), choices["seeds"])
     caption = (
-        f"When to choose which model, for this study's data. F1 in points, with 95 % intervals over "
-        f"{display.covered(counted(n, 'question'), choices['seeds'])}. Time: one question, answered alone; all models were timed in turn."
+        f"When to choose which model, for this study's data. F1 in points, with 95 % intervals over {over}. Time: one "
+        "question, answered alone; all models were timed in turn."
     )
     return display.table(columns, caption)
 

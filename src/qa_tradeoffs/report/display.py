@@ -206,7 +206,7 @@ def questions(clusters: Clusters) -> str:
 
 
 def covered(sample: str, seeds: "pd.Series[int]") -> str:
-    """What intervals of scores are over: a ``sample`` of questions and, if models have several ``seeds``, their runs."""
+    """What intervals of scores are over: a ``sample`` of questions and, with several ``seeds``, training runs."""
     if seeds.max() == 1:
         return sample
     return f"{sample} and{', for models with several seeds,' if seeds.min() == 1 else ''} training runs"
