@@ -48,9 +48,9 @@ def scores_chart(points: pd.DataFrame, colours: dict[str, Any]) -> display.Html:
     axes.grid(axis="y", visible=False)
     told = [f"{row.name} {row.f1:.1f}{' here' if row.ours else ''}" for row in rows[::-1].itertuples(index=False)]
     caption = (
-        "F1 on SQuAD v1.1's development set. Filled: measured here, with 95 % intervals over questions and, with several "
-        "seeds, training runs. Hollow: as published, each of one training run or the best of several, with a recipe of "
-        "its own."
+        "F1 on SQuAD v1.1's development set. Filled: measured here, with 95 % intervals over questions and, with "
+        "several seeds, training runs. Hollow: as published, each of one training run or the best of several, with a "
+        "recipe of its own."
     )
     return display.figure(figure, "Dot chart of F1 here and as published", told, caption)
 
