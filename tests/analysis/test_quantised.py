@@ -67,4 +67,4 @@ def test_the_table_names_the_processor_and_has_no_ratio_of_a_network_to_itself(s
 
 def test_without_a_benchmark_there_is_a_sentence_in_place_of_the_table(tmp_path):
     assert quantised(tmp_path / "engines.json") is None
-    assert "no run of the benchmark" in anomaly.quantised_table(None).markup
+    assert "no benchmark of engines is committed" in anomaly.quantised_table(None).markup

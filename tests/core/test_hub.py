@@ -128,7 +128,7 @@ class TestFetch:
         server.add("models/some/bert", CHECKPOINT)
         assert f"{server.url}/some/bert does" in failure(revision="0123abc")
         assert re.search("some/bret at main .*hf auth login", failure(name="some/bret"))
-        assert re.search(r"not/a/name at main .*\(owner/name\)", failure(name="not/a/name"))
+        assert re.search(r"not/a/name at main .*; give owner/name", failure(name="not/a/name"))
 
     def test_a_gated_repository_says_where_to_ask_and_opens_with_a_token(self, server, monkeypatch):
         server.add("models/some/bert", CHECKPOINT, closed="GatedRepo")

@@ -156,11 +156,12 @@ def test_ratios_are_within_rounds_and_defaults_are_compared_with_each_other():
     assert value("benchmark_ratio", peer="padded", precision="defaults") == pytest.approx(8)
     assert value("benchmark_memory_ratio", peer="dynamic", precision="fp32") == pytest.approx(0.5)
     assert value("benchmark_equal_answers", peer="dynamic", precision="bf16") == 1
-    origin = results.Origin(git_commit=None, git_dirty=None, seed=0, device={}, python="3.11", versions={})
+    at = {"name": "a processor"}
+    origin = results.Origin(git_commit=None, git_dirty=None, seed=0, device=at, python="3.11", versions={})
     content = Benchmarks(data="some", data_sha256="0", origin=origin, records=tuple(records))
     assert table([content]).splitlines()[2] == (
         "| evaluation, 64 questions | fp32 | 12 s | 6 s | 3 s | 4.00 (4.00 to 4.00) | 2.00 (2.00 to 2.00) "
-        "| 0.25 (0.25 to 0.25) | 0.50 (0.50 to 0.50) |"
+        "| 0.25 (0.25 to 0.25) | 0.50 (0.50 to 0.50) | a processor |"
     )
     assert len(table([content]).splitlines()) == 2 + 3
 
@@ -248,7 +249,7 @@ def test_a_runs_seconds_are_summed_by_notebook_and_model_and_taken_from_its_firs
         "| 1-train | 22 s | 5 s |  | 27 s |",
         "| 3-profile | 30 s |  |  | 30 s |",
         "| 5-analysis |  |  | 7 s | 7 s |",
-        "| from the first to the end of the last |  |  |  | 77 s |",
+        "| from start to end |  |  |  | 77 s |",
     ]
 
 

@@ -129,7 +129,7 @@ def test_a_file_that_was_changed_after_it_was_written_is_refused(example, tmp_pa
 
 def test_an_interval_whose_ends_are_swapped_is_refused():
     with pytest.raises(ValueError, match=r"its low 2\.0 is above its high 1\.0"):
-        Interval(low=2, high=1, over="seeds")
+        Interval(low=2, high=1, over="passes")
 
 
 def test_a_missing_result_says_how_to_get_it(tmp_path):

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from qa_tradeoffs.report import lettering
 from qa_tradeoffs.report.labels import Named, legible, name_lines, name_points
-from qa_tradeoffs.study.engines import LABELS, REFERENCE
+from qa_tradeoffs.study.engines import LABELS
 
 __all__ = [
     "COLOURS", "MARKERS", "WIDTH", "Palette", "engine_legend", "errors", "legible", "logarithmic", "name", "name_lines",
@@ -32,7 +32,7 @@ WIDTH = 5.2  # inches; in a phone's column of 340 CSS pixels, 10-point text is t
 COLOURS = (
     "#004b78", "#e09600", "#008560", "#a63c06", "#c56fa0", "#56b4e9", "#6b6b6b", "#8c6d31", "#5e4fa2", "#94a63a",
 )  # fmt: skip
-MARKERS = {REFERENCE: "o", "torch-bf16": "^", "onnxruntime": "s", "onnxruntime-int8": "D"}
+MARKERS = dict(zip(LABELS, ("o", "^", "s", "D", "v", "P", "X"), strict=False))  # by engine
 _F1 = "F1 (points, 95 % interval)"
 _LOGARITHMIC = 8  # the ratio of highest to lowest from which an axis is logarithmic: about a decade
 

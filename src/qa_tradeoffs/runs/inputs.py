@@ -21,6 +21,7 @@ from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT, RUNS, is_file, read_bytes, write_text
 from qa_tradeoffs.data import folders
 from qa_tradeoffs.study import config
+from qa_tradeoffs.study.engines import KINDS
 
 Stage = Literal["train", "evaluate", "profile"]
 
@@ -36,7 +37,6 @@ NOTEBOOKS: dict[str, Path] = {
 _READ = ("analysis", "audit", "anomaly")  # these display results: `report` is a part of their code
 SOURCE = ROOT / "src" / "qa_tradeoffs"
 PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "datasets", "numpy", "safetensors")
-_OF_ENGINES = ("onnx", "onnxruntime", "onnxscript")  # used only if a study names engines other than torch
 _DISPLAY = "report"  # this wing shows what a stage computed, and changes none of its results
 _PATHS = ("train", "validation", "file", "path")  # keys of a study file that name files
 _OF_A_CHECKPOINT = (".json", ".txt", ".model")  # files other than its weights
@@ -111,8 +111,9 @@ def versions() -> dict[str, str]:
 
 def _engine_versions(study: config.Study) -> dict[str, Any]:
     """Versions of other engines' libraries, None if not installed; empty without such engines."""
-    installed = {name: importlib.util.find_spec(name) and importlib.metadata.version(name) for name in _OF_ENGINES}
-    return {"engine_versions": installed} if study.other_engines else {}
+    libraries = sorted({library for name in study.other_engines for library in KINDS[name].libraries})
+    installed = {name: importlib.util.find_spec(name) and importlib.metadata.version(name) for name in libraries}
+    return {"engine_versions": installed} if installed else {}
 
 
 @cache

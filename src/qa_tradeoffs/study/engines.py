@@ -1,14 +1,29 @@
-"""The engines that a study may name, and their labels; the wing ``engines`` runs them."""
+"""The engines that a study may name, and what is known of each; the wing ``engines`` runs them."""
 
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """An engine: its ``label`` for readers, and the ``libraries`` beside torch that its results depend on.
+
+    ``exported``: it runs an exported file, which is the same however torch computes the model.
+    """
+
+    label: str
+    libraries: tuple[str, ...] = ()
+    exported: bool = False
+
+
+_ONNX = ("onnx", "onnxruntime", "onnxscript")
 REFERENCE = "torch"  # the network as it was trained; all other engines are compared with it
-LABELS = {
-    REFERENCE: "torch",
-    "torch-bf16": "bf16",
-    "onnxruntime": "ONNX Runtime",
-    "onnxruntime-int8": "int8",
+KINDS = {
+    REFERENCE: Kind("torch"),
+    "torch-bf16": Kind("bf16"),
+    "onnxruntime": Kind("ONNX Runtime", _ONNX, exported=True),
+    "onnxruntime-int8": Kind("int8", _ONNX, exported=True),
 }
-# These run an exported file, which is the same however torch computes the model.
-EXPORTED = frozenset({"onnxruntime", "onnxruntime-int8"})
+LABELS = {name: kind.label for name, kind in KINDS.items()}
+EXPORTED = frozenset(name for name, kind in KINDS.items() if kind.exported)
 
 
 def point(slug: str, engine: str) -> str:
