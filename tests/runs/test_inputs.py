@@ -90,7 +90,7 @@ def test_a_large_file_is_read_again_only_if_it_changed(monkeypatch, tmp_path):
     inputs._digests.cache_clear()
     before = inputs.sha256(large)
     inputs._digests.cache_clear()  # as another command
-    monkeypatch.setattr(inputs, "_plain_sha256", lambda path: "read again")
+    monkeypatch.setattr(inputs, "sha256_of", lambda path: "read again")
     assert inputs.sha256(large) == before
     large.write_bytes(b"b" * 2**20)
     os.utime(large, (0, 0))

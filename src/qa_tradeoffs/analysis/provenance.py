@@ -1,7 +1,6 @@
 """The provenance of a report's numbers: code, versions, machine, data, and durations."""
 
 import datetime
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pandas as pd
 
 from qa_tradeoffs.analysis.collected import Collected
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, read_bytes
+from qa_tradeoffs.core.files import ROOT, read_bytes, sha256_of
 from qa_tradeoffs.core.words import listed
 from qa_tradeoffs.runs import results
 from qa_tradeoffs.runs.paths import RunPaths
@@ -29,7 +28,7 @@ def facts(collected: Collected, study: str) -> dict[str, str]:
         {
             "code, git commit": _commit(o, 40),
             "study file, SHA-256": o.study_sha256,
-            "study file as shown below, SHA-256": hashlib.sha256(read_bytes(ROOT / study)).hexdigest(),
+            "study file as shown below, SHA-256": sha256_of(ROOT / study),
             "questions, SHA-256": o.data_sha256,
             "seeds": ", ".join(map(str, collected.seeds)),
             "machine": f"{o.device['name']}, {o.device['software']}, {o.device['threads']} threads",

@@ -1,5 +1,6 @@
 """Reading files, writing them atomically, and where the repository keeps them."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -8,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from qa_tradeoffs.core.errors import FULL, StudyError
 
@@ -47,10 +49,23 @@ _MACHINE = [
 
 def read_bytes(path: Path, missing: str = "no such file") -> bytes:
     """The file's content. Raises StudyError if it cannot be read; ``missing`` is the message if it does not exist."""
+    with _opened(path, missing) as file:
+        return file.read()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of the file's content, which is never in memory as a whole. Raises StudyError as ``read_bytes`` does."""
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _opened(path: Path, missing: str = "no such file") -> Iterator[BinaryIO]:
     try:
         if stat.S_ISCHR(path.stat().st_mode):
             raise StudyError(f"{path}: is a device, which may never end; give a file")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
         raise StudyError(f"{path}: {missing}") from None
     except OSError as error:

@@ -1,6 +1,5 @@
 """A trained model in a folder for deployment: exported network, tokenizer and settings. Needs no torch."""
 
-import hashlib
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from transformers import AutoTokenizer
 
 from qa_tradeoffs.core.documents import Strict, one_line, read_json, validated
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import is_file, read_bytes, write_text
+from qa_tradeoffs.core.files import is_file, sha256_of, write_text
 from qa_tradeoffs.engines.onnx_session import Engine
 from qa_tradeoffs.evaluation.answers import Reading
 from qa_tradeoffs.models.rows import Rows
@@ -48,7 +47,7 @@ def load(folder: Path, device: str = "cpu") -> tuple[Engine, Any, int | None, Re
         raise StudyError(f"DEVICE: {folder} runs on the CPU; choose cpu or auto, not {device}")
     settings = validated(Serving, read_json(folder / _SETTINGS), folder / _SETTINGS)
     file = folder / NETWORK
-    if hashlib.sha256(read_bytes(file)).hexdigest() != settings.sha256:
+    if sha256_of(file) != settings.sha256:
         raise StudyError(f"{file}: does not match its {_SETTINGS}; export it again")
     try:
         rows = Rows(frozenset(settings.names), **settings.rows)  # type: ignore[arg-type]
@@ -70,7 +69,7 @@ def write(
     """Write the settings of a folder that has its network and tokenizer."""
     settings = Serving(
         engine=engine,
-        sha256=hashlib.sha256((folder / NETWORK).read_bytes()).hexdigest(),
+        sha256=sha256_of(folder / NETWORK),
         conditions=conditions,
         pad_token_id=pad_token_id,
         reading=asdict(reading),

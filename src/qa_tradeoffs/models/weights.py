@@ -5,7 +5,6 @@ in ``runs/.converted/<SHA-256 of the pickle>/<SHA-256 of the safetensors>.safete
 """
 
 import functools
-import hashlib
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from qa_tradeoffs.core.documents import Strict, one_line, quoted, read_json
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RUNS, is_file, make_folder
+from qa_tradeoffs.core.files import ROOT, RUNS, is_file, make_folder, sha256_of
 
 PICKLES = ["pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*.bin"]
 EXPECTED = "model.safetensors, or pytorch_model.bin"
@@ -161,5 +160,4 @@ def _sha256(path: Path) -> str:
 
 @functools.cache  # hundreds of megabytes, hashed once per process
 def _digest(path: Path, *signature: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)

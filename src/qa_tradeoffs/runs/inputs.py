@@ -6,7 +6,6 @@ times are ignored, since copies and archives keep old ones.
 """
 
 import ast
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -18,7 +17,7 @@ from typing import Any, Literal
 
 from qa_tradeoffs.core.documents import read_json
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, RUNS, is_file, read_bytes, write_text
+from qa_tradeoffs.core.files import ROOT, RUNS, is_file, sha256_of, write_text
 from qa_tradeoffs.data import folders
 from qa_tradeoffs.study import config
 from qa_tradeoffs.study.engines import KINDS
@@ -121,7 +120,7 @@ def code(stage: str) -> str:
     """SHA-256 of a notebook's code and of the modules that it imports; of the wing ``report`` only for ``_READ``."""
     cells = code_cells(NOTEBOOKS[stage])
     modules = closure(_imported("\n".join(cells)), without=() if stage in _READ else (_DISPLAY,))
-    return config.digest([cells, [[str(path.relative_to(SOURCE)), _plain_sha256(path)] for path in modules]])
+    return config.digest([cells, [[str(path.relative_to(SOURCE)), sha256_of(path)] for path in modules]])
 
 
 def code_cells(notebook: Path) -> list[str]:
@@ -177,11 +176,11 @@ def _imported(source: str) -> list[Path]:
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes; a large file is read again only if its size, times or inode changed."""
     if not is_file(path) or (status := path.stat()).st_size < _LARGE:
-        return _plain_sha256(path)
+        return sha256_of(path)
     signature = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     known = _digests()
     if known.get(str(path), [None])[:-1] != signature:
-        known[str(path)] = [*signature, _plain_sha256(path)]
+        known[str(path)] = [*signature, sha256_of(path)]
         write_text(_DIGESTS, json.dumps(known, indent=0))
     return str(known[str(path)][-1])
 
@@ -199,7 +198,3 @@ def recorded(path: Path) -> dict[str, Any]:
 def _digests() -> dict[str, list[Any]]:
     """Path → size, times, inode and SHA-256, cached by earlier commands."""
     return recorded(_DIGESTS)
-
-
-def _plain_sha256(path: Path) -> str:
-    return hashlib.sha256(read_bytes(path)).hexdigest()

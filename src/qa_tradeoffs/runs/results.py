@@ -1,6 +1,5 @@
 """Result files: records (value, unit, n, interval, conditions) and their provenance."""
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -11,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from qa_tradeoffs.core.documents import Strict, first_problem, read_json
 from qa_tradeoffs.core.errors import StudyError
-from qa_tradeoffs.core.files import ROOT, read_bytes, write_text
+from qa_tradeoffs.core.files import ROOT, sha256_of, write_text
 from qa_tradeoffs.metrics.passes import SideBySide
 from qa_tradeoffs.metrics.records import Condition, Record
 from qa_tradeoffs.models.weights import Conversion
@@ -161,7 +160,7 @@ def checked_fresh(path: Path, found: Stated, expected: str) -> Stated:
 def fingerprints(folder: Path, *written: Path) -> dict[str, str]:
     """SHA-256 of each of these files, and of each file in these folders, by path relative to ``folder``."""
     files = sorted(file for path in written for file in (path.iterdir() if path.is_dir() else [path]))
-    return {str(file.relative_to(folder)): hashlib.sha256(read_bytes(file)).hexdigest() for file in files}
+    return {str(file.relative_to(folder)): sha256_of(file) for file in files}
 
 
 def check_beside(path: Path, found: Results, *read: Path) -> None:
