@@ -442,15 +442,18 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Study":
+        self._check_names()
+        for slug in self.models:
+            self._check_model(slug)
+        self._check_data()
+        return self
+
+    def _check_names(self) -> None:
+        """Refuse what is named twice, and names that mean something else."""
         for key in ("seeds", "engines"):
             repeated, times = Counter(getattr(self, key)).most_common(1)[0]
             if times > 1:
                 raise ValueError(f"`{key}` has {repeated} twice; name each {key[:-1]} once")
-        for slug, model in self.models.items():
-            if model.seeds and model.seeds != self.seeds[: len(model.seeds)]:
-                raise ValueError(
-                    f"`models.{slug}.seeds` must be the first of the study's `seeds`, {', '.join(map(str, self.seeds))}"
-                )
         if REFERENCE not in self.engines:
             raise ValueError(f"`engines` must include {REFERENCE}, which the others are compared with")
         label, times = Counter(model.label for model in self.models.values()).most_common(1)[0]
@@ -458,22 +461,30 @@ class Study(Section):
             raise ValueError(f"two `models` have the label '{label}'; charts could not tell them apart")
         if taken := [slug for slug in self.models if slug in _TAKEN]:
             raise ValueError(f"a model cannot be named '{taken[0]}', another entry of a run's folder; rename it")
-        for slug in self.models:
-            try:
-                self.recipe(slug)
-            except ValidationError as error:
-                raise ValueError(
-                    f"`models.{slug}.training`: with the study's `training`, {first_problem(error)}"
-                ) from None
-            if (init_from := self.models[slug].init_from) is not None:
-                self._check_source(slug, init_from.model)
-            self._check_teachers(slug)
+
+    def _check_model(self, slug: str) -> None:
+        """Refuse seeds, a recipe, layers or a teacher that contradict the rest of the study."""
+        model = self.models[slug]
+        if model.seeds and model.seeds != self.seeds[: len(model.seeds)]:
+            first = ", ".join(map(str, self.seeds))
+            raise ValueError(f"`models.{slug}.seeds` must be the first of the study's `seeds`, {first}")
+        try:
+            self.recipe(slug)
+        except ValidationError as error:
+            problem = first_problem(error)
+            raise ValueError(f"`models.{slug}.training`: with the study's `training`, {problem}") from None
+        if model.init_from is not None:
+            self._check_source(slug, model.init_from.model)
+        self._check_teachers(slug)
+
+    def _check_data(self) -> None:
+        """Refuse data without training questions for what needs them, and a threshold without a use."""
         data, untrained = self.data, [slug for slug, model in self.models.items() if not model.fine_tuned]
         nothing_to_train_on = isinstance(data, FileData) and not (data.train or data.file)
         if nothing_to_train_on and untrained:
             raise ValueError(f"`data` has no `train`, but models.{untrained[0]} has to be trained")
         if data.threshold_questions is None:
-            return self
+            return
         if not data.v2:
             needed = "unanswerable_share" if isinstance(data, GeneratedData) else "v2: true"
             raise ValueError(f"`data.threshold_questions` applies to questions that may have no answer; set `{needed}`")
@@ -484,7 +495,6 @@ class Study(Section):
                 "gives both `evaluation.no_answer_threshold` and `data.threshold_questions`; give the threshold or "
                 "the number of questions for choosing it, not both"
             )
-        return self
 
     def defaults(self) -> str:
         """The defaults of those omitted keys that the figures depend on; '' if none is omitted."""

@@ -151,6 +151,11 @@ class Collator:
         return dict(zip(TAUGHT, taught, strict=True))
 
 
+def moved(part: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """A collator's ``part`` with its tensors on the device."""
+    return {name: value.to(device) if torch.is_tensor(value) else value for name, value in part.items()}
+
+
 class Logits(NamedTuple):
     """Start and end logits, (b, L) each, under the names of a network's output."""
 

@@ -36,9 +36,8 @@ def updates(
     def update(of_update: list[int]) -> None:
         with fast_masks(recipe.fast_dropout), fast_attention(recipe.fast_dropout):
             for part in collator(of_update)["parts"]:
-                moved = {key: value.to(device) if torch.is_tensor(value) else value for key, value in part.items()}
                 with precisions.autocast(device, precision):
-                    loss = collation.part_loss(network, moved, recipe.label_smoothing)
+                    loss = collation.part_loss(network, collation.moved(part, device), recipe.label_smoothing)
                 scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
         if recipe.max_grad_norm > 0:

@@ -70,5 +70,5 @@ def look(network: Any, setup: Setup) -> Untrained:
 
 
 def _loss(network: Any, part: dict[str, Any], setup: Setup) -> float:
-    moved = {key: value.to(setup.device) if torch.is_tensor(value) else value for key, value in part.items()}
+    moved = collation.moved(part, setup.device)
     return float(collation.part_loss(network, moved, setup.recipe.label_smoothing, setup.lesson))
