@@ -18,6 +18,7 @@ from qa_tradeoffs.profiling import memory, tables
 from qa_tradeoffs.study.config import Grid
 from tests.profiling.conftest import CPU, CUDA, SETTING, subject
 
+pytestmark = pytest.mark.xdist_group("memory")  # one process forks them all, and loads the libraries once
 MIB = 2**20
 
 
