@@ -4,7 +4,7 @@ python -m benchmarks.readme              # of every page
 python -m benchmarks.readme README.md    # of the pages named
 """
 
-import sys
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -156,10 +156,15 @@ PAGES: dict[Path, Blocks] = {
 }
 
 
-def main(names: Sequence[str] = tuple(sys.argv[1:])) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write the blocks of every page anew, or of the pages named, by their paths in the repository."""
-    chosen = {ROOT / name: PAGES[ROOT / name] for name in names} or PAGES
-    for page, blocks in chosen.items():
+    known = {str(page.relative_to(ROOT)): page for page in PAGES}
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=main.__doc__)
+    parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"of {', '.join(known)}")
+    names = parser.parse_args(arguments).pages or list(known)
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"'{unknown[0]}' has no table; choose from {', '.join(known)}")
+    for page, blocks in ((known[name], PAGES[known[name]]) for name in names):
         write_text(page, filled(page.read_text(encoding="utf-8"), blocks))
 
 

@@ -58,8 +58,8 @@ def measure(subjects: Sequence[Subject], setting: Setting) -> list[Record]:
         conditions |= {"work": "forward", "batch_size": batch_size, "length": length}
         if peaks is None:
             records.append(Record.of("out_of_memory", 1, "1", conditions=conditions))
-        for measure, value in (peaks or {}).items():
-            at = conditions | {"measure": measure}
+        for kind, value in (peaks or {}).items():
+            at = conditions | {"measure": kind}
             records.append(Record.of("peak_memory_bytes", value, "bytes", conditions=at))
         progress.update(done)
     return records

@@ -56,7 +56,8 @@ def memory(records: Sequence[Record]) -> display.Html:
     measured = {record.conditions.get("measure") for record in records}
     names = next((pair for pair in _MEASURES if pair[0] in measured), None)
     if names is None:
-        return display.none("this system does not say how much memory a process has")
+        small = any(record.metric == "out_of_memory" for record in records)
+        return display.none("memory ran out" if small else "this system does not say how much memory a process has")
     own = records[0].conditions["precision"]
     rows: dict[str, dict[str, dict[str, float]]] = {}
     for record in records:
