@@ -70,7 +70,7 @@ setup: $(READY) ## create the environment in .venv (the other commands do it if 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'error: Python 3.11 or newer is needed; set PYTHON=path/to/python' >&2; exit 1; }
-	@echo 'installing into $(VENV) (some minutes, once)'
+	@echo 'installing into $(VENV) (a few minutes, once)'
 	@$(PY) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -125,7 +125,7 @@ clean:              ## remove this study's results and report
 anomaly: $(READY)   ## time SqueezeBERT's variants side by side, for the reports (half an hour on two cores)
 	@$(PY) -m qa_tradeoffs.runs.anomaly --device "$$DEVICE"
 	@$(PY) -m qa_tradeoffs.analysis.anomaly
-aa: $(READY)        ## A/A test: how often one network under three names is called faster (some minutes)
+aa: $(READY)        ## A/A test: how often one network under three names is called faster (minutes)
 	@$(PY) -m benchmarks.aa
 bench: $(READY)     ## time our code against what a careful user would run (four hours on two cores)
 	@$(PY) -m benchmarks $$ROWS --rounds "$$ROUNDS"
