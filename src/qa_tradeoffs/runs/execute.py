@@ -23,7 +23,7 @@ from qa_tradeoffs.core.files import ROOT, enough_disk_for
 from qa_tradeoffs.core.locks import end_with_parent, locked
 from qa_tradeoffs.runs import graph, inputs, outlook
 from qa_tradeoffs.runs.notebooks import DeadKernelError, papermill
-from qa_tradeoffs.runs.selection import selected
+from qa_tradeoffs.runs.selection import load_study, selected
 from qa_tradeoffs.study import config
 
 
@@ -124,7 +124,7 @@ def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.St
     variables = {
         "STUDY": parameters["study"],
         "MODELS": parameters.get("models") or parameters.get("model", ""),
-        "SEEDS": parameters.get("seeds", "") if name == "analysis" else str(parameters.get("seed", 0)),
+        "SEEDS": parameters.get("seeds", "") if name == "analysis" else _seeds(parameters),
         "DEVICE": parameters.get("device", ""),
         "RUN": parameters.get("run", ""),
     }
@@ -133,6 +133,16 @@ def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.St
         if (stage.name, stage.notebook) == (name, output):
             return stage
     raise StudyError(f"{output}: is not the output of {name} for {chosen.study_file}")
+
+
+def _seeds(parameters: Mapping[str, Any]) -> str:
+    """The run's seed, after the seeds of its teachers' runs, which it depends on. Raises StudyError."""
+    (_, study), slug, seed = load_study(parameters["study"]), parameters.get("model", ""), parameters.get("seed", 0)
+    seeds = [seed]
+    while slug in study.models and (teacher := study.models[slug].teacher):
+        slug, seed = teacher, study.teacher_seed(slug, seed)
+        seeds.insert(0, seed)
+    return " ".join(dict.fromkeys(map(str, seeds)))
 
 
 def main(arguments: list[str] | None = None) -> None:

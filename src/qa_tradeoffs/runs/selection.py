@@ -54,8 +54,7 @@ def selected(variables: Mapping[str, str]) -> Selection:
     for name, (pattern, expected) in _ALLOWED.items():
         if not re.fullmatch(pattern, value := values[name]):
             raise StudyError(f"{name}: '{value}' is not a valid value; give {expected}")
-    study_file = find_study(values["STUDY"])
-    study = config.load(study_file if study_file.is_file() else ROOT / study_file)
+    study_file, study = load_study(values["STUDY"])
     prices.of(study, prices.load(ROOT / "studies" / "prices.yaml"))
     models = _once("MODELS", values["MODELS"].split()) or list(study.models)
     if unknown := [slug for slug in models if slug not in study.models]:
@@ -91,6 +90,12 @@ def _check_seeds(study: config.Study, models: Sequence[str], seeds: Sequence[int
         for seed in study.seeds_of(slug, seeds) if teacher else ():
             if (needed := study.teacher_seed(slug, seed)) not in seeds:
                 raise StudyError(f"SEEDS: {slug} with seed {seed} learns from seed {needed} of {teacher}; name it too")
+
+
+def load_study(text: str) -> tuple[Path, config.Study]:
+    """The study file, relative to the repository if inside, and its content. Raises StudyError."""
+    study_file = find_study(text)
+    return study_file, config.load(study_file if study_file.is_file() else ROOT / study_file)
 
 
 def find_study(text: str) -> Path:
