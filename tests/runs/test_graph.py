@@ -12,6 +12,7 @@ import yaml
 from qa_tradeoffs.core.errors import StudyError
 from qa_tradeoffs.core.files import ROOT
 from qa_tradeoffs.runs import graph
+from qa_tradeoffs.runs.execute import stage_of
 from qa_tradeoffs.runs.paths import RunPaths, study_name
 from qa_tradeoffs.runs.selection import Selection, selected
 from qa_tradeoffs.study import config
@@ -237,6 +238,19 @@ def test_students_with_more_seeds_than_their_teacher_learn_from_its_runs_in_turn
     trainings = {(stage.slug, stage.seed): stage for stage in found if stage.name == "train"}
     waits = {key: [(before.slug, before.seed) for before in stage.after] for key, stage in trainings.items()}
     assert waits == {("bert", 3): [], ("alone", 3): [("bert", 3)], ("alone", 5): [("bert", 3)]}
+
+
+def test_a_students_run_alone_has_the_inputs_that_it_has_in_make(chosen):
+    """The notebook's parameters name one seed, which here is not one of the teacher's."""
+    content = json.loads(json.dumps(TAUGHT))
+    content["models"]["bert"]["seeds"] = [3]
+    chosen.study_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    in_make = stages(replace(chosen, study=config.load(chosen.study_file), models=("bert", "alone")))
+    (expected,) = (step for step in in_make if (step.name, step.slug, step.seed) == ("train", "alone", 5))
+    parameters = {"study": str(chosen.study_file), "run": str(chosen.run.folder), "model": "alone", "seed": 5}
+    found = stage_of("train", expected.notebook, parameters)
+    assert found.inputs() == expected.inputs()
+    assert [step.targets for step in found.after] == [step.targets for step in expected.after]
 
 
 def test_a_student_is_trained_again_after_its_teacher(chosen, tmp_path):
