@@ -17,7 +17,7 @@ from qa_tradeoffs.runs import comparing, engine_scores, results
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.stage import Stage
 from qa_tradeoffs.study import config
-from qa_tradeoffs.study.engines import LABELS
+from qa_tradeoffs.study.engines import KINDS, LABELS, Kind
 
 STUDY = {
     "data": {"source": "generated", "train_passages": 1, "validation_passages": 2, "questions_per_passage": 3},
@@ -60,6 +60,7 @@ TOYS = {
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """An evaluation of a study with three engines besides torch."""
     for name, prepare in TOYS.items():
+        monkeypatch.setitem(KINDS, name, Kind(name.title()))
         monkeypatch.setitem(LABELS, name, name.title())
         monkeypatch.setitem(registry.PREPARE, name, prepare)
     file = tmp_path / "study.yaml"
