@@ -8,8 +8,8 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from qa_tradeoffs.core.errors import FULL, StudyError
 
@@ -60,7 +60,7 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _opened(path: Path, missing: str = "no such file") -> Iterator[BinaryIO]:
+def _opened(path: Path, missing: str = "no such file") -> Iterator[BufferedReader]:
     try:
         if stat.S_ISCHR(path.stat().st_mode):
             raise StudyError(f"{path}: is a device, which may never end; give a file")
