@@ -116,6 +116,12 @@ def training(collected: Collected, slug: str) -> dict[str, float]:
     }
 
 
+def mean_of(collected: Collected, slug: str, metric: str) -> float:
+    """The mean over seeds of a record of a model's trainings; NaN if they do not have it."""
+    values = [record.value for file in of_model(slug, collected.trainings) for record in file.all(metric)]
+    return float(np.mean(values)) if values else np.nan
+
+
 def paid_seconds(training: Record) -> float:
     """Device seconds of a training, from its record of seconds: multiplied by the number of devices."""
     return float(training.conditions.get("devices") or 1) * training.value
@@ -126,14 +132,11 @@ def _with_teacher(collected: Collected, slug: str) -> Floats | None:
     own, teacher = side_by_side.training_seconds(collected, slug), collected.study.models[slug].teacher
     if own is None or teacher is None:
         return own
-    files = of_model(slug, collected.trainings)
-    logits, measured = (
-        sum(record.value for file in files for record in file.all(f"teacher_{name}_seconds")) / len(files)
-        for name in ("logits", "train")
-    )
     theirs = _with_teacher(collected, teacher) if teacher in collected.slugs else None
-    taught: Floats = own + logits
-    return taught + measured if theirs is None else taught + theirs
+    if theirs is None:  # it is not a model of this analysis, or came fine-tuned
+        theirs = np.nan_to_num(mean_of(collected, slug, "teacher_train_seconds"))
+    taught: Floats = own + mean_of(collected, slug, "teacher_logits_seconds") + theirs
+    return taught
 
 
 def _extra(one: Floats | None, other: Floats | None) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import astuple, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -46,12 +47,8 @@ def _untaught(collected: Collected, slug: str) -> str | None:
 
 def _cost(collected: Collected, slug: str) -> dict[str, float]:
     """The columns of a student's cost."""
+    mean = partial(money.mean_of, collected, slug)
     files = of_model(slug, collected.trainings)
-
-    def mean(metric: str) -> float:
-        values = [record.value for file in files for record in file.all(metric)]
-        return float(np.mean(values)) if values else math.nan
-
     there = float(np.mean([money.paid_seconds(file.find("train_seconds")) for file in files]))
     there += mean("teacher_logits_seconds")
     found = {"there_seconds": there, "once_seconds": there + mean("teacher_train_seconds")}

@@ -136,13 +136,11 @@ def stage_of(name: str, output: Path, parameters: Mapping[str, Any]) -> graph.St
 
 
 def _seeds(parameters: Mapping[str, Any]) -> str:
-    """The run's seed, after the seeds of its teachers' runs, which it depends on. Raises StudyError."""
-    (_, study), slug, seed = load_study(parameters["study"]), parameters.get("model", ""), parameters.get("seed", 0)
-    seeds = [seed]
-    while slug in study.models and (teacher := study.models[slug].teacher):
-        slug, seed = teacher, study.teacher_seed(slug, seed)
-        seeds.insert(0, seed)
-    return " ".join(dict.fromkeys(map(str, seeds)))
+    """The run's seed, after the seeds of the teachers' runs that it depends on. Raises StudyError."""
+    _, study = load_study(parameters["study"])
+    slug, seed = parameters.get("model", ""), parameters.get("seed", 0)
+    before = study.teacher_seeds(slug, seed) if slug in study.models else []
+    return " ".join(dict.fromkeys(map(str, [*reversed(before), seed])))
 
 
 def main(arguments: list[str] | None = None) -> None:

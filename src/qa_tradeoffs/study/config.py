@@ -539,6 +539,13 @@ class Study(Section):
         own = self.models[self.model(slug).teacher or ""].seeds
         return seed if own is None or seed in own else own[seed % len(own)]
 
+    def teacher_seeds(self, slug: str, seed: int) -> list[int]:
+        """The seeds of the runs of the model's ``teachers`` that this run depends on."""
+        if not (teacher := self.model(slug).teacher):
+            return []
+        theirs = self.teacher_seed(slug, seed)
+        return [theirs, *self.teacher_seeds(teacher, theirs)]
+
     def teachers(self, slug: str) -> list[str]:
         """The model's teacher, that teacher's teacher, and so on."""
         teacher = self.model(slug).teacher
