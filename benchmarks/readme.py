@@ -15,9 +15,9 @@ from benchmarks.__main__ import ENGINES, GROWTH, ROWS
 from qa_tradeoffs.analysis.anomaly import explanation
 from qa_tradeoffs.core.errors import exit_cleanly
 from qa_tradeoffs.core.files import ROOT, write_text
-from qa_tradeoffs.core.words import listed, parameters, points, seconds, usd
+from qa_tradeoffs.core.words import parameters, points, seconds, usd
 from qa_tradeoffs.publish import snapshot
-from qa_tradeoffs.report import anomaly
+from qa_tradeoffs.report import anomaly, display
 from qa_tradeoffs.runs import forecast, plan
 from qa_tradeoffs.runs.paths import RunPaths
 from qa_tradeoffs.runs.selection import Selection
@@ -50,14 +50,10 @@ def _snapshot(name: str, summary: snapshot.Summary) -> str:
     where = f"{machine['name']}, {machine['threads']} threads; price: {summary.price}"
     link = f"**[{summary.title}]({folder}/index.html)** ({where})"
     chart = f"![F1 against the time of one question; the table below has the figures]({folder}/{snapshot.CHART})"
-    over = listed(list(dict.fromkeys(_over(model) for model in summary.models)))
+    seeds = pd.Series([int(f1.conditions["seeds"] or 1) for model in summary.models for f1 in model.find("f1")])
+    over = display.covered("questions", seeds)
     how_to_read = f"Each cell: F1 with its 95 % interval over {over}, then the time of one question. {_EMPTY}"
     return "\n\n".join([link, *summary.answer, chart, _markdown(_models(summary.models)), how_to_read])
-
-
-def _over(model: snapshot.Model) -> str:
-    (f1,) = model.find("f1")
-    return f1.interval.over if f1.interval else "nothing"
 
 
 def _models(models: Sequence[snapshot.Model]) -> pd.DataFrame:
