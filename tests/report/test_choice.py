@@ -109,7 +109,11 @@ def test_an_answer_never_has_more_than_three_sentences(learned):
     [
         (NEAR, "indistinguishable in F1 from B.", "not significantly different, -0.5 points (-2.0 to +1.0)."),
         (ALIKE, "indistinguishable in F1 from A.", ""),
-        (Gap(2.0, 0.5, 3.5, 0.2), "indistinguishable in F1 from B.", "-2.0 points (-3.5 to -0.5)."),
+        (
+            Gap(2.0, 0.5, 3.5, 0.2),
+            "indistinguishable in F1 from B.",
+            "not significantly different after correction for all pairs, -2.0 points (-3.5 to -0.5).",
+        ),
     ],
 )
 def test_a_lead_that_is_not_significant_is_named_so_with_its_interval(gap, verdict, figures):

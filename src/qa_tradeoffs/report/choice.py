@@ -266,7 +266,9 @@ def _some(models: Sequence[str], noun: str = "others") -> str:
 def _f1(gap: Gap) -> str:
     """How the F1 of the first model of a gap compares; weaker words if the verdict is over questions only."""
     words = _F1 | _OVER_QUESTIONS if gap.over == "questions" else _F1
-    return words[gap.verdict]
+    # The interval is of this pair alone, and the p value corrected for all pairs: they can seem to disagree.
+    corrected = gap.verdict == "not significant" and not gap.low <= 0 <= gap.high
+    return words[gap.verdict] + (" after correction for all pairs" if corrected else "")
 
 
 def _preferred(names: Sequence[str], rows: pd.DataFrame) -> Any:
